@@ -1,0 +1,91 @@
+"""Places on rows ``(n, 3)`` and states on rows ``(n, 6)``: geodetic, Earth-fixed, inertial, local axes.
+
+Everything inside the package is Earth-fixed (ECEF, WGS-84), metres and radians.  pymap3d does the geodesy at this
+edge.  Sensor frames are three unit vectors as rows of ``axes (3, 3)``: "east", "north", "up" for a ground site; a
+satellite names its own (see `sensors`).  Azimuth runs from "north" clockwise to "east".
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pymap3d
+
+from copfuse.constants import EARTH_OMEGA
+
+
+def ecef(lat, lon, alt) -> np.ndarray:
+    """Earth-fixed position (..., 3) m from geodetic latitude, longitude (rad) and height (m)."""
+    lat, lon, alt = np.broadcast_arrays(*(np.asarray(v, float) for v in (lat, lon, alt)))
+    return np.stack(pymap3d.geodetic2ecef(lat, lon, alt, deg=False), axis=-1)
+
+
+def geodetic(position) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Latitude, longitude (rad) and height (m), each (n,), of Earth-fixed rows ``position (n, 3 or more)``."""
+    p = np.atleast_2d(np.asarray(position, float))
+    if len(p) == 0:
+        return np.zeros(0), np.zeros(0), np.zeros(0)
+    lat, lon, alt = pymap3d.ecef2geodetic(p[:, 0], p[:, 1], p[:, 2], deg=False)
+    return np.asarray(lat), np.asarray(lon), np.asarray(alt)
+
+
+def enu_axes(lat, lon) -> np.ndarray:
+    """Unit vectors east, north, up as rows (..., 3, 3) at geodetic latitude and longitude (rad)."""
+    lat, lon = np.broadcast_arrays(np.asarray(lat, float), np.asarray(lon, float))
+    sa, ca, so, co = np.sin(lat), np.cos(lat), np.sin(lon), np.cos(lon)
+    zero = np.zeros_like(sa)
+    east = np.stack([-so, co, zero], axis=-1)
+    north = np.stack([-sa * co, -sa * so, ca], axis=-1)
+    up = np.stack([ca * co, ca * so, sa], axis=-1)
+    return np.stack([east, north, up], axis=-2)
+
+
+def look(x, origin, axes) -> np.ndarray:
+    """Range m, azimuth rad in [0, 2 pi), elevation rad, range rate m/s, rows (n, 4).
+
+    ``x (n, 6)`` or ``(n, 3)`` (range rate nan) Earth-fixed; ``origin (3,)`` or ``(n, 3)``; ``axes (3, 3)`` or
+    ``(n, 3, 3)``.  The origin is taken as fixed to the Earth.
+    """
+    x = np.atleast_2d(np.asarray(x, float))
+    d = x[:, :3] - origin
+    local = np.einsum("...ij,...j->...i", np.broadcast_to(axes, (len(x), 3, 3)), d)
+    r = np.linalg.norm(d, axis=1)
+    azimuth = np.mod(np.arctan2(local[:, 0], local[:, 1]), 2 * np.pi)
+    elevation = np.arctan2(local[:, 2], np.hypot(local[:, 0], local[:, 1]))
+    rate = np.einsum("ni,ni->n", d, x[:, 3:6]) / r if x.shape[1] >= 6 else np.full(len(x), np.nan)
+    return np.stack([r, azimuth, elevation, rate], axis=1)
+
+
+def point(distance, azimuth, elevation, origin, axes) -> np.ndarray:
+    """Earth-fixed position (n, 3) at range m, azimuth and elevation rad: the inverse of `look`."""
+    r, az, el = (np.atleast_1d(np.asarray(v, float)) for v in (distance, azimuth, elevation))
+    local = np.stack([r * np.cos(el) * np.sin(az), r * np.cos(el) * np.cos(az), r * np.sin(el)], axis=-1)
+    return origin + np.einsum("...ji,...j->...i", np.broadcast_to(axes, (len(local), 3, 3)), local)
+
+
+def to_inertial(x, time) -> np.ndarray:
+    """Inertial state rows (n, 6) whose axes coincide with the Earth-fixed ones at time 0 s."""
+    x = np.atleast_2d(np.asarray(x, float))
+    c, s = np.cos(EARTH_OMEGA * np.asarray(time)), np.sin(EARTH_OMEGA * np.asarray(time))
+    vx, vy = x[:, 3] - EARTH_OMEGA * x[:, 1], x[:, 4] + EARTH_OMEGA * x[:, 0]
+    return np.stack([c * x[:, 0] - s * x[:, 1], s * x[:, 0] + c * x[:, 1], x[:, 2], c * vx - s * vy, s * vx + c * vy, x[:, 5]], axis=1)
+
+
+def from_inertial(x, time) -> np.ndarray:
+    """Earth-fixed state rows (n, 6): the inverse of `to_inertial`."""
+    x = np.atleast_2d(np.asarray(x, float))
+    c, s = np.cos(EARTH_OMEGA * np.asarray(time)), np.sin(EARTH_OMEGA * np.asarray(time))
+    px, py = c * x[:, 0] + s * x[:, 1], -s * x[:, 0] + c * x[:, 1]
+    vx, vy = c * x[:, 3] + s * x[:, 4], -s * x[:, 3] + c * x[:, 4]
+    return np.stack([px, py, x[:, 2], vx + EARTH_OMEGA * py, vy - EARTH_OMEGA * px, x[:, 5]], axis=1)
+
+
+def ground_distance_bearing(lat1, lon1, lat2, lon2) -> tuple[np.ndarray, np.ndarray]:
+    """Geodesic distance m and bearing rad [0, 2 pi) from point 1 to point 2 on WGS-84 (Vincenty, by pymap3d)."""
+    distance, bearing = pymap3d.vincenty.vdist(lat1, lon1, lat2, lon2, deg=False)
+    return np.asarray(distance, float), np.mod(np.asarray(bearing, float), 2 * np.pi)
+
+
+def ground_point(lat, lon, distance, bearing) -> tuple[np.ndarray, np.ndarray]:
+    """Latitude, longitude (rad) reached from a point over distance m at bearing rad on WGS-84."""
+    lat2, lon2 = pymap3d.vincenty.vreckon(lat, lon, distance, bearing, deg=False)
+    return np.asarray(lat2, float), np.mod(np.asarray(lon2, float) + np.pi, 2 * np.pi) - np.pi

@@ -1,0 +1,42 @@
+"""The only place with compiled code: arrays in, arrays out, no objects, no input or output.
+
+``njit`` here is numba's, with a disk cache that is named by the text of every kernel.  Numba's own cache looks
+only at the file of the function that it loads, so a cached caller goes on calling the *old* version of a callee
+that stands in another file; one cache folder per state of all kernels rules that out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numba
+
+_FOLDER = Path(__file__).parent
+_SOURCES = [*sorted(_FOLDER.glob("*.py")), _FOLDER.parent / "constants.py"]
+
+
+def cache_folder() -> Path:
+    """The folder of this version's compiled kernels (``COPFUSE_CACHE`` moves it)."""
+    text = b"".join(path.read_bytes() for path in _SOURCES)
+    state = hashlib.sha256(text + numba.__version__.encode() + sys.version.encode()).hexdigest()[:16]
+    base = os.environ.get("COPFUSE_CACHE") or os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "copfuse" / f"kernels-{state}"
+
+
+_CACHE = str(cache_folder())
+
+
+def njit(function: Any = None, **options: Any) -> Any:
+    """``numba.njit`` with this package's cache; used bare or with options."""
+    if function is None:
+        return lambda inner: njit(inner, **options)
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = _CACHE  # read once, when the dispatcher is made
+    try:
+        return numba.njit(cache=True, error_model="numpy", **options)(function)
+    finally:
+        numba.config.CACHE_DIR = before
