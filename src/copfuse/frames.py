@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import pymap3d
+from pymap3d import vincenty
 
 from copfuse.constants import EARTH_OMEGA
 
@@ -81,11 +82,11 @@ def from_inertial(x, time) -> np.ndarray:
 
 def ground_distance_bearing(lat1, lon1, lat2, lon2) -> tuple[np.ndarray, np.ndarray]:
     """Geodesic distance m and bearing rad [0, 2 pi) from point 1 to point 2 on WGS-84 (Vincenty, by pymap3d)."""
-    distance, bearing = pymap3d.vincenty.vdist(lat1, lon1, lat2, lon2, deg=False)
+    distance, bearing = vincenty.vdist(lat1, lon1, lat2, lon2, deg=False)
     return np.asarray(distance, float), np.mod(np.asarray(bearing, float), 2 * np.pi)
 
 
 def ground_point(lat, lon, distance, bearing) -> tuple[np.ndarray, np.ndarray]:
     """Latitude, longitude (rad) reached from a point over distance m at bearing rad on WGS-84."""
-    lat2, lon2 = pymap3d.vincenty.vreckon(lat, lon, distance, bearing, deg=False)
+    lat2, lon2 = vincenty.vreckon(lat, lon, distance, bearing, deg=False)
     return np.asarray(lat2, float), np.mod(np.asarray(lon2, float) + np.pi, 2 * np.pi) - np.pi
