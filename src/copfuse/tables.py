@@ -182,7 +182,8 @@ class Tracks(Table):
     """One update of one local track, sorted by time.
 
     ``node`` indexes ``constants.NODES``; ``track`` numbers a node's tracks from 0; ``acceleration`` is what is not
-    gravity (thrust, lift, drag) with ``acceleration_sigma`` per axis, m/s^2; ``sensors`` has bit i set when sensor i
+    gravity (thrust, lift, drag) with ``acceleration_sigma`` per axis, m/s^2; ``log_beta`` is the mean and sigma of the
+    natural logarithm of the ballistic coefficient in kg/m^2; ``sensors`` has bit i set when sensor i
     of ``meta["sensors"]`` has fed the track; ``detection`` is the plot that made this update, a row of
     ``meta["detections_uid"]``; ``firm`` from the update that confirmed it on; ``llr`` the log-likelihood ratio score.
     """
@@ -194,6 +195,7 @@ class Tracks(Table):
     P: np.ndarray
     acceleration: np.ndarray
     acceleration_sigma: np.ndarray
+    log_beta: np.ndarray
     phase_probability: np.ndarray
     hits: np.ndarray
     llr: np.ndarray
@@ -203,7 +205,7 @@ class Tracks(Table):
     meta: dict[str, Any] = field(default_factory=dict)
     COLUMNS: ClassVar = {
         "time": (_F, ()), "node": (np.int8, ()), "track": (_I, ()), "x": (_F, (6,)), "P": (_F, (6, 6)),
-        "acceleration": (_F, (3,)), "acceleration_sigma": (_F, ()), "phase_probability": (_F, (4,)),
+        "acceleration": (_F, (3,)), "acceleration_sigma": (_F, ()), "log_beta": (_F, (2,)), "phase_probability": (_F, (4,)),
         "hits": (_I, ()), "llr": (_F, ()), "firm": (np.bool_, ()), "detection": (np.int64, ()), "sensors": (np.uint64, ()),
     }  # fmt: skip
 
