@@ -26,7 +26,7 @@ def geodetic(position) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if len(p) == 0:
         return np.zeros(0), np.zeros(0), np.zeros(0)
     lat, lon, alt = pymap3d.ecef2geodetic(p[:, 0], p[:, 1], p[:, 2], deg=False)
-    return np.asarray(lat), np.asarray(lon), np.asarray(alt)
+    return np.atleast_1d(lat), np.atleast_1d(lon), np.atleast_1d(alt)  # pymap3d drops the axis of a single row
 
 
 def enu_axes(lat, lon) -> np.ndarray:

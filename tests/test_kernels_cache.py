@@ -1,0 +1,74 @@
+"""A kernel whose callee in another file was changed gives the new answer, and an unchanged one is not compiled again.
+
+Numba's own disk cache looks only at the file of the function that it loads, so by itself it would go on calling the
+old callee; `copfuse.kernels` names one cache folder per state of all kernels.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "src" / "copfuse"
+CALLEE = "from copfuse.kernels import njit\n\n\n@njit\ndef inner(a):\n    return a + {number}\n"
+CALLER = "from copfuse.kernels import njit\nfrom copfuse.kernels.callee import inner\n\n\n@njit\ndef outer(a):\n    return 10 * inner(a)\n"
+ASK = """
+from copfuse.kernels.caller import outer
+print(outer(1), sum(outer.stats.cache_hits.values()))
+"""
+PLAIN = "import numba\n\n\n@numba.njit(cache=True)\ndef {name}\n"
+
+jit = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="about the compiled kernels' disk cache")
+
+
+def ask(tree: Path, code: str) -> list[int]:
+    environment = {**os.environ, "PYTHONPATH": str(tree), "COPFUSE_CACHE": str(tree / "cache"), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    return [int(word) for word in done.stdout.split()]
+
+
+@jit
+def test_a_changed_callee_in_another_file_is_called(tmp_path):
+    kernels = tmp_path / "copfuse" / "kernels"
+    kernels.mkdir(parents=True)
+    for name in ("__init__.py", "constants.py", "kernels/__init__.py"):
+        shutil.copy(PACKAGE / name, tmp_path / "copfuse" / name)
+    (kernels / "callee.py").write_text(CALLEE.format(number=1))
+    (kernels / "caller.py").write_text(CALLER)
+    assert ask(tmp_path, ASK) == [20, 0]
+    assert ask(tmp_path, ASK) == [20, 1]  # unchanged: loaded from the disk, not compiled again
+    (kernels / "callee.py").write_text(CALLEE.format(number=5))
+    assert ask(tmp_path, ASK) == [60, 0]
+
+
+@jit
+def test_a_changed_constant_reaches_the_kernels(tmp_path):
+    """Constants are compiled in, so their file counts as a kernel's source too."""
+    kernels = tmp_path / "copfuse" / "kernels"
+    kernels.mkdir(parents=True)
+    for name in ("__init__.py", "constants.py", "kernels/__init__.py"):
+        shutil.copy(PACKAGE / name, tmp_path / "copfuse" / name)
+    (kernels / "caller.py").write_text(
+        "from copfuse.constants import GLIDE\nfrom copfuse.kernels import njit\n\n\n@njit\ndef outer(a):\n    return 10 * a * GLIDE\n"
+    )
+    assert ask(tmp_path, ASK)[0] == 30
+    constants = tmp_path / "copfuse" / "constants.py"
+    constants.write_text(constants.read_text() + "\nGLIDE = 7\n")
+    assert ask(tmp_path, ASK)[0] == 70
+
+
+@jit
+def test_numba_alone_would_call_the_old_one(tmp_path):
+    """Why the guard exists; should numba mend this, the guard can go."""
+    (tmp_path / "caller.py").write_text("from callee import inner\n" + PLAIN.format(name="outer(a):\n    return 10 * inner(a)"))
+    (tmp_path / "callee.py").write_text(PLAIN.format(name="inner(a):\n    return a + 1"))
+    code = "from caller import outer\nprint(outer(1))"
+    assert ask(tmp_path, code) == [20]
+    (tmp_path / "callee.py").write_text(PLAIN.format(name="inner(a):\n    return a + 5"))
+    assert ask(tmp_path, code) == [20]
