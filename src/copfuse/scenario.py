@@ -1,0 +1,336 @@
+"""One TOML file, or one launch of the public record, to one frozen `Scenario`; all checking of a user's input.
+
+Keys carry their units in their names (``lat_deg``, ``burnout_speed_m_s``); inside everything is SI and radians.  A key
+that does not exist, a wrong type and a value out of range are refused in one sentence with the place and what would
+have been accepted.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from copfuse import launches, sensors
+from copfuse.errors import CopfuseError, suggestion
+
+REGIMES = ("none", "realtime", "plots")  # the sharing arrangements that `share` knows
+CLASSES = ("SRBM", "MRBM", "IRBM", "ICBM", "SLBM", "SLV", "unknown")
+KST = timedelta(hours=9)  # Korean standard time is UTC + 9 h
+UNTIMED_GAP = 60.0  # s, notional, between launches of one day whose times nobody reported
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One ``[[launch]]``: what flies, from where (rad), ``at`` seconds after the scenario's epoch."""
+
+    kind: str  # "record", "recorded" or "ballistic"
+    name: str  # the object's name in every table
+    at: float = 0.0  # s after epoch
+    id: str = ""  # record: the row's id
+    path: str = ""  # recorded: the flight's CSV
+    lat: float = math.nan  # rad (recorded, ballistic)
+    lon: float = math.nan
+    azimuth: float = math.nan
+    burnout_altitude: float = math.nan  # m (ballistic)
+    burnout_speed: float = math.nan  # m/s, relative to the Earth
+    burnout_angle: float = math.nan  # rad above the horizontal
+    missile_class: str = "unknown"
+    rcs: float | None = None  # m^2, None: the notional figure of the class
+    separate: bool = False  # spent stages become objects of their own
+    debris: int = 0  # fragments released at the last burnout
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What is flown and what watches it; everything that a run needs besides the regime and the seed."""
+
+    name: str
+    epoch: datetime  # UTC
+    launches: tuple[Launch, ...]
+    sensors: tuple[sensors.Sensor, ...]
+    title: str = ""
+    description: str = ""
+    bias: float = 1.0  # scales every sensor's bias
+    clutter: float = 1.0  # scales every sensor's clutter
+    duration: float | None = None  # s, None: until the last impact
+    picture_step: float = 2.0  # s between the picture's rows
+    regime: str = "realtime"
+
+
+# What a file may say -------------------------------------------------------------------------------------------------
+
+_Deg90 = Annotated[float, msgspec.Meta(ge=-90.0, le=90.0)]
+_Deg360 = Annotated[float, msgspec.Meta(ge=-180.0, le=360.0)]
+_Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=86400.0)]
+_Rcs = Annotated[float, msgspec.Meta(gt=0.0, le=1e4)]
+_Debris = Annotated[int, msgspec.Meta(ge=0, le=100)]
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
+
+
+class _Record(msgspec.Struct, forbid_unknown_fields=True):
+    kind: str
+    id: str
+    at: _Seconds = 0.0
+    name: _Name | None = None
+    rcs_m2: _Rcs | None = None
+    separate: bool = False
+    debris: _Debris = 0
+
+
+class _Recorded(msgspec.Struct, forbid_unknown_fields=True):
+    kind: str
+    path: _Name
+    lat_deg: _Deg90
+    lon_deg: _Deg360
+    azimuth_deg: _Deg360
+    at: _Seconds = 0.0
+    name: _Name | None = None
+    missile_class: str = "SLV"
+    rcs_m2: _Rcs | None = None
+
+
+class _Ballistic(msgspec.Struct, forbid_unknown_fields=True):
+    kind: str
+    lat_deg: _Deg90
+    lon_deg: _Deg360
+    azimuth_deg: _Deg360
+    burnout_alt_km: Annotated[float, msgspec.Meta(ge=1.0, le=1000.0)]
+    burnout_speed_m_s: Annotated[float, msgspec.Meta(ge=100.0, le=11000.0)]
+    burnout_angle_deg: Annotated[float, msgspec.Meta(gt=0.0, le=90.0)]
+    at: _Seconds = 0.0
+    name: _Name | None = None
+    missile_class: str = "unknown"
+    rcs_m2: _Rcs | None = None
+    debris: _Debris = 0
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    launch: Annotated[list[dict[str, Any]], msgspec.Meta(min_length=1)]
+    name: _Name | None = None
+    title: str = ""
+    description: str = ""
+    epoch: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    sensors: str = "northeast-asia"
+    sensor: list[dict[str, Any]] = []
+    exclude: list[str] = []
+    duration_s: Annotated[float, msgspec.Meta(gt=0.0, le=86400.0)] | None = None
+    bias: Annotated[float, msgspec.Meta(ge=0.0, le=100.0)] = 1.0
+    clutter: Annotated[float, msgspec.Meta(ge=0.0, le=100.0)] = 1.0
+    picture_step_s: Annotated[float, msgspec.Meta(ge=0.1, le=600.0)] = 2.0
+    regime: str = "realtime"
+
+
+_LAUNCHES = {"record": _Record, "recorded": _Recorded, "ballistic": _Ballistic}
+
+
+def checked(struct: Any, table: dict[str, Any], where: str) -> Any:
+    """``table`` as ``struct``.  Raises `CopfuseError` with the place ``where``, the key, its value and what was expected."""
+    known = [field.encode_name for field in msgspec.structs.fields(struct)]
+    for key, value in table.items():
+        if key not in known:
+            raise CopfuseError(f"{where}: there is no key {key!r}; {suggestion(key, known)}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise CopfuseError(f"{where}: {key} = {value} is not a finite number")
+    try:
+        return msgspec.convert(table, struct)
+    except msgspec.ValidationError as error:
+        raise CopfuseError(_sentence(str(error), table, where)) from None
+
+
+def _sentence(message: str, table: dict[str, Any], where: str) -> str:
+    """One sentence with the value out of msgspec's ``Expected `float` <= 90.0 - at `$.lat_deg```."""
+    said, _, path = message.partition(" - at ")
+    said = said.replace("`", "").replace("Object missing required field", "the key is missing:")
+    said = said[:1].lower() + said[1:]
+    said = said.replace("expected array, got object", "expected a list: write [[...]], not [...]")
+    found = re.match(r"`\$\.(\w+)", path)
+    if not found:
+        return f"{where}: {said}"
+    key = found[1]
+    value = table.get(key)
+    shown = value.isoformat() if isinstance(value, date) else repr(value)
+    return f"{where}: {key} = {shown[:60]}, {said}"
+
+
+def choice(value: str, choices: tuple[str, ...], where: str) -> str:
+    """``value`` if it is one of ``choices``; raises `CopfuseError` with the nearest or all of them otherwise."""
+    if value not in choices:
+        raise CopfuseError(f"{where} = {value!r} is unknown; {suggestion(value, choices)}")
+    return value
+
+
+# From a name, a file or a row to a Scenario --------------------------------------------------------------------------
+
+
+def load(source: str | Path | Scenario) -> Scenario:
+    """A scenario from its packaged name, a launch id, a day with launches (``2022-06-05``) or a TOML path.
+
+    A `Scenario` comes back as it is.  Raises `CopfuseError` where nothing of that name exists or its content is refused.
+    """
+    if isinstance(source, Scenario):
+        return source
+    text = str(source)
+    if isinstance(source, str) and text in packaged():
+        return _from_file(Path(str(resources.files("copfuse") / "data" / "scenarios" / f"{text}.toml")))
+    path = Path(source)
+    if isinstance(source, Path) or path.suffix == ".toml" or path.is_file():
+        return _from_file(path)
+    if re.fullmatch(r"\d{4}-\d{2}(-\d{2})?-\d", text):
+        return _from_row(launches.launches().find(text))
+    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        return _from_day(text)
+    raise CopfuseError(
+        f"there is no scenario {text!r} (a packaged name, a launch id, a day or a .toml path); {suggestion(text, packaged())}"
+    )
+
+
+def packaged() -> list[str]:
+    """The names of the scenarios that come with the package."""
+    folder = resources.files("copfuse") / "data" / "scenarios"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file.  Raises `CopfuseError` where it is missing, unreadable or not TOML."""
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        raise CopfuseError(f"there is no file {str(path)!r}") from None
+    except OSError as error:
+        raise CopfuseError(f"cannot read {str(path)!r}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CopfuseError(f"{str(path)!r} is not TOML: {error}") from None
+
+
+def _from_file(path: Path) -> Scenario:
+    where = path.name
+    file = checked(_File, read_toml(path), where)
+    flown = [_launch(table, f"{where}, launch {i}", path.parent) for i, table in enumerate(file.launch, 1)]
+    if file.epoch is None and flown[0].kind != "record":
+        raise CopfuseError(
+            f"{where}: the key is missing: epoch, such as 2024-01-14T05:55:00Z (only a first launch of the record brings one)"
+        )
+    epoch = file.epoch or _from_row(launches.launches().find(flown[0].id)).epoch
+    if file.sensor and "sensors" in read_toml(path):
+        raise CopfuseError(f"{where}: there are both sensors = {file.sensors!r} and [[sensor]] tables; keep one of the two")
+    return Scenario(
+        name=file.name or path.stem,
+        title=file.title or file.name or path.stem,
+        description=" ".join(file.description.split()),
+        epoch=epoch.astimezone(UTC),
+        launches=_named_apart(flown),
+        sensors=_sensors(file, where, path.parent),
+        bias=file.bias,
+        clutter=file.clutter,
+        duration=file.duration_s,
+        picture_step=file.picture_step_s,
+        regime=choice(file.regime, REGIMES, f"{where}: regime"),
+    )
+
+
+def _launch(table: dict[str, Any], where: str, folder: Path) -> Launch:
+    if "kind" not in table:
+        raise CopfuseError(f"{where}: the key is missing: kind; {suggestion('', _LAUNCHES)}")
+    kind = choice(str(table["kind"]), tuple(_LAUNCHES), f"{where}: kind")
+    row = checked(_LAUNCHES[kind], table, where)
+    if kind == "record":
+        try:
+            found = launches.launches().find(row.id)
+        except CopfuseError as error:
+            raise CopfuseError(f"{where}: {error}") from None
+        return Launch("record", row.name or row.id, row.at, row.id, missile_class=found.missile_class, rcs=row.rcs_m2,
+                      separate=row.separate, debris=row.debris)  # fmt: skip
+    place = {"lat": math.radians(row.lat_deg), "lon": math.radians(row.lon_deg), "azimuth": math.radians(row.azimuth_deg % 360.0)}
+    made = Launch(kind, row.name or kind, row.at, rcs=row.rcs_m2, **place,  # type: ignore[arg-type]
+                  missile_class=choice(row.missile_class, CLASSES, f"{where}: missile_class"))  # fmt: skip
+    if kind == "recorded":
+        path = _flight_path(row.path, folder, where)
+        return replace(made, path=str(path), name=row.name or path.stem)
+    return replace(made, burnout_altitude=1e3 * row.burnout_alt_km, burnout_speed=row.burnout_speed_m_s,
+                   burnout_angle=math.radians(row.burnout_angle_deg), debris=row.debris)  # fmt: skip
+
+
+def _flight_path(text: str, folder: Path, where: str) -> Path:
+    """The CSV beside the scenario file, or else the packaged flight of that name."""
+    beside = (folder / text).resolve()
+    if beside.is_file():
+        return beside
+    shipped = resources.files("copfuse") / "data" / "flights"
+    names = sorted(entry.name for entry in shipped.iterdir() if entry.name.endswith(".csv")) if shipped.is_dir() else []
+    if text in names:
+        return Path(str(shipped / text))
+    raise CopfuseError(f"{where}: there is no file {str(beside)!r} and no packaged flight {text!r}; {suggestion(text, names)}")
+
+
+def _named_apart(flown: list[Launch]) -> tuple[Launch, ...]:
+    """Launches in order of time; a second one of the same name becomes "name (2)"."""
+    seen: dict[str, int] = {}
+    apart = []
+    for launch in sorted(flown, key=lambda launch: launch.at):
+        seen[launch.name] = seen.get(launch.name, 0) + 1
+        apart.append(replace(launch, name=f"{launch.name} ({seen[launch.name]})") if seen[launch.name] > 1 else launch)
+    return tuple(apart)
+
+
+def _sensors(file: _File, where: str, folder: Path) -> tuple[sensors.Sensor, ...]:
+    if file.sensor:
+        found = sensors.parse(file.sensor, where)
+    else:
+        beside = folder / file.sensors
+        found = sensors.laydown(beside if beside.is_file() else file.sensors)
+    names = [sensor.name for sensor in found]
+    for name in file.exclude:
+        if name not in names:
+            raise CopfuseError(f"{where}: exclude names {name!r}, which is no sensor of it; {suggestion(name, names)}")
+    return tuple(sensor for sensor in found if sensor.name not in file.exclude)
+
+
+def _ignitions(row: Any) -> list[datetime]:
+    """The reported UTC times of a row's launches (one row may have several); empty where the record has none."""
+    return [(datetime.fromisoformat(f"{row.date}T{clock}") - KST).replace(tzinfo=UTC) for clock in re.findall(r"\d\d:\d\d", row.time_kst)]
+
+
+def _noon(row: Any) -> datetime:
+    """Noon in Korea on a row's day (the first of the month where only that is known): where the record has no time."""
+    day = row.date if len(row.date) == 10 else f"{row.date}-01"
+    return (datetime.fromisoformat(f"{day}T12:00") - KST).replace(tzinfo=UTC)
+
+
+def _from_row(row: Any) -> Scenario:
+    """One missile of one row, at its first reported time."""
+    notes = [] if _ignitions(row) else ["Its time of day is not reported: noon in Korea, notional."]
+    notes += [f"The row stands for {row.n_missiles} missiles; one is flown."] if row.n_missiles > 1 else []
+    epoch = (_ignitions(row) or [_noon(row)])[0]
+    flown = (Launch("record", row.id, 0.0, row.id, missile_class=row.missile_class),)
+    title = f"{row.missile} from {row.site}, {row.date}"
+    return Scenario(row.id, epoch, flown, tuple(sensors.laydown("northeast-asia")), title=title, description=" ".join(notes))
+
+
+def _from_day(day: str) -> Scenario:
+    """All missiles of a day at their reported times; a row without one flies 60 s (notional) after the row before it."""
+    record = launches.launches()
+    rows = [row for row in record if row.date == day]
+    if not rows:
+        raise CopfuseError(f"the record has no launch on {day!r}; {suggestion(day, sorted({row.date for row in record}))}")
+    able = [row for row in rows if launches.flyable(row)]
+    if not able:
+        raise CopfuseError(f"no launch of {day!r} can be flown: the record lacks its range, apogee, site or azimuth")
+    epoch = min([time for row in able for time in _ignitions(row)], default=_noon(able[0]))
+    flown, at = [], -UNTIMED_GAP
+    for row in able:
+        for time in _ignitions(row) or [epoch + timedelta(seconds=at + UNTIMED_GAP)]:
+            at = (time - epoch).total_seconds()
+            flown.append(Launch("record", row.id, at, row.id, missile_class=row.missile_class))
+    notes = [f"{row.id} has no reported time: notional." for row in able if not _ignitions(row)]
+    notes += [f"{row.id} is left out: not enough is reported to fly it." for row in rows if row not in able]
+    return Scenario(day, epoch, _named_apart(flown), tuple(sensors.laydown("northeast-asia")), title=f"Launches of {day}",
+                    description=" ".join(notes))  # fmt: skip
