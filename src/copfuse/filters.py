@@ -1,0 +1,184 @@
+"""Start, predict, expect and update n tracks at once: the interacting multiple model filter over three motions.
+
+A `Bank` holds the state of n tracks; the arithmetic is in `kernels.estimation`.  ``to_filterpy`` hands one track's
+coasting model over to filterpy's UKF, the independent referee.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+
+from copfuse import frames
+from copfuse.constants import EARTH_A, EARTH_B
+from copfuse.kernels import estimation as kernel
+
+# Spectral densities of the process noise, from what each model leaves out, *notional*: thrust direction and mass flow
+# change the acceleration by some 3 m/s^2 in a second; free fall above the air is known to 1 cm/s in a second; in the
+# air the drag coefficient moves with Mach number and attitude.
+JERK = 9.0  # m^2/s^5
+COAST_ACCELERATION = 1e-4  # m^2/s^3
+REENTRY_ACCELERATION = 0.3  # m^2/s^3
+LOG_BETA_RATE = 4e-4  # 1/s
+NOISE = np.array([JERK, COAST_ACCELERATION, REENTRY_ACCELERATION, LOG_BETA_RATE])
+
+# What is believed of an object before its second plot, *notional*
+SPEED_SIGMA = 2500.0  # m/s per axis, any ballistic object
+PLUME_SPEED = (300.0, 400.0)  # m/s upwards and sigma per axis when a satellite first sees a plume
+PLUME_ALTITUDE = (11e3, 4e3)  # m and sigma: a little above the clouds
+ACCELERATION_SIGMA = 30.0  # m/s^2 per axis
+LOG_BETA = (np.log(5000.0), 0.8)  # ballistic coefficient in kg/m^2
+
+
+@dataclass(frozen=True)
+class Bank:
+    """n tracks: ``time (n,)``, ``x (n, 3, 9)``, ``P (n, 3, 9, 9)``, ``mu (n, 3)``; ``x6``/``P6`` are the mixture's moments."""
+
+    time: np.ndarray
+    x: np.ndarray
+    P: np.ndarray
+    mu: np.ndarray
+    x6: np.ndarray
+    P6: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def __getitem__(self, rows: Any) -> Self:
+        return replace(self, **{name: getattr(self, name)[rows] for name in _COLUMNS})
+
+    @staticmethod
+    def stack(banks: list[Bank]) -> Bank:
+        """All tracks of several banks, in order."""
+        return Bank(**{name: np.concatenate([getattr(b, name) for b in banks]) for name in _COLUMNS})
+
+    @staticmethod
+    def empty() -> Bank:
+        """A bank without tracks."""
+        return Bank(*(np.zeros(s) for s in ((0,), (0, 3, 9), (0, 3, 9, 9), (0, 3), (0, 6), (0, 6, 6))))
+
+
+_COLUMNS = tuple(Bank.__dataclass_fields__)
+
+
+def bank(time, x6, P6, mu, acceleration=None, acceleration_sigma=None, log_beta=None) -> Bank:
+    """A bank whose models all start from ``x6 (n, 6), P6 (n, 6, 6)`` with probabilities ``mu (n, 3)``.
+
+    ``acceleration (n, 3)`` with ``acceleration_sigma (n,)`` m/s^2 and ``log_beta (n, 2)`` (mean, sigma) fill what the
+    wider models add; left out, they take this module's priors.
+    """
+    x6, P6 = np.asarray(x6, float), np.asarray(P6, float)
+    n = len(x6)
+    x, P = np.zeros((n, 3, 9)), np.zeros((n, 3, 9, 9))
+    x[:, :, :6] = x6[:, None]
+    P[:, :, :6, :6] = P6[:, None]
+    sigma = np.full(n, ACCELERATION_SIGMA) if acceleration_sigma is None else np.asarray(acceleration_sigma, float)
+    beta = np.tile(LOG_BETA, (n, 1)) if log_beta is None else np.asarray(log_beta, float)
+    if acceleration is not None:
+        x[:, kernel.MANOEUVRE, 6:9] = acceleration
+    P[:, kernel.MANOEUVRE, (6, 7, 8), (6, 7, 8)] = sigma[:, None] ** 2
+    x[:, kernel.REENTRY, 6] = beta[:, 0]
+    P[:, kernel.REENTRY, 6, 6] = beta[:, 1] ** 2
+    return Bank(np.broadcast_to(np.asarray(time, float), n).copy(), x, P, np.array(mu, float).reshape(n, 3), x6.copy(), P6.copy())
+
+
+def predict(tracks: Bank, time) -> Bank:
+    """The tracks at ``time`` (s, scalar or (n,)), before or after now; IMM mixing included."""
+    n = len(tracks)
+    now = np.broadcast_to(np.asarray(time, float), n).copy()
+    x, P, mu = np.zeros_like(tracks.x), np.zeros_like(tracks.P), np.zeros_like(tracks.mu)
+    x6, P6 = np.zeros((n, 6)), np.zeros((n, 6, 6))
+    if n:
+        kernel.predict(tracks.x, tracks.P, tracks.mu, now - tracks.time, NOISE, x, P, mu, x6, P6)
+    return Bank(now, x, P, mu, x6, P6)
+
+
+def expect(tracks: Bank, z, sigma, origin, axes) -> tuple[np.ndarray, np.ndarray]:
+    """Squared Mahalanobis distance and log likelihood, each (n, m), of plots ``z (m, 4)`` under predicted tracks."""
+    shape = (len(tracks), len(z))
+    d2, loglik = np.zeros(shape), np.zeros(shape)
+    if d2.size:
+        kernel.expect(tracks.x6, tracks.P6, origin, axes, np.asarray(z, float), np.asarray(sigma, float), d2, loglik)
+    return d2, loglik
+
+
+def update(tracks: Bank, z, sigma, origin, axes) -> Bank:
+    """Predicted tracks, each updated with its own plot: row i of ``z (n, 4), sigma (n, 4)``."""
+    new = Bank(tracks.time, tracks.x.copy(), tracks.P.copy(), tracks.mu.copy(), tracks.x6.copy(), tracks.P6.copy())
+    if len(tracks):
+        kernel.update(new.x, new.P, new.mu, origin, axes, np.array(z, float), np.array(sigma, float), new.x6, new.P6)
+    return new
+
+
+def start(time: float, z, sigma, origin, axes) -> Bank:
+    """One-plot tracks from plots ``z (m, 4), sigma (m, 4)`` of one scan, with honest, wide covariances.
+
+    A radar plot goes to Earth-fixed axes by cubature over range, azimuth and elevation, so a "contact lens" keeps its
+    curvature's variance (third-degree rule, cf. Cookson et al., MIT-LL TR-1184).  Two angles without range start on
+    the prior altitude of a plume just above the clouds.  Range rate, where given, updates the velocity.
+    """
+    z, sigma = np.atleast_2d(np.asarray(z, float)), np.atleast_2d(np.asarray(sigma, float))
+    plume = np.isnan(z[:, 0])
+    mean = np.where(plume, PLUME_ALTITUDE[0], z[:, 0])
+    spread = np.where(plume, PLUME_ALTITUDE[1], sigma[:, 0])
+    points = []
+    for k in range(3):
+        for sign in (1.0, -1.0):
+            step = sign * np.sqrt(3.0) * np.stack([spread, sigma[:, 1], sigma[:, 2]], axis=1) * (np.arange(3) == k)
+            first, az, el = mean + step[:, 0], z[:, 1] + step[:, 1], z[:, 2] + step[:, 2]
+            distance = np.where(plume, range_to_altitude(first, az, el, origin, axes), first)
+            points.append(frames.point(distance, az, el, origin, axes))
+    cloud = np.array(points)
+    position = cloud.mean(axis=0)
+    P6 = np.zeros((len(z), 6, 6))
+    P6[:, :3, :3] = np.einsum("kni,knj->nij", cloud - position, cloud - position) / len(cloud)
+    P6[:, (3, 4, 5), (3, 4, 5)] = np.where(plume, PLUME_SPEED[1], SPEED_SIGMA)[:, None] ** 2
+    up = position / np.linalg.norm(position, axis=1, keepdims=True)
+    x6 = np.concatenate([position, np.where(plume, PLUME_SPEED[0], 0.0)[:, None] * up], axis=1)
+    low = (frames.geodetic(position)[2] < 100e3) | plume
+    mu = np.where(low[:, None], [0.7, 0.05, 0.25], [0.3, 0.6, 0.1])
+    new = bank(time, x6, P6, mu)
+    if np.isfinite(z[:, 3]).any():
+        only_rate = np.where(np.arange(4) == 3, z, np.nan)
+        new = update(new, only_rate, sigma, origin, axes)
+    return new
+
+
+def range_to_altitude(height, azimuth, elevation, origin, axes) -> np.ndarray:
+    """Range m at which lines of sight first pass ``height`` m above the ellipsoid (nearest approach where they miss it)."""
+    far = frames.point(np.ones(len(azimuth)), azimuth, elevation, origin, axes)
+    scale = 1.0 / np.stack([EARTH_A + height, EARTH_A + height, EARTH_B + height], axis=-1)
+    o, d = origin * scale, (far - origin) * scale
+    a, b, c = (d * d).sum(1), (o * d).sum(1), (o * o).sum(1) - 1.0
+    return (-b - np.sqrt(np.maximum(b * b - a * c, 0.0))) / a
+
+
+def to_filterpy(tracks: Bank, row: int, origin, axes) -> Any:
+    """filterpy's UnscentedKalmanFilter holding the coasting model of one track: its ``predict(dt=...)`` and
+    ``update(z, R=...)`` with z range m, azimuth rad, elevation rad (the same functions, another program).
+
+    filterpy 2.0.0 keeps stale sigma points between two updates without a predict; call ``predict(dt=0)`` between.
+    """
+    from filterpy.kalman import JulierSigmaPoints, UnscentedKalmanFilter
+
+    def residual(a, b):
+        d = a - b
+        d[1:3] = np.mod(d[1:3] + np.pi, 2 * np.pi) - np.pi
+        return d
+
+    def move(x, dt):
+        s, k, y = np.append(x, np.zeros(3)), np.zeros((4, 9)), np.zeros(9)
+        kernel.propagate(kernel.COAST, 6, s, dt, k, y)
+        return s[:6]
+
+    def look(x):
+        z = np.zeros(4)
+        kernel.measure(x, origin, axes, z)
+        return z[:3]
+
+    # Julier's kappa 0 is the cubature rule, so both programs sum over the same points
+    ukf = UnscentedKalmanFilter(6, 3, 0.0, look, move, JulierSigmaPoints(6, kappa=0.0), residual_z=residual)
+    ukf.x, ukf.P = tracks.x[row, kernel.COAST, :6].copy(), tracks.P[row, kernel.COAST, :6, :6].copy()
+    return ukf

@@ -1,0 +1,90 @@
+"""From an estimate to the two ends of the flight: impact point and time, launch point, each with a covariance."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from copfuse import filters, frames
+from copfuse.constants import BOOST, GLIDE
+from copfuse.filters import Bank
+from copfuse.kernels import forecast as kernel
+
+# A boosting missile's path bends over from the vertical: the ground covered since launch is this share of
+# height / tan(flight-path angle), give or take; *notional*, from the flights of the launch record (see tests)
+BEND, BEND_SIGMA = 0.55, 0.15
+BOOST_CEILING = 60e3  # m, free fall is traced back to here before the bend is assumed
+GLIDE_REACH = 2.5  # lift over drag that a glide forecast allows for, *notional*
+
+
+def impact_point(x, P, log_beta, push, phase_probability) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Where and when objects come down if nothing but gravity, drag and (in boost) a rest of the burn acts on them.
+
+    Args: ``x (n, 6)``, ``P (n, 6, 6)``, ``log_beta (n, 2)`` mean and sigma, ``push (n, 3)`` m/s^2,
+    ``phase_probability (n, 4)``.  Returns point ``(n, 3)`` m Earth-fixed, covariance ``(n, 3, 3)`` m^2, time to impact
+    ``(n,)`` s and its sigma; nan where a part of the distribution stays in orbit.  In glide the covariance grows along
+    the path by the distance that lift could add.
+    """
+    x, P = np.ascontiguousarray(x, float), np.ascontiguousarray(P, float)
+    n = len(x)
+    mean, cov, when = np.zeros((n, 3)), np.zeros((n, 3, 3)), np.zeros((n, 2))
+    p = np.asarray(phase_probability, float)
+    if n:
+        kernel.impact(x, P, np.asarray(log_beta, float), np.asarray(push, float), np.ascontiguousarray(p[:, BOOST]), mean, cov, when)
+    reach = p[:, GLIDE] * GLIDE_REACH * frames.geodetic(x)[2]
+    along = _horizontal(x)
+    cov += (reach**2)[:, None, None] * along[:, :, None] * along[:, None, :]
+    lost = ~np.isfinite(mean).all(axis=1) | ~np.isfinite(when).all(axis=1)
+    mean[lost], cov[lost], when[lost] = np.nan, np.nan, np.nan
+    return mean, cov, when[:, 0], when[:, 1]
+
+
+def launch_point(tracks: Bank, boosting) -> tuple[np.ndarray, np.ndarray]:
+    """Launch points ``(n, 3)`` m Earth-fixed and covariances ``(n, 3, 3)`` m^2 of n estimates.
+
+    What flies freely (``boosting (n,)`` below one half) is first traced back to the height at which boosts end; from there the
+    bend of a gravity turn gives the rest of the way down, with a spread along the path that says how rough that is.
+    """
+    height = frames.geodetic(tracks.x6)[2]
+    back = np.where((np.asarray(boosting) > 0.5) | (height < BOOST_CEILING), 0.0, _time_since(tracks, BOOST_CEILING))
+    then = filters.predict(tracks, tracks.time - back)
+    x, P = then.x6, then.P6
+    lat, lon, height = frames.geodetic(x)
+    up = frames.enu_axes(lat, lon)[:, 2]
+    climb = np.einsum("ni,ni->n", x[:, 3:], up)
+    level = _horizontal(x)
+    speed = np.maximum(np.einsum("ni,ni->n", x[:, 3:], level), 1.0)
+    ratio = np.clip(speed / np.maximum(climb, 50.0), 0.05, 5.0)  # 1 / tan of the flight-path angle
+    way = BEND * height * ratio
+    _, _, above = frames.geodetic(x[:, :3] - way[:, None] * level)
+    point = x[:, :3] - way[:, None] * level - above[:, None] * up
+    along = BEND_SIGMA * height * ratio + 500.0
+    across = np.cross(up, level)
+    flat = np.eye(3) - up[:, :, None] * up[:, None, :]
+    # the place moves with the position and, through the angle, with the velocity: d way / d v = BEND h / v_up
+    slope = BEND * height / np.maximum(climb, 50.0)
+    map_to_ground = np.concatenate([flat, -slope[:, None, None] * flat], axis=2)
+    cov = map_to_ground @ P @ np.swapaxes(map_to_ground, 1, 2)
+    for axis, sigma in ((level, along), (across, 0.1 * along + 200.0), (up, np.full(len(x), 100.0))):
+        cov = cov + (sigma**2)[:, None, None] * axis[:, :, None] * axis[:, None, :]
+    return point, cov
+
+
+def _time_since(tracks: Bank, height: float) -> np.ndarray:
+    """Seconds since free-falling objects climbed through ``height`` m (to 2 s; at most an hour)."""
+    since = np.zeros(len(tracks))
+    for i in range(len(tracks)):
+        x = tracks.x6[i].copy()
+        s, k, y = np.append(x, np.zeros(3)), np.zeros((4, 9)), np.zeros(9)
+        while since[i] < 3600.0 and frames.geodetic(s[:3])[2][0] > height:
+            filters.kernel.propagate(filters.kernel.COAST, 6, s, -2.0, k, y)
+            since[i] += 2.0
+    return since
+
+
+def _horizontal(x) -> np.ndarray:
+    """Unit vectors (n, 3) of the velocity's horizontal part (north where there is none)."""
+    lat, lon, _ = frames.geodetic(x)
+    axes = frames.enu_axes(lat, lon)
+    v = np.einsum("ni,nij->nj", np.einsum("nij,nj->ni", axes, x[:, 3:])[:, :2], axes[:, :2])
+    size = np.linalg.norm(v, axis=1, keepdims=True)
+    return np.where(size > 1e-6, v / np.maximum(size, 1e-6), axes[:, 1])

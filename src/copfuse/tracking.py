@@ -1,0 +1,240 @@
+"""``track()``: start, confirm, coast, drop.  One scan is one pure step, so a live feed is another loop over it.
+
+Each nation tracks with the plots of its own sensors.  A plot that no track claims starts one; a track is firm after
+`FIRM_HITS` plots with a log-likelihood ratio above `FIRM_LLR`; it is dropped when no plot has come for a while.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from copfuse import filters
+from copfuse.association import gate, gnn
+from copfuse.constants import BOOST, GLIDE, MIDCOURSE, NATIONS, NODES, REENTRY_ALTITUDE, TERMINAL
+from copfuse.filters import Bank
+from copfuse.frames import geodetic
+from copfuse.kernels.estimation import COAST, MANOEUVRE, REENTRY
+from copfuse.sensors import clutter_density, place
+from copfuse.tables import Detections, Tracks
+
+FIRM_HITS = 3
+FIRM_LLR = 15.0
+HOLD = 30.0  # s without a plot after which a firm track is dropped, or HOLD_SCANS revisits where that is longer
+HOLD_SCANS = 3.5
+HOLD_TENTATIVE = 6.0  # s, likewise for a track that is not firm
+BURNT_OUT = 0.05  # manoeuvre probability under which the engine is taken as out
+SAME_OBJECT = 16.8  # squared distance of two tracks of one node taken as one object: chi-squared, 6 components, 99 %
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The plots of one sensor at one time, ``rows`` of the Detections table; ``z``, ``sigma`` ``(m, 4)``."""
+
+    time: float
+    node: int
+    sensor: int
+    rows: np.ndarray
+    z: np.ndarray
+    sigma: np.ndarray
+    origin: np.ndarray
+    axes: np.ndarray
+    log_density: float
+    revisit: float
+
+
+@dataclass(frozen=True)
+class Live:
+    """The tracks that one node follows now; row i of every column is one track."""
+
+    bank: Bank
+    number: np.ndarray
+    hits: np.ndarray
+    llr: np.ndarray
+    firm: np.ndarray
+    burnt: np.ndarray
+    sensors: np.ndarray
+    revisit: np.ndarray
+    next_number: int = 0
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+    def __getitem__(self, rows: Any) -> Live:
+        return replace(self, bank=self.bank[rows], **{n: getattr(self, n)[rows] for n in _COLUMNS})
+
+    @staticmethod
+    def empty() -> Live:
+        """No track yet."""
+        return Live(Bank.empty(), *(np.zeros(0, t) for t in (int, int, float, bool, bool, np.uint64, float)))
+
+
+_COLUMNS = ("number", "hits", "llr", "firm", "burnt", "sensors", "revisit")
+
+
+def track(detections: Detections, scenario: Any, node: str | None = None) -> Tracks:
+    """Local tracks of every nation from its own sensors' plots; with ``node``, one node's tracks from all plots.
+
+    The node takes plots in time order.  Sensor biases are unknown to the tracker; their standard deviation is added
+    to each plot's sigma (registration, which would estimate them, is not part of this step).
+    """
+    states: dict[int, Live] = {}
+    rows: list[dict[str, np.ndarray]] = []
+    for scan in scans(detections, scenario, node):
+        live, new = step(states.get(scan.node, Live.empty()), scan)
+        states[scan.node] = live
+        if new is not None:
+            rows.append(new)
+    meta = {
+        "sensors": [s.name for s in scenario.sensors], "nodes": list(NODES), "scenario": scenario.name,
+        "detections_uid": detections.uid,
+    }  # fmt: skip
+    if not rows:
+        return Tracks.empty(**meta)
+    columns = {name: np.concatenate([r[name] for r in rows]) for name in rows[0]}
+    return Tracks(**columns, meta=meta)
+
+
+def scans(detections: Detections, scenario: Any, node: str | None = None) -> Iterator[Scan]:
+    """The scans of a Detections table in time order."""
+    time, sensor = detections.time, detections.sensor
+    if len(time) == 0:
+        return
+    firsts = np.flatnonzero(np.r_[True, (np.diff(time) != 0) | (np.diff(sensor) != 0)])
+    lasts = np.r_[firsts[1:], len(time)]
+    poses: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    for k in np.unique(sensor):
+        mine = firsts[sensor[firsts] == k]
+        origin, axes = place(scenario.sensors[k], time[mine])
+        poses.update({int(f): (origin[i], axes[i]) for i, f in enumerate(mine)})
+    known = [_sensor_facts(s, scenario, node) for s in scenario.sensors]
+    for first, last in zip(firsts, lasts, strict=True):
+        k = int(sensor[first])
+        at, bias, log_density, revisit = known[k]
+        origin, axes = poses[int(first)]
+        sigma = np.hypot(detections.sigma[first:last], bias)
+        rows = np.arange(first, last)
+        yield Scan(float(time[first]), at, k, rows, detections.z[first:last], sigma, origin, axes, log_density, revisit)
+
+
+def _sensor_facts(sensor: Any, scenario: Any, node: str | None) -> tuple[int, np.ndarray, float, float]:
+    at = NODES.index(node) if node else NATIONS.index(sensor.nation)
+    bias = scenario.bias * np.array([*sensor.bias_sigma[:3], 0.0])
+    density = clutter_density(sensor) * max(scenario.clutter, 0.1)  # with a floor for targets that are new
+    return at, np.nan_to_num(bias), float(np.log(max(density, 1e-30))), float(sensor.search_revisit)
+
+
+def step(live: Live, scan: Scan) -> tuple[Live, dict[str, np.ndarray] | None]:
+    """One scan: drop what is stale, associate, update, start; returns the tracks and the new rows of Tracks."""
+    live = live[~_stale(live, scan.time)]
+    predicted = filters.predict(live.bank, scan.time)
+    d2, loglik = filters.expect(predicted, scan.z, scan.sigma, scan.origin, scan.axes)
+    ratio = loglik - scan.log_density
+    limit = gate(np.isfinite(scan.z).sum(axis=1))
+    column = gnn(d2, ratio, limit).argmax(axis=1) - 1
+    hit = np.flatnonzero(column >= 0)
+    plot = column[hit]
+    free = np.setdiff1d(np.arange(len(scan.z)), plot)
+    live = _update(live, scan, hit, plot, predicted, ratio)
+    live = _start(live, scan, free)
+    changed = np.r_[hit, np.arange(len(live) - len(free), len(live))].astype(int)
+    row = np.r_[scan.rows[plot], scan.rows[free]].astype(int)
+    out = _rows(live, scan, changed, row) if len(changed) else None
+    return _merge(live, hit), out
+
+
+def _stale(live: Live, time: float) -> np.ndarray:
+    limit = np.where(live.firm, np.maximum(HOLD, HOLD_SCANS * live.revisit), np.maximum(HOLD_TENTATIVE, 2.5 * live.revisit))
+    return time - live.bank.time > limit
+
+
+def _update(live: Live, scan: Scan, hit: np.ndarray, plot: np.ndarray, predicted: Bank, ratio: np.ndarray) -> Live:
+    if len(hit) == 0:
+        return live
+    new = filters.update(predicted[hit], scan.z[plot], scan.sigma[plot], scan.origin, scan.axes)
+    bank = Bank(*(getattr(live.bank, n).copy() for n in Bank.__dataclass_fields__))
+    for name in Bank.__dataclass_fields__:
+        getattr(bank, name)[hit] = getattr(new, name)
+    hits, llr, sensors, revisit = live.hits.copy(), live.llr.copy(), live.sensors.copy(), live.revisit.copy()
+    hits[hit] += 1
+    llr[hit] += ratio[hit, plot]
+    sensors[hit] |= np.uint64(1) << np.uint64(scan.sensor)
+    revisit[hit] = scan.revisit
+    firm = live.firm | ((hits >= FIRM_HITS) & (llr > FIRM_LLR))
+    engine = bank.mu[:, MANOEUVRE]
+    burnt = np.where(live.burnt, live.burnt, firm & (engine < BURNT_OUT))
+    return replace(live, bank=bank, hits=hits, llr=llr, firm=firm, burnt=burnt, sensors=sensors, revisit=revisit)
+
+
+def _start(live: Live, scan: Scan, free: np.ndarray) -> Live:
+    n = len(free)
+    if n == 0:
+        return live
+    new = Live(
+        bank=filters.start(scan.time, scan.z[free], scan.sigma[free], scan.origin, scan.axes),
+        number=live.next_number + np.arange(n), hits=np.ones(n, int), llr=np.zeros(n), firm=np.zeros(n, bool),
+        burnt=np.zeros(n, bool), sensors=np.full(n, np.uint64(1) << np.uint64(scan.sensor)), revisit=np.full(n, scan.revisit),
+    )  # fmt: skip
+    joined = {name: np.concatenate([getattr(live, name), getattr(new, name)]) for name in _COLUMNS}
+    return Live(bank=Bank.stack([live.bank, new.bank]), **joined, next_number=live.next_number + n)
+
+
+def _merge(live: Live, hit: np.ndarray) -> Live:
+    """Drop the younger of two tracks of this node that describe one object."""
+    if len(live) < 2 or len(hit) == 0:
+        return live
+    drop = np.zeros(len(live), bool)
+    for i in hit:
+        for j in range(len(live)):
+            if i == j or drop[i] or drop[j] or live.hits[i] < 4 or live.hits[j] < 2:
+                continue
+            if np.linalg.norm(live.bank.x6[i, :3] - live.bank.x6[j, :3]) > 100e3:
+                continue
+            other = filters.predict(live.bank[[j]], live.bank.time[i])
+            d = live.bank.x6[i] - other.x6[0]
+            if d @ np.linalg.solve(live.bank.P6[i] + other.P6[0], d) < SAME_OBJECT:
+                drop[i if live.hits[i] < live.hits[j] else j] = True
+    return live[~drop]
+
+
+def _rows(live: Live, scan: Scan, changed: np.ndarray, detection: np.ndarray) -> dict[str, np.ndarray]:
+    bank = live.bank[changed]
+    acceleration, sigma = push(bank)
+    return {
+        "time": np.full(len(changed), scan.time), "node": np.full(len(changed), scan.node), "track": live.number[changed],
+        "x": bank.x6, "P": bank.P6, "acceleration": acceleration, "acceleration_sigma": sigma,
+        "log_beta": np.stack([bank.x[:, REENTRY, 6], np.sqrt(bank.P[:, REENTRY, 6, 6])], axis=1),
+        "phase_probability": phase_probability(bank, live.burnt[changed]), "hits": live.hits[changed], "llr": live.llr[changed],
+        "firm": live.firm[changed], "detection": detection, "sensors": live.sensors[changed],
+    }  # fmt: skip
+
+
+def push(bank: Bank) -> tuple[np.ndarray, np.ndarray]:
+    """Acceleration that the manoeuvre model sees, (n, 3) m/s^2, and its standard deviation per axis (n,)."""
+    a = bank.x[:, MANOEUVRE, 6:9]
+    variance = np.trace(bank.P[:, MANOEUVRE, 6:9, 6:9], axis1=1, axis2=2) / 3
+    return a, np.sqrt(variance)
+
+
+def phase_probability(bank: Bank, burnt: np.ndarray) -> np.ndarray:
+    """Probabilities of boost, midcourse, terminal and glide, (n, 4), from the models' and the height.
+
+    A push after burnout inside the air is lift (glide), outside it a further stage; free flight is midcourse if it is
+    above 100 km or will climb there, else terminal.
+    """
+    height = geodetic(bank.x6[:, :3])[2]
+    r = np.linalg.norm(bank.x6[:, :3], axis=1)
+    climb = (bank.x6[:, :3] * bank.x6[:, 3:]).sum(1) / r
+    gravity = 9.8 * (6371e3 / r) ** 2
+    apogee = height + np.where(climb > 0, climb**2, 0.0) / (2 * gravity)
+    engine = bank.mu[:, MANOEUVRE]
+    lift = burnt & (height < REENTRY_ALTITUDE)
+    out = apogee > REENTRY_ALTITUDE
+    free = bank.mu[:, COAST] + bank.mu[:, REENTRY]
+    p = np.zeros((len(bank), 4))
+    p[:, BOOST], p[:, GLIDE] = np.where(lift, 0.0, engine), np.where(lift, engine, 0.0)
+    p[:, MIDCOURSE], p[:, TERMINAL] = np.where(out, free, 0.0), np.where(out, 0.0, free)
+    return p / p.sum(axis=1, keepdims=True)
