@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from importlib import resources
@@ -21,7 +22,6 @@ import msgspec
 from copfuse import launches, sensors
 from copfuse.errors import CopfuseError, suggestion
 
-REGIMES = ("none", "realtime", "plots")  # the sharing arrangements that `share` knows
 CLASSES = ("SRBM", "MRBM", "IRBM", "ICBM", "SLBM", "SLV", "unknown")
 KST = timedelta(hours=9)  # Korean standard time is UTC + 9 h
 UNTIMED_GAP = 60.0  # s, notional, between launches of one day whose times nobody reported
@@ -160,8 +160,9 @@ def _sentence(message: str, table: dict[str, Any], where: str) -> str:
     return f"{where}: {key} = {shown[:60]}, {said}"
 
 
-def choice(value: str, choices: tuple[str, ...], where: str) -> str:
+def choice(value: str, choices: Iterable[str], where: str) -> str:
     """``value`` if it is one of ``choices``; raises `CopfuseError` with the nearest or all of them otherwise."""
+    choices = list(choices)
     if value not in choices:
         raise CopfuseError(f"{where} = {value!r} is unknown; {suggestion(value, choices)}")
     return value
@@ -192,9 +193,9 @@ def load(source: str | Path | Scenario) -> Scenario:
     )
 
 
-def packaged() -> list[str]:
-    """The names of the scenarios that come with the package."""
-    folder = resources.files("copfuse") / "data" / "scenarios"
+def packaged(what: str = "scenarios") -> list[str]:
+    """The names of the "scenarios" (or "regimes") that come with the package."""
+    folder = resources.files("copfuse") / "data" / what
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
@@ -233,14 +234,14 @@ def _from_file(path: Path) -> Scenario:
         clutter=file.clutter,
         duration=file.duration_s,
         picture_step=file.picture_step_s,
-        regime=choice(file.regime, REGIMES, f"{where}: regime"),
+        regime=choice(file.regime, packaged("regimes"), f"{where}: regime"),
     )
 
 
 def _launch(table: dict[str, Any], where: str, folder: Path) -> Launch:
     if "kind" not in table:
         raise CopfuseError(f"{where}: the key is missing: kind; {suggestion('', _LAUNCHES)}")
-    kind = choice(str(table["kind"]), tuple(_LAUNCHES), f"{where}: kind")
+    kind = choice(str(table["kind"]), _LAUNCHES, f"{where}: kind")
     row = checked(_LAUNCHES[kind], table, where)
     if kind == "record":
         try:

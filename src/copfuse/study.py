@@ -1,0 +1,243 @@
+"""`run`: one scenario through all verbs, timed; a `Run` prints who saw what when, and is saved and loaded whole."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from copfuse import __version__, fusion, metrics, network, simulate, tracking
+from copfuse.constants import NODES
+from copfuse.errors import CopfuseError
+from copfuse.metrics import Moment, Sighting
+from copfuse.scenario import Scenario, load
+from copfuse.tables import Detections, Messages, Picture, Score, Table, Tracks, Truth
+
+STAGES = {"fly": Truth, "detect": Detections, "track": Tracks, "share": Messages, "fuse": Picture, "score": Score}
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """Everything of one run: what was asked, the six tables, and the seconds that each verb took."""
+
+    scenario: Scenario
+    regime: str
+    seed: int
+    truth: Truth
+    detections: Detections
+    tracks: Tracks
+    messages: Messages
+    picture: Picture
+    score: Score
+    seconds: dict[str, float]
+
+    def tables(self) -> dict[str, Table]:
+        """The tables by the verb that made them."""
+        return {verb: getattr(self, kind.__name__.lower()) for verb, kind in STAGES.items()}
+
+    def sightings(self, sizes: tuple[float, ...] = metrics.ELLIPSE_SIZES) -> list[Sighting]:
+        """Who saw what when, per missile and node (`metrics.sightings`)."""
+        return metrics.sightings(self, sizes)
+
+    def __str__(self) -> str:
+        return "\n".join([*_header(self), "", *_stages(self), "", *_sightings(self.sightings()), "", *_quality(self.score)])
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the tables and ``run.json`` into ``folder``, whole or not at all; an earlier saved run there is replaced.
+
+        Raises `CopfuseError` where the folder cannot be written or holds something else.
+        """
+        folder = Path(folder)
+        check_folder(folder)
+        about = {"copfuse": __version__, "regime": self.regime, "seed": self.seed, "seconds": self.seconds,
+                 "uids": {verb: table.uid for verb, table in self.tables().items()},
+                 "scenario": msgspec.to_builtins(self.scenario)}  # fmt: skip
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".copfuse-"))
+        try:
+            for table in self.tables().values():
+                table.save(temporary / f"{type(table).__name__.lower()}.npz")
+            (temporary / "run.json").write_text(json.dumps(about, indent=1))
+            _put(temporary, folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Run:
+        """Read what `save` wrote.  Raises `CopfuseError` where something is missing, damaged or of another run."""
+        path = Path(folder) / "run.json"
+        try:
+            about = json.loads(path.read_text())
+            scenario = msgspec.convert(about["scenario"], Scenario)
+            uids, asked = about["uids"], {name: about[name] for name in ("regime", "seed", "seconds")}
+        except FileNotFoundError:
+            raise CopfuseError(f"there is no saved run in {str(folder)!r}: {path.name} is missing") from None
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise CopfuseError(f"{str(path)!r} is not the run.json of a saved run ({error})") from None
+        tables = {}
+        for verb, kind in STAGES.items():
+            name = kind.__name__.lower()
+            tables[name] = kind.load(Path(folder) / f"{name}.npz")
+            if tables[name].uid != uids[verb]:
+                raise CopfuseError(
+                    f"{name}.npz in {str(folder)!r} is {tables[name].uid}, but its run.json names {uids[verb]}: another run's"
+                )
+        return cls(scenario=scenario, **asked, **tables)
+
+
+def run(
+    scenario: str | Path | Scenario,
+    regime: str | None = None,
+    seed: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> Run:
+    """Fly, detect, track, share, fuse and score one scenario (anything that `scenario.load` takes).
+
+    ``regime`` None is the scenario's own; ``progress`` is called with the name of each verb before it starts.
+    Raises `CopfuseError` for bad input.
+    """
+    chosen = load(scenario)
+    rule = network.regime(regime or chosen.regime)
+    check_seed(seed)
+    seconds: dict[str, float] = {}
+
+    def timed(verb: str, work: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        if progress:
+            progress(verb)
+        start = time.perf_counter()
+        made = work(*args, **options)
+        seconds[verb] = time.perf_counter() - start
+        return made
+
+    truth = timed("fly", simulate.fly, chosen)
+    detections = timed("detect", simulate.detect, truth, chosen, seed=seed)
+    tracks = timed("track", tracking.track, detections, chosen)
+    messages = timed("share", network.share, tracks, chosen, regime=rule.name, seed=seed, detections=detections)
+    picture = timed("fuse", fusion.fuse, tracks, messages, chosen, detections=detections)
+    scored = timed("score", metrics.score, picture, truth, chosen)
+    return Run(chosen, rule.name, seed, truth, detections, tracks, messages, picture, scored, seconds)
+
+
+def check_seed(seed: int) -> None:
+    """Refuse what no random stream can be named by."""
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise CopfuseError(f"seed = {seed!r} is not a whole number of 0 or more")
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that `Run.save` could not write: something else is there, or its parent cannot be written."""
+    if folder.exists() and not folder.is_dir():
+        raise CopfuseError(f"cannot save to {str(folder)!r}: it is a file")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "run.json").is_file():
+        raise CopfuseError(f"cannot save to {str(folder)!r}: it is not empty and holds no earlier run")
+    if not folder.parent.is_dir():
+        raise CopfuseError(f"cannot save to {str(folder)!r}: there is no folder {str(folder.parent)!r}")
+    if not os.access(folder.parent, os.W_OK):
+        raise CopfuseError(f"cannot save to {str(folder)!r}: the folder {str(folder.parent)!r} is not writable")
+
+
+def _put(temporary: Path, folder: Path) -> None:
+    """``temporary`` takes ``folder``'s place; what was there goes away only then."""
+    os.chmod(temporary, 0o755)
+    old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".copfuse-"))
+    try:
+        if folder.exists():
+            os.rename(folder, old / "old")
+        try:
+            os.rename(temporary, folder)
+        except OSError:
+            if (old / "old").exists():
+                os.rename(old / "old", folder)
+            raise
+    except OSError as error:
+        raise CopfuseError(f"cannot save to {str(folder)!r}: {error.strerror}") from None
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+# The print -----------------------------------------------------------------------------------------------------------
+
+
+def _header(run: Run) -> list[str]:
+    kinds = [thing["kind"] for thing in run.truth.meta["objects"]]
+    things = ", ".join(f"{kinds.count(kind)} {kind}{'s' if kinds.count(kind) > 1 else ''}" for kind in dict.fromkeys(kinds))
+    start = f"{run.scenario.epoch:%Y-%m-%d %H:%M:%S} UTC"
+    return [
+        f"{run.scenario.name}: {run.scenario.title}",
+        f"regime {run.regime}, seed {run.seed}, {things}, {len(run.scenario.sensors)} sensors, from {start}",
+        "Flights are reconstructed from public figures or given; sensor, delay and cross-section figures are notional.",
+    ]
+
+
+def _stages(run: Run) -> list[str]:
+    lines = ["verb     table            rows   seconds"]
+    for verb, table in run.tables().items():
+        lines.append(f"{verb:<8} {type(table).__name__:<11} {len(table):>9,} {run.seconds.get(verb, math.nan):9.2f}")
+    lines.append(f"{'all':<8} {'':<11} {sum(map(len, run.tables().values())):>9,} {sum(run.seconds.values()):9.2f}")
+    return lines
+
+
+def _sightings(seen: list[Sighting]) -> list[str]:
+    """The table "who saw what when", four rows per missile."""
+    if not seen:
+        return ["Who saw what when: there is no missile in this scenario."]
+    heads = ["first plot", "firm track", *(f"ellipse<{1e-3 * size:g}km" for size, _ in seen[0].ellipses), "lost at"]
+    width = max(8, *(len(s.object) for s in seen)) if len(seen) > len(NODES) else 0
+    left = f"{'missile':<{width}}  " if width else ""
+    lines = [
+        "Who saw what when: s after ignition, and the missile's altitude in km then",
+        f"{left}node" + "".join(f"{head:>14}" for head in heads) + "  by own  custody",
+        " " * (len(left) + 4) + f"{'s':>8}{'km':>6}" * len(heads) + f"{'plots':>8}{'%':>9}",
+    ]
+    for i, s in enumerate(seen):
+        name = f"{s.object if i % len(NODES) == 0 else '':<{width}}  " if width else ""
+        cells = [_cell(m) for m in (s.first_plot, s.firm_track, *(m for _, m in s.ellipses))] + [_lost(s)]
+        own = "-" if s.node == "HUB" or math.isnan(s.firm_track.time) else "yes" if s.own else "shared"
+        lines.append(f"{name}{s.node:<4}{''.join(cells)}{own:>8}{100 * s.custody:9.0f}")
+    flights = ", ".join(dict.fromkeys(f"{s.object} {s.flight_time:.0f} s" for s in seen))
+    return [*lines, f"Flight times: {flights}.  First plots are of a nation's own sensors; HUB: anybody's."]
+
+
+def _cell(moment: Moment) -> str:
+    if math.isnan(moment.time):
+        return f"{'-':>8}{'':>6}"
+    altitude = 1e-3 * moment.altitude
+    return f"{moment.time:8.0f}{altitude:6.0f}" if altitude >= 100 else f"{moment.time:8.0f}{altitude:6.1f}"
+
+
+def _lost(s: Sighting) -> str:
+    if math.isnan(s.lost.time) and not math.isnan(s.firm_track.time):
+        return f"{'impact':>14}"
+    return _cell(s.lost)
+
+
+def _quality(score: Score) -> list[str]:
+    """One line per node: the SIAP attributes and the accuracy of its picture over the scenario."""
+    lines = ["node  completeness  ambiguity  spuriousness  position error km  NEES of 6  GOSPA km"]
+    for i, node in enumerate(NODES):
+        rows = score[score.node == i]
+        a = metrics.siap(rows.n_truth, rows.n_track, rows.n_matched, rows.n_duplicate)
+        held = rows.n_matched > 0
+        error = 1e-3 * float(np.median(rows.position_error[held])) if held.any() else math.nan
+        spread = float(np.mean(rows.nees[held])) if held.any() else math.nan
+        distance = 1e-3 * float(rows.gospa.mean()) if len(rows) else math.nan
+        cells = (_number(v, w) for v, w in zip((*a, error, spread, distance), (14, 11, 14, 19, 11, 10), strict=True))
+        lines.append(f"{node:<4}" + "".join(cells))
+    return [*lines, "Over all times: ratios of counts, median error, mean NEES and GOSPA (cut-off 10 km)."]
+
+
+def _number(value: float, width: int) -> str:
+    return f"{'-':>{width}}" if math.isnan(value) else f"{value:>{width}.2f}"
+
+
+assert [f.name for f in fields(Run)][3:9] == [kind.__name__.lower() for kind in STAGES.values()]
