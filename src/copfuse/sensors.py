@@ -1,0 +1,219 @@
+"""What sensors report: where they stand, what they can see, how surely and how well.
+
+Visibility is geometry (ray-traced horizon, sector, elevation limits, range, and for infrared burning and cloud);
+detection is by signal-to-noise ratio and Swerling's case; accuracy follows the ratio down to a floor.  Refraction
+decides what is visible; the reported elevation counts as corrected for it, what is left is the elevation bias.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import numpy as np
+
+from copfuse import atmosphere, frames
+from copfuse.constants import EARTH_A, EARTH_F, EARTH_OMEGA, EARTH_RADIUS, MU
+from copfuse.errors import CopfuseError
+from copfuse.laydowns import Orbit, Sensor, laydown, parse
+from copfuse.swerling import detection_probability, required_snr
+
+__all__ = [
+    "Orbit", "Sensor", "accuracy", "clutter_density", "detection_chance", "detection_probability", "imaged_before", "in_service",
+    "laydown", "observe", "parse", "place", "radar_snr", "required_snr", "scan_angle",
+]  # fmt: skip
+
+
+def place(sensor: Sensor, time) -> tuple[np.ndarray, np.ndarray]:
+    """Earth-fixed origin (n, 3) m and axes (n, 3, 3) of a sensor at times (n,) s after the epoch, for `frames.look`.
+
+    Ground, ship, air: east, north, up.  Satellites: "north" points to the Earth's centre, "up" near Earth north,
+    "east" completes them, so that azimuth and elevation of everything on the Earth are small angles around 0.
+    Raises `CopfuseError` for a sensor without a place (imaging satellites, whose orbits are not modelled).
+    """
+    time = np.atleast_1d(np.asarray(time, float))
+    if sensor.orbit is not None:
+        origin = _orbit_position(sensor.orbit, time)
+    elif np.isfinite(sensor.lat):
+        origin = np.broadcast_to(frames.ecef(sensor.lat, sensor.lon, sensor.alt), (len(time), 3))
+    else:
+        raise CopfuseError(f"sensor {sensor.name} of kind {sensor.kind!r} has no place: it neither stands anywhere nor has an orbit")
+    if sensor.platform not in ("geo", "heo", "leo"):
+        return origin, np.broadcast_to(frames.enu_axes(sensor.lat, sensor.lon), (len(time), 3, 3))
+    north = -origin / np.linalg.norm(origin, axis=1, keepdims=True)
+    up = np.array([0.0, 0.0, 1.0]) - north[:, 2:] * north
+    up /= np.linalg.norm(up, axis=1, keepdims=True)
+    return origin, np.stack([np.cross(north, up), north, up], axis=1)
+
+
+def _orbit_position(orbit: Orbit, time: np.ndarray) -> np.ndarray:
+    """Earth-fixed position (n, 3) on a Kepler orbit (Vallado, algorithms 2 and 10)."""
+    a, e = orbit.semi_major_axis, orbit.eccentricity
+    mean = orbit.mean_anomaly + np.sqrt(MU / a**3) * time
+    mean = np.mod(mean + np.pi, 2.0 * np.pi) - np.pi
+    anomaly = mean + e * np.sin(mean)
+    for _ in range(20):
+        anomaly = anomaly - (anomaly - e * np.sin(anomaly) - mean) / (1.0 - e * np.cos(anomaly))
+    x, y = a * (np.cos(anomaly) - e), a * np.sqrt(1.0 - e * e) * np.sin(anomaly)
+    cw, sw, ci, si = np.cos(orbit.perigee), np.sin(orbit.perigee), np.cos(orbit.inclination), np.sin(orbit.inclination)
+    along, across = cw * x - sw * y, sw * x + cw * y
+    node = orbit.node_lon - EARTH_OMEGA * time
+    return np.stack(
+        [along * np.cos(node) - across * ci * np.sin(node), along * np.sin(node) + across * ci * np.cos(node), across * si], axis=1
+    )
+
+
+def radar_snr(sensor: Sensor, distance, rcs) -> np.ndarray:
+    """Mean signal-to-noise power ratio of one look on boresight at ``distance`` m against ``rcs`` m^2; broadcasts.
+
+    ``snr0 (range0 / R)^4 rcs / rcs0``, the radar equation with everything that is constant in ``snr0``.
+    Raises `CopfuseError` for a sensor that is no radar.
+    """
+    if sensor.kind != "radar":
+        raise CopfuseError(f"sensor {sensor.name} is of kind {sensor.kind!r} and has no radar equation")
+    return sensor.snr0 * (sensor.range0 / np.asarray(distance, float)) ** 4 * np.asarray(rcs, float) / sensor.rcs0
+
+
+def scan_angle(sensor: Sensor, azimuth, elevation) -> tuple[np.ndarray, np.ndarray]:
+    """Cosines of the angle off the normal of the face that looks there: in azimuth alone, and in all."""
+    azimuth, elevation = np.asarray(azimuth, float), np.asarray(elevation, float)
+    if sensor.faces:
+        share = sensor.azimuth_width / sensor.faces
+        off = np.mod(azimuth - sensor.boresight + 0.5 * sensor.azimuth_width, 2.0 * np.pi)
+        across = np.cos(np.mod(off, share) - 0.5 * share)
+    else:
+        across = np.ones_like(azimuth)
+    whole = np.cos(elevation) * across * np.cos(sensor.face_tilt) + np.sin(elevation) * np.sin(sensor.face_tilt)
+    return across, np.maximum(whole, 1e-3)
+
+
+def accuracy(sensor: Sensor, snr, azimuth, elevation) -> np.ndarray:
+    """Standard deviations (n, 4) of range m, azimuth rad, elevation rad, range rate m/s; nan where a sensor has none.
+
+    Radar: range resolution / sqrt(2 SNR), beamwidth / (1.6 sqrt(2 SNR)) (monopulse, REFERENCES section 9), each
+    with its floor.  On a fixed face the beam is as wide as ``1 / cos`` of the scan angle in its own direction (an array
+    measures direction cosines), and an azimuth error is a cross-range angle over cos(elevation).  Their correlation off the axes
+    of the face is left out.  Infrared: the line of sight's.
+    """
+    snr, azimuth, elevation = np.broadcast_arrays(*(np.atleast_1d(np.asarray(v, float)) for v in (snr, azimuth, elevation)))
+    sigma = np.full((len(snr), 4), np.nan)
+    level = np.maximum(np.cos(elevation), 0.02)
+    if sensor.kind != "radar":
+        sigma[:, 1], sigma[:, 2] = sensor.sigma_los / level, sensor.sigma_los
+        return sigma
+    root = np.sqrt(2.0 * snr)
+    across, _ = scan_angle(sensor, azimuth, elevation)
+    along = np.maximum(np.cos(elevation - sensor.face_tilt), 0.02)
+    sigma[:, 0] = np.maximum(sensor.range_resolution / root, sensor.sigma_range_min)
+    sigma[:, 1] = np.maximum(sensor.beamwidth_az / (1.6 * root * across), sensor.sigma_angle_min) / level
+    sigma[:, 2] = np.maximum(sensor.beamwidth_el / (1.6 * root * along), sensor.sigma_angle_min)
+    sigma[:, 3] = sensor.sigma_range_rate
+    return sigma
+
+
+def observe(sensor: Sensor, x, time, rcs, boosting) -> tuple[np.ndarray, np.ndarray]:
+    """True range, azimuth, elevation, range rate (n, 4) and mean SNR (n,), 0 where the target cannot be seen.
+
+    ``x (n, 6)`` Earth-fixed, ``time (n,)`` s, ``rcs`` m^2 and ``boosting`` (bool) scalars or (n,).  Infrared has nan for
+    range and range rate.  No noise and no bias.
+    """
+    x = np.atleast_2d(np.asarray(x, float))
+    origin, axes = place(sensor, np.broadcast_to(np.asarray(time, float), len(x)))
+    z = frames.look(x, origin, axes)
+    burning = np.broadcast_to(np.asarray(boosting, bool), len(x))
+    seen = _in_sector(sensor, z)
+    if sensor.kind == "infrared":
+        seen &= burning
+    rows = np.flatnonzero(seen)
+    seen[rows] = _unobstructed(sensor, x[rows], origin[rows])
+    if sensor.kind == "radar":
+        snr = radar_snr(sensor, z[:, 0], rcs) * scan_angle(sensor, z[:, 1], z[:, 2])[1] ** sensor.scan_loss
+    else:
+        snr = sensor.snr0 * (sensor.range0 / z[:, 0]) ** 2
+        z[:, [0, 3]] = np.nan
+    return z, np.where(seen, snr, 0.0)
+
+
+def _in_sector(sensor: Sensor, z: np.ndarray) -> np.ndarray:
+    """Whether a look (n, 4) lies within range, azimuth sector and upper elevation; the lower one needs the ray."""
+    off = np.abs(np.mod(z[:, 1] - sensor.boresight + np.pi, 2.0 * np.pi) - np.pi)
+    inside = (z[:, 0] <= sensor.range_max) & (off <= 0.5 * sensor.azimuth_width + 1e-12) & (z[:, 2] <= sensor.max_elevation)
+    if sensor.platform in ("geo", "heo", "leo"):
+        inside &= z[:, 2] >= sensor.min_elevation
+    return inside if sensor.kind in ("radar", "infrared") else np.zeros(len(z), bool)
+
+
+def _unobstructed(sensor: Sensor, x: np.ndarray, origin: np.ndarray) -> np.ndarray:
+    """Whether Earth and cloud leave the line of sight free, (n,)."""
+    if len(x) == 0:
+        return np.zeros(0, bool)
+    lat, lon, altitude = frames.geodetic(x[:, :3])
+    if sensor.platform in ("geo", "heo", "leo"):
+        return (altitude >= sensor.cloud_break) & _before_the_earth(x[:, :3], origin)
+    distance = ground_distance(sensor.lat, sensor.lon, lat, lon)
+    table = horizon_table(sensor)
+    lowest = np.interp(distance, atmosphere.TABLE_STEP * np.arange(len(table)), table)
+    return (altitude >= lowest) & (altitude >= sensor.cloud_break)
+
+
+def horizon_table(sensor: Sensor) -> np.ndarray:
+    """`atmosphere.horizon` of a ground, ship or air sensor at the higher of its lowest elevation and the horizon."""
+    reach = min(sensor.range_max + 50e3, 0.5 * np.pi * EARTH_RADIUS)
+    return atmosphere.horizon(sensor.alt, sensor.min_elevation, reach)
+
+
+def _before_the_earth(target: np.ndarray, origin: np.ndarray) -> np.ndarray:
+    """Whether the straight line from a satellite to the target stays outside WGS-84 (scaled to a unit sphere)."""
+    scale = np.array([EARTH_A, EARTH_A, EARTH_A * (1.0 - EARTH_F)])
+    t, o = target / scale, origin / scale
+    d = o - t
+    along = np.einsum("ni,ni->n", t, d)
+    nearest2 = np.einsum("ni,ni->n", t, t) - along**2 / np.einsum("ni,ni->n", d, d)
+    return (along >= 0.0) | (nearest2 >= 1.0)
+
+
+def ground_distance(lat1, lon1, lat2, lon2) -> np.ndarray:
+    """Distance m on WGS-84 by the formula of Andoyer and Lambert (about 50 m in 5000 km); rad in, broadcasts.
+
+    In closed form, so that thousands of targets cost little; `frames.ground_distance_bearing` is exact and slow.
+    """
+    b1, b2 = (np.arctan((1.0 - EARTH_F) * np.tan(np.asarray(v, float))) for v in (lat1, lat2))
+    s2 = np.sin(0.5 * (b2 - b1)) ** 2 + np.cos(b1) * np.cos(b2) * np.sin(0.5 * (np.asarray(lon2) - np.asarray(lon1))) ** 2
+    s2 = np.clip(s2, 1e-18, 1.0 - 1e-12)
+    sigma = 2.0 * np.arcsin(np.sqrt(s2))
+    p, q = 0.5 * (b1 + b2), 0.5 * (b2 - b1)
+    first = (sigma - np.sin(sigma)) * (np.sin(p) * np.cos(q)) ** 2 / (1.0 - s2)
+    second = (sigma + np.sin(sigma)) * (np.cos(p) * np.sin(q)) ** 2 / s2
+    return EARTH_A * (sigma - 0.5 * EARTH_F * (first + second))
+
+
+def detection_chance(sensor: Sensor, x, time, rcs, boosting) -> tuple[np.ndarray, np.ndarray]:
+    """Probability of detection in one look and mean SNR, each (n,), of targets ``x (n, 6)`` at ``time``.
+
+    Zero where horizon, sector, elevation, range, or (infrared) burn-out and cloud forbid it.  Arguments as in `observe`.
+    """
+    _, snr = observe(sensor, x, time, rcs, boosting)
+    return np.where(snr > 0.0, detection_probability(snr, sensor.pfa, sensor.swerling), 0.0), snr
+
+
+def clutter_density(sensor: Sensor) -> float:
+    """Expected false plots per search per m rad rad (radar) or per rad rad (infrared); they are uniform in range and angles."""
+    volume = sensor.azimuth_width * (sensor.max_elevation - sensor.min_elevation)
+    if sensor.kind == "radar":
+        volume *= sensor.range_max
+    return sensor.clutter_per_scan / volume
+
+
+def in_service(sensor: Sensor, when: datetime) -> bool:
+    """Whether the sensor's dates of service include that day."""
+    day = when.date()
+    return (sensor.service_from is None or sensor.service_from <= day) and (sensor.service_until is None or day <= sensor.service_until)
+
+
+def imaged_before(sensors, exposure: float) -> float:
+    """Probability that preparations that stand in the open for ``exposure`` s before launch are imaged at least once.
+
+    Over the imaging sensors of ``sensors``, each passing once per revisit at a random phase.  This is all that
+    imaging contributes: a prior on a launch, never a plot and never a track.
+    """
+    missed = [1.0 - min(exposure / s.search_revisit, 1.0) for s in sensors if s.kind == "imaging"]
+    return 1.0 - float(np.prod(missed))
