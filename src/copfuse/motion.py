@@ -1,0 +1,400 @@
+"""How things fly: staged boost, coast, re-entry, lift; a plan of a flight in, a `Trajectory` out.
+
+The equations stand in `kernels.flight`: a point mass over the rotating WGS-84 Earth with J2, US Standard Atmosphere
+1976, a drag coefficient that depends on the Mach number, thrust a0 / (1 - t / tau) per stage.  Every figure of a
+vehicle in this module (burn times, mass ratios, ballistic coefficients, radar cross sections, lift) is *notional*.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from copfuse import frames
+from copfuse.constants import BOOST, G0, GLIDE, MIDCOURSE, REENTRY_ALTITUDE, TERMINAL
+from copfuse.errors import CopfuseError
+from copfuse.kernels import flight as kernel
+
+LATEST = 9000.0  # s; what has not come down by then does not come down here
+LIFT_FELT = 1.0  # m/s^2, notional: lift above this is "sustained" and makes the phase "glide"
+FINE = (0.25, 0.25, 0.5)  # s between rows in boost, below 100 km, above it
+COARSE = (0.5, 0.5, 5.0)  # s, for searching
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One burn: thrust acceleration ``thrust / (1 - t / tau)`` m/s^2 for ``burn`` s; ``heavy`` kg/m^2 at ignition."""
+
+    burn: float
+    thrust: float
+    tau: float
+    heavy: float
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a missile class is taken to be; every figure notional.
+
+    Per stage: burn time s, share of the stage's ignition mass that is propellant, share of the whole velocity gain,
+    ballistic coefficient at ignition kg/m^2.  Then: seconds of vertical rise, end of pitch-over, begin of the gravity
+    turn; ballistic coefficient after burnout; radar cross section of what flies on and of a spent stage, m^2; whether
+    the last stage is left behind; the most velocity gain that is plausible, m/s.
+    """
+
+    burn: tuple[float, ...]
+    spent: tuple[float, ...]
+    share: tuple[float, ...]
+    heavy: tuple[float, ...]
+    turn: tuple[float, float, float]
+    beta: float
+    rcs: float
+    stage_rcs: float
+    separates: bool
+    most: float
+    coast_step: float = 0.5
+
+
+_SHORT, _LONG = (4.0, 14.0, 24.0), (8.0, 26.0, 44.0)
+PROFILES = {
+    "SRBM": Profile((70.0,), (0.70,), (1.0,), (30e3,), _SHORT, 5000.0, 0.3, 1.0, False, 3700.0),
+    "MRBM": Profile((95.0,), (0.75,), (1.0,), (40e3,), _SHORT, 5000.0, 0.2, 2.0, True, 5500.0),
+    "SLBM": Profile((85.0,), (0.75,), (1.0,), (40e3,), _SHORT, 5000.0, 0.2, 2.0, True, 5500.0),
+    "IRBM": Profile((150.0,), (0.78,), (1.0,), (55e3,), _SHORT, 6000.0, 0.1, 3.0, True, 8000.0, 1.0),
+    "ICBM": Profile((130.0, 165.0), (0.74, 0.78), (0.46, 0.54), (130e3, 70e3), _LONG, 7000.0, 0.05, 5.0, True, 12500.0, 1.0),
+    "ICBM, solid": Profile(
+        (65.0, 65.0, 60.0), (0.66, 0.66, 0.66), (0.33, 0.34, 0.33), (130e3, 80e3, 50e3), _SHORT, 7000.0, 0.05, 4.0, True, 12500.0, 1.0
+    ),
+    "SLV": Profile((120.0, 130.0), (0.74, 0.74), (0.48, 0.52), (100e3, 50e3), _LONG, 3000.0, 1.0, 5.0, True, 10500.0, 1.0),
+    "glide": Profile((100.0,), (0.76,), (1.0,), (45e3,), _SHORT, 6000.0, 0.2, 2.0, True, 5500.0),
+}
+PROFILES["unknown"] = PROFILES["SRBM"]
+GAP = 2.0  # s, notional, between a burnout and the next ignition
+# Lift after the apogee: most lift coefficient over zero-lift drag coefficient (drag doubles there), and the speed at
+# which it ends in a dive, m/s; both notional.
+PULL_UP, GLIDER = (3.0, 900.0), (4.0, 1100.0)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides a flight: site (rad), stages, kick of the pitch-over (east, north; rad from vertical)."""
+
+    lat: float
+    lon: float
+    stages: tuple[Stage, ...]
+    kick: tuple[float, float]
+    turn: tuple[float, float, float] = _SHORT
+    beta: float = 5000.0
+    lift: float = 0.0
+    dive: float = 900.0
+    coast_step: float = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """Rows of one flight: ``time (n,)`` s from ignition, ``x (n, 6)`` Earth-fixed, ``phase (n,)``.
+
+    ``force (n, 3)``: thrust, drag and lift, m/s^2 (nan where a recorded flight cannot tell them apart); ``burnouts``
+    the times at which a stage ends; ``landed`` whether the last row is the impact; ``about`` what is worth knowing.
+    """
+
+    time: np.ndarray
+    x: np.ndarray
+    phase: np.ndarray
+    force: np.ndarray
+    burnouts: tuple[float, ...] = ()
+    landed: bool = True
+    about: str = ""
+
+    @cached_property
+    def altitude(self) -> np.ndarray:
+        """Height above WGS-84 of every row (n,), m."""
+        return frames.geodetic(self.x)[2]
+
+    @property
+    def apogee(self) -> float:
+        """Greatest height of a row, m (the apogee itself is a row)."""
+        return float(self.altitude.max())
+
+    @property
+    def speed(self) -> np.ndarray:
+        """Speed relative to the Earth of every row (n,), m/s."""
+        return np.linalg.norm(self.x[:, 3:], axis=1)
+
+    @cached_property
+    def downrange(self) -> np.ndarray:
+        """Geodesic distance of every row's ground point from the first row's (n,), m."""
+        lat, lon, _ = frames.geodetic(self.x)
+        return frames.ground_distance_bearing(lat[0], lon[0], lat, lon)[0]
+
+    @property
+    def flight_time(self) -> float:
+        """Seconds from the first row to the last."""
+        return float(self.time[-1] - self.time[0])
+
+
+def boost(profile: Profile, gain: float) -> tuple[Stage, ...]:
+    """The stages of a class with a whole ideal velocity gain of ``gain`` m/s.
+
+    Burn time and propellant share are the class's, the thrust follows; a thrust below 1.5 weights is raised to that
+    and the propellant (at last the burn time) cut instead: a short shot burns out with less spent.
+    """
+    stages = []
+    for burn, spent, share, heavy in zip(profile.burn, profile.spent, profile.share, profile.heavy, strict=True):
+        mine, least = share * gain, 1.5 * G0
+        if mine * spent / (burn * -math.log1p(-spent)) < least:
+            spent = _share_for(mine / (least * burn))
+            burn = min(burn, mine * spent / (least * -math.log1p(-spent)))
+        stages.append(Stage(burn, mine * spent / (burn * -math.log1p(-spent)), burn / spent, heavy))
+    return tuple(stages)
+
+
+def _share_for(ratio: float, least: float = 0.3) -> float:
+    """The propellant share f, at least ``least``, with -ln(1 - f) / f = ratio (Newton)."""
+    f = 0.6
+    for _ in range(30):
+        value = -math.log1p(-f) / f - ratio
+        slope = 1.0 / (f * (1.0 - f)) + math.log1p(-f) / f**2
+        f = min(max(f - value / slope, least), 0.95)
+    return f
+
+
+def _vector(plan: Plan, steps: tuple[float, float, float], sphere: bool, air: bool) -> np.ndarray:
+    """The kernel's parameter vector."""
+    east, north, up = frames.enu_axes(plan.lat, plan.lon)
+    if sphere:
+        up = frames.ecef(plan.lat, plan.lon, 0.0)
+        up = up / np.linalg.norm(up)
+        north = np.cross(up, east)
+    p = np.zeros(kernel.PARAMETERS)
+    p[kernel.SPHERE], p[kernel.AIR] = sphere, air
+    p[kernel.RISE : kernel.BLEND + 1] = plan.turn
+    p[kernel.UP : kernel.UP + 3] = up
+    p[kernel.KICK : kernel.KICK + 3] = plan.kick[0] * east + plan.kick[1] * north
+    p[kernel.BETA], p[kernel.LIFT], p[kernel.DIVE], p[kernel.TURN] = plan.beta, plan.lift, plan.dive, 0.1
+    p[kernel.STEP_BOOST : kernel.STEP_COAST + 1] = steps
+    p[kernel.LATEST] = LATEST
+    return p
+
+
+def _burns(plan: Plan) -> np.ndarray:
+    """The kernel's stage rows: start, end, thrust, tau, ballistic coefficient."""
+    rows, t = [], 0.0
+    for stage in plan.stages:
+        rows.append([t, t + stage.burn, stage.thrust, stage.tau, stage.heavy])
+        t += stage.burn + GAP
+    return np.array(rows).reshape(-1, 5)
+
+
+def _march(state, begin, burns, p, turn=()) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Time, x, force of every row and the kernel's summary."""
+    marks = np.array([*sorted({*burns[:, :2].ravel(), *turn}), np.inf])
+    rows = 4096
+    while True:
+        time, x, force, summary = np.empty(rows), np.empty((rows, 6)), np.empty((rows, 3)), np.zeros(3)
+        n = kernel.march(np.asarray(state, float), float(begin), burns, marks, p, True, time, x, force, summary)
+        if n >= 0:
+            return time[:n], x[:n], force[:n], summary
+        rows *= 4
+
+
+def start(plan: Plan, sphere: bool = False) -> np.ndarray:
+    """The state (6) at rest on the ground at the plan's site."""
+    place = frames.ecef(plan.lat, plan.lon, 0.0)
+    return np.concatenate([place * (kernel.EARTH_RADIUS / np.linalg.norm(place) if sphere else 1.0), np.zeros(3)])
+
+
+def outcome(plan: Plan) -> tuple[np.ndarray, float, bool]:
+    """End point (3), apogee m and whether a flight lands whose apogee comes after burnout: coarse steps, for searching."""
+    burns, p = _burns(plan), _vector(plan, COARSE, False, True)
+    marks = np.array([*sorted({*burns[:, :2].ravel(), *plan.turn}), np.inf])
+    time, x, force, summary = np.empty(2), np.empty((2, 6)), np.empty((2, 3)), np.zeros(3)
+    kernel.march(start(plan), 0.0, burns, marks, p, False, time, x, force, summary)
+    return x[1, :3], float(summary[0]), bool(summary[2] > 0.0 and summary[1] >= burns[-1, 1])
+
+
+def launch(plan: Plan, sphere: bool = False, air: bool = True) -> Trajectory:
+    """Fly a plan from rest on the ground to the impact.
+
+    ``sphere`` replaces the Earth by a sphere of 6371 km without rotation and J2, ``air=False`` takes the air away:
+    both for tests.  Rows are 0.25 s apart in boost and below 100 km, 0.5 s (long flights 1 s) above, with a row at
+    every ignition, burnout, the apogee, the 100 km passage and the impact.
+    """
+    burns = _burns(plan)
+    p = _vector(plan, (*FINE[:2], plan.coast_step), sphere, air)
+    time, x, force, summary = _march(start(plan, sphere), 0.0, burns, p, plan.turn)
+    phase = phases(time, x, force, float(burns[-1, 1]) if len(burns) else 0.0)
+    return Trajectory(time, x, phase, force, tuple(burns[:, 1]), bool(summary[2]))
+
+
+def phases(time, x, force, burnout: float) -> np.ndarray:
+    """Phase of each row (n,) int8: boost to the last burnout, midcourse to the 100 km passage, terminal, glide.
+
+    Where the apogee is below 100 km there is no midcourse.  Glide runs from the first to the last row whose lift is
+    above `LIFT_FELT`.  An event's row belongs to the phase that it begins.
+    """
+    height = frames.geodetic(x)[2]
+    phase = np.full(len(time), TERMINAL, np.int8)
+    high = np.flatnonzero(height > REENTRY_ALTITUDE + 0.01)
+    if len(high):
+        phase[: high[-1] + 1] = MIDCOURSE
+    lifted = np.flatnonzero(force[:, kernel.LIFTING] > LIFT_FELT)
+    if len(lifted):
+        phase[lifted[0] : lifted[-1] + 1] = GLIDE
+    phase[time < burnout] = BOOST
+    return phase
+
+
+def free_fall(x, beta: float = 5000.0, begin: float = 0.0, step: float = 0.5, sphere: bool = False, air: bool = True) -> Trajectory:
+    """Fall of one Earth-fixed state (6) from time ``begin`` s to the ground with ballistic coefficient ``beta`` kg/m^2."""
+    plan = Plan(0.0, 0.0, (), (0.0, 0.0), beta=beta)
+    p = _vector(plan, (step, min(step, FINE[1]), step), sphere, air)
+    p[kernel.LATEST] = begin + LATEST
+    time, rows, force, summary = _march(np.asarray(x, float), begin, np.zeros((0, 5)), p)
+    return Trajectory(time, rows, phases(time, rows, force, begin), force, (), bool(summary[2]))
+
+
+def impacts(x, beta=5000.0) -> tuple[np.ndarray, np.ndarray]:
+    """Seconds to impact (n,) and impact points (n, 3) of free-falling rows ``x (n, 6)``; nan for what does not come down."""
+    x = np.atleast_2d(np.asarray(x, float))
+    beta = np.broadcast_to(beta, len(x))
+    times, points = np.full(len(x), np.nan), np.full((len(x), 3), np.nan)
+    time, rows, force, summary = np.empty(2), np.empty((2, 6)), np.empty((2, 3)), np.zeros(3)
+    p = _vector(Plan(0.0, 0.0, (), (0.0, 0.0)), (1.0, 0.25, 2.0), False, True)
+    for i in range(len(x)):
+        p[kernel.BETA] = beta[i]
+        kernel.march(x[i], 0.0, np.zeros((0, 5)), np.array([np.inf]), p, False, time, rows, force, summary)
+        if summary[2] > 0.0:
+            times[i], points[i] = time[1], rows[1, :3]
+    return times, points
+
+
+def interpolate(time, x, at) -> np.ndarray:
+    """State rows (m, 6) at times ``at (m,)``: cubic Hermite on the rows ``time (n,), x (n, 6)``.
+
+    Times outside the rows give the nearest end.
+    """
+    time, x = np.asarray(time, float), np.asarray(x, float)
+    at = np.clip(np.atleast_1d(np.asarray(at, float)), time[0], time[-1])
+    if len(time) == 1:
+        return np.repeat(x, len(at), axis=0)
+    i = np.clip(np.searchsorted(time, at, side="right") - 1, 0, len(time) - 2)
+    h = (time[i + 1] - time[i])[:, None]
+    u = (at - time[i])[:, None] / h
+    p0, p1, v0, v1 = x[i, :3], x[i + 1, :3], x[i, 3:] * h, x[i + 1, 3:] * h
+    rise = p1 - p0
+    position = p0 + u * (v0 + u * (3 * rise - 2 * v0 - v1 + u * (v0 + v1 - 2 * rise)))
+    velocity = (v0 + u * (2 * (3 * rise - 2 * v0 - v1) + 3 * u * (v0 + v1 - 2 * rise))) / h
+    return np.hstack([position, velocity])
+
+
+# What a missile sheds, and a boost to a given burnout ------------------------------------------------------------------
+
+STAGE_BETA = 200.0  # kg/m^2, notional: a tumbling spent stage
+SEPARATION = 3.0  # m/s, notional: how much slower a spent stage is than what it leaves
+SCATTER = 15.0  # m/s, notional: standard deviation per axis of a fragment's velocity
+FRAGMENT_BETA, FRAGMENT_RCS = (30.0, 1000.0), (0.005, 0.2)  # kg/m^2 and m^2, notional, log-uniform between
+
+
+def spent_stages(flown: Trajectory, profile: Profile) -> list[tuple[int, Trajectory]]:
+    """Number (from 1) and fall of each stage that a flight leaves behind, from its separation to its impact."""
+    left = len(flown.burnouts) if profile.separates else len(flown.burnouts) - 1
+    made = []
+    for k, burnout in enumerate(flown.burnouts[: max(left, 0)], 1):
+        x = interpolate(flown.time, flown.x, [burnout])[0]
+        x[3:] *= 1.0 - SEPARATION / np.linalg.norm(x[3:])
+        fall = free_fall(x, STAGE_BETA, burnout)
+        made.append((k, replace(fall, about=f"stage {k}, spent")))
+    return made
+
+
+def fragments(flown: Trajectory, n: int, stream: np.random.Generator) -> list[tuple[Trajectory, float]]:
+    """Fall and radar cross section (m^2) of ``n`` fragments released at the last burnout with scattered velocities."""
+    if not flown.burnouts:
+        return []
+    burnout = flown.burnouts[-1]
+    state = interpolate(flown.time, flown.x, [burnout])[0]
+    made = []
+    for _ in range(n):
+        x = state.copy()
+        x[3:] += SCATTER * stream.standard_normal(3)
+        beta, rcs = (math.exp(stream.uniform(math.log(low), math.log(high))) for low, high in (FRAGMENT_BETA, FRAGMENT_RCS))
+        made.append((replace(free_fall(x, beta, burnout), about="fragment"), rcs))
+    return made
+
+
+def newton(miss: Callable[[np.ndarray], np.ndarray], u: np.ndarray, reach: np.ndarray, enough: float) -> tuple[np.ndarray, float]:
+    """Unknowns (k) at which ``miss`` (k) vanishes, by damped Newton with finite differences, and the largest miss left.
+
+    No step is longer than ``reach`` (k).  An infinite miss marks unknowns that do not fly.
+    """
+    f = miss(u)
+    for _ in range(25):
+        if np.abs(f).max() < enough:
+            break
+        slope = np.column_stack([(miss(u + 1e-4 * axis) - f) / 1e-4 for axis in np.eye(len(u))])
+        if not np.isfinite(slope).all() or abs(np.linalg.det(slope)) < 1e-12:
+            break
+        move = np.linalg.solve(slope, -f)
+        move /= max(1.0, float((np.abs(move) / reach).max()))
+        for _ in range(6):
+            g = miss(u + move)
+            if np.linalg.norm(g) < np.linalg.norm(f):
+                u, f = u + move, g
+                break
+            move *= 0.4
+        else:
+            break
+    return u, float(np.abs(f).max())
+
+
+def arc(lat: float, lon: float, azimuth: float, altitude: float, speed: float, angle: float, profile: Profile) -> Trajectory:
+    """A flight from rest that burns out at a height (m) with a speed (m/s, relative to the Earth) and angle (rad).
+
+    One stage whose burn time, thrust and pitch-over kick are solved for, with pitch-over towards ``azimuth`` from the
+    site; then free flight to the impact.  The burnout state is met to 0.1 % (angle 0.001 rad); drag is the profile's.
+    Raises `CopfuseError` where no boost from rest arrives there.
+    """
+    spent, goal = 0.7, np.array([speed * math.sin(angle), speed * math.cos(angle)])
+
+    def plan(u: np.ndarray) -> Plan:
+        burn, gain = math.exp(u[0]), math.exp(u[1])
+        stage = Stage(burn, gain * spent / (burn * -math.log1p(-spent)), burn / spent, profile.heavy[0])
+        kick = (u[2] * math.sin(azimuth), u[2] * math.cos(azimuth))
+        return Plan(lat, lon, (stage,), kick, (0.06 * burn, 0.2 * burn, 0.35 * burn), profile.beta, coast_step=profile.coast_step)
+
+    heading = math.sin(azimuth) * frames.enu_axes(lat, lon)[0] + math.cos(azimuth) * frames.enu_axes(lat, lon)[1]
+
+    def miss(u: np.ndarray) -> np.ndarray:
+        if not (0.0 < u[0] < 7.0 and u[1] < 10.5 and abs(u[2]) < 2.0):
+            return np.full(3, math.inf)
+        x = burnout_state(plan(u))
+        a, b, h = frames.geodetic(x)
+        up = frames.enu_axes(a[0], b[0])[2]
+        climb = float(x[3:] @ up)
+        level = x[3:] - climb * up
+        along = math.copysign(float(np.linalg.norm(level)), float(level @ heading))
+        return np.array([h[0] / altitude - 1.0, (climb - goal[0]) / speed, (along - goal[1]) / speed])
+
+    best, mean = math.inf, math.sin(0.5 * (angle + 0.5 * math.pi))
+    for quick, tilt in ((1.0, 0.5), (0.7, 0.9), (1.4, 0.3), (1.0, 1.2), (2.0, 0.2), (1.0, 0.1)):
+        burn = quick * altitude / (0.4 * speed * mean)
+        u = np.array([math.log(burn), math.log(speed + 7.0 * burn + 150.0), tilt * (0.5 * math.pi - angle)])
+        u, left = newton(miss, u, np.array([0.4, 0.2, 0.2]), 2e-4)
+        if left < 1e-3:
+            return replace(launch(plan(u)), about="burnout as given, boost assumed")
+        best = min(best, left)
+    raise CopfuseError(
+        f"no boost from rest burns out at {altitude / 1e3:g} km with {speed:g} m/s and {math.degrees(angle):g} degrees "
+        f"(the nearest misses by {100 * best:.1f} %); a lower angle needs a greater height or less speed"
+    )
+
+
+def burnout_state(plan: Plan) -> np.ndarray:
+    """The Earth-fixed state (6) at the last burnout of a plan."""
+    burns, p = _burns(plan), _vector(plan, FINE, False, True)
+    p[kernel.LATEST] = burns[-1, 1]
+    return _march(start(plan), 0.0, burns, p, plan.turn)[1][-1]
