@@ -16,13 +16,13 @@ from copfuse.constants import EARTH_A, EARTH_B
 from copfuse.kernels import estimation as kernel
 
 # Spectral densities of the process noise, from what each model leaves out, *notional*: thrust direction and mass flow
-# change the acceleration by some 3 m/s^2 in a second; free fall above the air is known to 1 cm/s in a second; in the
+# change the acceleration by some 3 m/s^2 in a second; free fall above the air is known to 1 mm/s in a second; in the
 # air the drag coefficient moves with Mach number and attitude.
 JERK = 9.0  # m^2/s^5
-COAST_ACCELERATION = 1e-4  # m^2/s^3
-REENTRY_ACCELERATION = 0.3  # m^2/s^3
+COAST_ACCELERATION = 1e-6  # m^2/s^3
+DRAG_ERROR = 2e-3  # s: 3 % of the drag, correlated over a second
 LOG_BETA_RATE = 4e-4  # 1/s
-NOISE = np.array([JERK, COAST_ACCELERATION, REENTRY_ACCELERATION, LOG_BETA_RATE])
+NOISE = np.array([JERK, COAST_ACCELERATION, DRAG_ERROR, LOG_BETA_RATE])
 
 # What is believed of an object before its second plot, *notional*
 SPEED_SIGMA = 2500.0  # m/s per axis, any ballistic object

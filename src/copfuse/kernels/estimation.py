@@ -29,6 +29,17 @@ _DRAG_MOST = 600.0  # m/s^2, so that a cubature point thrown under the ground st
 
 
 @njit
+def drag(s):
+    """Deceleration by drag over speed (1/s) at state s (7): half density times speed over ballistic coefficient."""
+    h = altitude(s[0], s[1], s[2])
+    if h >= _DRAG_CEILING:
+        return 0.0
+    rho, _ = air(max(h, 0.0))
+    v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
+    return min(0.5 * rho * v * math.exp(-s[6]), _DRAG_MOST / (v + 1.0))
+
+
+@njit
 def derivative(model, s, d):
     """d = time derivative of state s under a model, Earth-fixed."""
     ax, ay, az = free_acceleration(s[0], s[1], s[2], s[3], s[4])
@@ -41,16 +52,10 @@ def derivative(model, s, d):
         d[8] = 0.0
     elif model == 2:
         d[6] = 0.0
-        h = altitude(s[0], s[1], s[2])
-        if h < _DRAG_CEILING:
-            rho, _ = air(max(h, 0.0))
-            v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
-            k = 0.5 * rho * v * math.exp(-s[6])
-            if k * v > _DRAG_MOST:
-                k = _DRAG_MOST / v
-            ax -= k * s[3]
-            ay -= k * s[4]
-            az -= k * s[5]
+        k = drag(s)
+        ax -= k * s[3]
+        ay -= k * s[4]
+        az -= k * s[5]
     d[0] = s[3]
     d[1] = s[4]
     d[2] = s[5]
@@ -85,11 +90,11 @@ def propagate(model, n, s, dt, k, y):
 
 
 @njit
-def add_process_noise(model, P, dt, noise):
+def add_process_noise(model, x, P, dt, noise):
     """Add the covariance that white noise builds up over dt: jerk (model 0) or acceleration, exactly discretised.
 
-    ``noise``: spectral densities of jerk m^2/s^5, of acceleration in coast and in re-entry m^2/s^3, of the rate of
-    ln(beta) 1/s.
+    ``noise``: spectral densities of jerk m^2/s^5, of acceleration in free fall m^2/s^3, of the drag's error relative
+    to its square s, of the rate of ln(beta) 1/s.  So in empty space re-entry is coast.
     """
     t = abs(dt)
     if model == 0:
@@ -106,7 +111,10 @@ def add_process_noise(model, P, dt, noise):
             P[v, c] += q * t**2 / 2.0
             P[c, v] += q * t**2 / 2.0
         return
-    q = noise[1] if model == 1 else noise[2]
+    q = noise[1]
+    if model == 2:
+        k = drag(x)
+        q += noise[2] * k * k * (x[3] * x[3] + x[4] * x[4] + x[5] * x[5])
     for a in range(3):
         v = a + 3
         P[a, a] += q * t**3 / 3.0
@@ -145,7 +153,7 @@ def predict_model(model, n, x, P, dt, noise, lower, points, k, y):
                 c += (points[p, i] - x[i]) * (points[p, j] - x[j])
             P[i, j] = c * w
             P[j, i] = c * w
-    add_process_noise(model, P, dt, noise)
+    add_process_noise(model, x, P, dt, noise)
 
 
 @njit
@@ -156,7 +164,7 @@ def transition(h, climb, dt, Pi):
     lift (pull-up, glide) needs air too.
     """
     air_there = h < 110e3
-    boost_again = (1.0 / 200.0 if climb > 0.0 else 1.0 / 2000.0) if h < 150e3 else 1.0 / 50000.0
+    boost_again = (1.0 / 200.0 if climb > 0.0 else 1.0 / 2000.0) if h < 150e3 else 1e-9
     lift = 1.0 / 60.0 if h < 80e3 else boost_again
     t = abs(dt)
     rates_mc = 1.0 / 80.0 if h > 60e3 else 1.0 / 400.0

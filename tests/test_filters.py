@@ -1,0 +1,297 @@
+"""The filters against plain twins, against filterpy, and against chi-squared."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.linalg import expm
+from scipy.stats import chi2
+
+from copfuse import filters, frames
+from copfuse.kernels import estimation as kernel
+from copfuse.kernels.small import cholesky, invert
+
+pytestmark = pytest.mark.kernels
+SITE = np.radians(38.0), np.radians(128.0), 100.0
+ORIGIN, AXES = frames.ecef(*SITE), frames.enu_axes(*SITE[:2])
+SIGMA = np.array([15.0, 1.5e-3, 1.5e-3, np.nan])
+MU, OMEGA, J2, A = 3.986004418e14, 7.292115e-5, 1.08262982e-3, 6378137.0  # written again: a twin imports nothing
+
+
+def plain_free_fall(s):
+    """Time derivative of a coasting Earth-fixed state, from the textbook."""
+    p, v = s[:3], s[3:6]
+    r = np.linalg.norm(p)
+    k = 1.5 * J2 * (A / r) ** 2
+    g = -MU / r**3 * p * (1 + k * (np.array([1.0, 1.0, 3.0]) - 5 * (p[2] / r) ** 2))
+    w = np.array([0.0, 0.0, OMEGA])
+    return np.concatenate([v, g - 2 * np.cross(w, v) - np.cross(w, np.cross(w, p))])
+
+
+def plain_propagate(s, dt, steps=64):
+    h = dt / steps
+    for _ in range(steps):
+        a = plain_free_fall(s)
+        b = plain_free_fall(s + h / 2 * a)
+        c = plain_free_fall(s + h / 2 * b)
+        s = s + h / 6 * (a + 2 * b + 2 * c + plain_free_fall(s + h * c))
+    return s
+
+
+def plain_look(s):
+    d = AXES @ (s[:3] - ORIGIN)
+    r = np.linalg.norm(d)
+    rate = (s[:3] - ORIGIN) @ s[3:6] / r
+    return np.array([r, np.arctan2(d[0], d[1]), np.arcsin(d[2] / r), rate])
+
+
+def plain_cubature(x, P):
+    root = np.linalg.cholesky(P) * np.sqrt(len(x))
+    return np.concatenate([x + root.T, x - root.T])
+
+
+def coasting(seconds=150, step=1.0):
+    """A coasting object that climbs from 150 km, on the plain integrator, rows (n, 6)."""
+    axes = frames.enu_axes(np.radians(40), np.radians(130))
+    s = np.concatenate([frames.ecef(np.radians(40), np.radians(130), 150e3), np.array([3500.0, -500.0, 1800.0]) @ axes])
+    rows = [s]
+    for _ in range(int(seconds / step)):
+        rows.append(plain_propagate(rows[-1], step, 4))
+    return np.array(rows)
+
+
+def a_bank():
+    x = coasting(1)[:1]
+    P = np.diag([200.0**2] * 3 + [15.0**2] * 3)[None]
+    return filters.bank(0.0, x, P, [[0.2, 0.7, 0.1]], acceleration_sigma=[5.0])
+
+
+def test_coast_prediction_equals_the_plain_cubature_filter():
+    b = a_bank()
+    x, P = b.x[0, kernel.COAST].copy(), b.P[0, kernel.COAST].copy()
+    work = np.zeros((9, 9)), np.zeros((18, 9)), np.zeros((4, 9)), np.zeros(9)
+    kernel.predict_model(kernel.COAST, 6, x, P, 7.0, filters.NOISE, *work)
+    points = np.array([plain_propagate(p, 7.0) for p in plain_cubature(b.x6[0], b.P6[0])])
+    mean = points.mean(axis=0)
+    q = filters.COAST_ACCELERATION * np.kron([[7.0**3 / 3, 7.0**2 / 2], [7.0**2 / 2, 7.0]], np.eye(3))
+    assert np.allclose(x[:6], mean, rtol=0, atol=1e-4)
+    assert np.allclose(P[:6, :6], (points - mean).T @ (points - mean) / 12 + q, rtol=1e-6, atol=1e-3)
+
+
+@pytest.mark.parametrize("have", [(0, 1, 2), (0, 1, 2, 3), (1, 2)])
+def test_update_equals_the_plain_cubature_filter(have):
+    b = a_bank()
+    truth = plain_look(b.x6[0])
+    sigma = np.array([15.0, 1.5e-3, 1.5e-3, 3.0])
+    z = truth + sigma * [0.5, -1.0, 0.7, 1.2]
+    masked = np.where(np.isin(range(4), have), z, np.nan)
+    only = np.where(np.arange(3) == kernel.COAST, 1.0, 0.0)[None]
+    new = filters.update(filters.bank(0.0, b.x6, b.P6, only), masked[None], sigma[None], ORIGIN, AXES)
+    points = plain_cubature(b.x6[0], b.P6[0])
+    zs = np.array([plain_look(p) for p in points])[:, have]
+    zm = zs.mean(axis=0)
+    S = (zs - zm).T @ (zs - zm) / 12 + np.diag(sigma[list(have)] ** 2)
+    C = (points - b.x6[0]).T @ (zs - zm) / 12
+    K = C @ np.linalg.inv(S)
+    j = kernel.COAST
+    assert np.allclose(new.x[0, j, :6], b.x6[0] + K @ (z[list(have)] - zm), rtol=0, atol=1e-5)
+    assert np.allclose(new.P[0, j, :6, :6], b.P6[0] - K @ S @ K.T, rtol=1e-6, atol=1e-3)
+
+
+def test_update_equals_filterpy():
+    """filterpy's unscented filter with Julier's kappa 0 sums over the same points: 40 scans, radar with range, two angles."""
+    truth = coasting(40)
+    rng = np.random.default_rng(5)
+    z = frames.look(truth, ORIGIN, AXES) + SIGMA * rng.standard_normal((len(truth), 4))
+    ours = filters.start(0.0, z[:1], SIGMA[None], ORIGIN, AXES)
+    referee = filters.to_filterpy(ours, 0, ORIGIN, AXES)
+    x, P = ours.x[0, kernel.COAST].copy(), ours.P[0, kernel.COAST].copy()
+    work = np.zeros((9, 9)), np.zeros((18, 9)), np.zeros((4, 9)), np.zeros(9)
+    for k in range(1, len(z)):
+        referee.Q = filters.COAST_ACCELERATION * np.kron([[1 / 3, 1 / 2], [1 / 2, 1.0]], np.eye(3))
+        referee.predict(dt=1.0)
+        referee.sigmas_f = referee.points_fn.sigma_points(referee.x, referee.P)  # ours redraws after adding the noise
+        referee.update(np.array([z[k, 0], (z[k, 1] + np.pi) % (2 * np.pi) - np.pi, z[k, 2]]), R=np.diag(SIGMA[:3] ** 2))
+        kernel.predict_model(kernel.COAST, 6, x, P, 1.0, filters.NOISE, *work)
+        w = np.zeros((9, 9)), *(np.zeros(n) for n in (9, 4, 4)), np.zeros((4, 9)), np.zeros(4), np.zeros((4, 4)), np.zeros((4, 4))
+        kernel.update_model(6, x, P, ORIGIN, AXES, z[k], SIGMA, *w, np.zeros(4), np.zeros(4, np.int64), np.zeros((4, 4)), np.zeros((9, 4)), np.zeros((9, 9)))
+    assert np.allclose(x[:6], referee.x, rtol=0, atol=1e-2)
+    assert np.allclose(P[:6, :6], referee.P, rtol=1e-5, atol=1e-3)
+
+
+def plain_mix(means, covs, mu, Pi, dims):
+    """Unbiased mixing written out: a component that model i lacks takes target j's own mean and variance."""
+    out = []
+    for j, n in enumerate(dims):
+        c = Pi[:, j] @ mu
+        xs, Ps = [], []
+        for i in range(3):
+            x, P = means[j][:n].copy(), np.zeros((n, n))
+            P[6:, 6:] = covs[j][6:n, 6:n]
+            if i == j:
+                P = covs[j][:n, :n]
+            else:
+                x[:6], P[:6, :6] = means[i][:6], covs[i][:6, :6]
+            xs.append(x)
+            Ps.append(P)
+        w = Pi[:, j] * mu / c
+        m = sum(wi * x for wi, x in zip(w, xs, strict=True))
+        out.append((m, sum(wi * (P + np.outer(x - m, x - m)) for wi, x, P in zip(w, xs, Ps, strict=True)), c))
+    return out
+
+
+def test_mixing_of_unequal_models_equals_the_plain_form():
+    rng = np.random.default_rng(3)
+    x, P = rng.normal(size=(3, 9)), np.zeros((3, 9, 9))
+    for j, n in enumerate(kernel.DIMENSION):
+        B = rng.normal(size=(n, n))
+        P[j, :n, :n] = B @ B.T + np.eye(n)
+    mu, Pi = np.array([0.2, 0.5, 0.3]), np.zeros((3, 3))
+    kernel.transition(70e3, 500.0, 2.0, Pi)
+    assert np.allclose(Pi.sum(axis=1), 1) and (Pi >= 0).all()
+    xo, Po, mo = np.zeros((3, 9)), np.zeros((3, 9, 9)), np.zeros(3)
+    kernel.mix(x, P, mu, Pi, xo, Po, mo)
+    for j, (m, C, c) in enumerate(plain_mix(x, P, mu, Pi, kernel.DIMENSION)):
+        n = kernel.DIMENSION[j]
+        assert np.allclose(xo[j, :n], m) and np.allclose(Po[j, :n, :n], C) and np.isclose(mo[j], c)
+
+
+@pytest.mark.parametrize("model, blocks", [(0, 3), (1, 2)])
+def test_process_noise_is_the_integral_of_white_noise(model, blocks):
+    """Van Loan's matrix exponential (IEEE T-AC 23(3), 1978) gives the same covariance."""
+    dt, q = 3.0, filters.NOISE[model]
+    F = np.kron(np.eye(blocks, k=1), np.eye(3))
+    G = np.zeros((3 * blocks, 3 * blocks))
+    G[-3:, -3:] = q * np.eye(3)
+    n = len(F)
+    big = expm(np.block([[-F, G], [np.zeros((n, n)), F.T]]) * dt)
+    P = np.zeros((9, 9))
+    kernel.add_process_noise(model, np.zeros(9), P, dt, filters.NOISE)
+    assert np.allclose(P[:n, :n], big[n:, n:].T @ big[:n, n:], rtol=1e-9, atol=1e-12)
+
+
+def test_reentry_is_coast_in_empty_space():
+    s = np.concatenate([frames.ecef(0.7, 2.2, 400e3), [1000.0, 2000.0, 500.0], [np.log(5000.0), 0.0, 0.0]])
+    a, b = s.copy(), s.copy()
+    kernel.propagate(kernel.REENTRY, 7, a, 30.0, np.zeros((4, 9)), np.zeros(9))
+    kernel.propagate(kernel.COAST, 6, b, 30.0, np.zeros((4, 9)), np.zeros(9))
+    assert np.allclose(a[:6], b[:6], rtol=0, atol=1e-6)
+
+
+def test_drag_matches_its_definition():
+    """At 30 km (US76: 0.01841 kg/m^3), 2000 m/s and 4000 kg/m^2 the deceleration is rho v^2 / (2 beta)."""
+    s = np.concatenate([frames.ecef(0.7, 2.2, 30e3), 2000.0 * frames.enu_axes(0.7, 2.2)[0], [np.log(4000.0), 0.0, 0.0]])
+    assert np.isclose(kernel.drag(s) * 2000.0, 0.01841 * 2000.0**2 / 8000.0, rtol=2e-3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_covariances_stay_positive_definite(seed):
+    """Whatever the plots say, far off or exact, a radar, a Doppler radar or two angles."""
+    rng = np.random.default_rng(seed)
+    z = frames.look(coasting(1)[:1], ORIGIN, AXES)
+    b = filters.start(0.0, z, np.array([[10.0, 1e-3, 1e-3, 1.0]]), ORIGIN, AXES)
+    for _ in range(8):
+        b = filters.predict(b, b.time + rng.choice([0.0, 0.1, 1.0, 10.0]))
+        sigma = 10.0 ** rng.uniform([-1, -5, -5, -2], [3, -2, -2, 2])
+        plot = frames.look(b.x6, ORIGIN, AXES) + sigma * rng.standard_normal(4) * rng.choice([0.0, 1.0, 5.0])
+        plot[0, rng.random(4) < 0.3] = np.nan
+        b = filters.update(b, plot, sigma[None], ORIGIN, AXES)
+        for j, n in enumerate(kernel.DIMENSION):
+            P = b.P[0, j, :n, :n]
+            assert np.array_equal(P, P.T) and np.linalg.eigvalsh(P).min() > 0 and np.isfinite(b.x[0, j]).all()
+        assert np.isclose(b.mu.sum(), 1) and np.linalg.eigvalsh(b.P6[0]).min() > 0
+
+
+def test_single_radar_coast_is_consistent():
+    """Normalised estimation error squared over 60 runs within 99.8 % bounds at 40, 80 and 120 scans (six components)."""
+    truth = coasting(120)
+    look = frames.look(truth, ORIGIN, AXES)
+    runs, nees = 60, {40: 0.0, 80: 0.0, 120: 0.0}
+    z = np.array([look + SIGMA * np.random.default_rng(s).standard_normal(look.shape) for s in range(runs)])
+    b = filters.start(0.0, z[:, 0], np.tile(SIGMA, (runs, 1)), ORIGIN, AXES)
+    for k in range(1, 121):
+        b = filters.update(filters.predict(b, float(k)), z[:, k], np.tile(SIGMA, (runs, 1)), ORIGIN, AXES)
+        if k in nees:
+            d = b.x6 - truth[k]
+            nees[k] = np.einsum("ni,ni->", d, np.linalg.solve(b.P6, d[..., None])[..., 0])
+    low, high = chi2.ppf([0.001, 0.999], 6 * runs)
+    assert all(low < total < high for total in nees.values()), (nees, low, high)
+
+
+@pytest.mark.parametrize("distance, sigma_range, sigma_angle", [(100e3, 50.0, 9e-3), (2000e3, 20.0, 1e-3), (800e3, 10.0, 2e-3)])
+def test_started_position_is_consistent(distance, sigma_range, sigma_angle):
+    """NEES/3 of the converted plot in [0.97, 1.03] over 20 000 draws (the acceptance of the published r-u-v sets)."""
+    n = 20_000
+    rng = np.random.default_rng(11)
+    look = np.array([distance, 0.8, 0.5, np.nan])
+    sigma = np.array([sigma_range, sigma_angle, sigma_angle, np.nan])
+    truth = frames.point(*look[:3], ORIGIN, AXES)
+    b = filters.start(0.0, look + sigma * rng.standard_normal((n, 4)), np.tile(sigma, (n, 1)), ORIGIN, AXES)
+    d = b.x6[:, :3] - truth
+    nees = np.einsum("ni,ni->n", d, np.linalg.solve(b.P6[:, :3, :3], d[..., None])[..., 0]).mean() / 3
+    assert 0.97 < nees < 1.03
+
+
+def test_a_plume_starts_above_the_clouds():
+    """Two angles from geostationary height give a start whose 3-sigma region holds a plume at 8 to 20 km."""
+    origin = frames.ecef(0.0, np.radians(105.0), 35_786e3)
+    north = -origin / np.linalg.norm(origin)
+    up = np.array([0.0, 0.0, 1.0])
+    axes = np.stack([np.cross(north, up), north, up])
+    for height in (8e3, 12e3, 20e3):
+        plume = np.r_[frames.ecef(np.radians(39.2), np.radians(125.7), height), np.zeros(3)]
+        z = frames.look(plume, origin, axes) * [np.nan, 1, 1, np.nan]
+        b = filters.start(0.0, z, np.array([[np.nan, 2e-5, 2e-5, np.nan]]), origin, axes)
+        d = b.x6[0, :3] - plume[:3]
+        assert d @ np.linalg.solve(b.P6[0, :3, :3], d) < 9.0
+
+
+def test_doppler_sharpens_the_first_velocity():
+    z = frames.look(coasting(1)[:1], ORIGIN, AXES)
+    sigma = np.array([[10.0, 1e-3, 1e-3, 2.0]])
+    with_rate = filters.start(0.0, z, sigma, ORIGIN, AXES)
+    without = filters.start(0.0, np.where(np.arange(4) == 3, np.nan, z), sigma, ORIGIN, AXES)
+    line = (with_rate.x6[0, :3] - ORIGIN) / np.linalg.norm(with_rate.x6[0, :3] - ORIGIN)
+    assert np.isclose(with_rate.x6[0, 3:] @ line, z[0, 3], atol=20.0)
+    assert line @ with_rate.P6[0, 3:, 3:] @ line < 50.0**2 < line @ without.P6[0, 3:, 3:] @ line
+
+
+def test_burnout_is_recognised():
+    """25 m/s^2 along the velocity for 40 s, then free flight at 60 km: the manoeuvre model gives way within 5 s."""
+    axes = frames.enu_axes(np.radians(39.5), np.radians(129))
+    s = np.concatenate([frames.ecef(np.radians(39.5), np.radians(129), 45e3), np.array([700.0, 0.0, 700.0]) @ axes])
+    rows = [s]
+    for k in range(80):
+        push = 25.0 if k < 40 else 0.0
+        for _ in range(10):
+            v = rows[-1][3:] if _ == 0 else s[3:]
+            s = plain_propagate(s, 0.1, 1)
+            s[3:] += 0.1 * push * v / np.linalg.norm(v)
+        rows.append(s.copy())
+    rng = np.random.default_rng(2)
+    sigma = np.array([10.0, 5e-4, 5e-4, np.nan])
+    z = frames.look(np.array(rows), ORIGIN, AXES) + sigma * rng.standard_normal((81, 4))
+    b, pushed = filters.start(0.0, z[:1], sigma[None], ORIGIN, AXES), []
+    for k in range(1, 81):
+        b = filters.update(filters.predict(b, float(k)), z[k : k + 1], sigma[None], ORIGIN, AXES)
+        pushed.append(b.mu[0, kernel.MANOEUVRE])
+    assert min(pushed[19:39]) > 0.5 and max(pushed[44:]) < 0.5
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 9), st.integers(0, 2**32 - 1))
+def test_small_inverse_and_determinant(n, seed):
+    rng = np.random.default_rng(seed)
+    B = rng.normal(size=(n, n))
+    a = B @ B.T + 0.1 * np.eye(n)
+    lower, out = np.zeros((9, 9)), np.zeros((n, n))
+    log_det = invert(a, n, lower, out)
+    assert np.allclose(out @ a, np.eye(n), atol=1e-7) and np.isclose(log_det, np.linalg.slogdet(a)[1])
+
+
+def test_cholesky_lifts_a_bad_pivot():
+    lower = np.zeros((2, 2))
+    assert cholesky(np.array([[1.0, 1.0], [1.0, 1.0 - 1e-12]]), 2, lower) == 1 and np.isfinite(lower).all() and lower[1, 1] > 0

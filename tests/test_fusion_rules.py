@@ -1,0 +1,141 @@
+"""Covariance intersection, impact forecasts and launch points against published numbers and plain integration."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.integrate import solve_ivp
+
+from copfuse import filters, forecast, frames
+from copfuse.kernels.forecast import impact, intersect, intersect_rows
+
+pytestmark = pytest.mark.kernels
+
+P_I, X_I = np.array([[3.0, 0.0], [0.0, 0.4]]), np.array([1.0, -2.0])
+P_J, X_J = np.array([[2.0, -0.8], [-0.8, 1.0]]), np.array([-2.0, -1.0])
+
+
+def fused(by_trace):
+    x, P = np.zeros(2), np.zeros((2, 2))
+    return intersect(X_I, P_I, X_J, P_J, by_trace, x, P), x, P
+
+
+def test_sijs_lazar_example_by_trace():
+    """The pair of estimates of Sijs & Lazar (also in NRL's Tracker Component Library)."""
+    w, x, P = fused(True)
+    assert np.isclose(w, 0.403703, atol=1e-5) and np.allclose(x, [-0.835367, -1.751667], atol=1e-5)
+    assert np.isclose(np.trace(P), 2.567595, atol=1e-5)
+
+
+def test_sijs_lazar_example_by_determinant():
+    w, _, P = fused(False)
+    assert np.isclose(w, 0.564516, atol=1e-5) and np.isclose(np.linalg.det(P), 1.023094, atol=1e-5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_intersection_bounds_the_error_for_any_correlation(seed):
+    """The claimed covariance minus the true one is never negative, whatever the cross-covariance."""
+    rng = np.random.default_rng(seed)
+    joint = rng.normal(size=(12, 12))
+    C = joint @ joint.T
+    A, B, cross = C[:6, :6], C[6:, 6:], C[:6, 6:]
+    x, P = np.zeros(6), np.zeros((6, 6))
+    w = intersect(np.zeros(6), A, np.zeros(6), B, False, x, P)
+    K, L = w * P @ np.linalg.inv(A), (1 - w) * P @ np.linalg.inv(B)
+    true = K @ A @ K.T + L @ B @ L.T + K @ cross @ L.T + L @ cross.T @ K.T
+    assert np.linalg.eigvalsh(P - true).min() > -1e-8 * np.trace(P)
+
+
+def test_a_far_better_estimate_is_kept():
+    w, P = None, np.zeros((6, 6))
+    w = intersect(np.zeros(6), np.eye(6), np.ones(6), 1e6 * np.eye(6), False, np.zeros(6), P)
+    assert w == 1.0 and np.allclose(P, np.eye(6))
+
+
+def test_rows_with_one_source_are_passed_through():
+    x, P = np.random.default_rng(1).normal(size=(3, 4, 6)) + 6e6, np.tile(2.0 * np.eye(6), (3, 4, 1, 1))
+    have = np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], bool)
+    xo, Po = np.zeros((3, 6)), np.zeros((3, 6, 6))
+    intersect_rows(x, P, have, xo, Po)
+    assert np.allclose(xo, x[have]) and np.allclose(Po, P[have])
+
+
+def free_fall_to_ground(x):
+    """scipy's DOP853 over plain formulas, down to the ellipsoid, without air."""
+
+    def rate(_, s):
+        r, w = np.linalg.norm(s[:3]), np.array([0, 0, 7.292115e-5])
+        k = 1.5 * 1.08262982e-3 * (6378137.0 / r) ** 2
+        g = -3.986004418e14 / r**3 * s[:3] * (1 + k * (np.array([1, 1, 3]) - 5 * (s[2] / r) ** 2))
+        return np.r_[s[3:], g - 2 * np.cross(w, s[3:]) - np.cross(w, np.cross(w, s[:3]))]
+
+    def ground(_, s):
+        return frames.geodetic(s[:3])[2][0]
+
+    ground.terminal, ground.direction = True, -1
+    end = solve_ivp(rate, (0, 7200), x, "DOP853", events=ground, rtol=1e-11, atol=1e-6)
+    return end.y[:3, -1], end.t[-1]
+
+
+def coasting(height=250e3, along=3000.0, climb=1500.0):
+    return np.r_[frames.ecef(0.7, 2.25, height), np.array([along, 0.0, climb]) @ frames.enu_axes(0.7, 2.25)]
+
+
+@pytest.mark.parametrize("height, along, climb", [(250e3, 3000.0, 1500.0), (150e3, 1200.0, 6000.0), (80e3, 1500.0, 200.0)])
+def test_impact_without_air_equals_dop853(height, along, climb):
+    """A body so heavy that air does not matter: point to 50 m, time to 0.1 s (the kernel's long steps)."""
+    x = coasting(height, along, climb)
+    want, seconds = free_fall_to_ground(x)
+    mean, cov, when = np.zeros((1, 3)), np.zeros((1, 3, 3)), np.zeros((1, 2))
+    impact(x[None], 1e-6 * np.eye(6)[None], np.array([[40.0, 1e-6]]), np.zeros((1, 3)), np.zeros(1), mean, cov, when)
+    assert np.linalg.norm(mean[0] - want) < 50.0 and abs(when[0, 0] - seconds) < 0.1
+
+
+def test_impact_covariance_matches_monte_carlo():
+    """Spread of 4000 drawn states flown to the ground against the forecast's own covariance: 95 % ellipse holds 93-97 %."""
+    rng = np.random.default_rng(4)
+    x, sigma = coasting(), np.r_[np.full(3, 400.0), np.full(3, 4.0)]
+    drawn = x + sigma * rng.standard_normal((4000, 6))
+    beta = np.array([np.log(5000.0), 0.3])
+    cloud, cov, when = np.zeros((4000, 3)), np.zeros((4000, 3, 3)), np.zeros((4000, 2))
+    betas = np.stack([beta[0] + beta[1] * rng.standard_normal(4000), np.full(4000, 1e-6)], axis=1)
+    impact(drawn, np.tile(1e-6 * np.eye(6), (4000, 1, 1)), betas, np.zeros((4000, 3)), np.zeros(4000), cloud, cov, when)
+    mean, P, _, _ = forecast.impact_point(x[None], np.diag(sigma**2)[None], beta[None], np.zeros((1, 3)), np.array([[0.0, 1, 0, 0]]))
+    lat, lon, _ = frames.geodetic(mean)
+    flat = frames.enu_axes(lat, lon)[0, :2]
+    d = (cloud - mean) @ flat.T
+    inside = np.einsum("ni,ij,nj->n", d, np.linalg.inv(flat @ P[0] @ flat.T), d) < 5.991
+    assert 0.93 < inside.mean() < 0.97
+
+
+def test_a_forecast_in_boost_is_wider_than_in_coast():
+    x, P = coasting(60e3, 1500.0, 1500.0)[None], np.diag([100.0**2] * 3 + [10.0**2] * 3)[None]
+    push, beta = 30.0 * x[:, 3:] / np.linalg.norm(x[:, 3:]), np.array([[np.log(5000.0), 0.5]])
+    sizes = [
+        np.sqrt(np.trace(forecast.impact_point(x, P, beta, push, np.array([phase]))[1][0])) for phase in ([1.0, 0, 0, 0], [0.0, 1, 0, 0])
+    ]
+    assert sizes[0] > 100e3 > 20 * sizes[1] / 10
+
+
+def test_what_stays_in_orbit_has_no_impact():
+    x = coasting(400e3, 7800.0, 0.0)
+    mean, cov, left, sigma = forecast.impact_point(x[None], np.eye(6)[None], np.array([[8.5, 0.1]]), np.zeros((1, 3)), np.array([[0.0, 1, 0, 0]]))
+    assert np.isnan(mean).all() and np.isnan(cov).all() and np.isnan(left).all() and np.isnan(sigma).all()
+
+
+def test_launch_point_of_a_tracked_boost_is_honest():
+    """A path that leaves the ground vertically and bends over evenly: the launch point lies inside 3 sigma along and across."""
+    site, axes = frames.ecef(0.68, 2.2, 0.0), frames.enu_axes(0.68, 2.2)
+    for heading in (0.5, 1.5, 3.0):
+        level = np.sin(heading) * axes[0] + np.cos(heading) * axes[1]
+        climb, along = 20e3, 11e3  # height and ground covered after an even bend
+        v = 900.0 * np.array([np.sin(np.pi / 4), np.cos(np.pi / 4)])
+        x = np.r_[site + along * level + climb * axes[2], v[0] * level + v[1] * axes[2]]
+        b = filters.bank(0.0, x[None], np.diag([100.0**2] * 3 + [20.0**2] * 3)[None], [[1.0, 0, 0]])
+        point, cov = forecast.launch_point(b, np.ones(1))
+        d = point[0] - site
+        assert np.abs(frames.geodetic(point)[2][0]) < 500
+        assert d @ np.linalg.solve(cov[0], d) < 11.3 and np.sqrt(np.trace(cov[0])) < 10e3
