@@ -9,10 +9,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import EPOCH, picture_of, plots_of, straight_truth
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conftest import EPOCH, picture_of, plots_of, straight_truth
 from copfuse import frames, metrics
 from copfuse.scenario import Scenario
 

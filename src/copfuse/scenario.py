@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
-from copfuse import launches, sensors
+from copfuse import launches
+from copfuse.checking import checked, choice, read_toml
 from copfuse.errors import CopfuseError, suggestion
+from copfuse.laydowns import Sensor, laydown, parse
 
 CLASSES = ("SRBM", "MRBM", "IRBM", "ICBM", "SLBM", "SLV", "unknown")
 KST = timedelta(hours=9)  # Korean standard time is UTC + 9 h
@@ -55,7 +55,7 @@ class Scenario:
     name: str
     epoch: datetime  # UTC
     launches: tuple[Launch, ...]
-    sensors: tuple[sensors.Sensor, ...]
+    sensors: tuple[Sensor, ...]
     title: str = ""
     description: str = ""
     bias: float = 1.0  # scales every sensor's bias
@@ -131,43 +131,6 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 _LAUNCHES = {"record": _Record, "recorded": _Recorded, "ballistic": _Ballistic}
 
 
-def checked(struct: Any, table: dict[str, Any], where: str) -> Any:
-    """``table`` as ``struct``.  Raises `CopfuseError` with the place ``where``, the key, its value and what was expected."""
-    known = [field.encode_name for field in msgspec.structs.fields(struct)]
-    for key, value in table.items():
-        if key not in known:
-            raise CopfuseError(f"{where}: there is no key {key!r}; {suggestion(key, known)}")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise CopfuseError(f"{where}: {key} = {value} is not a finite number")
-    try:
-        return msgspec.convert(table, struct)
-    except msgspec.ValidationError as error:
-        raise CopfuseError(_sentence(str(error), table, where)) from None
-
-
-def _sentence(message: str, table: dict[str, Any], where: str) -> str:
-    """One sentence with the value out of msgspec's ``Expected `float` <= 90.0 - at `$.lat_deg```."""
-    said, _, path = message.partition(" - at ")
-    said = said.replace("`", "").replace("Object missing required field", "the key is missing:")
-    said = said[:1].lower() + said[1:]
-    said = said.replace("expected array, got object", "expected a list: write [[...]], not [...]")
-    found = re.match(r"`\$\.(\w+)", path)
-    if not found:
-        return f"{where}: {said}"
-    key = found[1]
-    value = table.get(key)
-    shown = value.isoformat() if isinstance(value, date) else repr(value)
-    return f"{where}: {key} = {shown[:60]}, {said}"
-
-
-def choice(value: str, choices: Iterable[str], where: str) -> str:
-    """``value`` if it is one of ``choices``; raises `CopfuseError` with the nearest or all of them otherwise."""
-    choices = list(choices)
-    if value not in choices:
-        raise CopfuseError(f"{where} = {value!r} is unknown; {suggestion(value, choices)}")
-    return value
-
-
 # From a name, a file or a row to a Scenario --------------------------------------------------------------------------
 
 
@@ -199,19 +162,6 @@ def packaged(what: str = "scenarios") -> list[str]:
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file.  Raises `CopfuseError` where it is missing, unreadable or not TOML."""
-    try:
-        with open(path, "rb") as file:
-            return tomllib.load(file)
-    except FileNotFoundError:
-        raise CopfuseError(f"there is no file {str(path)!r}") from None
-    except OSError as error:
-        raise CopfuseError(f"cannot read {str(path)!r}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CopfuseError(f"{str(path)!r} is not TOML: {error}") from None
-
-
 def _from_file(path: Path) -> Scenario:
     where = path.name
     file = checked(_File, read_toml(path), where)
@@ -234,14 +184,14 @@ def _from_file(path: Path) -> Scenario:
         clutter=file.clutter,
         duration=file.duration_s,
         picture_step=file.picture_step_s,
-        regime=choice(file.regime, packaged("regimes"), f"{where}: regime"),
+        regime=choice(file.regime, tuple(packaged("regimes")), f"{where}: regime"),
     )
 
 
 def _launch(table: dict[str, Any], where: str, folder: Path) -> Launch:
     if "kind" not in table:
         raise CopfuseError(f"{where}: the key is missing: kind; {suggestion('', _LAUNCHES)}")
-    kind = choice(str(table["kind"]), _LAUNCHES, f"{where}: kind")
+    kind = choice(str(table["kind"]), tuple(_LAUNCHES), f"{where}: kind")
     row = checked(_LAUNCHES[kind], table, where)
     if kind == "record":
         try:
@@ -282,12 +232,9 @@ def _named_apart(flown: list[Launch]) -> tuple[Launch, ...]:
     return tuple(apart)
 
 
-def _sensors(file: _File, where: str, folder: Path) -> tuple[sensors.Sensor, ...]:
-    if file.sensor:
-        found = sensors.parse(file.sensor, where)
-    else:
-        beside = folder / file.sensors
-        found = sensors.laydown(beside if beside.is_file() else file.sensors)
+def _sensors(file: _File, where: str, folder: Path) -> tuple[Sensor, ...]:
+    source = folder / file.sensors if file.sensors.endswith(".toml") else file.sensors
+    found = parse(file.sensor, where) if file.sensor else laydown(source)
     names = [sensor.name for sensor in found]
     for name in file.exclude:
         if name not in names:
@@ -313,7 +260,7 @@ def _from_row(row: Any) -> Scenario:
     epoch = (_ignitions(row) or [_noon(row)])[0]
     flown = (Launch("record", row.id, 0.0, row.id, missile_class=row.missile_class),)
     title = f"{row.missile} from {row.site}, {row.date}"
-    return Scenario(row.id, epoch, flown, tuple(sensors.laydown("northeast-asia")), title=title, description=" ".join(notes))
+    return Scenario(row.id, epoch, flown, tuple(laydown("northeast-asia")), title=title, description=" ".join(notes))
 
 
 def _from_day(day: str) -> Scenario:
@@ -333,5 +280,5 @@ def _from_day(day: str) -> Scenario:
             flown.append(Launch("record", row.id, at, row.id, missile_class=row.missile_class))
     notes = [f"{row.id} has no reported time: notional." for row in able if not _ignitions(row)]
     notes += [f"{row.id} is left out: not enough is reported to fly it." for row in rows if row not in able]
-    return Scenario(day, epoch, _named_apart(flown), tuple(sensors.laydown("northeast-asia")), title=f"Launches of {day}",
+    return Scenario(day, epoch, _named_apart(flown), tuple(laydown("northeast-asia")), title=f"Launches of {day}",
                     description=" ".join(notes))  # fmt: skip

@@ -12,6 +12,8 @@ import hashlib
 import json
 import os
 import tempfile
+import zipfile
+import zlib
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -84,16 +86,17 @@ class Table:
         try:
             with np.load(path, allow_pickle=False) as file:
                 about = json.loads(bytes(file["about"]))
-                columns = {name: file[name] for name in cls.COLUMNS}
+                kind, uid, meta = about["table"], about["uid"], about["meta"]
+                columns = {name: file[name] for name in cls.COLUMNS} if kind == cls.__name__ else {}
         except FileNotFoundError:
             raise CopfuseError(f"there is no table at {str(path)!r}") from None
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise CopfuseError(f"{str(path)!r} is not a {cls.__name__} table saved by copfuse ({error})") from None
-        if about["table"] != cls.__name__:
-            raise CopfuseError(f"{str(path)!r} holds {about['table']}, not {cls.__name__}")
-        table = cls(**columns, meta=about["meta"])
-        if table.uid != about["uid"]:
-            raise CopfuseError(f"{str(path)!r} was changed after it was saved (its content is {table.uid}, not {about['uid']})")
+        if kind != cls.__name__:
+            raise CopfuseError(f"{str(path)!r} holds {kind}, not {cls.__name__}")
+        table = cls(**columns, meta=meta)
+        if table.uid != uid:
+            raise CopfuseError(f"{str(path)!r} was changed after it was saved (its content is {table.uid}, not {uid})")
         return table
 
 

@@ -1,0 +1,242 @@
+"""``copfuse ...``: the verbs on the command line.  What computes or draws is imported inside the command that needs it."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from copfuse import __version__
+from copfuse.errors import CopfuseError
+from copfuse.tables import replacing
+
+PICTURES = (".png", ".pdf", ".svg")
+COMPILING = 60  # s, about, on two cores
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="copfuse")
+def cli() -> None:
+    """One common operating picture of ballistic flights, and what sharing missile-warning data is worth.
+
+    Start with:  copfuse run
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and leave with 0, 2 for bad input (one sentence on stderr) or 130 for Ctrl-C."""
+    try:
+        cli.main(arguments, prog_name="copfuse", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("copfuse: stopped; no file is half-written", err=True)
+        sys.exit(130)
+    except CopfuseError as error:
+        click.echo(f"copfuse: {error}", err=True)
+        sys.exit(2)
+    sys.exit(0)
+
+
+# Commands ------------------------------------------------------------------------------------------------------------
+
+
+@cli.command(short_help="Fly, sense, track, share, fuse, score and draw one scenario.")
+@click.argument("scenario", default="hokkaido-2017")
+@click.option("--regime", help="Sharing arrangement: none, realtime or plots.  [default: the scenario's own]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Names all random draws.")
+@click.option("--out", metavar="FILE", help="The picture: .png, .pdf or .svg.  [default: SCENARIO.png here]")
+@click.option("--no-picture", is_flag=True, help="Print only.")
+@click.option("--save", "folder", metavar="FOLDER", help="Also save the six tables there.")
+def run(scenario: str, regime: str | None, seed: int, out: str | None, no_picture: bool, folder: str | None) -> None:
+    """Fly, detect, track, share, fuse and score one SCENARIO; print who saw what when and draw it.
+
+    SCENARIO is a packaged name (see "copfuse scenarios"), a launch id of the public record, a day, or a .toml file.
+
+    \b
+    Examples:
+      copfuse run
+      copfuse run 2022-11-18-1 --regime none --seed 3
+      copfuse run my.toml --out picture.svg --save my-run
+    """
+    start = time.perf_counter()
+    if no_picture and out:
+        raise CopfuseError("--out and --no-picture exclude each other; give one of the two")
+    picture = None if out is None else check_output(out, PICTURES)
+    from copfuse import scenario as scenarios
+    from copfuse import study
+
+    chosen = scenarios.load(scenario)
+    if not (no_picture or picture):
+        picture = check_output(re.sub(r"[^\w.-]+", "-", chosen.name) + ".png", PICTURES)
+    if folder:
+        study.check_folder(Path(folder))
+    say_compiling()
+    with _Stages(list(study.STAGES)) as stages:
+        made = study.run(chosen, regime, seed, progress=stages.next)
+    click.echo(str(made))
+    if picture:
+        from copfuse import plots
+
+        plots.plot(made, picture)
+        click.echo(f"picture: {picture}")
+    if folder:
+        click.echo(f"tables: {made.save(folder)}")
+    click.echo(f"{time.perf_counter() - start:.1f} s in all", err=True)
+
+
+@cli.command()
+def scenarios() -> None:
+    """List the scenarios that come with the package.
+
+    \b
+    Example:
+      copfuse scenarios
+    """
+    from copfuse import scenario
+
+    for name in scenario.packaged():
+        click.echo(f"{name:<18} {scenario.load(name).title}")
+
+
+@cli.command(short_help="List the public launch record, or fly it.")
+@click.option("--year", type=click.IntRange(1984, 2100), help="Only this year.")
+@click.option("--class", "missile_class", metavar="CLASS", help="Only this class: SRBM, MRBM, IRBM, ICBM, SLBM, SLV or unknown.")
+@click.option("--site", metavar="TEXT", help="Only sites whose name has this in it.")
+@click.option("--fly", is_flag=True, help="Fit a flight to each row; print its misfit and flight time.")
+@click.option("--csv", "table", metavar="FILE", help="Write the lines as CSV instead of printing them.")
+def launches(year: int | None, missile_class: str | None, site: str | None, fly: bool, table: str | None) -> None:
+    """List launches of the public record, and with --fly the flights reconstructed from them.
+
+    \b
+    Examples:
+      copfuse launches --year 2017 --class IRBM
+      copfuse launches --site Sohae --fly
+      copfuse launches --fly --csv flights.csv
+    """
+    path = check_output(table, (".csv",)) if table else None
+    from copfuse import launches as record
+
+    rows = record.launches().select(year, missile_class, site)
+    if fly:
+        say_compiling()
+    heads = [*_RECORD, *(_FLOWN if fly else {})]
+    lines = []
+    for row in progress(list(rows), "flying") if fly else rows:
+        cells = [write(row) for write in _RECORD.values()]
+        lines.append([*cells, *_fly(record, row)] if fly else cells)
+    if path:
+        write_csv(path, heads, lines)
+        click.echo(f"{path}: {len(lines)} launches")
+        return
+    click.echo(aligned(heads, lines))
+    flown = sum(1 for line in lines if line[-1] in ("", "assumed")) if fly else 0
+    click.echo(f"{len(lines)} launches" + (f", {flown} of them flown" if fly else ""))
+
+
+def _degrees(value: float) -> str:
+    return _figure(math.degrees(value), 0)
+
+
+def _figure(value: float, digits: int = 1) -> str:
+    return "" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+_RECORD: dict[str, Callable[[Any], str]] = {
+    "id": lambda r: r.id,
+    "time_kst": lambda r: r.time_kst,
+    "missile": lambda r: r.missile,
+    "class": lambda r: r.missile_class,
+    "site": lambda r: r.site,
+    "azimuth_deg": lambda r: _degrees(r.azimuth),
+    "range_km": lambda r: _figure(1e-3 * r.range, 0),
+    "apogee_km": lambda r: _figure(1e-3 * r.apogee, 0),
+}
+_FLOWN = ("flown_as", "range_misfit_km", "apogee_misfit_km", "flight_time_s", "note")
+
+
+def _fly(record: Any, row: Any) -> list[str]:
+    """How a row flies: shape, misfits, flight time, and a note that says "assumed" or why it cannot be flown."""
+    try:
+        flight = record.fit(row)
+    except CopfuseError as error:
+        return ["-", "", "", "", str(error).removeprefix(f"launch {row.id} ")]
+    misfit = [f"{1e-3 * value:+.2f}" for value in flight.misfit]
+    return [flight.shape, *misfit, f"{flight.flight_time:.0f}", "assumed" if flight.assumed else ""]
+
+
+# Parts ---------------------------------------------------------------------------------------------------------------
+
+
+def check_output(text: str, suffixes: Sequence[str]) -> Path:
+    """``text`` as a path that can be written, found out before the work starts.  Raises `CopfuseError` otherwise."""
+    path = Path(text)
+    if path.suffix.lower() not in suffixes:
+        raise CopfuseError(f"cannot write {text!r}: its name must end in {' or '.join(suffixes)}")
+    if path.is_dir():
+        raise CopfuseError(f"cannot write {text!r}: it is a folder")
+    if not path.parent.is_dir():
+        raise CopfuseError(f"cannot write {text!r}: there is no folder {str(path.parent)!r}")
+    if not os.access(path if path.exists() else path.parent, os.W_OK) or not os.access(path.parent, os.W_OK):
+        raise CopfuseError(f"cannot write {text!r}: no permission to write there")
+    return path
+
+
+def say_compiling() -> None:
+    """One line on stderr where this version's kernels are not compiled yet."""
+    from copfuse import kernels
+
+    if not kernels.cache_folder().exists():
+        click.echo(f"copfuse: compiling the kernels once, about {COMPILING} s ...", err=True)
+
+
+def progress(items: list[Any], what: str) -> Any:
+    """``items`` with a bar on stderr where that is a terminal."""
+    from tqdm import tqdm
+
+    return tqdm(items, desc=what, disable=not sys.stderr.isatty(), leave=False)
+
+
+class _Stages:
+    """A bar over the verbs of a run, on a terminal only."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.bar = progress(list(names), "")
+
+    def __enter__(self) -> _Stages:
+        return self
+
+    def next(self, name: str) -> None:
+        """The verb that starts now."""
+        self.bar.set_description_str(f"{name:<6}")
+        self.bar.update(1)
+
+    def __exit__(self, *_: Any) -> None:
+        self.bar.close()
+
+
+def aligned(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A plain table: text to the left, numbers to the right."""
+    widths = [max(len(head), *(len(line[k]) for line in lines), 0) for k, head in enumerate(heads)]
+    right = [all(re.fullmatch(r"[-+.\d]*", line[k]) for line in lines) for k in range(len(heads))]
+    cells = [heads, *lines]
+    return "\n".join(
+        "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(line, widths, right, strict=True)).rstrip() for line in cells
+    )
+
+
+def write_csv(path: Path, heads: Sequence[str], lines: Sequence[Sequence[Any]]) -> None:
+    """Write ``path`` whole or not at all."""
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(heads)
+        writer.writerows(lines)
