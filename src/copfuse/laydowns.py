@@ -260,10 +260,11 @@ def _refuse_impossible(row: SensorFile, where: str) -> None:
     for key in needed:
         if getattr(row, key) is None:
             raise CopfuseError(f"{where}: the key is missing: {key} (a sensor of kind {row.kind!r} needs {', '.join(needed)})")
-    if row.min_elevation_deg is not None and row.min_elevation_deg >= row.max_elevation_deg:
-        raise CopfuseError(f"{where}: min_elevation_deg = {row.min_elevation_deg:g} is not below max_elevation_deg = {row.max_elevation_deg:g}")
-    if row.search_revisit_s and row.track_revisit_s and row.track_revisit_s > row.search_revisit_s:
-        raise CopfuseError(f"{where}: track_revisit_s = {row.track_revisit_s:g} is longer than search_revisit_s = {row.search_revisit_s:g}")
+    low, high, slow, fast = row.min_elevation_deg, row.max_elevation_deg, row.search_revisit_s, row.track_revisit_s
+    if low is not None and low >= high:
+        raise CopfuseError(f"{where}: min_elevation_deg = {low:g} is not below max_elevation_deg = {high:g}")
+    if slow and fast and fast > slow:
+        raise CopfuseError(f"{where}: track_revisit_s = {fast:g} is longer than search_revisit_s = {slow:g}")
     if row.service_from and row.service_until and row.service_until < row.service_from:
         raise CopfuseError(f"{where}: service_until = {row.service_until} comes before service_from = {row.service_from}")
 

@@ -195,8 +195,15 @@ def detection_chance(sensor: Sensor, x, time, rcs, boosting) -> tuple[np.ndarray
     return np.where(snr > 0.0, detection_probability(snr, sensor.pfa, sensor.swerling), 0.0), snr
 
 
+CLUTTER_RATE = 4000.0  # m/s, notional: a Doppler radar's false plots have range rates uniform within plus and minus this
+
+
 def clutter_density(sensor: Sensor) -> float:
-    """Expected false plots per search per m rad rad (radar) or per rad rad (infrared); they are uniform in range and angles."""
+    """Expected false plots per search per m rad rad (radar) or per rad rad (infrared).
+
+    They are uniform in range and angles; where the radar measures range rate, the density per m rad rad m/s is this over
+    ``2 CLUTTER_RATE``.
+    """
     volume = sensor.azimuth_width * (sensor.max_elevation - sensor.min_elevation)
     if sensor.kind == "radar":
         volume *= sensor.range_max

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from copfuse import launches, motion, recorded
+from copfuse import launches, motion, recorded, sensors, vehicles
+from copfuse.constants import BOOST
 from copfuse.errors import CopfuseError
-from copfuse.tables import Truth
+from copfuse.kernels import sensing
+from copfuse.tables import Detections, Truth
 
 if TYPE_CHECKING:
     from copfuse.scenario import Launch, Scenario
+    from copfuse.sensors import Sensor
 
 
 def fly(scenario: Scenario) -> Truth:
@@ -25,7 +28,8 @@ def fly(scenario: Scenario) -> Truth:
 
     Raises `CopfuseError` where a launch cannot be flown.
     """
-    times, numbers, states, phase, objects = [], [], [], [], []
+    times, numbers, states, phase = [], [], [], []
+    objects: list[dict[str, Any]] = []
     for i, launch in enumerate(scenario.launches):
         for trajectory, about in trajectories(launch):
             times.append(trajectory.time + launch.at)
@@ -56,8 +60,8 @@ def trajectories(launch: Launch) -> list[tuple[motion.Trajectory, dict[str, Any]
     ]
 
 
-def _missile(launch: Launch) -> tuple[motion.Trajectory, motion.Profile]:
-    profile = motion.PROFILES[launch.missile_class]
+def _missile(launch: Launch) -> tuple[motion.Trajectory, vehicles.Profile]:
+    profile = vehicles.PROFILES[launch.missile_class]
     if launch.kind == "record":
         row = launches.launches().find(launch.id)
         return launches.fit(row).trajectory, launches.profile_of(row)
@@ -67,3 +71,171 @@ def _missile(launch: Launch) -> tuple[motion.Trajectory, motion.Profile]:
         burnout = (launch.burnout_altitude, launch.burnout_speed, launch.burnout_angle)
         return motion.arc(launch.lat, launch.lon, launch.azimuth, *burnout, profile), profile
     raise CopfuseError(f"launch {launch.name!r}: kind = {launch.kind!r} is unknown; there are: record, recorded, ballistic")
+
+
+# What the sensors report -----------------------------------------------------------------------------------------------
+
+
+def detect(truth: Truth, scenario: Scenario, seed: int = 0) -> Detections:
+    """What the scenario's sensors report of the truth: plots of objects and false ones, sorted by time, then sensor.
+
+    A sensor searches its whole volume every ``search_revisit`` from a random first time on and looks at an object that
+    it noticed lately at every ``track_revisit`` (an integer share of the search frame).  All plots of one tick bear one
+    time and are one scan.  In each look the detector's output is drawn (Swerling's cases, square law); over the threshold
+    it is a plot, and its signal-to-noise ratio as measured, which a tracker knows too, sets the sigma of the noise in it.
+    A wandering bias stands on top: the reported time is the sensor's, ahead of the true one by its clock's error.
+
+    Every sensor has random streams of its own, named by it and by the object, so that another sensor or another object
+    leaves its numbers as they are.  ``seed`` is 0 or more.  ``meta``: ``sensors`` (names), ``seed``, ``schedule`` (per
+    sensor that works: first search, search frame, tick, s) and ``absent`` (per sensor that does not: why).
+
+    Raises `CopfuseError` for a seed below 0 and for truth that does not say what its objects are.
+    """
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise CopfuseError(f"seed is {seed!r}, expected a whole number of 0 or more")
+    if len(truth) and truth.object.max() >= len(truth.meta.get("objects", [])):
+        raise CopfuseError(f"truth has an object {truth.object.max()}, but its meta names {len(truth.meta.get('objects', []))} objects")
+    last = float(truth.time.max()) if len(truth) else 0.0
+    end = last if scenario.duration is None else scenario.duration
+    meta: dict[str, Any] = {"sensors": [s.name for s in scenario.sensors], "seed": int(seed), "scenario": scenario.name}
+    meta |= {"schedule": {}, "absent": {}}
+    made = []
+    for number, sensor in enumerate(scenario.sensors):
+        absent, schedule = _turn_up(sensor, scenario, seed)
+        if absent:
+            meta["absent"][sensor.name] = absent
+            continue
+        first, tick, share = schedule
+        meta["schedule"][sensor.name] = {"first": first, "search": tick * share, "track": tick}
+        time = first + tick * np.arange(max(0, int(np.floor((end - first) / tick)) + 1))
+        search = np.arange(len(time)) % share == 0
+        bias = _bias(sensor, tick, len(time), scenario.bias, seed)
+        made.append((number, *_plots(sensor, truth, time, search, bias, seed)))
+        made.append((number, *_false_plots(sensor, time[search], scenario, seed)))
+    return _sorted(made, meta)
+
+
+def _stream(seed: int, name: str) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, zlib.crc32(name.encode())])))
+
+
+def _turn_up(sensor: Sensor, scenario: Scenario, seed: int) -> tuple[str, tuple[float, float, int]]:
+    """Why a sensor reports nothing (or ""), and its first search s, tick s and ticks per search frame."""
+    if sensor.kind not in ("radar", "infrared"):
+        return f"kind {sensor.kind!r} makes no plots", (0.0, 1.0, 1)
+    if not sensors.in_service(sensor, scenario.epoch):
+        return "out of service on that day", (0.0, 1.0, 1)
+    share = max(1, round(sensor.search_revisit / sensor.track_revisit))
+    stream = _stream(seed, sensor.name)
+    there, phase = stream.random(2)
+    return "" if there < sensor.availability else "not on station", (phase * sensor.search_revisit, sensor.search_revisit / share, share)
+
+
+def _bias(sensor: Sensor, tick: float, n: int, scale: float, seed: int) -> np.ndarray:
+    """Range m, azimuth rad, elevation rad, clock s: Gauss-Markov errors at the ticks, rows (n, 4)."""
+    wandering = np.empty((n, 4))
+    sensing.wander(_stream(seed, f"{sensor.name} bias").standard_normal((n, 4)), tick, sensor.bias_time, wandering)
+    return scale * np.array(sensor.bias_sigma) * wandering
+
+
+Rows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # time, z, sigma, snr, object
+
+
+def _plots(sensor: Sensor, truth: Truth, time: np.ndarray, search: np.ndarray, bias: np.ndarray, seed: int) -> Rows:
+    """One sensor's plots of all objects at its ticks ``time``."""
+    at = time - bias[:, 3]
+    about = truth.meta["objects"]
+    edges = np.flatnonzero(np.r_[True, np.diff(truth.object) != 0, True])
+    spans, states, burning, rcs = [], [], [], []
+    for a, b in zip(edges[:-1], edges[1:], strict=True) if len(truth) else ():
+        tick = np.flatnonzero((at >= truth.time[a]) & (at <= truth.time[b - 1]))
+        spans.append((int(truth.object[a]), tick))
+        states.append(motion.interpolate(truth.time[a:b], truth.x[a:b], at[tick]))
+        row = np.clip(np.searchsorted(truth.time[a:b], at[tick], side="right") - 1, 0, b - a - 1)
+        burning.append(truth.phase[a:b][row] == BOOST)
+        rcs.append(np.full(len(tick), about[truth.object[a]]["rcs"]))
+    if not spans:
+        return _no_rows()
+    ticks = np.concatenate([tick for _, tick in spans])
+    z, snr = sensors.observe(sensor, np.concatenate(states), time[ticks], np.concatenate(rcs), np.concatenate(burning))
+    rows, normal, measured, begin = [], [], [], 0
+    for number, tick in spans:
+        these = slice(begin, begin + len(tick))
+        begin += len(tick)
+        if not np.any(snr[these] > 0.0):
+            continue
+        draws = _stream(seed, f"{sensor.name} sees {about[number]['name']}").standard_normal((len(tick), 10))
+        output = detector_output(snr[these], sensor.swerling, draws[:, :6])
+        hit = (snr[these] > 0.0) & (output > -np.log(sensor.pfa))
+        noticed = _looks(hit, tick, search, sensor)
+        rows.append(np.flatnonzero(noticed) + these.start)
+        normal.append(draws[noticed, 6:])
+        measured.append(output[noticed] - 1.0)
+    if not rows:
+        return _no_rows()
+    row, snr = np.concatenate(rows), np.concatenate(measured)
+    sigma = sensors.accuracy(sensor, snr, z[row, 1], z[row, 2])
+    error = sigma * np.concatenate(normal)
+    error[:, :3] += bias[ticks[row], :3]
+    numbers = np.concatenate([np.full(len(tick), number) for number, tick in spans])
+    return time[ticks[row]], _wrapped(z[row] + error), sigma, snr, numbers[row]
+
+
+def _looks(hit: np.ndarray, tick: np.ndarray, search: np.ndarray, sensor: Sensor) -> np.ndarray:
+    """The detections (of ``hit``) at ticks at which the sensor looked; it goes on looking for one search frame, or three ticks."""
+    share = max(1, round(sensor.search_revisit / sensor.track_revisit))
+    out = np.zeros(len(hit), bool)
+    sensing.looks(hit, search[tick], max(share, 3), out)
+    return out
+
+
+def detector_output(snr: np.ndarray, swerling: int, normal: np.ndarray) -> np.ndarray:
+    """Square-law detector output (n,) of one look each, in units of the mean noise power, from ``normal (n, 6)``.
+
+    The noise is complex Gaussian; a target of Swerling's cases 1 and 2 is too, one of cases 3 and 4 has chi-square power
+    of four degrees of freedom, case 0 is steady.  Over ``-ln pfa`` with `sensors.detection_probability`.
+    """
+    noise = np.sqrt(0.5) * normal[:, :2]
+    signal = np.zeros_like(noise)
+    if swerling in (1, 2):
+        signal = np.sqrt(0.5 * snr)[:, None] * normal[:, 2:4]
+    else:
+        power = np.sum(normal[:, 2:6] ** 2, axis=1) / 4.0 if swerling else 1.0
+        signal[:, 0] = np.sqrt(snr * power)
+    return np.sum((noise + signal) ** 2, axis=1)
+
+
+def _false_plots(sensor: Sensor, time: np.ndarray, scenario: Scenario, seed: int) -> Rows:
+    """Poisson false plots, uniform in range and angles over the sensor's volume, at its search ticks."""
+    stream = _stream(seed, f"{sensor.name} clutter")
+    count = stream.poisson(scenario.clutter * sensor.clutter_per_scan, len(time))
+    n = int(count.sum())
+    share = _stream(seed, f"{sensor.name} clutter places").random((n, 5))
+    z = np.full((n, 4), np.nan)
+    z[:, 1] = sensor.boresight + sensor.azimuth_width * (share[:, 1] - 0.5)
+    z[:, 2] = sensor.min_elevation + (sensor.max_elevation - sensor.min_elevation) * share[:, 2]
+    if sensor.kind == "radar":
+        z[:, 0] = sensor.range_max * share[:, 0]
+        z[:, 3] = sensors.CLUTTER_RATE * (2.0 * share[:, 3] - 1.0) + 0.0 * sensor.sigma_range_rate
+    snr = -np.log(sensor.pfa) - np.log1p(-share[:, 4]) - 1.0  # noise alone, given that it passed the threshold
+    sigma = sensors.accuracy(sensor, snr, z[:, 1], z[:, 2])
+    return np.repeat(time, count), _wrapped(z), sigma, snr, np.full(n, -1)
+
+
+def _wrapped(z: np.ndarray) -> np.ndarray:
+    z[:, 1] = np.mod(z[:, 1], 2.0 * np.pi)
+    return z
+
+
+def _no_rows() -> Rows:
+    return np.zeros(0), np.zeros((0, 4)), np.zeros((0, 4)), np.zeros(0), np.zeros(0, int)
+
+
+def _sorted(made: list[tuple[Any, ...]], meta: dict[str, Any]) -> Detections:
+    """One table; within a scan the rows go by azimuth, so that their order tells nothing about the truth."""
+    if not made:
+        return Detections.empty(**meta)
+    time, z, sigma, snr, number = (np.concatenate([part[i] for part in made]) for i in range(1, 6))
+    sensor = np.concatenate([np.full(len(part[1]), part[0]) for part in made])
+    order = np.lexsort((z[:, 1], sensor, time))
+    return Detections(time[order], sensor[order], z[order], sigma[order], snr[order], number[order], meta)
