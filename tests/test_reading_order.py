@@ -12,7 +12,7 @@ import copfuse
 PACKAGE = Path(copfuse.__file__).parent
 
 ORDER = [
-    "errors", "constants", "kernels", "tables", "checking", "frames", "atmosphere", "motion", "swerling", "laydowns",
+    "errors", "constants", "kernels", "tables", "checking", "frames", "atmosphere", "vehicles", "motion", "swerling", "laydowns",
     "sensors", "recorded", "launches", "scenario", "simulate", "filters", "forecast", "association", "tracking",
     "network", "fusion", "metrics", "study", "maps", "plots", "cli",
 ]  # fmt: skip

@@ -186,9 +186,9 @@ def _score_row(matched: Match, row_nees: np.ndarray, rows: np.ndarray, up: np.nd
     n = int(up.sum())
     parts = _gospa(matched.distance[rows][:, up].T, c, p)
     on = rows[matched.object[rows] >= 0]
-    error = np.linalg.norm(matched.error[on, :3], axis=1).mean() if len(on) else math.nan
-    mean_nees = row_nees[on].mean() if len(on) else math.nan
-    duplicates = np.count_nonzero(matched.nearest[rows] >= 0)
+    error = float(np.linalg.norm(matched.error[on, :3], axis=1).mean()) if len(on) else math.nan
+    mean_nees = float(row_nees[on].mean()) if len(on) else math.nan
+    duplicates = int(np.count_nonzero(matched.nearest[rows] >= 0))
     return parts.value, parts.localisation, parts.missed, parts.false, n, len(rows), len(on), duplicates, mean_nees, error
 
 

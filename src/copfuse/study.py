@@ -23,7 +23,7 @@ from copfuse.metrics import Moment, Sighting
 from copfuse.scenario import Scenario, load
 from copfuse.tables import Detections, Messages, Picture, Score, Table, Tracks, Truth
 
-STAGES = {"fly": Truth, "detect": Detections, "track": Tracks, "share": Messages, "fuse": Picture, "score": Score}
+STAGES: dict[str, Any] = {"fly": Truth, "detect": Detections, "track": Tracks, "share": Messages, "fuse": Picture, "score": Score}
 
 
 @dataclass(frozen=True, eq=False)
