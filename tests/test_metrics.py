@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import EPOCH, picture_of, plots_of, straight_truth
-from copfuse import frames, metrics
+from copfuse import frames, measures, metrics
 from copfuse.scenario import Scenario
 
 
@@ -26,7 +26,7 @@ def scenario(step=2.0, duration=None):
 
 
 def parts(x, y, c, p):
-    g = metrics.gospa(np.array(x, float).reshape(-1, 2), np.array(y, float).reshape(-1, 2), c, p)
+    g = measures.gospa(np.array(x, float).reshape(-1, 2), np.array(y, float).reshape(-1, 2), c, p)
     return g.value, g.localisation, g.missed, g.false
 
 
@@ -47,9 +47,9 @@ def test_gospa_hand_values(x, y, c, p, expected):
 
 
 def test_ospa_hand_value():
-    assert metrics.ospa([(0, 0), (10, 0)], [(1, 0), (10, 2)], 10, 2) == pytest.approx(1.581139, abs=5e-7)
-    assert metrics.ospa(np.zeros((0, 2)), np.zeros((0, 2)), 10) == 0.0
-    assert metrics.ospa([(0, 0)], np.zeros((0, 2)), 10) == 10.0
+    assert measures.ospa([(0, 0), (10, 0)], [(1, 0), (10, 2)], 10, 2) == pytest.approx(1.581139, abs=5e-7)
+    assert measures.ospa(np.zeros((0, 2)), np.zeros((0, 2)), 10) == 0.0
+    assert measures.ospa([(0, 0)], np.zeros((0, 2)), 10) == 10.0
 
 
 def test_siap_hand_values_equal_stone_soup():
@@ -59,8 +59,8 @@ def test_siap_hand_values_equal_stone_soup():
     duplicate = (step >= 6) & (step <= 8)
     spurious = step <= 4
     matched = 1 + (step >= 3)
-    assert metrics.siap(20, matched + duplicate + spurious, matched, duplicate).completeness == pytest.approx(0.9)
-    found = metrics.siap(n_truth, matched + duplicate + spurious, matched, duplicate)
+    assert measures.siap(20, matched + duplicate + spurious, matched, duplicate).completeness == pytest.approx(0.9)
+    found = measures.siap(n_truth, matched + duplicate + spurious, matched, duplicate)
     assert found.ambiguity == pytest.approx(21 / 18)
     assert found.spuriousness == pytest.approx(0.16)
 
@@ -70,7 +70,7 @@ def test_siap_hand_values_equal_stone_soup():
     [(4, 100, 3.465, 4.573), (6, 100, 5.340, 6.698), (6, 500, 5.700, 6.307), (7, 100, 6.286, 7.752), (9, 500, 8.632, 9.376)],
 )
 def test_nees_bounds_published(dimension, runs, low, high):
-    assert metrics.nees_bounds(runs, dimension) == pytest.approx((low, high), abs=6e-4)
+    assert measures.nees_bounds(runs, dimension) == pytest.approx((low, high), abs=6e-4)
 
 
 # Properties and plain twins ------------------------------------------------------------------------------------------
@@ -110,8 +110,8 @@ def test_nees_against_plain_inverse():
     P = a @ np.swapaxes(a, 1, 2) + np.eye(6)
     e = rng.normal(size=(50, 6))
     plain = [e[i] @ np.linalg.inv(P[i]) @ e[i] for i in range(50)]
-    assert metrics.nees(e, P) == pytest.approx(plain, rel=1e-9)
-    assert metrics.nees(np.zeros((0, 6)), np.zeros((0, 6, 6))).shape == (0,)
+    assert measures.nees(e, P) == pytest.approx(plain, rel=1e-9)
+    assert measures.nees(np.zeros((0, 6)), np.zeros((0, 6, 6))).shape == (0,)
 
 
 def test_error_ellipse_of_a_known_covariance():
@@ -121,7 +121,7 @@ def test_error_ellipse_of_a_known_covariance():
     azimuth = np.radians(30.0)
     along, across = np.sin(azimuth) * east + np.cos(azimuth) * north, np.cos(azimuth) * east - np.sin(azimuth) * north
     P = 3e3**2 * np.outer(along, along) + 1e3**2 * np.outer(across, across) + 50e3**2 * np.outer(up, up)
-    major, minor, found = metrics.error_ellipse([place, place * np.nan], [P, P])
+    major, minor, found = measures.error_ellipse([place, place * np.nan], [P, P])
     scale = math.sqrt(-2.0 * math.log(0.05))
     assert major[0] == pytest.approx(3e3 * scale, rel=1e-9)
     assert minor[0] == pytest.approx(1e3 * scale, rel=1e-9)
@@ -135,12 +135,14 @@ def test_error_ellipse_holds_95_percent():
     east, north, _ = frames.enu_axes(np.radians(40.0), np.radians(135.0))
     a = rng.normal(size=(2, 2)) * 2e3
     P = np.einsum("ai,ab,bj->ij", np.stack([east, north]), a @ a.T, np.stack([east, north]))
-    major, minor, azimuth = (v[0] for v in metrics.error_ellipse(place, P))
+    major, minor, azimuth = (v[0] for v in measures.error_ellipse(place, P))
     d = rng.normal(size=(20000, 2)) @ a.T
     u = d[:, 0] * math.sin(azimuth) + d[:, 1] * math.cos(azimuth)
     v = d[:, 0] * math.cos(azimuth) - d[:, 1] * math.sin(azimuth)
-    inside = np.mean((u / major) ** 2 + (v / minor) ** 2 < 1)
-    assert abs(inside - 0.95) < 4 * math.sqrt(0.95 * 0.05 / 20000)
+    inside = (u / major) ** 2 + (v / minor) ** 2 < 1
+    assert abs(inside.mean() - 0.95) < 4 * math.sqrt(0.95 * 0.05 / 20000)
+    truth = place + d[:200] @ np.stack([east, north])
+    assert [bool(measures.within_ellipse(place, P[None], x)[0]) for x in truth] == inside[:200].tolist()
 
 
 # The picture against the truth ---------------------------------------------------------------------------------------
@@ -247,8 +249,11 @@ def test_sightings_tell_who_saw_what_when():
     assert by["JPN"].firm_track.time == 14.0 and not by["JPN"].own
     expected = frames.geodetic(at(truth, 0, 24.0)[None])[2][0]
     assert by["JPN"].firm_track.altitude == pytest.approx(expected, abs=1e-3)
-    assert by["KOR"].ellipses[0] == (50e3, by["KOR"].ellipses[0][1]) and by["KOR"].ellipses[0][1].time == 18.0
-    assert math.isnan(by["KOR"].ellipses[1][1].time)
+    first, second = by["KOR"].ellipses  # the made-up forecast is the place where the missile is, going straight up
+    assert (first.size, first.moment.time, first.miss) == (50e3, 18.0, pytest.approx(32e3))
+    assert second.size == 10e3 and math.isnan(second.moment.time) and math.isnan(second.miss)
+    # it goes along the Earth's axis: 24.9 km are left on the ground at 28 s, just outside 2.45 sigma of 10 km, less later
+    assert by["KOR"].coverage == pytest.approx(10 / 11) and math.isnan(by["USA"].coverage)
     assert by["KOR"].lost.time == 30.0 and math.isnan(by["JPN"].lost.time)
     assert by["KOR"].custody == pytest.approx(11 / 26) and by["JPN"].custody == pytest.approx(19 / 26)
     assert (by["KOR"].tracks, by["KOR"].duplicates, by["JPN"].duplicates) == (1, 0, 1)

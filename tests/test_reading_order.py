@@ -13,8 +13,8 @@ PACKAGE = Path(copfuse.__file__).parent
 
 ORDER = [
     "errors", "constants", "kernels", "tables", "checking", "frames", "atmosphere", "vehicles", "motion", "swerling", "laydowns",
-    "sensors", "recorded", "launches", "scenario", "simulate", "filters", "forecast", "association", "tracking",
-    "network", "fusion", "metrics", "study", "maps", "plots", "cli",
+    "sensors", "coverage", "recorded", "launches", "scenario", "simulate", "filters", "forecast", "association", "tracking",
+    "network", "fusion", "measures", "metrics", "study", "maps", "plots", "cli",
 ]  # fmt: skip
 EXACT = {"__init__"}  # names its modules as text and imports them when first used
 

@@ -19,6 +19,7 @@ from copfuse.errors import CopfuseError
 from copfuse.tables import replacing
 
 PICTURES = (".png", ".pdf", ".svg")
+AIRPORT = (39.2, 125.673)  # deg, Pyongyang's, as in the launch record
 COMPILING = 60  # s, about, on two cores
 
 
@@ -172,6 +173,41 @@ def _fly(record: Any, row: Any) -> list[str]:
         return ["-", "", "", "", str(error).removeprefix(f"launch {row.id} ")]
     misfit = [f"{1e-3 * value:+.2f}" for value in flight.misfit]
     return [flight.shape, *misfit, f"{flight.flight_time:.0f}", "assumed" if flight.assumed else ""]
+
+
+@cli.command(name="coverage", short_help="Map the lowest altitude that each nation's radars see.")
+@click.option("--sensors", default="northeast-asia", show_default=True, help="A packaged laydown or a .toml file of sensors.")
+@click.option("--grid", type=click.IntRange(2, 2000), default=200, show_default=True, help="Places north-south and east-west.")
+@click.option("--out", metavar="FILE", default="coverage.png", show_default=True, help="The map: .png, .pdf or .svg.")
+@click.option("--csv", "table", metavar="FILE", help="The numbers.  [default: the map's name with .csv]")
+def coverage_(sensors: str, grid: int, out: str, table: str | None) -> None:
+    """Map the lowest altitude at which each nation's radars, and all together, see a target.
+
+    \b
+    Examples:
+      copfuse coverage
+      copfuse coverage --grid 400 --out map.svg --csv map.csv
+    """
+    picture = check_output(out, PICTURES)
+    numbers = check_output(table or str(picture.with_suffix(".csv")), (".csv",))
+    from copfuse import coverage, laydowns
+
+    radars = laydowns.laydown(sensors)
+    say_compiling()
+    found = coverage.coverage(radars, *coverage.region(grid))
+    from copfuse import plots
+
+    plots.plot_coverage(found, picture)
+    coverage.write_csv(found, numbers)
+    click.echo(_above_the_airport(coverage.coverage(radars, [AIRPORT[0]], [AIRPORT[1]])))
+    click.echo(f"map: {picture}\nnumbers: {numbers}")
+
+
+def _above_the_airport(found: Any) -> str:
+    """One line per nation: what its radars see above Pyongyang's airport."""
+    lines = [[name, _figure(1e-3 * found.lowest[k, 0, 0]), str(found.sensors[k, 0, 0])] for k, name in enumerate(found.names)]
+    title = "Above Pyongyang's airport, the lowest altitude in view (terrain left out, notional laydown):"
+    return title + "\n" + aligned(["", "lowest_km", "radars"], lines)
 
 
 # Parts ---------------------------------------------------------------------------------------------------------------

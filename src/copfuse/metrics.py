@@ -13,93 +13,17 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
-from scipy.special import chdtri
 
 from copfuse import frames, motion
 from copfuse.constants import NODES
 from copfuse.errors import CopfuseError
+from copfuse.measures import assign, error_ellipse, gospa_of, nees, ratio, within_ellipse
 from copfuse.scenario import Scenario
 from copfuse.tables import Detections, Picture, Score, Truth
 
 GATE_LEAST, GATE_MOST, GATE_SIGMAS = 10e3, 100e3, 4.0  # m, m, standard deviations
 GOSPA_CUTOFF, GOSPA_ORDER = 10e3, 2.0  # m, and the power p
 ELLIPSE_SIZES = (50e3, 10e3)  # m, 95 % semi-major axes whose first time is reported
-CHI2_95_2 = 5.991464547107979  # chi-square quantile, two degrees of freedom: -2 ln 0.05
-
-
-class Gospa(NamedTuple):
-    """The distance in m and its parts to the power p; ``pairs`` (k, 2) rows of x and y that belong together."""
-
-    value: float
-    localisation: float
-    missed: float
-    false: float
-    pairs: np.ndarray
-
-
-def gospa(x, y, c: float, p: float = 2.0) -> Gospa:
-    """Generalised optimal sub-pattern assignment with alpha = 2 (Rahmathullah, Garcia-Fernandez, Svensson 2017, eq. 4).
-
-    ``x (n, d)`` the truth, ``y (m, d)`` the estimates, cut-off ``c`` in their unit, power ``p``.
-    """
-    return _gospa(_distances(x, y), c, p)
-
-
-def ospa(x, y, c: float, p: float = 2.0) -> float:
-    """Optimal sub-pattern assignment distance (Schuhmacher, Vo, Vo 2008, eq. 3); 0 for two empty sets."""
-    cost = np.minimum(_distances(x, y), c) ** p
-    most = max(cost.shape)
-    if most == 0:
-        return 0.0
-    rows, columns = linear_sum_assignment(cost)
-    return float(((cost[rows, columns].sum() + c**p * (most - len(rows))) / most) ** (1.0 / p))
-
-
-def nees(error, P) -> np.ndarray:
-    """Normalised estimation error squared (n,) of errors (n, k) under covariances (n, k, k)."""
-    error = np.asarray(error, float)
-    if len(error) == 0:
-        return np.zeros(0)
-    return np.einsum("ni,ni->n", error, np.linalg.solve(P, error[:, :, None])[:, :, 0])
-
-
-def nees_bounds(runs: int, dimension: int, level: float = 0.95) -> tuple[float, float]:
-    """Two-sided bounds of the mean NEES over independent runs (Bar-Shalom, Li, Kirubarajan 2001, sec. 5.4.2)."""
-    tail = 0.5 * (1.0 - level)
-    return float(chdtri(runs * dimension, 1.0 - tail)) / runs, float(chdtri(runs * dimension, tail)) / runs
-
-
-def error_ellipse(position, P) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The 95 % error ellipse on the ground of Earth-fixed ``position (n, 3)`` with covariance ``P (n, 3, 3)``.
-
-    Returns semi-major and semi-minor axis (m) and the major axis's azimuth (rad, in [0, pi)), each (n,); nan where the
-    position or the covariance is.
-    """
-    position, P = np.reshape(np.asarray(position, float), (-1, 3)), np.reshape(np.asarray(P, float), (-1, 3, 3))
-    major, minor, azimuth = np.full((3, len(position)), np.nan)
-    ok = np.isfinite(position).all(axis=1) & np.isfinite(P).all(axis=(1, 2))
-    if ok.any():
-        lat, lon, _ = frames.geodetic(position[ok])
-        east_north = frames.enu_axes(lat, lon)[:, :2]
-        value, vector = np.linalg.eigh(np.einsum("nai,nij,nbj->nab", east_north, P[ok], east_north))
-        minor[ok], major[ok] = np.sqrt(CHI2_95_2 * np.maximum(value, 0.0)).T
-        azimuth[ok] = np.mod(np.arctan2(vector[:, 0, 1], vector[:, 1, 1]), np.pi)
-    return major, minor, azimuth
-
-
-class Siap(NamedTuple):
-    """Attributes of the Single Integrated Air Picture over all the times counted."""
-
-    completeness: float  # matched objects / objects
-    ambiguity: float  # tracks on objects / objects that have one
-    spuriousness: float  # tracks on no object / tracks
-
-
-def siap(n_truth, n_track, n_matched, n_duplicate) -> Siap:
-    """SIAP attributes (Votruba et al. 2001, sec. 3) from counts per time, such as a `Score`'s columns; nan for 0 / 0."""
-    truth, track, matched, duplicate = (float(np.sum(n)) for n in (n_truth, n_track, n_matched, n_duplicate))
-    return Siap(_ratio(matched, truth), _ratio(matched + duplicate, matched), _ratio(track - matched - duplicate, track))
 
 
 # Picture against truth -----------------------------------------------------------------------------------------------
@@ -128,7 +52,7 @@ def match(picture: Picture, truth: Truth) -> Match:
     found, nearest = np.full((2, len(picture)), -1)
     for rows in _groups(picture.node, picture.time):
         within = np.where(distance[rows] <= gate[rows, None], distance[rows], np.inf)
-        pairs = _assign(within)
+        pairs = assign(within)
         found[rows[pairs[:, 0]]] = pairs[:, 1]
         left = np.setdiff1d(np.arange(len(rows)), pairs[:, 0])
         left = left[np.isfinite(within[left]).any(axis=1)]
@@ -184,7 +108,7 @@ _NO_ROWS = np.zeros(0, np.intp)
 def _score_row(matched: Match, row_nees: np.ndarray, rows: np.ndarray, up: np.ndarray, c: float, p: float) -> tuple[float, ...]:
     """One line of `Score` without its time and node: the picture's ``rows`` then against the objects ``up``."""
     n = int(up.sum())
-    parts = _gospa(matched.distance[rows][:, up].T, c, p)
+    parts = gospa_of(matched.distance[rows][:, up].T, c, p)
     on = rows[matched.object[rows] >= 0]
     error = float(np.linalg.norm(matched.error[on, :3], axis=1).mean()) if len(on) else math.nan
     mean_nees = float(row_nees[on].mean()) if len(on) else math.nan
@@ -202,6 +126,14 @@ class Moment(NamedTuple):
     altitude: float = math.nan
 
 
+class Forecast(NamedTuple):
+    """The first impact forecast whose 95 % ellipse has a semi-major axis below ``size`` m, and how far off (m) it was."""
+
+    size: float
+    moment: Moment
+    miss: float
+
+
 @dataclass(frozen=True)
 class Sighting:
     """What one node had of one missile; times in s after its ignition."""
@@ -212,7 +144,8 @@ class Sighting:
     first_plot: Moment  # first true plot of the node's own sensors (HUB: of any)
     firm_track: Moment  # first time that its picture holds the object
     own: bool  # whether that track held plots of its own sensors (HUB: of any)
-    ellipses: tuple[tuple[float, Moment], ...]  # (size m, first impact ellipse with a smaller 95 % semi-major axis)
+    ellipses: tuple[Forecast, ...]  # one per size that was asked for
+    coverage: float  # fraction of its forecasts whose 95 % ellipse held the true impact point
     lost: Moment  # when its picture held the object last; nan when never held or held to the impact
     custody: float  # fraction of the flight during which its picture held the object
     tracks: int  # different system tracks that held it, one after the other
@@ -254,6 +187,7 @@ def _sighting(flight: _Flight, node: int, run: Any, matched: Match, major: np.nd
     mine = picture.node == node
     held = np.flatnonzero(mine & (matched.object == flight.object))
     doubles = mine & (matched.nearest == flight.object)
+    told = held[np.isfinite(major[held])]
     held_times = np.unique(np.round(picture.time[held], 6))
     to_the_end = len(held) > 0 and len(flight.grid) > 0 and held_times[-1] >= flight.grid[-1] - 1e-6
     return Sighting(
@@ -263,12 +197,22 @@ def _sighting(flight: _Flight, node: int, run: Any, matched: Match, major: np.nd
         first_plot=flight.moment(own_plots(run.detections, run.scenario, node, flight.object)),
         firm_track=flight.moment(held_times),
         own=bool(len(held)) and _holds_own(picture, int(held[0]), run.scenario, node),
-        ellipses=tuple((size, flight.moment(picture.time[held[major[held] < size]])) for size in sizes),
+        ellipses=tuple(_forecast(flight, picture, held[major[held] < size], size) for size in sizes),
+        coverage=float(within_ellipse(picture.impact_point[told], picture.impact_point_P[told], flight.x[-1, :3]).mean())
+        if len(told)
+        else math.nan,
         lost=Moment() if to_the_end else flight.moment(held_times[-1:]),
-        custody=_ratio(float(np.isin(flight.grid, held_times).sum()), float(len(flight.grid))),
+        custody=ratio(float(np.isin(flight.grid, held_times).sum()), float(len(flight.grid))),
         tracks=len(np.unique(picture.track[held])),
         duplicates=len(np.unique(picture.track[doubles])),
     )
+
+
+def _forecast(flight: _Flight, picture: Picture, rows: np.ndarray, size: float) -> Forecast:
+    if len(rows) == 0:
+        return Forecast(size, Moment(), math.nan)
+    miss = float(np.linalg.norm(picture.impact_point[rows[0]] - flight.x[-1, :3]))
+    return Forecast(size, flight.moment(picture.time[rows]), miss)
 
 
 def own_plots(detections: Detections, scenario: Scenario, node: int, number: int) -> np.ndarray:
@@ -292,42 +236,6 @@ def _holds_own(picture: Picture, row: int, scenario: Scenario, node: int) -> boo
 
 
 # Small parts ---------------------------------------------------------------------------------------------------------
-
-
-def _ratio(top: float, bottom: float) -> float:
-    return top / bottom if bottom > 0 else math.nan
-
-
-def _distances(x, y) -> np.ndarray:
-    x, y = np.asarray(x, float), np.asarray(y, float)
-    if x.size == 0 or y.size == 0:
-        return np.zeros((len(x), len(y)))
-    return np.linalg.norm(x[:, None] - y[None], axis=2)
-
-
-def _gospa(distance: np.ndarray, c: float, p: float) -> Gospa:
-    n, m = distance.shape
-    pairs = _assign(np.where(distance < c, distance**p, np.inf), c**p)
-    localisation = float((distance[pairs[:, 0], pairs[:, 1]] ** p).sum())
-    missed, false = 0.5 * c**p * (n - len(pairs)), 0.5 * c**p * (m - len(pairs))
-    return Gospa((localisation + missed + false) ** (1.0 / p), localisation, missed, false, pairs)
-
-
-def _assign(cost: np.ndarray, unpaired: float | None = None) -> np.ndarray:
-    """Row and column numbers (k, 2) of the cheapest pairs with finite cost.
-
-    ``unpaired`` is what a pair not made costs; None: as many pairs as possible, then the cheapest.
-    """
-    ok = np.isfinite(cost)
-    if not ok.any():
-        return np.zeros((0, 2), np.intp)
-    if 1 in cost.shape:  # one row or column: the smallest, without the solver's overhead
-        best = int(np.argmin(np.where(ok, cost, np.inf)))
-        return np.array([divmod(best, cost.shape[1])])
-    big = unpaired if unpaired is not None else 2.0 * float(cost[ok].sum()) + 1.0
-    rows, columns = linear_sum_assignment(np.where(ok, cost, big))
-    kept = ok[rows, columns]
-    return np.stack([rows[kept], columns[kept]], axis=1)
 
 
 def _groups(node: np.ndarray, time: np.ndarray) -> list[np.ndarray]:

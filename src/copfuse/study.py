@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -19,6 +20,7 @@ import numpy as np
 from copfuse import __version__, fusion, metrics, network, simulate, tracking
 from copfuse.constants import NODES
 from copfuse.errors import CopfuseError
+from copfuse.measures import siap
 from copfuse.metrics import Moment, Sighting
 from copfuse.scenario import Scenario, load
 from copfuse.tables import Detections, Messages, Picture, Score, Table, Tracks, Truth
@@ -175,7 +177,7 @@ def _header(run: Run) -> list[str]:
     return [
         f"{run.scenario.name}: {run.scenario.title}",
         f"regime {run.regime}, seed {run.seed}, {things}, {len(run.scenario.sensors)} sensors, from {start}",
-        "Flights are reconstructed from public figures or given; sensor, delay and cross-section figures are notional.",
+        "Flights are reconstructed or given; sensor, delay and cross-section figures are notional.",
     ]
 
 
@@ -188,36 +190,52 @@ def _stages(run: Run) -> list[str]:
 
 
 def _sightings(seen: list[Sighting]) -> list[str]:
-    """The table "who saw what when", four rows per missile."""
+    """The table "who saw what when", four rows per missile; for several missiles without the smaller ellipses."""
     if not seen:
         return ["Who saw what when: there is no missile in this scenario."]
-    heads = ["first plot", "firm track", *(f"ellipse<{1e-3 * size:g}km" for size, _ in seen[0].ellipses), "lost at"]
-    width = max(8, *(len(s.object) for s in seen)) if len(seen) > len(NODES) else 0
-    left = f"{'missile':<{width}}  " if width else ""
+    several = len(seen) > len(NODES)
+    width = max(7, *(len(s.object) for s in seen)) + 2 if several else 0
+    told = [s.ellipses[:1] if several else s.ellipses for s in seen]
+    sizes = [f"ellipse<{1e-3 * f.size:g}km" for f in told[0]]
+    moment, left = f"{'s':>7}{'km':>6}", " " * (width + 4)
     lines = [
         "Who saw what when: s after ignition, and the missile's altitude in km then",
-        f"{left}node" + "".join(f"{head:>14}" for head in heads) + "  by own  custody",
-        " " * (len(left) + 4) + f"{'s':>8}{'km':>6}" * len(heads) + f"{'plots':>8}{'%':>9}",
-    ]
-    for i, s in enumerate(seen):
-        name = f"{s.object if i % len(NODES) == 0 else '':<{width}}  " if width else ""
-        cells = [_cell(m) for m in (s.first_plot, s.firm_track, *(m for _, m in s.ellipses))] + [_lost(s)]
+        f"{'missile' if several else '':<{width}}node   first plot   firm track" + "".join(f"{s:>13}{'off':>5}" for s in sizes)
+        + f"{'lost at':>13}{'own':>7}{'custody':>9}{'in 95%':>8}",
+        left + 2 * moment + (moment + f"{'km':>5}") * len(sizes) + moment + f"{'plots':>7}{'%':>9}{'%':>8}",
+    ]  # fmt: skip
+    for i, (s, ellipses) in enumerate(zip(seen, told, strict=True)):
+        name = s.object if several and i % len(NODES) == 0 else ""
+        first = _cell(s.first_plot) + _cell(s.firm_track) + "".join(_cell(f.moment) + _kilometres(f.miss, 5) for f in ellipses)
         own = "-" if s.node == "HUB" or math.isnan(s.firm_track.time) else "yes" if s.own else "shared"
-        lines.append(f"{name}{s.node:<4}{''.join(cells)}{own:>8}{100 * s.custody:9.0f}")
+        lines.append(f"{name:<{width}}{s.node:<4}{first}{_lost(s)}{own:>7}{100 * s.custody:9.0f}{_percent(s.coverage):>8}")
     flights = ", ".join(dict.fromkeys(f"{s.object} {s.flight_time:.0f} s" for s in seen))
-    return [*lines, f"Flight times: {flights}.  First plots are of a nation's own sensors; HUB: anybody's."]
+    return [*lines, *_NOTES, *textwrap.wrap(f"Flight times: {flights}.", 100)]
+
+
+_NOTES = (
+    "First plots are of a nation's own sensors (HUB: anybody's).  An ellipse is the impact forecast's, by its 95 % semi-",
+    "major axis; off: how far the true impact was; in 95 %: share of all forecasts whose ellipse held the true impact.",
+)
+
+
+def _percent(value: float) -> str:
+    return "-" if math.isnan(value) else f"{100 * value:.0f}"
+
+
+def _kilometres(value: float, width: int) -> str:
+    """Metres as km: one decimal below 100 km; blank for nan."""
+    shown = "" if math.isnan(value) else f"{1e-3 * value:.0f}" if value >= 99950 else f"{1e-3 * value:.1f}"
+    return f"{shown:>{width}}"
 
 
 def _cell(moment: Moment) -> str:
-    if math.isnan(moment.time):
-        return f"{'-':>8}{'':>6}"
-    altitude = 1e-3 * moment.altitude
-    return f"{moment.time:8.0f}{altitude:6.0f}" if altitude >= 100 else f"{moment.time:8.0f}{altitude:6.1f}"
+    return f"{'-':>7}{'':>6}" if math.isnan(moment.time) else f"{moment.time:7.0f}{_kilometres(moment.altitude, 6)}"
 
 
 def _lost(s: Sighting) -> str:
     if math.isnan(s.lost.time) and not math.isnan(s.firm_track.time):
-        return f"{'impact':>14}"
+        return f"{'impact':>13}"
     return _cell(s.lost)
 
 
@@ -226,7 +244,7 @@ def _quality(score: Score) -> list[str]:
     lines = ["node  completeness  ambiguity  spuriousness  position error km  NEES of 6  GOSPA km"]
     for i, node in enumerate(NODES):
         rows = score[score.node == i]
-        a = metrics.siap(rows.n_truth, rows.n_track, rows.n_matched, rows.n_duplicate)
+        a = siap(rows.n_truth, rows.n_track, rows.n_matched, rows.n_duplicate)
         held = rows.n_matched > 0
         error = 1e-3 * float(np.median(rows.position_error[held])) if held.any() else math.nan
         spread = float(np.mean(rows.nees[held])) if held.any() else math.nan
