@@ -82,6 +82,7 @@ class Sensor:
     bias_sigma: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     bias_time: float = 600.0  # s
     clutter_per_scan: float = 0.0  # false plots in one search of the whole volume
+    cue_gain: float = 1.0  # power ratio that a radar gains where it is told to look
     cloud_break: float = 0.0  # m, infrared sees nothing below
     availability: float = 1.0  # probability that it is on station in a run
     service_from: date | None = None
@@ -149,6 +150,7 @@ class SensorFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     bias_clock_ms: _Zero = 0.0
     bias_time_s: _Positive = 600.0
     clutter_per_scan: Annotated[float, msgspec.Meta(ge=0.0, le=1000.0)] = 0.0
+    cue_gain_db: Annotated[float, msgspec.Meta(ge=0.0, le=30.0)] = 0.0
     cloud_break_km: Annotated[float, msgspec.Meta(ge=0.0, le=30.0)] = 0.0
     availability: _Share = 1.0
     service_from: date | None = None
@@ -247,7 +249,8 @@ def _sensor(table: dict[str, Any], where: str) -> Sensor:
         search_revisit=_or_nan(row.search_revisit_s),
         track_revisit=_or_nan(row.track_revisit_s if row.track_revisit_s is not None else row.search_revisit_s),
         bias_sigma=(row.bias_range_m, 1e-3 * row.bias_azimuth_mrad, 1e-3 * row.bias_elevation_mrad, 1e-3 * row.bias_clock_ms),
-        bias_time=row.bias_time_s, clutter_per_scan=row.clutter_per_scan, cloud_break=1e3 * row.cloud_break_km,
+        bias_time=row.bias_time_s, clutter_per_scan=row.clutter_per_scan,
+        cue_gain=10.0 ** (row.cue_gain_db / 10.0), cloud_break=1e3 * row.cloud_break_km,
         availability=row.availability, service_from=row.service_from, service_until=row.service_until,
     )  # fmt: skip
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from copfuse import launches, motion, recorded, sensors, vehicles
 from copfuse.constants import BOOST
-from copfuse.errors import CopfuseError
+from copfuse.errors import CopfuseError, suggestion
 from copfuse.kernels import sensing
 from copfuse.tables import Detections, Truth
 
@@ -76,7 +77,7 @@ def _missile(launch: Launch) -> tuple[motion.Trajectory, vehicles.Profile]:
 # What the sensors report -----------------------------------------------------------------------------------------------
 
 
-def detect(truth: Truth, scenario: Scenario, seed: int = 0) -> Detections:
+def detect(truth: Truth, scenario: Scenario, seed: int = 0, cues: Cues | None = None) -> Detections:
     """What the scenario's sensors report of the truth: plots of objects and false ones, sorted by time, then sensor.
 
     A sensor searches its whole volume every ``search_revisit`` from a random first time on and looks at an object that
@@ -85,50 +86,73 @@ def detect(truth: Truth, scenario: Scenario, seed: int = 0) -> Detections:
     it is a plot, and its signal-to-noise ratio as measured, which a tracker knows too, sets the sigma of the noise in it.
     A wandering bias stands on top: the reported time is the sensor's, ahead of the true one by its clock's error.
 
+    ``cues`` maps (sensor name, object number) to the time from which a radar is told where that object is: it then
+    looks there at every tick, with its ``cue_gain`` more energy; the horizon stays where it is.
+
     Every sensor has random streams of its own, named by it and by the object, so that another sensor or another object
     leaves its numbers as they are.  ``seed`` is 0 or more.  ``meta``: ``sensors`` (names), ``seed``, ``schedule`` (per
     sensor that works: first search, search frame, tick, s) and ``absent`` (per sensor that does not: why).
 
-    Raises `CopfuseError` for a seed below 0 and for truth that does not say what its objects are.
+    Raises `CopfuseError` for a seed below 0, for truth that does not say what its objects are and for an unknown cue.
     """
-    if not isinstance(seed, int | np.integer) or seed < 0:
-        raise CopfuseError(f"seed is {seed!r}, expected a whole number of 0 or more")
-    if len(truth) and truth.object.max() >= len(truth.meta.get("objects", [])):
-        raise CopfuseError(f"truth has an object {truth.object.max()}, but its meta names {len(truth.meta.get('objects', []))} objects")
-    last = float(truth.time.max()) if len(truth) else 0.0
-    end = last if scenario.duration is None else scenario.duration
+    objects = _checked(truth, scenario, seed, cues or {})
+    end = scenario.duration if scenario.duration is not None else float(truth.time.max(initial=0.0))
     meta: dict[str, Any] = {"sensors": [s.name for s in scenario.sensors], "seed": int(seed), "scenario": scenario.name}
     meta |= {"schedule": {}, "absent": {}}
     made = []
     for number, sensor in enumerate(scenario.sensors):
-        absent, schedule = _turn_up(sensor, scenario, seed)
+        absent, first, tick, share = _turn_up(sensor, scenario, seed)
         if absent:
             meta["absent"][sensor.name] = absent
             continue
-        first, tick, share = schedule
         meta["schedule"][sensor.name] = {"first": first, "search": tick * share, "track": tick}
         time = first + tick * np.arange(max(0, int(np.floor((end - first) / tick)) + 1))
         search = np.arange(len(time)) % share == 0
         bias = _bias(sensor, tick, len(time), scenario.bias, seed)
-        made.append((number, *_plots(sensor, truth, time, search, bias, seed)))
+        told = {k: at for (name, k), at in (cues or {}).items() if name == sensor.name}
+        made.append((number, *_plots(sensor, truth, objects, time, search, bias, told, seed)))
         made.append((number, *_false_plots(sensor, time[search], scenario, seed)))
     return _sorted(made, meta)
+
+
+Cues = Mapping[tuple[str, int], float]
+Rows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # time, z, sigma, snr, object
+
+
+def _checked(truth: Truth, scenario: Scenario, seed: int, cues: Cues) -> list[dict[str, Any]]:
+    """What the truth says of its objects, with names that are all different."""
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise CopfuseError(f"seed is {seed!r}, expected a whole number of 0 or more")
+    objects = [dict(about) for about in truth.meta.get("objects", [])]
+    if len(truth) and truth.object.max() >= len(objects):
+        raise CopfuseError(f"truth has rows of object {truth.object.max()}, but its meta lists {len(objects)} objects")
+    names = [s.name for s in scenario.sensors]
+    for name, number in cues:
+        if name not in names:
+            raise CopfuseError(f"cues name the sensor {name!r}; {suggestion(name, names)}")
+        if not 0 <= number < len(objects):
+            raise CopfuseError(f"cues name object {number}, but the truth has the objects 0 to {len(objects) - 1}")
+    seen: dict[str, int] = {}
+    for about in objects:
+        seen[about["name"]] = seen.get(about["name"], 0) + 1
+        about["stream"] = about["name"] if seen[about["name"]] == 1 else f"{about['name']} ({seen[about['name']]})"
+    return objects
 
 
 def _stream(seed: int, name: str) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, zlib.crc32(name.encode())])))
 
 
-def _turn_up(sensor: Sensor, scenario: Scenario, seed: int) -> tuple[str, tuple[float, float, int]]:
-    """Why a sensor reports nothing (or ""), and its first search s, tick s and ticks per search frame."""
+def _turn_up(sensor: Sensor, scenario: Scenario, seed: int) -> tuple[str, float, float, int]:
+    """Why a sensor reports nothing (or ""), its first search s, its tick s and its ticks per search frame."""
     if sensor.kind not in ("radar", "infrared"):
-        return f"kind {sensor.kind!r} makes no plots", (0.0, 1.0, 1)
+        return f"kind {sensor.kind!r} makes no plots", 0.0, 1.0, 1
     if not sensors.in_service(sensor, scenario.epoch):
-        return "out of service on that day", (0.0, 1.0, 1)
+        return "out of service on that day", 0.0, 1.0, 1
     share = max(1, round(sensor.search_revisit / sensor.track_revisit))
-    stream = _stream(seed, sensor.name)
-    there, phase = stream.random(2)
-    return "" if there < sensor.availability else "not on station", (phase * sensor.search_revisit, sensor.search_revisit / share, share)
+    there, phase = _stream(seed, sensor.name).random(2)
+    absent = "" if there < sensor.availability else "not on station"
+    return absent, phase * sensor.search_revisit, sensor.search_revisit / share, share
 
 
 def _bias(sensor: Sensor, tick: float, n: int, scale: float, seed: int) -> np.ndarray:
@@ -138,55 +162,51 @@ def _bias(sensor: Sensor, tick: float, n: int, scale: float, seed: int) -> np.nd
     return scale * np.array(sensor.bias_sigma) * wandering
 
 
-Rows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # time, z, sigma, snr, object
+def _plots(
+    sensor: Sensor, truth: Truth, objects: list[dict[str, Any]], time: np.ndarray, search: np.ndarray, bias: np.ndarray,
+    told: dict[int, float], seed: int,
+) -> Rows:  # fmt: skip
+    """One sensor's plots of all objects at its ticks ``time``; ``told`` says from when it is cued to an object."""
+    number, tick, x, burning = _aloft(truth, time - bias[:, 3])
+    rcs = np.array([about["rcs"] for about in objects])[number] if len(number) else np.zeros(0)
+    z, snr = sensors.observe(sensor, x, time[tick], rcs, burning)
+    parts = []
+    for k in np.unique(number[snr > 0.0]):
+        mine = np.flatnonzero(number == k)
+        cued = time[tick[mine]] >= told.get(int(k), np.inf)
+        ratio = snr[mine] * np.where(cued, sensor.cue_gain, 1.0)
+        draws = _stream(seed, f"{sensor.name} sees {objects[k]['stream']}").standard_normal((len(mine), 10))
+        output = detector_output(ratio, sensor.swerling, draws[:, :6])
+        hit = (ratio > 0.0) & (output > -np.log(sensor.pfa))
+        noticed = np.zeros(len(mine), bool)
+        sensing.looks(hit, search[tick[mine]] | cued, _hold(sensor), noticed)
+        parts.append((mine[noticed], output[noticed] - 1.0, draws[noticed, 6:]))
+    if not parts:
+        return np.zeros(0), np.zeros((0, 4)), np.zeros((0, 4)), np.zeros(0), np.zeros(0, int)
+    row, measured, normal = (np.concatenate([part[i] for part in parts]) for i in range(3))
+    sigma = sensors.accuracy(sensor, measured, z[row, 1], z[row, 2])
+    error = sigma * normal
+    error[:, :3] += bias[tick[row], :3]
+    return time[tick[row]], _wrapped(z[row] + error), sigma, measured, number[row]
 
 
-def _plots(sensor: Sensor, truth: Truth, time: np.ndarray, search: np.ndarray, bias: np.ndarray, seed: int) -> Rows:
-    """One sensor's plots of all objects at its ticks ``time``."""
-    at = time - bias[:, 3]
-    about = truth.meta["objects"]
-    edges = np.flatnonzero(np.r_[True, np.diff(truth.object) != 0, True])
-    spans, states, burning, rcs = [], [], [], []
-    for a, b in zip(edges[:-1], edges[1:], strict=True) if len(truth) else ():
-        tick = np.flatnonzero((at >= truth.time[a]) & (at <= truth.time[b - 1]))
-        spans.append((int(truth.object[a]), tick))
-        states.append(motion.interpolate(truth.time[a:b], truth.x[a:b], at[tick]))
-        row = np.clip(np.searchsorted(truth.time[a:b], at[tick], side="right") - 1, 0, b - a - 1)
-        burning.append(truth.phase[a:b][row] == BOOST)
-        rcs.append(np.full(len(tick), about[truth.object[a]]["rcs"]))
-    if not spans:
-        return _no_rows()
-    ticks = np.concatenate([tick for _, tick in spans])
-    z, snr = sensors.observe(sensor, np.concatenate(states), time[ticks], np.concatenate(rcs), np.concatenate(burning))
-    rows, normal, measured, begin = [], [], [], 0
-    for number, tick in spans:
-        these = slice(begin, begin + len(tick))
-        begin += len(tick)
-        if not np.any(snr[these] > 0.0):
-            continue
-        draws = _stream(seed, f"{sensor.name} sees {about[number]['name']}").standard_normal((len(tick), 10))
-        output = detector_output(snr[these], sensor.swerling, draws[:, :6])
-        hit = (snr[these] > 0.0) & (output > -np.log(sensor.pfa))
-        noticed = _looks(hit, tick, search, sensor)
-        rows.append(np.flatnonzero(noticed) + these.start)
-        normal.append(draws[noticed, 6:])
-        measured.append(output[noticed] - 1.0)
-    if not rows:
-        return _no_rows()
-    row, snr = np.concatenate(rows), np.concatenate(measured)
-    sigma = sensors.accuracy(sensor, snr, z[row, 1], z[row, 2])
-    error = sigma * np.concatenate(normal)
-    error[:, :3] += bias[ticks[row], :3]
-    numbers = np.concatenate([np.full(len(tick), number) for number, tick in spans])
-    return time[ticks[row]], _wrapped(z[row] + error), sigma, snr, numbers[row]
+def _aloft(truth: Truth, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Object number, tick, state (n, 6) and whether it burns, for every object at the true times ``at`` of its life."""
+    edges = np.flatnonzero(np.r_[True, np.diff(truth.object) != 0, True]) if len(truth) else np.zeros(1, int)
+    parts = [(np.zeros(0, int), np.zeros(0, int), np.zeros((0, 6)), np.zeros(0, bool))]
+    for a, b in zip(edges[:-1], edges[1:], strict=True):
+        t = truth.time[a:b]
+        tick = np.flatnonzero((at >= t[0]) & (at <= t[-1]))
+        row = np.clip(np.searchsorted(t, at[tick], side="right") - 1, 0, b - a - 1)
+        x = motion.interpolate(t, truth.x[a:b], at[tick]) if len(tick) else np.zeros((0, 6))
+        parts.append((np.full(len(tick), truth.object[a]), tick, x, truth.phase[a:b][row] == BOOST))
+    number, tick, x, burning = (np.concatenate([part[i] for part in parts]) for i in range(4))
+    return number, tick, x, burning
 
 
-def _looks(hit: np.ndarray, tick: np.ndarray, search: np.ndarray, sensor: Sensor) -> np.ndarray:
-    """The detections (of ``hit``) at ticks at which the sensor looked; it goes on looking for one search frame, or three ticks."""
-    share = max(1, round(sensor.search_revisit / sensor.track_revisit))
-    out = np.zeros(len(hit), bool)
-    sensing.looks(hit, search[tick], max(share, 3), out)
-    return out
+def _hold(sensor: Sensor) -> int:
+    """Ticks for which a sensor goes on looking at an object after it noticed it: a search frame, at least three."""
+    return max(3, round(sensor.search_revisit / sensor.track_revisit))
 
 
 def detector_output(snr: np.ndarray, swerling: int, normal: np.ndarray) -> np.ndarray:
@@ -225,10 +245,6 @@ def _false_plots(sensor: Sensor, time: np.ndarray, scenario: Scenario, seed: int
 def _wrapped(z: np.ndarray) -> np.ndarray:
     z[:, 1] = np.mod(z[:, 1], 2.0 * np.pi)
     return z
-
-
-def _no_rows() -> Rows:
-    return np.zeros(0), np.zeros((0, 4)), np.zeros((0, 4)), np.zeros(0), np.zeros(0, int)
 
 
 def _sorted(made: list[tuple[Any, ...]], meta: dict[str, Any]) -> Detections:
