@@ -66,7 +66,7 @@ def grazing_angle(height):
     Bouguer's integral of ``C dr / (r sqrt(n^2 r^2 - C^2))`` with the height as a square, which takes the root's
     singularity away, by Gauss-Legendre quadrature.
     """
-    if height <= 0.0:
+    if height < 1e-6:  # 4 m away, and squares of less would vanish
         return 0.0
     c = (1.0 + REFRACTIVITY) * EARTH_RADIUS
     top = math.sqrt(height)
