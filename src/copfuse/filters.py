@@ -96,11 +96,14 @@ def predict(tracks: Bank, time) -> Bank:
 
 
 def expect(tracks: Bank, z, sigma, origin, axes) -> tuple[np.ndarray, np.ndarray]:
-    """Squared Mahalanobis distance and log likelihood, each (n, m), of plots ``z (m, 4)`` under predicted tracks."""
+    """Squared Mahalanobis distance and log likelihood, each (n, m), of plots ``z (m, 4)`` under predicted tracks.
+
+    The distance is the least over the models that are not negligible, the likelihood that of their mixture.
+    """
     shape = (len(tracks), len(z))
     d2, loglik = np.zeros(shape), np.zeros(shape)
     if d2.size:
-        kernel.expect(tracks.x6, tracks.P6, origin, axes, np.asarray(z, float), np.asarray(sigma, float), d2, loglik)
+        kernel.expect(tracks.x, tracks.P, tracks.mu, origin, axes, np.asarray(z, float), np.asarray(sigma, float), d2, loglik)
     return d2, loglik
 
 
@@ -128,7 +131,7 @@ def start(time: float, z, sigma, origin, axes) -> Bank:
         for sign in (1.0, -1.0):
             step = sign * np.sqrt(3.0) * np.stack([spread, sigma[:, 1], sigma[:, 2]], axis=1) * (np.arange(3) == k)
             first, az, el = mean + step[:, 0], z[:, 1] + step[:, 1], z[:, 2] + step[:, 2]
-            distance = np.where(plume, range_to_altitude(first, az, el, origin, axes), first)
+            distance = np.where(plume, range_to_altitude(first, az, el, origin, axes), first) if plume.any() else first
             points.append(frames.point(distance, az, el, origin, axes))
     cloud = np.array(points)
     position = cloud.mean(axis=0)
@@ -137,7 +140,7 @@ def start(time: float, z, sigma, origin, axes) -> Bank:
     P6[:, (3, 4, 5), (3, 4, 5)] = np.where(plume, PLUME_SPEED[1], SPEED_SIGMA)[:, None] ** 2
     up = position / np.linalg.norm(position, axis=1, keepdims=True)
     x6 = np.concatenate([position, np.where(plume, PLUME_SPEED[0], 0.0)[:, None] * up], axis=1)
-    low = (frames.geodetic(position)[2] < 100e3) | plume
+    low = (frames.altitude(position) < 100e3) | plume
     mu = np.where(low[:, None], [0.7, 0.05, 0.25], [0.3, 0.6, 0.1])
     new = bank(time, x6, P6, mu)
     if np.isfinite(z[:, 3]).any():
@@ -182,3 +185,9 @@ def to_filterpy(tracks: Bank, row: int, origin, axes) -> Any:
     ukf = UnscentedKalmanFilter(6, 3, 0.0, look, move, JulierSigmaPoints(6, kappa=0.0), residual_z=residual)
     ukf.x, ukf.P = tracks.x[row, kernel.COAST, :6].copy(), tracks.P[row, kernel.COAST, :6, :6].copy()
     return ukf
+
+
+def from_filterpy(filter_: Any, time: float) -> Bank:
+    """One coasting track from a filterpy filter of six components at ``time`` s: the way back from `to_filterpy`."""
+    mu = np.where(np.arange(kernel.N_MODEL) == kernel.COAST, 1.0, 0.0)
+    return bank(time, np.asarray(filter_.x, float).reshape(1, 6), np.asarray(filter_.P, float)[None], mu)

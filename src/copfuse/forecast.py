@@ -30,7 +30,7 @@ def impact_point(x, P, log_beta, push, phase_probability) -> tuple[np.ndarray, n
     p = np.asarray(phase_probability, float)
     if n:
         kernel.impact(x, P, np.asarray(log_beta, float), np.asarray(push, float), np.ascontiguousarray(p[:, BOOST]), mean, cov, when)
-    reach = p[:, GLIDE] * GLIDE_REACH * frames.geodetic(x)[2]
+    reach = p[:, GLIDE] * GLIDE_REACH * frames.altitude(x)
     along = _horizontal(x)
     cov += (reach**2)[:, None, None] * along[:, :, None] * along[:, None, :]
     lost = ~np.isfinite(mean).all(axis=1) | ~np.isfinite(when).all(axis=1)
@@ -44,7 +44,7 @@ def launch_point(tracks: Bank, boosting) -> tuple[np.ndarray, np.ndarray]:
     What flies freely (``boosting (n,)`` below one half) is first traced back to the height at which boosts end; from there the
     bend of a gravity turn gives the rest of the way down, with a spread along the path that says how rough that is.
     """
-    height = frames.geodetic(tracks.x6)[2]
+    height = frames.altitude(tracks.x6)
     back = np.where((np.asarray(boosting) > 0.5) | (height < BOOST_CEILING), 0.0, _time_since(tracks, BOOST_CEILING))
     then = filters.predict(tracks, tracks.time - back)
     x, P = then.x6, then.P6
@@ -75,7 +75,7 @@ def _time_since(tracks: Bank, height: float) -> np.ndarray:
     for i in range(len(tracks)):
         x = tracks.x6[i].copy()
         s, k, y = np.append(x, np.zeros(3)), np.zeros((4, 9)), np.zeros(9)
-        while since[i] < 3600.0 and frames.geodetic(s[:3])[2][0] > height:
+        while since[i] < 3600.0 and frames.altitude(s[:3])[0] > height:
             filters.kernel.propagate(filters.kernel.COAST, 6, s, -2.0, k, y)
             since[i] += 2.0
     return since

@@ -12,6 +12,7 @@ import pymap3d
 from pymap3d import vincenty
 
 from copfuse.constants import EARTH_OMEGA
+from copfuse.kernels.earth import altitudes
 
 
 def ecef(lat, lon, alt) -> np.ndarray:
@@ -27,6 +28,14 @@ def geodetic(position) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return np.zeros(0), np.zeros(0), np.zeros(0)
     lat, lon, alt = pymap3d.ecef2geodetic(p[:, 0], p[:, 1], p[:, 2], deg=False)
     return np.atleast_1d(lat), np.atleast_1d(lon), np.atleast_1d(alt)  # pymap3d drops the axis of a single row
+
+
+def altitude(position) -> np.ndarray:
+    """Geodetic height (n,) m of Earth-fixed rows ``position (n, 3 or more)``: the third part of `geodetic`, quickly."""
+    rows = np.ascontiguousarray(np.atleast_2d(position), float)
+    out = np.empty(len(rows))
+    altitudes(rows, out)
+    return out
 
 
 def enu_axes(lat, lon) -> np.ndarray:

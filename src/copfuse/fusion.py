@@ -17,7 +17,7 @@ from copfuse.association import gnn
 from copfuse.constants import BOOST, GLIDE, NATIONS, NODES, REENTRY_ALTITUDE
 from copfuse.errors import CopfuseError
 from copfuse.filters import Bank
-from copfuse.frames import geodetic
+from copfuse.frames import altitude
 from copfuse.kernels.forecast import intersect_rows
 from copfuse.tables import PLOT, TRACK, Detections, Messages, Picture, Tracks, same_table
 from copfuse.tracking import phase_probability, track
@@ -26,7 +26,7 @@ HOLD = 30.0  # s: a local track whose newest row is older than this (beyond what
 JOIN = 27.9  # squared distance under which two nations' tracks are one object: chi-squared, 6 components, 1e-4
 PART = 90.0  # and above which they are not (the hysteresis keeps system track numbers stable)
 RECHECK = 10.0  # s between looks at whether what stands together still belongs together
-REGISTRATION = (600.0, 6.0)  # m, m/s: what unknown sensor biases may put between two nations' tracks, *notional*
+REGISTRATION = (200.0, 2.0)  # m, m/s: what sensor biases may put between two nations' tracks beyond their covariances, *notional*
 
 
 def fuse(tracks: Tracks, messages: Messages, scenario: Any, detections: Detections | None = None) -> Picture:
@@ -198,7 +198,7 @@ def _at(tracks: Tracks, rows: Any, time: Any) -> Bank:
     rows = np.asarray(rows, int)
     p = tracks.phase_probability[rows]
     push = np.clip(p[:, BOOST] + p[:, GLIDE], 0.0, 1.0)
-    low = geodetic(tracks.x[rows])[2] < REENTRY_ALTITUDE
+    low = altitude(tracks.x[rows]) < REENTRY_ALTITUDE
     mu = np.stack([push, np.where(low, 0.0, 1 - push), np.where(low, 1 - push, 0.0)], axis=1)
     start = filters.bank(
         tracks.time[rows], tracks.x[rows], tracks.P[rows], mu, tracks.acceleration[rows], tracks.acceleration_sigma[rows], tracks.log_beta[rows]

@@ -16,7 +16,8 @@ from copfuse import filters
 from copfuse.association import gate, gnn
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE, NATIONS, NODES, REENTRY_ALTITUDE, TERMINAL
 from copfuse.filters import Bank
-from copfuse.frames import geodetic
+from copfuse.frames import altitude
+from copfuse.kernels.consider import consider
 from copfuse.kernels.estimation import COAST, MANOEUVRE, REENTRY
 from copfuse.sensors import clutter_density, place
 from copfuse.tables import Detections, Tracks
@@ -27,6 +28,7 @@ HOLD = 30.0  # s without a plot after which a firm track is dropped, or HOLD_SCA
 HOLD_SCANS = 3.5
 HOLD_TENTATIVE = 6.0  # s, likewise for a track that is not firm
 BURNT_OUT = 0.05  # manoeuvre probability under which the engine is taken as out
+BIAS_MEMORY = 30.0  # s over which a sensor's share in a track is forgotten, *notional*
 SAME_OBJECT = 16.8  # squared distance of two tracks of one node taken as one object: chi-squared, 6 components, 99 %
 
 
@@ -78,8 +80,9 @@ _COLUMNS = ("number", "hits", "llr", "firm", "burnt", "sensors", "revisit")
 def track(detections: Detections, scenario: Any, node: str | None = None) -> Tracks:
     """Local tracks of every nation from its own sensors' plots; with ``node``, one node's tracks from all plots.
 
-    The node takes plots in time order.  Sensor biases are unknown to the tracker; their standard deviation is added
-    to each plot's sigma (registration, which would estimate them, is not part of this step).
+    The node takes plots in time order.  Sensor biases are unknown to it: their standard deviations widen each plot's
+    gate and sigma, and what a constant bias leaves in an estimate is added to its covariance
+    (`kernels.consider`; nothing estimates the biases here).
     """
     states: dict[int, Live] = {}
     rows: list[dict[str, np.ndarray]] = []
@@ -95,7 +98,32 @@ def track(detections: Detections, scenario: Any, node: str | None = None) -> Tra
     if not rows:
         return Tracks.empty(**meta)
     columns = {name: np.concatenate([r[name] for r in rows]) for name in rows[0]}
+    if scenario.bias > 0:
+        columns["P"] = columns["P"] + bias_covariance(columns, detections, scenario)
     return Tracks(**columns, meta=meta)
+
+
+def bias_covariance(columns: dict[str, np.ndarray], detections: Detections, scenario: Any) -> np.ndarray:
+    """What the sensors' unknown biases add to the covariance of each row of Tracks, (n, 6, 6); see `kernels.consider`."""
+    n = len(columns["time"])
+    plot = columns["detection"]
+    sensor = detections.sensor[plot].astype(np.int64)
+    origin, axes = np.zeros((n, 3)), np.zeros((n, 3, 3))
+    for k in np.unique(sensor):
+        mine = sensor == k
+        origin[mine], axes[mine] = place(scenario.sensors[k], columns["time"][mine])
+    bias = np.array([_bias_sigma(s, scenario) for s in scenario.sensors])
+    _, track = np.unique(np.stack([columns["node"], columns["track"]]), axis=1, return_inverse=True)
+    sigma = np.hypot(detections.sigma[plot], np.pad(bias, ((0, 0), (0, 1)))[sensor])
+    B = np.zeros((n, 6, 6))
+    pose = np.zeros((len(bias), 12))
+    consider(track.ravel(), sensor, columns["time"], columns["x"], sigma, origin, axes, track.max() + 1, len(bias), pose, bias, BIAS_MEMORY, B)
+    return B
+
+
+def _bias_sigma(sensor: Any, scenario: Any) -> np.ndarray:
+    """Standard deviations of a sensor's bias in range m, azimuth rad, elevation rad in this scenario."""
+    return np.nan_to_num(scenario.bias * np.asarray(sensor.bias_sigma[:3], float))
 
 
 def scans(detections: Detections, scenario: Any, node: str | None = None) -> Iterator[Scan]:
@@ -122,9 +150,9 @@ def scans(detections: Detections, scenario: Any, node: str | None = None) -> Ite
 
 def _sensor_facts(sensor: Any, scenario: Any, node: str | None) -> tuple[int, np.ndarray, float, float]:
     at = NODES.index(node) if node else NATIONS.index(sensor.nation)
-    bias = scenario.bias * np.array([*sensor.bias_sigma[:3], 0.0])
+    bias = np.append(_bias_sigma(sensor, scenario), 0.0)
     density = clutter_density(sensor) * max(scenario.clutter, 0.1)  # with a floor for targets that are new
-    return at, np.nan_to_num(bias), float(np.log(max(density, 1e-30))), float(sensor.search_revisit)
+    return at, bias, float(np.log(max(density, 1e-30))), float(sensor.search_revisit)
 
 
 def step(live: Live, scan: Scan) -> tuple[Live, dict[str, np.ndarray] | None]:
@@ -225,7 +253,7 @@ def phase_probability(bank: Bank, burnt: np.ndarray) -> np.ndarray:
     A push after burnout inside the air is lift (glide), outside it a further stage; free flight is midcourse if it is
     above 100 km or will climb there, else terminal.
     """
-    height = geodetic(bank.x6[:, :3])[2]
+    height = altitude(bank.x6[:, :3])
     r = np.linalg.norm(bank.x6[:, :3], axis=1)
     climb = (bank.x6[:, :3] * bank.x6[:, 3:]).sum(1) / r
     gravity = 9.8 * (6371e3 / r) ** 2

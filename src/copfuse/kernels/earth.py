@@ -47,6 +47,13 @@ def altitude(x, y, z):
     return p * math.cos(lat) + z * s - EARTH_A * math.sqrt(1.0 - EARTH_E2 * s * s)
 
 
+@njit
+def altitudes(position, out):
+    """Geodetic heights ``out (n,)`` m of Earth-fixed rows ``position (n, 3 or more)``."""
+    for i in range(len(out)):
+        out[i] = altitude(position[i, 0], position[i, 1], position[i, 2])
+
+
 # US Standard Atmosphere 1976 (NOAA-S/T 76-1562): base geopotential heights m, temperatures K, lapse rates K/m
 _H = np.array([0.0, 11e3, 20e3, 32e3, 47e3, 51e3, 71e3, 84852.0])
 _T = np.array([288.15, 216.65, 216.65, 228.65, 270.65, 270.65, 214.65, 186.946])

@@ -24,6 +24,7 @@ WIDEST = 9
 DIMENSION = np.array([9, 6, 7])
 
 _DRAG_CEILING = 150e3  # m, the filters know no drag above
+_NEGLIGIBLE = 1e-3  # model probability below which a model opens no gate
 _DRAG_MOST = 600.0  # m/s^2, so that a cubature point thrown under the ground stays finite
 
 
@@ -339,32 +340,45 @@ def innovation(z, sigma, z_mean, Z, have, nu, S):
 
 
 @njit
-def expect(x6, P6, origin, axes, z, sigma, d2, loglik):
-    """Squared Mahalanobis distances and log likelihoods (n, m) of m plots under n predicted tracks."""
+def expect(x, P, mu, origin, axes, z, sigma, d2, loglik):
+    """Squared Mahalanobis distances and log likelihoods (n, m) of m plots under n predicted tracks.
+
+    The likelihood is the mixture's over the three models, the distance the least of those models that are not
+    negligible: an engine that has just stopped is expected by the coasting model alone.
+    """
     lower = np.zeros((9, 9))
     l4 = np.zeros((4, 4))
     s = np.zeros(9)
     first = np.zeros(4)
     zz = np.zeros(4)
     slopes = np.zeros((4, 9))
-    z_mean = np.zeros(4)
-    Z = np.zeros((4, 4))
+    z_mean = np.zeros((3, 4))
+    Z = np.zeros((3, 4, 4))
     S = np.zeros((4, 4))
     nu = np.zeros(4)
+    ll = np.zeros(3)
     have = np.zeros(4, np.int64)
-    for t in range(len(x6)):
-        regress(6, x6[t], P6[t], origin, axes, lower, s, zz, first, slopes, z_mean, Z)
-        for j in range(len(z)):
-            m = innovation(z[j], sigma[j], z_mean, Z, have, nu, S)
-            cholesky(S, m, l4)
-            solve_lower(l4, m, nu)
-            q = 0.0
-            log_det = 0.0
-            for a in range(m):
-                q += nu[a] * nu[a]
-                log_det += 2.0 * math.log(l4[a, a])
-            d2[t, j] = q
-            loglik[t, j] = -0.5 * (q + log_det + m * math.log(2.0 * math.pi))
+    for t in range(len(mu)):
+        for j in range(3):
+            n = 9 if j == 0 else (6 if j == 1 else 7)
+            regress(n, x[t, j], P[t, j], origin, axes, lower, s, zz, first, slopes, z_mean[j], Z[j])
+        for k in range(len(z)):
+            d2[t, k] = np.inf
+            best = -1e300
+            for j in range(3):
+                m = innovation(z[k], sigma[k], z_mean[j], Z[j], have, nu, S)
+                cholesky(S, m, l4)
+                solve_lower(l4, m, nu)
+                q = 0.0
+                log_det = 0.0
+                for a in range(m):
+                    q += nu[a] * nu[a]
+                    log_det += 2.0 * math.log(l4[a, a])
+                if mu[t, j] > _NEGLIGIBLE:
+                    d2[t, k] = min(d2[t, k], q)
+                ll[j] = math.log(mu[t, j]) - 0.5 * (q + log_det + m * math.log(2.0 * math.pi))
+                best = max(best, ll[j])
+            loglik[t, k] = best + math.log(math.exp(ll[0] - best) + math.exp(ll[1] - best) + math.exp(ll[2] - best))
 
 
 @njit
