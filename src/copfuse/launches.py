@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache, partial
 from importlib import resources
@@ -16,7 +16,7 @@ from itertools import product
 
 import numpy as np
 
-from copfuse import frames, motion
+from copfuse import frames, motion, vehicles
 from copfuse.constants import EARTH_RADIUS, G0, MU
 from copfuse.errors import CopfuseError, suggestion
 
@@ -163,13 +163,13 @@ class Flight:
         return self.trajectory.flight_time
 
 
-def profile_of(row: Row) -> motion.Profile:
+def profile_of(row: Row) -> vehicles.Profile:
     """The notional profile of a row's class (glide vehicles and solid ICBMs have their own)."""
     if row.manoeuvre == "glide":
-        return motion.PROFILES["glide"]
+        return vehicles.PROFILES["glide"]
     if row.missile in ("Hwasong-18", "Hwasong-19"):
-        return motion.PROFILES["ICBM, solid"]
-    return motion.PROFILES[row.missile_class]
+        return vehicles.PROFILES["ICBM, solid"]
+    return vehicles.PROFILES[row.missile_class]
 
 
 def _attempts(row: Row) -> list[tuple[str, float, float]]:
@@ -187,10 +187,10 @@ def _attempts(row: Row) -> list[tuple[str, float, float]]:
     return falls + lifts if row.missile_class in ("SRBM", "MRBM", "SLBM", "unknown") else falls
 
 
-def plan_of(row: Row, profile: motion.Profile, shape: str, strength: float, gain: float, kick: tuple[float, float]) -> motion.Plan:
+def plan_of(row: Row, profile: vehicles.Profile, shape: str, strength: float, gain: float, kick: tuple[float, float]) -> motion.Plan:
     """The plan of a profile with a velocity gain (m/s) and a kick (east, north, rad) from a row's site."""
-    lift, dive = {"ballistic": (0.0, 1.0), "pull-up": motion.PULL_UP, "glide": motion.GLIDER}[shape]
-    stages = motion.boost(profile, gain)
+    lift, dive = {"ballistic": (0.0, 1.0), "pull-up": vehicles.PULL_UP, "glide": vehicles.GLIDER}[shape]
+    stages = vehicles.boost(profile, gain)
     return motion.Plan(row.lat, row.lon, stages, kick, profile.turn, profile.beta, strength * lift, dive, profile.coast_step)
 
 
@@ -247,7 +247,7 @@ def _solve(aim: _Aim) -> tuple[motion.Plan | None, float]:
     return None, best
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=64)
 def fit(row: Row) -> Flight:
     """The flight whose ground range, apogee and impact azimuth are the row's.
 
@@ -282,3 +282,51 @@ def _flight(row: Row, plan: motion.Plan, shape: str) -> Flight:
     distance, _ = frames.ground_distance_bearing(row.lat, row.lon, lat, lon)
     about = f"launch {row.id}, {shape}{' (assumed)' if assumed else ''}"
     return Flight(row, plan, shape, assumed, float(np.ravel(distance)[0]), flown.apogee, replace(flown, about=about))
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """One line of `fit_all`: what came out (m, s; nan where nothing did), or why nothing did (``reason``)."""
+
+    row: Row
+    range: float = math.nan
+    apogee: float = math.nan
+    flight_time: float = math.nan
+    shape: str = ""
+    assumed: bool = False
+    reason: str = ""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether range and apogee are the reported ones within 1 % or 1 km, whichever is larger."""
+        pairs = ((self.range, self.row.range), (self.apogee, self.row.apogee))
+        return all(abs(flown - told) <= max(TOLERANCE * told, FLOOR) for flown, told in pairs)
+
+
+def fitted(row: Row) -> Fitted:
+    """The outcome of `fit` for one row, or the sentence that says why there is none."""
+    try:
+        flight = fit(row)
+    except CopfuseError as error:
+        return Fitted(row, reason=str(error))
+    return Fitted(row, flight.range, flight.apogee, flight.flight_time, flight.shape, flight.assumed)
+
+
+def fit_all(rows: Iterable[Row], n_jobs: int = 1, progress: bool = False) -> list[Fitted]:
+    """Fly every row, in order, in ``n_jobs`` processes (-1: one per core), with a progress bar where asked.
+
+    A row that cannot be flown is no error here: its `Fitted` says why.
+    """
+    rows = list(rows)
+    first = [fitted(row) for row in rows[:1]]  # compiles once, before there are workers
+    if n_jobs == 1:
+        rest: Iterable[Fitted] = map(fitted, rows[1:])
+    else:
+        from joblib import Parallel, delayed
+
+        rest = Parallel(n_jobs=n_jobs, batch_size=4, return_as="generator")(delayed(fitted)(row) for row in rows[1:])
+    if progress:
+        from tqdm import tqdm
+
+        rest = tqdm(rest, total=len(rows), initial=1, desc="flying", unit="flight")
+    return first + list(rest)

@@ -1,8 +1,7 @@
 """How things fly: staged boost, coast, re-entry, lift; a plan of a flight in, a `Trajectory` out.
 
 The equations stand in `kernels.flight`: a point mass over the rotating WGS-84 Earth with J2, US Standard Atmosphere
-1976, a drag coefficient that depends on the Mach number, thrust a0 / (1 - t / tau) per stage.  Every figure of a
-vehicle in this module (burn times, mass ratios, ballistic coefficients, radar cross sections, lift) is *notional*.
+1976, a drag coefficient that depends on the Mach number, thrust a0 / (1 - t / tau) per stage (`vehicles`).
 """
 
 from __future__ import annotations
@@ -10,72 +9,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import product
 
 import numpy as np
 
 from copfuse import frames
-from copfuse.constants import BOOST, G0, GLIDE, MIDCOURSE, REENTRY_ALTITUDE, TERMINAL
+from copfuse.constants import BOOST, GLIDE, MIDCOURSE, REENTRY_ALTITUDE, TERMINAL
 from copfuse.errors import CopfuseError
 from copfuse.kernels import flight as kernel
+from copfuse.vehicles import FRAGMENT_BETA, FRAGMENT_RCS, GAP, SCATTER, SEPARATION, SHORT, STAGE_BETA, Profile, Stage
 
 LATEST = 9000.0  # s; what has not come down by then does not come down here
-LIFT_FELT = 1.0  # m/s^2, notional: lift above this is "sustained" and makes the phase "glide"
+LIFT_FELT = 2.0  # m/s^2, notional: lift above this is "sustained" and makes the phase "glide"
 FINE = (0.25, 0.25, 0.5)  # s between rows in boost, below 100 km, above it
 COARSE = (0.5, 0.5, 5.0)  # s, for searching
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One burn: thrust acceleration ``thrust / (1 - t / tau)`` m/s^2 for ``burn`` s; ``heavy`` kg/m^2 at ignition."""
-
-    burn: float
-    thrust: float
-    tau: float
-    heavy: float
-
-
-@dataclass(frozen=True)
-class Profile:
-    """What a missile class is taken to be; every figure notional.
-
-    Per stage: burn time s, share of the stage's ignition mass that is propellant, share of the whole velocity gain,
-    ballistic coefficient at ignition kg/m^2.  Then: seconds of vertical rise, end of pitch-over, begin of the gravity
-    turn; ballistic coefficient after burnout; radar cross section of what flies on and of a spent stage, m^2; whether
-    the last stage is left behind; the most velocity gain that is plausible, m/s.
-    """
-
-    burn: tuple[float, ...]
-    spent: tuple[float, ...]
-    share: tuple[float, ...]
-    heavy: tuple[float, ...]
-    turn: tuple[float, float, float]
-    beta: float
-    rcs: float
-    stage_rcs: float
-    separates: bool
-    most: float
-    coast_step: float = 0.5
-
-
-_SHORT, _LONG = (4.0, 14.0, 24.0), (8.0, 26.0, 44.0)
-PROFILES = {
-    "SRBM": Profile((70.0,), (0.70,), (1.0,), (30e3,), _SHORT, 5000.0, 0.3, 1.0, False, 3700.0),
-    "MRBM": Profile((95.0,), (0.75,), (1.0,), (40e3,), _SHORT, 5000.0, 0.2, 2.0, True, 5500.0),
-    "SLBM": Profile((85.0,), (0.75,), (1.0,), (40e3,), _SHORT, 5000.0, 0.2, 2.0, True, 5500.0),
-    "IRBM": Profile((150.0,), (0.78,), (1.0,), (55e3,), _SHORT, 6000.0, 0.1, 3.0, True, 8000.0, 1.0),
-    "ICBM": Profile((130.0, 165.0), (0.74, 0.78), (0.46, 0.54), (130e3, 70e3), _LONG, 7000.0, 0.05, 5.0, True, 12500.0, 1.0),
-    "ICBM, solid": Profile(
-        (65.0, 65.0, 60.0), (0.66, 0.66, 0.66), (0.33, 0.34, 0.33), (130e3, 80e3, 50e3), _SHORT, 7000.0, 0.05, 4.0, True, 12500.0, 1.0
-    ),
-    "SLV": Profile((120.0, 130.0), (0.74, 0.74), (0.48, 0.52), (100e3, 50e3), _LONG, 3000.0, 1.0, 5.0, True, 10500.0, 1.0),
-    "glide": Profile((100.0,), (0.76,), (1.0,), (45e3,), _SHORT, 6000.0, 0.2, 2.0, True, 5500.0),
-}
-PROFILES["unknown"] = PROFILES["SRBM"]
-GAP = 2.0  # s, notional, between a burnout and the next ignition
-# Lift after the apogee: most lift coefficient over zero-lift drag coefficient (drag doubles there), and the speed at
-# which it ends in a dive, m/s; both notional.
-PULL_UP, GLIDER = (3.0, 900.0), (4.0, 1100.0)
+MOST_THRUST = 200.0  # m/s^2, notional: no boost has more on average
 
 
 @dataclass(frozen=True)
@@ -86,7 +35,7 @@ class Plan:
     lon: float
     stages: tuple[Stage, ...]
     kick: tuple[float, float]
-    turn: tuple[float, float, float] = _SHORT
+    turn: tuple[float, float, float] = SHORT
     beta: float = 5000.0
     lift: float = 0.0
     dive: float = 900.0
@@ -134,32 +83,6 @@ class Trajectory:
     def flight_time(self) -> float:
         """Seconds from the first row to the last."""
         return float(self.time[-1] - self.time[0])
-
-
-def boost(profile: Profile, gain: float) -> tuple[Stage, ...]:
-    """The stages of a class with a whole ideal velocity gain of ``gain`` m/s.
-
-    Burn time and propellant share are the class's, the thrust follows; a thrust below 1.5 weights is raised to that
-    and the propellant (at last the burn time) cut instead: a short shot burns out with less spent.
-    """
-    stages = []
-    for burn, spent, share, heavy in zip(profile.burn, profile.spent, profile.share, profile.heavy, strict=True):
-        mine, least = share * gain, 1.5 * G0
-        if mine * spent / (burn * -math.log1p(-spent)) < least:
-            spent = _share_for(mine / (least * burn))
-            burn = min(burn, mine * spent / (least * -math.log1p(-spent)))
-        stages.append(Stage(burn, mine * spent / (burn * -math.log1p(-spent)), burn / spent, heavy))
-    return tuple(stages)
-
-
-def _share_for(ratio: float, least: float = 0.3) -> float:
-    """The propellant share f, at least ``least``, with -ln(1 - f) / f = ratio (Newton)."""
-    f = 0.6
-    for _ in range(30):
-        value = -math.log1p(-f) / f - ratio
-        slope = 1.0 / (f * (1.0 - f)) + math.log1p(-f) / f**2
-        f = min(max(f - value / slope, least), 0.95)
-    return f
 
 
 def _vector(plan: Plan, steps: tuple[float, float, float], sphere: bool, air: bool) -> np.ndarray:
@@ -227,7 +150,7 @@ def launch(plan: Plan, sphere: bool = False, air: bool = True) -> Trajectory:
     p = _vector(plan, (*FINE[:2], plan.coast_step), sphere, air)
     time, x, force, summary = _march(start(plan, sphere), 0.0, burns, p, plan.turn)
     phase = phases(time, x, force, float(burns[-1, 1]) if len(burns) else 0.0)
-    return Trajectory(time, x, phase, force, tuple(burns[:, 1]), bool(summary[2]))
+    return Trajectory(time, x, phase, force, tuple(float(t) for t in burns[:, 1]), bool(summary[2]))
 
 
 def phases(time, x, force, burnout: float) -> np.ndarray:
@@ -293,12 +216,6 @@ def interpolate(time, x, at) -> np.ndarray:
 
 # What a missile sheds, and a boost to a given burnout ------------------------------------------------------------------
 
-STAGE_BETA = 200.0  # kg/m^2, notional: a tumbling spent stage
-SEPARATION = 3.0  # m/s, notional: how much slower a spent stage is than what it leaves
-SCATTER = 15.0  # m/s, notional: standard deviation per axis of a fragment's velocity
-FRAGMENT_BETA, FRAGMENT_RCS = (30.0, 1000.0), (0.005, 0.2)  # kg/m^2 and m^2, notional, log-uniform between
-
-
 def spent_stages(flown: Trajectory, profile: Profile) -> list[tuple[int, Trajectory]]:
     """Number (from 1) and fall of each stage that a flight leaves behind, from its separation to its impact."""
     left = len(flown.burnouts) if profile.separates else len(flown.burnouts) - 1
@@ -333,7 +250,7 @@ def newton(miss: Callable[[np.ndarray], np.ndarray], u: np.ndarray, reach: np.nd
     """
     f = miss(u)
     for _ in range(25):
-        if np.abs(f).max() < enough:
+        if np.abs(f).max() < enough or not np.isfinite(f).all():
             break
         slope = np.column_stack([(miss(u + 1e-4 * axis) - f) / 1e-4 for axis in np.eye(len(u))])
         if not np.isfinite(slope).all() or abs(np.linalg.det(slope)) < 1e-12:
@@ -358,39 +275,43 @@ def arc(lat: float, lon: float, azimuth: float, altitude: float, speed: float, a
     site; then free flight to the impact.  The burnout state is met to 0.1 % (angle 0.001 rad); drag is the profile's.
     Raises `CopfuseError` where no boost from rest arrives there.
     """
-    spent, goal = 0.7, np.array([speed * math.sin(angle), speed * math.cos(angle)])
-
-    def plan(u: np.ndarray) -> Plan:
-        burn, gain = math.exp(u[0]), math.exp(u[1])
-        stage = Stage(burn, gain * spent / (burn * -math.log1p(-spent)), burn / spent, profile.heavy[0])
-        kick = (u[2] * math.sin(azimuth), u[2] * math.cos(azimuth))
-        return Plan(lat, lon, (stage,), kick, (0.06 * burn, 0.2 * burn, 0.35 * burn), profile.beta, coast_step=profile.coast_step)
-
     heading = math.sin(azimuth) * frames.enu_axes(lat, lon)[0] + math.cos(azimuth) * frames.enu_axes(lat, lon)[1]
-
-    def miss(u: np.ndarray) -> np.ndarray:
-        if not (0.0 < u[0] < 7.0 and u[1] < 10.5 and abs(u[2]) < 2.0):
-            return np.full(3, math.inf)
-        x = burnout_state(plan(u))
-        a, b, h = frames.geodetic(x)
-        up = frames.enu_axes(a[0], b[0])[2]
-        climb = float(x[3:] @ up)
-        level = x[3:] - climb * up
-        along = math.copysign(float(np.linalg.norm(level)), float(level @ heading))
-        return np.array([h[0] / altitude - 1.0, (climb - goal[0]) / speed, (along - goal[1]) / speed])
-
     best, mean = math.inf, math.sin(0.5 * (angle + 0.5 * math.pi))
-    for quick, tilt in ((1.0, 0.5), (0.7, 0.9), (1.4, 0.3), (1.0, 1.2), (2.0, 0.2), (1.0, 0.1)):
+    for spent, (quick, tilt) in product((0.7, 0.3), ((1.0, 0.5), (0.7, 0.9), (1.4, 0.3), (1.0, 1.2), (2.0, 0.2), (1.0, 0.1))):
+        plan = partial(_one_stage, lat, lon, azimuth, profile, spent)
+        miss = partial(_burnout_miss, plan, heading, altitude, speed, angle)
         burn = quick * altitude / (0.4 * speed * mean)
         u = np.array([math.log(burn), math.log(speed + 7.0 * burn + 150.0), tilt * (0.5 * math.pi - angle)])
         u, left = newton(miss, u, np.array([0.4, 0.2, 0.2]), 2e-4)
         if left < 1e-3:
             return replace(launch(plan(u)), about="burnout as given, boost assumed")
         best = min(best, left)
+    slow = 0.4 * speed**2 * mean / altitude < 15.0
+    told = f"the nearest misses by {100 * best:.0f} %" if math.isfinite(best) else "no burn serves"
     raise CopfuseError(
-        f"no boost from rest burns out at {altitude / 1e3:g} km with {speed:g} m/s and {math.degrees(angle):g} degrees "
-        f"(the nearest misses by {100 * best:.1f} %); a lower angle needs a greater height or less speed"
+        f"no boost from rest burns out at {altitude / 1e3:g} km with {speed:g} m/s and {math.degrees(angle):g} degrees ({told}); "
+        f"try {'less height or more speed' if slow else 'more height or less speed'}"
     )
+
+
+def _one_stage(lat: float, lon: float, azimuth: float, profile: Profile, spent: float, u: np.ndarray) -> Plan:
+    """The plan of unknowns u: log burn time, log velocity gain, kick towards the azimuth."""
+    burn, gain = math.exp(u[0]), math.exp(u[1])
+    stage = Stage(burn, gain * spent / (burn * -math.log1p(-spent)), burn / spent, profile.heavy[0])
+    kick = (u[2] * math.sin(azimuth), u[2] * math.cos(azimuth))
+    return Plan(lat, lon, (stage,), kick, (0.06 * burn, 0.2 * burn, 0.35 * burn), profile.beta, coast_step=profile.coast_step)
+
+
+def _burnout_miss(plan: Callable[[np.ndarray], Plan], heading, altitude: float, speed: float, angle: float, u: np.ndarray) -> np.ndarray:
+    """Relative misses (3) of height, vertical and level velocity at burnout; infinite where the boost is no boost."""
+    if not (0.0 < u[0] < 7.0 and u[1] - u[0] < math.log(MOST_THRUST) and abs(u[2]) < 2.0):
+        return np.full(3, math.inf)
+    x = burnout_state(plan(u))
+    lat, lon, height = frames.geodetic(x)
+    up = frames.enu_axes(lat[0], lon[0])[2]
+    ahead = heading - (heading @ up) * up
+    climb, level = x[3:] @ up / speed, x[3:] @ ahead / (speed * np.linalg.norm(ahead))
+    return np.array([height[0] / altitude - 1.0, climb - math.sin(angle), level - math.cos(angle)])
 
 
 def burnout_state(plan: Plan) -> np.ndarray:

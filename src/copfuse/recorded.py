@@ -1,8 +1,9 @@
 """A recorded flight: time, altitude, downrange and speed from a CSV, placed at a site and smoothed to a `Trajectory`.
 
-Altitude and downrange are smoothed by cubic smoothing splines (generalised cross-validation; Craven and Wahba 1979)
-with weights from the noise that the readings themselves show; velocity is the derivative of the position, so that
-the two agree.  The speed column is not fitted: it is the check, and its misfit is told.
+Altitude and downrange are smoothed by penalised splines (Eilers and Marx 1996); how much is chosen by generalised
+cross-validation (Craven and Wahba 1979) with the degrees of freedom counted threefold, because readings of a webcast
+err alike over some seconds.  Velocity is the derivative of the position, so that the two agree.  The speed column is
+not fitted: it is the check, and its misfit is told beside the noise that the smoothing found.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import csv
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,21 +25,22 @@ from copfuse.kernels.earth import free_acceleration
 COLUMNS = ("time_s", "altitude_km", "downrange_km", "speed_m_s")
 STEP = 0.5  # s between rows
 POWERED = 3.0  # m/s^2, notional: a specific force above it is an engine (or the air), below it is free fall
-SHORT = 6.0  # s, notional: powered or free spells shorter than this are noise
+SHORT = 10.0  # s, notional: powered or free spells shorter than this are noise, or the gap between two stages
+CORRELATED = 3.0  # s at one reading a second, notional: how long errors of a reading last
+KNOTS = 2.0  # s between a spline's knots
 FALL_BETA = 2000.0  # kg/m^2, notional: for the seconds between the end of a record and the ground
+GROUND = 50.0  # m: a record that ends below this ends on the ground
 LOW_END = 60e3  # m: a record that ends descending below this is carried on to the ground
 
 
 @dataclass(frozen=True, eq=False)
 class Readings:
-    """The CSV's columns (n,) in SI, and the standard deviation of the noise in altitude and downrange (n,), m."""
+    """The CSV's columns (n,) in SI; time from the first reading."""
 
     time: np.ndarray
     altitude: np.ndarray
     downrange: np.ndarray
     speed: np.ndarray
-    sigma_altitude: np.ndarray
-    sigma_downrange: np.ndarray
 
 
 def readings(path: str | Path) -> Readings:
@@ -56,20 +58,20 @@ def readings(path: str | Path) -> Readings:
             for column in COLUMNS:
                 if column not in given:
                     raise CopfuseError(f"{name}, line 1: the column {column!r} is missing; {suggestion(column, given)}")
-            rows = [_numbers(row, f"{name}, line {reader.line_num}") for row in reader]
+            rows = [(reader.line_num, _numbers(row, f"{name}, line {reader.line_num}")) for row in reader]
     except FileNotFoundError:
         raise CopfuseError(f"there is no recorded flight {str(path)!r}") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CopfuseError(f"cannot read the recorded flight {str(path)!r}: {error}") from None
     if len(rows) < 20:
         raise CopfuseError(f"{name}: {len(rows)} rows are too few for a flight; at least 20 are needed")
-    data = np.array(rows)
-    late = np.flatnonzero(np.diff(data[:, 0]) <= 0.0)
+    data = np.array([values for _, values in rows])
+    late = np.flatnonzero(np.diff(data[:, 0]) <= 0.0) + 1
     if len(late):
         k = late[0]
-        raise CopfuseError(f"{name}, line {k + 3}: time_s = {data[k + 1, 0]:g} does not come after {data[k, 0]:g}; sort the rows by time")
-    time, altitude, downrange, speed = data[:, 0] - data[0, 0], 1e3 * data[:, 1], 1e3 * data[:, 2], data[:, 3]
-    return Readings(time, altitude, downrange, speed, noise(time, altitude), noise(time, downrange))
+        told = f"time_s = {data[k, 0]:g} does not come after {data[k - 1, 0]:g}"
+        raise CopfuseError(f"{name}, line {rows[k][0]}: {told}; sort the rows by time")
+    return Readings(data[:, 0] - data[0, 0], 1e3 * data[:, 1], 1e3 * data[:, 2], data[:, 3])
 
 
 def _numbers(row: dict[str, str], where: str) -> list[float]:
@@ -79,23 +81,12 @@ def _numbers(row: dict[str, str], where: str) -> list[float]:
         try:
             value = float(text)
         except (TypeError, ValueError):
-            raise CopfuseError(f"{where}: {column} = {text!r} is not a number") from None
+            shown = "nothing" if text is None else repr(text)
+            raise CopfuseError(f"{where}: {column} is {shown}, a number is expected") from None
         if not math.isfinite(value):
-            raise CopfuseError(f"{where}: {column} = {text} is not a finite number; leave the row out or fill it in")
+            raise CopfuseError(f"{where}: {column} is {text}, a finite number is expected: leave the row out or fill it in")
         values.append(value)
     return values
-
-
-def noise(time: np.ndarray, y: np.ndarray, width: int = 31, least: float = 0.5) -> np.ndarray:
-    """Standard deviation (n,) of the noise in ``y (n,)``, from a running median of its fourth differences.
-
-    Fourth differences remove what is smooth over five samples and multiply white noise by sqrt(70); ``least`` m stands
-    for the rounding to whole metres.  Samples need not be evenly spaced, but nearly.
-    """
-    fourth = np.abs(np.diff(y, 4)) / math.sqrt(70.0)
-    padded = np.pad(fourth, (width // 2 + 2, width // 2 + 2), mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, width)
-    return np.maximum(np.median(windows, axis=1) / 0.6745, least)
 
 
 def read(path: str | Path, lat: float, lon: float, azimuth: float) -> motion.Trajectory:
@@ -109,14 +100,14 @@ def read(path: str | Path, lat: float, lon: float, azimuth: float) -> motion.Tra
 
     Raises `CopfuseError` as `readings` does.
     """
-    return _read(str(path), float(lat), float(lon), float(azimuth))
-
-
-@lru_cache(maxsize=16)
-def _read(path: str, lat: float, lon: float, azimuth: float) -> motion.Trajectory:
     data = readings(path)
-    height = _spline(data.time, data.altitude, data.sigma_altitude)
-    along = _spline(data.time, data.downrange, data.sigma_downrange)
+    grounded = bool(data.altitude[-1] < GROUND)
+    climb, noise = smoothed(data.time, data.altitude, grounded)
+    along, noise_along = smoothed(data.time, data.downrange, grounded)
+
+    def height(t: np.ndarray) -> np.ndarray:
+        return np.maximum(climb(t), 0.0)
+
     aloft, misfit = _aloft(data, height, along)
     ground = _ground_arc(data.time[-1], height, along) if aloft else along
 
@@ -131,18 +122,54 @@ def _read(path: str, lat: float, lon: float, azimuth: float) -> motion.Trajector
     x = np.hstack([place(time), (place(inner + d) - place(inner - d)) / (2 * d)])
     x[0, 3:] = 0.0
     phase, burnouts = _phases(time, x, height(time))
-    told = f"recorded flight {Path(path).stem}; the speed column differs by {misfit:.1f} m/s rms from the smoothed path"
-    flown = motion.Trajectory(time, x, phase, np.full((len(time), 3), np.nan), burnouts, bool(height(time[-1]) < 50.0), told)
+    told = (
+        f"recorded flight {Path(path).stem}, smoothed: {noise:.0f} m rms of noise in altitude, {noise_along:.0f} m in downrange; "
+        f"the speed column differs by {misfit:.1f} m/s rms"
+    )
+    flown = motion.Trajectory(time, x, phase, np.full((len(time), 3), np.nan), burnouts, grounded, told)
     return flown if flown.landed else _carried_on(flown)
 
 
-def _spline(time: np.ndarray, y: np.ndarray, sigma: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """A cubic smoothing spline through (time, y) that starts at 0 at rest."""
-    from scipy.interpolate import make_smoothing_spline
+def smoothed(time: np.ndarray, y: np.ndarray, held: bool) -> tuple[Any, float]:
+    """A spline of degree 4 through (time, y) that starts at rest, and the standard deviation of the noise about it.
 
-    weights = 1.0 / sigma**2
-    weights[0] *= 1e4
-    return make_smoothing_spline(time, y, w=weights / weights.mean())
+    The penalty is on third differences of the coefficients, so that a steady acceleration costs nothing; outliers are
+    weighed down (Huber).  ``held`` keeps the last reading, where an object stands on the ground.
+    """
+    from scipy.interpolate import BSpline
+
+    pieces = int(np.ceil(time[-1] / max(KNOTS, time[-1] / 400.0)))
+    knots = time[-1] / pieces * np.arange(-4, pieces + 5)
+    basis = BSpline.design_matrix(time, knots, 4).toarray()
+    rest = BSpline(knots, np.eye(basis.shape[1]), 4).derivative()(0.0)
+    rough = np.diff(np.eye(basis.shape[1]), 3, axis=0)
+    base = np.ones(len(time))
+    base[[0, -1] if held else [0]] = 1e4
+    weight, c, sigma = base, np.zeros(basis.shape[1]), 1.0
+    for _ in range(3):
+        c = _penalised(np.vstack([basis, rest]), np.append(y, 0.0), np.append(weight, 1e4), rough.T @ rough)
+        residual = np.abs(y - basis @ c)
+        sigma = max(1.4826 * float(np.median(residual)), 0.1)
+        weight = base * np.minimum(1.0, 2.5 * sigma / np.maximum(residual, 1e-9))
+    return BSpline(knots, c, 4), float(np.sqrt(np.mean((y - basis @ c) ** 2)))
+
+
+def _penalised(basis: np.ndarray, y: np.ndarray, weight: np.ndarray, rough: np.ndarray) -> np.ndarray:
+    """Coefficients of the penalised fit with the strength of the penalty that cross-validation chooses."""
+    from scipy.linalg import eigh
+
+    normal = basis.T @ (basis * weight[:, None])
+    least = 1e-7 * np.trace(normal) / np.trace(rough)
+    d, v = eigh(rough, normal + least * rough)  # one decomposition serves every strength
+    b = v.T @ (basis.T @ (weight * y))
+    best = (math.inf, b)
+    for strength in least * 10.0 ** np.arange(0.0, 10.0, 0.25):
+        shrink = 1.0 / (1.0 + (strength - least) * d)
+        free = CORRELATED * float(np.sum((1.0 - least * d) * shrink)) / len(y)
+        c = v @ (shrink * b)
+        score = float(np.mean(weight * (y - basis @ c) ** 2)) / max(1.0 - free, 1e-3) ** 2
+        best = min(best, (score, c), key=lambda pair: pair[0])
+    return best[1]
 
 
 def _aloft(data: Readings, height: Callable, along: Callable) -> tuple[bool, float]:
@@ -169,10 +196,7 @@ def _ground_arc(end: float, height: Callable, along: Callable) -> Callable[[np.n
 def _phases(time: np.ndarray, x: np.ndarray, height: np.ndarray) -> tuple[np.ndarray, tuple[float, ...]]:
     """Phase of each row from specific force and height, and the times at which a burn ends."""
     felt = np.gradient(x[:, 3:], time, axis=0) - np.array([free_acceleration(*row[:5]) for row in x])
-    width = 2 * int(SHORT / STEP / 2) + 1
-    padded = np.pad(felt, ((width // 2, width // 2), (0, 0)), mode="edge")
-    mean = np.lib.stride_tricks.sliding_window_view(padded, width, axis=0).mean(axis=-1)
-    powered = np.linalg.norm(mean, axis=1) > POWERED
+    powered = np.linalg.norm(felt, axis=1) > POWERED
     powered = _without_short(_without_short(powered, True), False)
     top = int(np.argmax(height))
     passage = REENTRY_ALTITUDE if height[top] > REENTRY_ALTITUDE else height[top]
