@@ -197,7 +197,7 @@ def coverage_(sensors: str, grid: int, out: str, table: str | None) -> None:
     found = coverage.coverage(radars, *coverage.region(grid))
     from copfuse import plots
 
-    plots.plot_coverage(found, picture)
+    plots.plot_coverage(found, picture, radars)
     coverage.write_csv(found, numbers)
     click.echo(_above_the_airport(coverage.coverage(radars, [AIRPORT[0]], [AIRPORT[1]])))
     click.echo(f"map: {picture}\nnumbers: {numbers}")

@@ -64,15 +64,15 @@ def window(ax: Any, points: np.ndarray, margin: float = 0.07, least: float = 300
     ax.set_ylim(middle[1] - half[1], middle[1] + half[1])
 
 
-def ground(ax: Any, projection: Projection, shore_order: float = 1.0) -> None:
-    """Land and a labelled graticule inside the axes' limits; ``shore_order`` is the shoreline's zorder."""
+def ground(ax: Any, projection: Projection, shore: str = SHORE, shore_order: float = 1.0) -> None:
+    """Land and a labelled graticule inside the axes' limits; ``shore`` is the shoreline's colour, ``shore_order`` its zorder."""
     from matplotlib.collections import PolyCollection
 
     low, high = np.array([ax.get_xlim(), ax.get_ylim()]).T
     rings = [projection(ring[:, 1], ring[:, 0]) for ring in land()]
     shown = [r for r in rings if np.all(r.max(axis=0) > low) and np.all(r.min(axis=0) < high)]
     ax.add_collection(PolyCollection(shown, facecolor=LAND, edgecolor="none", zorder=1), autolim=False)
-    ax.add_collection(PolyCollection(shown, facecolor="none", edgecolor=SHORE, linewidth=0.6, zorder=shore_order), autolim=False)
+    ax.add_collection(PolyCollection(shown, facecolor="none", edgecolor=shore, linewidth=0.6, zorder=shore_order), autolim=False)
     ax.set_facecolor(SEA)
     step = next(s for s in (1, 2, 5, 10, 15, 30) if high[0] - low[0] < 1000 * s or s == 30)
     for lat in range(-90 + step, 90, step):

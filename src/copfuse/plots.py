@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from copfuse import frames, metrics
+from copfuse import frames, measures, metrics
 from copfuse.constants import NODES, PHASES
 from copfuse.errors import CopfuseError
 from copfuse.maps import Projection, ground, label, window
@@ -26,6 +26,7 @@ PHASE_COLOURS = ("#E69F00", "#8C8C8C", "#CC79A7", "#56B4E9")  # boost, midcourse
 ON_THE_MAP = {"ground": "^", "ship": "D", "air": "o"}  # platform: marker
 FEW = 3  # up to so many missiles get ellipses at several times, and marks on the bars
 SMALL = metrics.ELLIPSE_SIZES[0]  # m, the semi-major axis from which an impact forecast counts as useful
+FORECASTS = np.array([0.0, 15.0, 40.0, 100.0, 250.0, 600.0, 1500.0, 3500.0])  # s after a node's first, drawn where there is room
 FED = 30.0  # s after its newest plot for which a nation's own sensors count as holding a missile
 
 
@@ -41,10 +42,10 @@ def plot(run: Any, path: str | Path | None = None) -> Any:
     height = figure.add_axes((0.052, 0.215, 0.703, 0.15))
     bars = figure.add_axes((0.052, 0.05, 0.703, 0.155), sharex=height)
     _heading(figure, run)
-    ellipses = _map(chart, view)
+    ellipses, shown = _map(chart, view)
     _altitude(height, view)
     _bars(bars, view)
-    _key(figure, view, ellipses)
+    _key(figure, view, ellipses, shown)
     return _written(figure, path)
 
 
@@ -96,13 +97,16 @@ def _heading(figure: Any, run: Any) -> None:
 # The map --------------------------------------------------------------------------------------------------------------
 
 
-def _map(ax: Any, view: _View) -> bool:
-    """Coast, sensors with their sectors, truth by phase, every node's picture, impact ellipses (True if there is one)."""
+def _map(ax: Any, view: _View) -> tuple[bool, list[str]]:
+    """Coast, sensors with their sectors, truth by phase, every node's picture, impact ellipses.
+
+    Returns whether there is an ellipse, and the names of the sensors that the map makes room for.
+    """
     truth, objects = view.run.truth, view.run.truth.meta["objects"]
     lat, lon, _ = frames.geodetic(truth.x[truth.object == view.missiles[0]][:1] if view.missiles else truth.x[:1])
     projection = Projection(float(lat[0]), float(lon[0]))
-    track, shown = projection.of(truth.x), [s for s in view.used if s.platform in ON_THE_MAP]
-    sites = projection([s.lat for s in shown], [s.lon for s in shown]).reshape(-1, 2)
+    track = projection.of(truth.x)
+    shown, sites = _near(view.used, track, projection)
     window(ax, np.vstack([track, sites]))
     ground(ax, projection)
     ax.set_xlabel("km east of the launch point" if len(view.missiles) == 1 else "km east of the first launch point", fontsize=8, labelpad=1)
@@ -119,7 +123,15 @@ def _map(ax: Any, view: _View) -> bool:
     words = _ellipses(ax, view, projection)
     names = [(xy, s.name, dict(fontsize=6.3, color=_colour(s))) for xy, s in zip(sites, shown, strict=True)]
     label(ax, [w for w in words if w[1]] + names, np.vstack([track[::10], sites]))
-    return bool(words)
+    return bool(words), [s.name for s in shown]
+
+
+def _near(used: list[Any], track: np.ndarray, projection: Projection) -> tuple[list[Any], np.ndarray]:
+    """The used sensors to make room for on the map, with their places (n, 2) km: not much farther off than the flights are long."""
+    reach = max(500.0, 0.35 * float(np.max(np.ptp(track, axis=0))))
+    places = [(s, projection(s.lat, s.lon)) for s in used if s.platform in ON_THE_MAP]
+    kept = [(s, place) for s, place in places if np.min(np.hypot(*(track - place).T)) < reach]
+    return [s for s, _ in kept], np.array([place for _, place in kept]).reshape(-1, 2)
 
 
 def _colour(sensor: Any) -> str:
@@ -173,7 +185,7 @@ def _pictures(ax: Any, picture: Any, step: float, to_xy: Any, scale: float) -> N
 
 def _outline(place: np.ndarray, P: np.ndarray, projection: Projection) -> np.ndarray:
     """The 95 % ellipse on the ground of an Earth-fixed place with covariance P, as (73, 2) km on the map."""
-    major, minor, azimuth = (float(v[0]) for v in metrics.error_ellipse(place, P))
+    major, minor, azimuth = (float(v[0]) for v in measures.error_ellipse(place, P))
     lat, lon, _ = frames.geodetic(place)
     turn = np.linspace(0.0, 2.0 * np.pi, 73)
     along, across = major * np.cos(turn), minor * np.sin(turn)
@@ -188,23 +200,36 @@ def _teller(picture: Any) -> int:
 
 
 def _ellipses(ax: Any, view: _View, projection: Projection) -> list[Any]:
-    """One node's impact ellipses, drawn each time they have shrunk to under half, as places and times for `label`.
+    """One node's impact forecasts some seconds after its first one, as places and times for `label`.
 
-    Of more than FEW missiles only the first that is SMALL, without its time.
+    Left out are ellipses wider than the map, and ones that would lie on each other.  Of more than FEW missiles only
+    the first that is SMALL, without its time.
     """
-    picture, few, words = view.run.picture, len(view.missiles) <= FEW, []
-    node = _teller(picture)
-    major = metrics.error_ellipse(picture.impact_point, picture.impact_point_P)[0]
+    picture, few = view.run.picture, len(view.missiles) <= FEW
+    words: list[Any] = []
+    node, high = _teller(picture), float(np.ptp(ax.get_ylim()))
+    style = dict(color=NODE_COLOURS[node], zorder=5)
+    major = measures.error_ellipse(picture.impact_point, picture.impact_point_P)[0] / 1e3
     for k in view.missiles:
-        limit, drawn = (400.0 * np.ptp(ax.get_ylim()) if few else SMALL), 0
-        for i in np.flatnonzero((view.matched == k) & (picture.node == node) & np.isfinite(major)):
-            if major[i] < limit and drawn < (4 if few else 1):
-                line = _outline(picture.impact_point[i], picture.impact_point_P[i], projection)
-                ax.plot(*line.T, color=NODE_COLOURS[node], lw=0.9, ls=(0, (4, 2)), zorder=5)
-                limit, drawn = 0.45 * major[i], drawn + 1
-                text = f"{picture.time[i] - view.start:.0f} s" if few else ""
-                words.append((line[np.argmax(line @ (1.0, (-1.0) ** drawn))], text, dict(fontsize=7, color="k", style="italic")))
+        rows = np.flatnonzero((view.matched == k) & (picture.node == node) & np.isfinite(major))
+        last = np.full(2, np.inf)
+        for i in _chosen(picture.time[rows], major[rows], few):
+            i, center = rows[i], projection.of(picture.impact_point[rows[i : i + 1]])[0]
+            if major[i] < 0.4 * high and (major[i] > 0.015 * high or np.hypot(*(center - last)) > 0.04 * high):
+                line, last = _outline(picture.impact_point[i], picture.impact_point_P[i], projection), center
+                ax.plot(*line.T, lw=0.9, ls=(0, (4, 2)), **style)
+                ax.plot(*center, "+", ms=4, mew=0.9, **style)
+                place = line[np.argmax(line[:, 0] + (-1.0) ** len(words) * line[:, 1])]
+                words.append((place, f"{picture.time[i] - view.start:.0f} s" if few else "", dict(fontsize=7, color="k", style="italic")))
     return words
+
+
+def _chosen(time: np.ndarray, major: np.ndarray, few: bool) -> np.ndarray:
+    """Which of a missile's forecasts to draw: the first ones after set delays, or only the first that is SMALL."""
+    if not few:
+        return np.flatnonzero(major < SMALL / 1e3)[:1]
+    after = np.searchsorted(time, time[:1] + FORECASTS)
+    return np.unique(after[after < len(time)])
 
 
 # Altitude and custody over time ---------------------------------------------------------------------------------------
@@ -217,7 +242,7 @@ def _altitude(ax: Any, view: _View) -> None:
     for k, about in enumerate(truth.meta["objects"]):
         rows, missile = truth.object == k, about["kind"] == "missile"
         time, height, phase = truth.time[rows] - view.start, altitude[rows], truth.phase[rows]
-        _by_phase(ax, np.stack([time, height], axis=1), phase, lw=(7.5 if few else 5.0) if missile else 0.8, alpha=0.7)
+        _by_phase(ax, np.stack([time, height], axis=1), phase, lw=(6.0 if few else 4.5) if missile else 0.8, alpha=0.7)
         for p in np.unique(phase) if missile else ():
             below = (phase == p) | np.r_[False, phase[:-1] == p]
             ax.fill_between(time, 0.0, height, where=below, color=PHASE_COLOURS[p], alpha=0.2, lw=0)
@@ -294,7 +319,7 @@ def _when(moment: metrics.Moment) -> str:
 # The key --------------------------------------------------------------------------------------------------------------
 
 
-def _key(figure: Any, view: _View, ellipses: bool) -> None:
+def _key(figure: Any, view: _View, ellipses: bool, shown: list[str]) -> None:
     """What the lines mean, in a column of its own beside the panels."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -312,7 +337,9 @@ def _key(figure: Any, view: _View, ellipses: bool) -> None:
     sites = [_mark(m, text, "#666666", "white") for m, text in (("^", "on the ground"), ("D", "on a ship"), ("o", "in the air"))]
     _column(figure, 0.635, "Sensors (sectors cut short)", [*sites, _mark("^", "had no plot of it", edge="#8A8A8A", size=4)])
     above = [s.name for s in view.used if s.platform not in ON_THE_MAP]
-    text = textwrap.fill("Satellites with plots: " + (", ".join(above) or "none"), 46)
+    far = [s.name for s in view.used if s.platform in ON_THE_MAP and s.name not in shown]
+    text = textwrap.fill("Satellites with plots: " + (", ".join(above) or "none"), 46, break_on_hyphens=False)
+    text += "\n" + textwrap.fill("Off the map: " + ", ".join(far), 46, break_on_hyphens=False) if far else ""
     figure.text(0.77, 0.515, text, fontsize=7.2, va="top", color="#444444")
     custody = [Patch(fc="#555555", label="held, fed by own plots")]
     custody += [Patch(fc="white", ec="#555555", hatch="//////", lw=0.5, label="held only by sharing or coasting")]
@@ -333,3 +360,55 @@ def _mark(marker: str, text: str, face: str = "white", edge: str = "k", size: fl
     from matplotlib.lines import Line2D
 
     return Line2D([], [], marker=marker, ls="none", label=text, mfc=face, mec=edge, ms=size)
+
+
+# Coverage -------------------------------------------------------------------------------------------------------------
+
+BANDS_KM = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
+
+
+def plot_coverage(found: Any, path: str | Path | None = None, sensors: Any = ()) -> Any:
+    """Draw a `coverage.Coverage`: per nation and together, the lowest altitude in view, and hatched where nobody looks.
+
+    ``sensors`` (any `sensors.Sensor`) are marked on the maps of their nation.  Writes ``path`` (png, pdf or svg), whole
+    or not at all, and returns the matplotlib figure.  Raises `CopfuseError` as `plot` does.
+    """
+    from matplotlib import colormaps
+    from matplotlib.colors import BoundaryNorm
+
+    figure = _figure(11.2, 8.0, path)
+    figure.text(0.04, 0.97, "Lowest visible altitude", fontsize=14, fontweight="bold", va="center")
+    text = "ray-traced horizon and lowest elevation over a smooth Earth; hatched: nobody looks; sensors are notional"
+    figure.text(0.04, 0.94, text, fontsize=9, va="center", color="#444444")
+    lat, lon = (np.r_[1.5 * v[0] - 0.5 * v[1], (v[1:] + v[:-1]) / 2, 1.5 * v[-1] - 0.5 * v[-2]] for v in (found.lat, found.lon))
+    projection = Projection(float(lat[[0, -1]].mean()), float(lon[[0, -1]].mean()))
+    corners = projection(*np.meshgrid(lat, lon, indexing="ij"))
+    style = dict(cmap=colormaps["viridis_r"].resampled(len(BANDS_KM) - 1), norm=BoundaryNorm(BANDS_KM, len(BANDS_KM) - 1))
+    for k, name in enumerate(found.names):
+        ax = figure.add_axes((0.04 + 0.44 * (k % 2), 0.50 - 0.445 * (k // 2), 0.425, 0.40))
+        mesh = _layer(ax, corners, found.lowest[k] / 1e3, projection, style)
+        _radars(ax, projection, [s for s in sensors if s.kind == "radar" and name in (s.nation, "together")])
+        title = NODE_TITLES[NODES.index(name)] if name in NODES else "All three together"
+        ax.set_title(title, loc="left", fontsize=9.5, fontweight="bold", pad=4)
+    bar = figure.colorbar(mesh, cax=figure.add_axes((0.925, 0.2, 0.016, 0.55)), spacing="uniform", ticks=BANDS_KM, extend="max")
+    bar.ax.tick_params(labelsize=8)
+    bar.ax.set_title("km", fontsize=9)
+    return _written(figure, path)
+
+
+def _layer(ax: Any, corners: np.ndarray, lowest_km: np.ndarray, projection: Projection, style: dict[str, Any]) -> Any:
+    """One map: bands of altitude over the sea, the shoreline above them."""
+    from matplotlib.patches import Polygon
+
+    window(ax, corners.reshape(-1, 2), margin=0.01)
+    ground(ax, projection, shore="#222222", shore_order=2.0)
+    rim = np.concatenate([corners[0], corners[:, -1], corners[-1, ::-1], corners[::-1, 0]])
+    ax.add_patch(Polygon(rim, fill=False, hatch="////", ec="#9AA5AC", lw=0.6, zorder=1.1))
+    ax.set_xticks([])
+    ax.set_yticks([])
+    return ax.pcolormesh(*np.moveaxis(corners, -1, 0), np.ma.masked_invalid(lowest_km), zorder=1.15, rasterized=True, **style)
+
+
+def _radars(ax: Any, projection: Projection, radars: list[Any]) -> None:
+    for radar in radars:
+        ax.plot(*projection(radar.lat, radar.lon), ON_THE_MAP[radar.platform], ms=4.5, mfc=_colour(radar), mec="white", mew=0.5, zorder=3)
