@@ -31,6 +31,16 @@ def shared() -> Path:
     return SHARED
 
 
+@pytest.fixture(scope="session")
+def pull_up():
+    """One whole run of a packaged scenario, made once for all tests."""
+    if os.environ.get("NUMBA_DISABLE_JIT") == "1":
+        pytest.skip("a whole run without compiled kernels takes minutes")
+    from copfuse import study
+
+    return study.run("pull-up-2019", seed=1)
+
+
 def straight_truth(starts, times, velocity=(0.0, 1000.0, 0.0), kinds=None) -> Truth:
     """Objects in straight lines at constant velocity from ``starts``: one list of times (s) each, states over the sea."""
     base = frames.ecef(np.radians(39.0), np.radians(133.0), 100e3)

@@ -20,7 +20,8 @@ from copfuse.tables import replacing
 
 PICTURES = (".png", ".pdf", ".svg")
 AIRPORT = (39.2, 125.673)  # deg, Pyongyang's, as in the launch record
-COMPILING = 60  # s, about, on two cores
+COMPILED = {"run": ("estimation", "flight", "forecast", "ray"), "launches": ("flight",), "coverage": ("ray",)}  # kernels by command
+COMPILING = {"run": 30, "launches": 10, "coverage": 5}  # s, about, on two cores
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -81,7 +82,7 @@ def run(scenario: str, regime: str | None, seed: int, out: str | None, no_pictur
         picture = check_output(re.sub(r"[^\w.-]+", "-", chosen.name) + ".png", PICTURES)
     if folder:
         study.check_folder(Path(folder))
-    say_compiling()
+    say_compiling("run")
     with _Stages(list(study.STAGES)) as stages:
         made = study.run(chosen, regime, seed, progress=stages.next)
     click.echo(str(made))
@@ -129,7 +130,7 @@ def launches(year: int | None, missile_class: str | None, site: str | None, fly:
 
     rows = record.launches().select(year, missile_class, site)
     if fly:
-        say_compiling()
+        say_compiling("launches")
     heads = [*_RECORD, *(_FLOWN if fly else {})]
     lines = []
     for row in progress(list(rows), "flying") if fly else rows:
@@ -193,7 +194,7 @@ def coverage_(sensors: str, grid: int, out: str, table: str | None) -> None:
     from copfuse import coverage, laydowns
 
     radars = laydowns.laydown(sensors)
-    say_compiling()
+    say_compiling("coverage")
     found = coverage.coverage(radars, *coverage.region(grid))
     from copfuse import plots
 
@@ -227,12 +228,13 @@ def check_output(text: str, suffixes: Sequence[str]) -> Path:
     return path
 
 
-def say_compiling() -> None:
-    """One line on stderr where this version's kernels are not compiled yet."""
+def say_compiling(command: str) -> None:
+    """One line on stderr where kernels that a command needs are not compiled yet."""
     from copfuse import kernels
 
-    if not kernels.cache_folder().exists():
-        click.echo(f"copfuse: compiling the kernels once, about {COMPILING} s ...", err=True)
+    folder = kernels.cache_folder()
+    if not all(any(folder.rglob(f"{module}.*.nbi")) for module in COMPILED[command]):
+        click.echo(f"copfuse: compiling the kernels once, about {COMPILING[command]} s ...", err=True)
 
 
 def progress(items: list[Any], what: str) -> Any:

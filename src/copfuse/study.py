@@ -201,21 +201,22 @@ def _sightings(seen: list[Sighting]) -> list[str]:
     lines = [
         "Who saw what when: s after ignition, and the missile's altitude in km then",
         f"{'missile' if several else '':<{width}}node   first plot   firm track" + "".join(f"{s:>13}{'off':>5}" for s in sizes)
-        + f"{'lost at':>13}{'own':>7}{'custody':>9}{'in 95%':>8}",
-        left + 2 * moment + (moment + f"{'km':>5}") * len(sizes) + moment + f"{'plots':>7}{'%':>9}{'%':>8}",
+        + f"{'lost at':>13}{'own':>6}{'custody':>8}{'in 95%':>7}",
+        left + 2 * moment + (moment + f"{'km':>5}") * len(sizes) + moment + f"{'plots':>6}{'%':>8}{'%':>7}",
     ]  # fmt: skip
     for i, (s, ellipses) in enumerate(zip(seen, told, strict=True)):
         name = s.object if several and i % len(NODES) == 0 else ""
         first = _cell(s.first_plot) + _cell(s.firm_track) + "".join(_cell(f.moment) + _kilometres(f.miss, 5) for f in ellipses)
-        own = "-" if s.node == "HUB" or math.isnan(s.firm_track.time) else "yes" if s.own else "shared"
-        lines.append(f"{name:<{width}}{s.node:<4}{first}{_lost(s)}{own:>7}{100 * s.custody:9.0f}{_percent(s.coverage):>8}")
+        own = "-" if s.node == "HUB" or math.isnan(s.firm_track.time) else "yes" if s.own else "heard"
+        lines.append(f"{name:<{width}}{s.node:<4}{first}{_lost(s)}{own:>6}{100 * s.custody:8.0f}{_percent(s.coverage):>7}")
     flights = ", ".join(dict.fromkeys(f"{s.object} {s.flight_time:.0f} s" for s in seen))
     return [*lines, *_NOTES, *textwrap.wrap(f"Flight times: {flights}.", 100)]
 
 
 _NOTES = (
-    "First plots are of a nation's own sensors (HUB: anybody's).  An ellipse is the impact forecast's, by its 95 % semi-",
-    "major axis; off: how far the true impact was; in 95 %: share of all forecasts whose ellipse held the true impact.",
+    "First plots are those of a nation's own sensors (HUB: anybody's).  An ellipse is that of the impact",
+    "forecast, by its 95 % semi-major axis; off: its distance from the true impact; in 95 %: share of all",
+    "forecasts whose ellipse held the true impact.",
 )
 
 
