@@ -70,7 +70,10 @@ def _missile(launch: Launch) -> tuple[motion.Trajectory, vehicles.Profile]:
         return recorded.read(launch.path, launch.lat, launch.lon, launch.azimuth), profile
     if launch.kind == "ballistic":
         burnout = (launch.burnout_altitude, launch.burnout_speed, launch.burnout_angle)
-        return motion.arc(launch.lat, launch.lon, launch.azimuth, *burnout, profile), profile
+        try:
+            return motion.arc(launch.lat, launch.lon, launch.azimuth, *burnout, profile), profile
+        except CopfuseError as error:
+            raise CopfuseError(f"launch {launch.name!r}: {error}") from None
     raise CopfuseError(f"launch {launch.name!r}: kind = {launch.kind!r} is unknown; there are: record, recorded, ballistic")
 
 
