@@ -74,10 +74,11 @@ def run(scenario: str, regime: str | None, seed: int, out: str | None, no_pictur
     if no_picture and out:
         raise CopfuseError("--out and --no-picture exclude each other; give one of the two")
     picture = None if out is None else check_output(out, PICTURES)
+    from copfuse import network, study
     from copfuse import scenario as scenarios
-    from copfuse import study
 
     chosen = scenarios.load(scenario)
+    network.regime(regime or chosen.regime)
     if not (no_picture or picture):
         picture = check_output(re.sub(r"[^\w.-]+", "-", chosen.name) + ".png", PICTURES)
     if folder:
