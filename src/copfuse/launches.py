@@ -253,7 +253,8 @@ def fit(row: Row) -> Flight:
 
     Unknowns are the velocity gain of the boost and the two components of the kick of the pitch-over; the impact lies
     at the reported azimuth from the site, so that the launch azimuth makes up for the Earth's rotation.  A row without
-    a reported manoeuvre that no ballistic flight of its class meets is flown with a pull-up (``assumed``).
+    a reported manoeuvre that no ballistic flight of its class meets is flown with a pull-up (``assumed``).  A space
+    launcher's row is flown as one suborbital arc of two stages to what the record gives as range and apogee.
 
     Raises `CopfuseError` where the row reports too little or no plausible boost of its class meets it.
     """
