@@ -354,3 +354,27 @@ def test_files_that_are_no_laydown_are_refused(tmp_path):
         path.write_text(text)
         with pytest.raises(CopfuseError, match=said):
             laydown(path)
+
+
+def test_a_file_may_change_a_few_keys_of_the_packaged_laydown(tmp_path):
+    path = tmp_path / "moved.toml"
+    path.write_text("""
+        base = "northeast-asia"
+        [[sensor]]
+        name = "JP-AEG-W"
+        lon_deg = 131.0
+        availability = 1.0
+        [[sensor]]
+        name = "MY-RADAR"
+        nation = "JPN"
+        type = "j-fps-5"
+        lat_deg = 36.0
+        lon_deg = 136.0
+    """)
+    moved = {sensor.name: sensor for sensor in laydown(path)}
+    assert list(moved) == [*LAYDOWN, "MY-RADAR"]
+    assert moved["JP-AEG-W"] == replace(LAYDOWN["JP-AEG-W"], lon=math.radians(131.0), availability=1.0)
+    assert moved["JP-AEG-E"] == LAYDOWN["JP-AEG-E"]
+    path.write_text('base = "europe"\n[[sensor]]\nname = "A"')
+    with pytest.raises(CopfuseError, match="base = 'europe' is unknown; there are: northeast-asia"):
+        laydown(path)

@@ -184,38 +184,55 @@ def parse(tables: list[dict[str, Any]], where: str, types: dict[str, dict[str, A
 
 
 def laydown(source: str | Path) -> tuple[Sensor, ...]:
-    """The sensors of a packaged laydown ("northeast-asia") or of a TOML file.  Raises `CopfuseError` as `parse` does."""
-    folder = resources.files("copfuse") / "data"
-    packaged = {"northeast-asia": Path(str(folder / "northeast-asia.toml"))}
-    if str(source) in packaged:
-        return _packaged(packaged[str(source)])
+    """The sensors of a packaged laydown ("northeast-asia") or of a TOML file.  Raises `CopfuseError` as `parse` does.
+
+    A file that says ``base = "northeast-asia"`` starts from that laydown: its ``[[sensor]]`` tables change the keys of
+    sensors with the same name (move a ship, shift a date) and add the others.
+    """
+    if str(source) in PACKAGED:
+        return _packaged(str(source))
     path = Path(source)
     if not isinstance(source, Path) and path.suffix != ".toml" and not path.exists():
-        raise CopfuseError(f"there is no laydown {str(source)!r} (a packaged name or a .toml path); {suggestion(source, packaged)}")
-    return _read(path)
+        raise CopfuseError(f"there is no laydown {str(source)!r} (a packaged name or a .toml path); {suggestion(source, PACKAGED)}")
+    return parse(*_read(path, path.name))
+
+
+PACKAGED = ("northeast-asia",)
+_KEYS = ("title", "base", "type", "sensor")
 
 
 @lru_cache(maxsize=4)
-def _packaged(path: Path) -> tuple[Sensor, ...]:
-    return _read(path)
+def _packaged(name: str) -> tuple[Sensor, ...]:
+    return parse(*_raw(name))
 
 
-def _read(path: Path) -> tuple[Sensor, ...]:
+@lru_cache(maxsize=4)
+def _raw(name: str) -> tuple[list[dict[str, Any]], str, dict[str, dict[str, Any]]]:
+    return _read(Path(str(resources.files("copfuse") / "data" / f"{name}.toml")), f"{name}.toml")
+
+
+def _packaged_types() -> dict[str, dict[str, Any]]:
+    return _raw("northeast-asia")[2]
+
+
+def _read(path: Path, where: str) -> tuple[list[dict[str, Any]], str, dict[str, dict[str, Any]]]:
+    """What `parse` takes, out of a file: its sensor tables with their base's, its name, its types."""
     table = read_toml(path)
     for key in table:
-        if key not in ("title", "type", "sensor"):
-            raise CopfuseError(f"{path.name}: there is no key {key!r}; {suggestion(key, ('title', 'type', 'sensor'))}")
-    if not isinstance(table.get("sensor"), list):
-        raise CopfuseError(f"{path.name}: there is no sensor; write at least one [[sensor]] table")
-    types = table.get("type", {})
+        if key not in _KEYS:
+            raise CopfuseError(f"{where}: there is no key {key!r}; {suggestion(key, _KEYS)}")
+    rows, types = table.get("sensor"), table.get("type", {})
+    if not (isinstance(rows, list) and all(isinstance(row, dict) for row in rows)):
+        raise CopfuseError(f"{where}: there is no sensor; write at least one [[sensor]] table")
     if not (isinstance(types, dict) and all(isinstance(t, dict) for t in types.values())):
-        raise CopfuseError(f"{path.name}: type = {types!r} is no table; write [type.NAME]")
-    return parse(table["sensor"], path.name, types)
-
-
-@lru_cache(maxsize=1)
-def _packaged_types() -> dict[str, dict[str, Any]]:
-    return read_toml(Path(str(resources.files("copfuse") / "data" / "northeast-asia.toml")))["type"]
+        raise CopfuseError(f"{where}: type = {types!r} is no table; write [type.NAME]")
+    if "base" not in table:
+        return rows, where, types
+    base = _raw(choice(table["base"], PACKAGED, f"{where}: base"))[0]
+    changed = {row.get("name"): row for row in rows}
+    known = [row["name"] for row in base]
+    kept = [{**row, **changed.get(row["name"], {})} for row in base]
+    return kept + [row for row in rows if row.get("name") not in known], where, types
 
 
 def _with_type(table: dict[str, Any], types: dict[str, dict[str, Any]], where: str) -> dict[str, Any]:
@@ -240,11 +257,11 @@ def _sensor(table: dict[str, Any], where: str) -> Sensor:
         boresight=math.radians(row.boresight_deg % 360.0), azimuth_width=math.radians(row.azimuth_width_deg),
         min_elevation=math.radians(low), max_elevation=math.radians(row.max_elevation_deg),
         range_max=math.inf if row.range_km is None else 1e3 * row.range_km,
-        snr0=NAN if row.snr0_db is None else 10.0 ** (row.snr0_db / 10.0), range0=1e3 * _or_nan(row.range0_km), rcs0=row.rcs0_m2,
+        snr0=NAN if row.snr0_db is None else 10.0 ** (row.snr0_db / 10.0), range0=_or_nan(row.range0_km, 1e3), rcs0=row.rcs0_m2,
         swerling=row.swerling, pfa=row.pfa, range_resolution=_or_nan(row.range_resolution_m),
         beamwidth_az=_rad(row.beamwidth_az_deg), beamwidth_el=_rad(row.beamwidth_el_deg),
         sigma_range_min=row.sigma_range_min_m, sigma_angle_min=1e-3 * row.sigma_angle_min_mrad,
-        sigma_range_rate=_or_nan(row.sigma_range_rate_m_s), sigma_los=1e-6 * _or_nan(row.sigma_los_urad),
+        sigma_range_rate=_or_nan(row.sigma_range_rate_m_s), sigma_los=_or_nan(row.sigma_los_urad, 1e-6),
         scan_loss=row.scan_loss, faces=row.faces, face_tilt=math.radians(row.face_tilt_deg),
         search_revisit=_or_nan(row.search_revisit_s),
         track_revisit=_or_nan(row.track_revisit_s if row.track_revisit_s is not None else row.search_revisit_s),
@@ -272,8 +289,8 @@ def _refuse_impossible(row: SensorFile, where: str) -> None:
         raise CopfuseError(f"{where}: service_until = {row.service_until} comes before service_from = {row.service_from}")
 
 
-def _or_nan(value: float | None) -> float:
-    return NAN if value is None else value
+def _or_nan(value: float | None, unit: float = 1.0) -> float:
+    return NAN if value is None else unit * value  # always the same nan, so that equal sensors compare equal
 
 
 def _rad(value: float | None) -> float:
