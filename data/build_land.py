@@ -6,7 +6,8 @@
 The npm package ``world-atlas`` carries Natural Earth's land polygons as TopoJSON (1:10 million; land only, no political
 borders).  They are simplified after Douglas and Peucker (1973), finely around the Sea of Japan, where maps are drawn
 large, and coarsely elsewhere.  The result holds ``vertices (n, 2)`` float32, longitude and latitude in degrees, and
-``offsets (rings + 1,)``: ring i is ``vertices[offsets[i]:offsets[i + 1]]``, closed, cut at the 180th meridian.
+``offsets (rings + 1,)``: ring i is ``vertices[offsets[i]:offsets[i + 1]]``, closed; where it crosses the 180th meridian
+the longitude jumps from 180 to −180.
 """
 
 from __future__ import annotations

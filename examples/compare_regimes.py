@@ -32,7 +32,7 @@ for regime, run in runs.items():
         bars.broken_barh([(t, step) for t in held], (line - 0.45, 0.9), color=NODE_COLOURS[node], alpha=SHADES[regime], lw=0)
         firm = seen[nation].firm_track.time
         note = f"firm at {firm:.0f} s, held {100 * seen[nation].custody:.0f} %" if np.isfinite(firm) else "never"
-        bars.text(0.99 * time[-1], line, note, ha="right", va="center", fontsize=8)
+        bars.annotate(note, (1.0, line), (6, 0), xycoords=("axes fraction", "data"), textcoords="offset points", va="center", fontsize=8)
         labels.append((line, f"{nation}  {regime}"))
 bars.set_yticks(*zip(*sorted(labels), strict=True))
 bars.set(xlabel="seconds after ignition", ylim=(10.8, -0.8))

@@ -45,9 +45,16 @@ class Projection:
 
 @cache
 def land() -> list[np.ndarray]:
-    """Rings of land, longitude and latitude in rad, (n, 2) each."""
+    """Rings of land, longitude and latitude in rad, (n, 2) each; some cross the 180th meridian."""
     with resources.files("copfuse").joinpath("data/land.npz").open("rb") as file, np.load(file) as data:
         return [np.radians(ring) for ring in np.split(data["vertices"].astype(float), data["offsets"][1:-1])]
+
+
+def rings(projection: Projection) -> list[np.ndarray]:
+    """Rings of land on the near half of the Earth, (n, 2) km each; around the antipode rings would turn inside out."""
+    placed = [projection(ring[:, 1], ring[:, 0]) for ring in land()]
+    near = [ring[np.hypot(*ring.T) < 0.5e-3 * math.pi * EARTH_RADIUS] for ring in placed]
+    return [ring for ring in near if len(ring) > 2]
 
 
 def window(ax: Any, points: np.ndarray, margin: float = 0.07, least: float = 300.0) -> None:
@@ -69,8 +76,7 @@ def ground(ax: Any, projection: Projection, shore: str = SHORE, shore_order: flo
     from matplotlib.collections import PolyCollection
 
     low, high = np.array([ax.get_xlim(), ax.get_ylim()]).T
-    rings = [projection(ring[:, 1], ring[:, 0]) for ring in land()]
-    shown = [r for r in rings if np.all(r.max(axis=0) > low) and np.all(r.min(axis=0) < high)]
+    shown = [r for r in rings(projection) if np.all(r.max(axis=0) > low) and np.all(r.min(axis=0) < high)]
     ax.add_collection(PolyCollection(shown, facecolor=LAND, edgecolor="none", zorder=1), autolim=False)
     ax.add_collection(PolyCollection(shown, facecolor="none", edgecolor=shore, linewidth=0.6, zorder=shore_order), autolim=False)
     ax.set_facecolor(SEA)
@@ -110,28 +116,34 @@ def label(ax: Any, words: list[tuple[Any, str, dict[str, Any]]], keep_clear: np.
     from matplotlib.patheffects import withStroke
 
     halo = [withStroke(linewidth=1.6, foreground="white", alpha=0.8)]
-    to_pixels, dots = ax.transData.transform, ax.figure.dpi / 72.0
-    box = ax.get_window_extent()
-    taken: list[tuple[float, float, float, float]] = []
+    dots, room = ax.figure.dpi / 72.0, ax.get_window_extent().padded(-2.0)
+    to_pixels, to_places = ax.transData.transform, ax.transData.inverted().transform
     points = to_pixels(np.asarray(keep_clear, float).reshape(-1, 2))
+    taken: list[np.ndarray] = []
     for place, text, style in words:
-        x, y = to_pixels(place)
-        size = style.get("fontsize", 7.0)
-        w, h = 0.6 * size * dots * len(text), 1.25 * size * dots
-        for reach, angle in ((r, a) for r in (5, 12, 22, 36, 52) for a in (0, 45, -45, 180, 135, -135, 90, -90)):
-            c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-            left = x + reach * dots * c + (-w if c < -0.1 else 0.0 if c > 0.1 else -w / 2)
-            low = y + reach * dots * s - h / 2
-            if left < box.x0 + 2 or left + w > box.x1 - 2 or low < box.y0 + 2 or low + h > box.y1 - 2:
+        written = ax.text(*place, text, ha="center", va="center", zorder=9, path_effects=halo, **style)
+        size = np.array(written.get_window_extent().size) + 1.0
+        middle = _free(to_pixels(place), size, dots, room, points, taken)
+        if middle is None:
+            written.remove()
+            continue
+        taken.append(np.concatenate([middle - size / 2, middle + size / 2]))
+        written.set_position(to_places(middle))
+        near = np.clip(to_pixels(place), middle - size / 2, middle + size / 2)
+        if np.hypot(*(near - to_pixels(place))) > 10.0 * dots:
+            ax.plot(*np.array([place, to_places(near)]).T, color=style.get("color", "k"), lw=0.5, alpha=0.6, zorder=8)
+
+
+def _free(place: np.ndarray, size: np.ndarray, dots: float, room: Any, points: np.ndarray, taken: list[np.ndarray]) -> np.ndarray | None:
+    """The middle (pixels) nearest to ``place`` at which a box of ``size`` is inside ``room`` and covers nothing, or None."""
+    for reach in (5.0, 12.0, 22.0, 36.0, 52.0):
+        for angle in (0, 45, -45, 180, 135, -135, 90, -90):
+            way = np.array([math.cos(math.radians(angle)), math.sin(math.radians(angle))])
+            middle = place + reach * dots * way + np.sign(np.round(way, 6)) * [size[0] / 2, 0.0]
+            low, high = middle - size / 2, middle + size / 2
+            if not (room.x0 < low[0] and high[0] < room.x1 and room.y0 < low[1] and high[1] < room.y1):
                 continue
-            inside = (points[:, 0] > left) & (points[:, 0] < left + w) & (points[:, 1] > low) & (points[:, 1] < low + h)
-            if inside.any() or any(left < x1 and x0 < left + w and low < y1 and y0 < low + h for x0, y0, x1, y1 in taken):
-                continue
-            taken.append((left, low, left + w, low + h))
-            inverse = ax.transData.inverted().transform
-            at = inverse((left + w / 2, low + h / 2))
-            if reach > 12:
-                near = inverse((min(max(x, left), left + w), min(max(y, low), low + h)))
-                ax.plot([place[0], near[0]], [place[1], near[1]], color=style.get("color", "k"), lw=0.5, alpha=0.6, zorder=8)
-            ax.text(*at, text, ha="center", va="center", zorder=9, path_effects=halo, **style)
-            break
+            covered = np.all((points > low) & (points < high), axis=1).any()
+            if not covered and not any(np.all((box[:2] < high) & (low < box[2:])) for box in taken):
+                return middle
+    return None

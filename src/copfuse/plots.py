@@ -270,7 +270,7 @@ def _bars(ax: Any, view: _View) -> None:
             _bar(ax, view, node, k, middle, thick)
             if len(view.missiles) <= FEW:
                 ignition = float(view.run.truth.time[view.run.truth.object == k][0]) - view.start
-                _marks(ax, seen[j], ignition, middle, NODE_COLOURS[node])
+                _marks(ax, seen[j], ignition, middle, NODE_COLOURS[node], 17.0 * thick)
         ax.annotate(_story(seen), (1.0, node), (8, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
                     fontsize=7.2, va="center", color=NODE_COLOURS[node], annotation_clip=False)  # fmt: skip
     ax.set_ylim(len(NODES) - 0.5, -0.5)
@@ -282,10 +282,10 @@ def _bars(ax: Any, view: _View) -> None:
     ax.grid(axis="x", color="#DDDDDD", lw=0.5)
 
 
-def _marks(ax: Any, s: metrics.Sighting, ignition: float, middle: float, colour: str) -> None:
-    """First own plot, firm track and first SMALL impact ellipse of one missile on its bar."""
-    for moment, marker, size, edge in ((s.first_plot, "|", 14, 1.6), (s.firm_track, "D", 5, 1.0), (s.ellipses[0][1], "o", 5.5, 1.0)):
-        ax.plot(ignition + moment.time, middle, marker, ms=size, mfc="white", mec=colour, mew=edge, zorder=4, clip_on=False)
+def _marks(ax: Any, s: metrics.Sighting, ignition: float, middle: float, colour: str, size: float) -> None:
+    """First own plot (a line of ``size`` points), firm track and first SMALL impact ellipse of one missile on its bar."""
+    for moment, marker, ms, edge in ((s.first_plot, "|", size, 1.6), (s.firm_track, "D", 5, 1.0), (s.ellipses[0].moment, "o", 5.5, 1.0)):
+        ax.plot(ignition + moment.time, middle, marker, ms=ms, mfc="white", mec=colour, mew=edge, zorder=4, clip_on=False)
 
 
 def _bar(ax: Any, view: _View, node: int, missile: int, middle: float, thick: float) -> None:
@@ -304,8 +304,10 @@ def _story(seen: list[metrics.Sighting]) -> str:
     """Two lines on what a node had of the missiles."""
     if len(seen) == 1:
         s = seen[0]
-        ellipse = f"{SMALL / 1e3:.0f} km ellipse {_when(s.ellipses[0][1])}"
-        return f"first plot {_when(s.first_plot)}, firm track {_when(s.firm_track)}\n{ellipse}, held {100 * s.custody:.0f} %"
+        forecast = s.ellipses[0]
+        off = f", {forecast.miss / 1e3:.0f} km off" if math.isfinite(forecast.moment.time) else ""
+        line = f"first plot {_when(s.first_plot)}, firm track {_when(s.firm_track)}, held {100 * s.custody:.0f} %"
+        return f"{line}\n{SMALL / 1e3:.0f} km impact ellipse {_when(forecast.moment)}{off}"
     plotted = sum(math.isfinite(s.first_plot.time) for s in seen)
     held = sum(math.isfinite(s.firm_track.time) for s in seen)
     custody = 100 * float(np.mean([s.custody for s in seen])) if seen else 0.0
