@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from copfuse import frames, launches, motion, recorded, simulate
+from copfuse import flights, frames, motion, recorded, simulate
 from copfuse.constants import BOOST, MIDCOURSE, TERMINAL
 from copfuse.errors import CopfuseError
 from copfuse.tables import Truth
@@ -87,7 +87,7 @@ def test_stages_and_fragments_are_objects_of_their_own():
     truth = simulate.fly(Scenario((launch,)))
     assert [o["kind"] for o in truth.meta["objects"]] == ["missile", "stage", "debris", "debris", "debris"]
     missile = rows_of(truth, 0)
-    burnout = launches.fit(launches.launches().find("2017-09-15-1")).trajectory.burnouts[-1] + 10.0
+    burnout = flights.fit(flights.launches().find("2017-09-15-1")).trajectory.burnouts[-1] + 10.0
     for i in range(1, 5):
         rows = rows_of(truth, i)
         assert rows.time[0] == pytest.approx(burnout)

@@ -19,7 +19,7 @@ P_J, X_J = np.array([[2.0, -0.8], [-0.8, 1.0]]), np.array([-2.0, -1.0])
 
 def fused(by_trace):
     x, P = np.zeros(2), np.zeros((2, 2))
-    return intersect(X_I, P_I, X_J, P_J, by_trace, x, P), x, P
+    return intersect(X_I, P_I, P_I, X_J, P_J, P_J, by_trace, x, P, np.zeros((2, 2))), x, P
 
 
 def test_sijs_lazar_example_by_trace():
@@ -43,23 +43,51 @@ def test_intersection_bounds_the_error_for_any_correlation(seed):
     C = joint @ joint.T
     A, B, cross = C[:6, :6], C[6:, 6:], C[:6, 6:]
     x, P = np.zeros(6), np.zeros((6, 6))
-    w = intersect(np.zeros(6), A, np.zeros(6), B, False, x, P)
+    w = intersect(np.zeros(6), A, A, np.zeros(6), B, B, False, x, P, np.zeros((6, 6)))
     K, L = w * P @ np.linalg.inv(A), (1 - w) * P @ np.linalg.inv(B)
     true = K @ A @ K.T + L @ B @ L.T + K @ cross @ L.T + L @ cross.T @ K.T
     assert np.linalg.eigvalsh(P - true).min() > -1e-8 * np.trace(P)
 
 
 def test_a_far_better_estimate_is_kept():
-    w, P = None, np.zeros((6, 6))
-    w = intersect(np.zeros(6), np.eye(6), np.ones(6), 1e6 * np.eye(6), False, np.zeros(6), P)
-    assert w == 1.0 and np.allclose(P, np.eye(6))
+    I, P = np.eye(6), np.zeros((6, 6))
+    w = intersect(np.zeros(6), I, I, np.ones(6), 1e6 * I, 1e6 * I, False, np.zeros(6), P, np.zeros((6, 6)))
+    assert w > 0.999 and np.allclose(P, I, atol=1e-3)
+
+
+def test_independent_estimates_fuse_as_independent():
+    """With nothing in common the result is the information sum."""
+    x, P, D = np.zeros(2), np.zeros((2, 2)), np.ones((2, 2))
+    intersect(X_I, P_I, np.zeros((2, 2)), X_J, P_J, np.zeros((2, 2)), False, x, P, D)
+    want = np.linalg.inv(np.linalg.inv(P_I) + np.linalg.inv(P_J))
+    assert np.allclose(P, want) and np.isclose(np.trace(P), 1.293082, atol=1e-6) and np.allclose(D, 0, atol=1e-9)
+    assert np.allclose(x, want @ (np.linalg.inv(P_I) @ X_I + np.linalg.inv(P_J) @ X_J))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_split_intersection_bounds_the_error(seed):
+    """Independent parts plus common parts of any correlation: the claim is never below the true covariance."""
+    rng = np.random.default_rng(seed)
+    joint = rng.normal(size=(8, 8))
+    C = joint @ joint.T
+    halves = [B @ B.T for B in rng.normal(size=(2, 4, 4))]
+    D1, D2, cross = C[:4, :4], C[4:, 4:], C[:4, 4:]
+    P, D = np.zeros((4, 4)), np.zeros((4, 4))
+    P1, P2 = D1 + halves[0], D2 + halves[1]
+    w = intersect(np.zeros(4), P1, D1, np.zeros(4), P2, D2, False, np.zeros(4), P, D)
+    K = P @ np.linalg.inv(halves[0] + D1 / w)
+    L = P @ np.linalg.inv(halves[1] + D2 / (1 - w))
+    true = K @ P1 @ K.T + L @ P2 @ L.T + K @ cross @ L.T + L @ cross.T @ K.T
+    assert np.allclose(K + L, np.eye(4), atol=1e-6) and np.linalg.eigvalsh(P - true).min() > -1e-8 * np.trace(P)
+    assert np.allclose(P - D, K @ halves[0] @ K.T + L @ halves[1] @ L.T, atol=1e-6 * np.trace(P))
 
 
 def test_rows_with_one_source_are_passed_through():
     x, P = np.random.default_rng(1).normal(size=(3, 4, 6)) + 6e6, np.tile(2.0 * np.eye(6), (3, 4, 1, 1))
     have = np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], bool)
     xo, Po = np.zeros((3, 6)), np.zeros((3, 6, 6))
-    intersect_rows(x, P, have, xo, Po)
+    intersect_rows(x, P, P, have, xo, Po)
     assert np.allclose(xo, x[have]) and np.allclose(Po, P[have])
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from copfuse import frames, launches, motion
+from copfuse import flights, frames, motion
 from copfuse.constants import BOOST, EARTH_RADIUS, GLIDE, MIDCOURSE, MU
 from copfuse.errors import CopfuseError
 
@@ -20,13 +20,13 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def record():
-    return launches.launches()
+    return flights.launches()
 
 
 @pytest.fixture(scope="module")
 def flown(record):
     """Every row that reports enough, flown."""
-    return launches.fit_all([row for row in record if launches.flyable(row)])
+    return flights.fit_all([row for row in record if flights.flyable(row)])
 
 
 # The record -------------------------------------------------------------------------------------------------------------
@@ -126,13 +126,13 @@ def test_flights_take_longer_than_an_impulsive_ellipse(flown):
 )
 def test_flight_times_come_out_as_announced(record, id, minutes):
     """Japan's Ministry of Defense announced these minutes of flight; they are not used in the fit."""
-    assert launches.fit(record.find(id)).flight_time / 60 == pytest.approx(minutes, abs=2.0)
+    assert flights.fit(record.find(id)).flight_time / 60 == pytest.approx(minutes, abs=2.0)
 
 
 @pytest.mark.parametrize("id", ["2017-09-15-1", "2022-11-18-1", "2023-07-12-1", "2019-07-25-1", "2024-01-14-1", "2022-10-04-1"])
 def test_impact_lies_at_the_reported_azimuth(record, id):
     row = record.find(id)
-    flight = launches.fit(row)
+    flight = flights.fit(row)
     lat, lon, _ = frames.geodetic(flight.trajectory.x[-1:])
     distance, bearing = frames.ground_distance_bearing(row.lat, row.lon, lat[0], lon[0])
     assert math.degrees(float(bearing)) == pytest.approx(math.degrees(row.azimuth), abs=0.1)
@@ -142,24 +142,24 @@ def test_impact_lies_at_the_reported_azimuth(record, id):
 
 def test_a_lofted_flight_is_launched_east_of_its_azimuth(record):
     """The Earth turns under an hour of flight: the launch azimuth must make up for it."""
-    flight = launches.fit(record.find("2023-07-12-1"))
+    flight = flights.fit(record.find("2023-07-12-1"))
     assert math.degrees(math.atan2(*flight.plan.kick)) > 62 + 2
 
 
 def test_manoeuvres_and_stages(record):
-    glide = launches.fit(record.find("2024-01-14-1"))
+    glide = flights.fit(record.find("2024-01-14-1"))
     assert glide.shape == "glide" and not glide.assumed and (glide.trajectory.phase == GLIDE).sum() > 100
-    pull_up = launches.fit(record.find("2019-07-25-1"))
+    pull_up = flights.fit(record.find("2019-07-25-1"))
     assert pull_up.shape == "pull-up" and (pull_up.trajectory.phase == GLIDE).any() and not (pull_up.trajectory.phase == MIDCOURSE).any()
-    assert len(launches.fit(record.find("2022-11-18-1")).plan.stages) == 2
-    assert len(launches.fit(record.find("2023-07-12-1")).plan.stages) == 3
-    lifted = launches.fit(record.find("2023-06-15-2"))  # 900 km at 50 km, manoeuvre not reported
+    assert len(flights.fit(record.find("2022-11-18-1")).plan.stages) == 2
+    assert len(flights.fit(record.find("2023-07-12-1")).plan.stages) == 3
+    lifted = flights.fit(record.find("2023-06-15-2"))  # 900 km at 50 km, manoeuvre not reported
     assert lifted.shape == "pull-up" and lifted.assumed and "assumed" in lifted.trajectory.about
 
 
 def test_boosts_are_plausible(record):
     for id in ("1993-05-29-1", "2017-09-15-1", "2022-11-18-1", "2019-08-24-1", "2022-01-11-1"):
-        flight = launches.fit(record.find(id))
+        flight = flights.fit(record.find(id))
         thrust = flight.trajectory.force[:, 0]
         burn = flight.trajectory.burnouts[-1]
         low, high = {"SRBM": (55, 80), "MRBM": (70, 110), "IRBM": (110, 160), "ICBM": (180, 320)}[flight.row.missile_class]
@@ -170,23 +170,23 @@ def test_boosts_are_plausible(record):
 
 def test_rows_that_cannot_be_flown_say_why(record):
     with pytest.raises(CopfuseError, match="2006-07-05-1 cannot be flown: no boost of a SLV gives 500 km at an apogee of 40 km"):
-        launches.fit(record.find("2006-07-05-1"))
+        flights.fit(record.find("2006-07-05-1"))
     with pytest.raises(CopfuseError, match="no apogee"):
-        launches.fit(record.find("2023-03-14-1"))
+        flights.fit(record.find("2023-03-14-1"))
     with pytest.raises(CopfuseError, match="no range and no apogee"):
-        launches.fit(record.find("1986-05-1"))
-    assert not launches.flyable(record.find("1986-05-1"))
-    lines = launches.fit_all([record.find("1986-05-1"), record.find("2019-08-24-1")])
+        flights.fit(record.find("1986-05-1"))
+    assert not flights.flyable(record.find("1986-05-1"))
+    lines = flights.fit_all([record.find("1986-05-1"), record.find("2019-08-24-1")])
     assert lines[0].reason and math.isnan(lines[0].range) and not lines[1].reason
 
 
 def test_fit_all_is_the_same_in_two_processes(record):
     rows = [record.find(id) for id in ("2019-08-24-1", "2017-09-15-1", "2019-07-25-1")]
-    assert launches.fit_all(rows, n_jobs=2) == launches.fit_all(rows)
+    assert flights.fit_all(rows, n_jobs=2) == flights.fit_all(rows)
 
 
 def test_a_fit_is_repeatable(record):
     row = replace(record.find("2019-08-24-1"), confidence="again")  # another key of the cache, the same facts
-    again, first = launches.fit(row), launches.fit(record.find("2019-08-24-1"))
+    again, first = flights.fit(row), flights.fit(record.find("2019-08-24-1"))
     assert again is not first and np.array_equal(again.trajectory.x, first.trajectory.x)
     assert motion.launch(first.plan).flight_time == first.flight_time

@@ -12,7 +12,7 @@ import pytest
 import copfuse as cf
 from copfuse import frames, sensors
 from copfuse.atmosphere import lowest_visible_altitude
-from copfuse.launches import flyable, launches
+from copfuse.flights import flyable, launches
 from copfuse.scenario import Launch, Scenario
 
 LAYDOWN = {sensor.name: sensor for sensor in sensors.laydown("northeast-asia")}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from copfuse import launches, scenario
+from copfuse import flights, scenario
 from copfuse.errors import CopfuseError
 from copfuse.scenario import load
 
@@ -86,14 +86,14 @@ def test_packaged_scenarios(name):
     assert s.name == name and s.title != name and "otional" in s.description and len(s.sensors) == 39
     for launch in s.launches:
         if launch.kind == "record":
-            assert launches.flyable(launches.launches().find(launch.id))
+            assert flights.flyable(flights.launches().find(launch.id))
 
 
 def test_the_packaged_scenarios_are_those_that_the_readme_names():
     assert scenario.packaged() == ["glide-2024", "hokkaido-2017", "lofted-icbm-2022", "pull-up-2019", "recorded-flight", "salvo-2022"]
     salvo = load("salvo-2022")
     assert len(salvo.launches) == 8 and [x.name for x in salvo.launches].count("2022-06-05-1 (2)") == 1
-    assert {x.id for x in salvo.launches} == {row.id for row in launches.launches() if row.date == "2022-06-05"}
+    assert {x.id for x in salvo.launches} == {row.id for row in flights.launches() if row.date == "2022-06-05"}
 
 
 @pytest.mark.parametrize("name", ["hokkaido-2017", "lofted-icbm-2022", "pull-up-2019", "glide-2024"])

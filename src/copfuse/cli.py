@@ -127,7 +127,7 @@ def launches(year: int | None, missile_class: str | None, site: str | None, fly:
       copfuse launches --fly --csv flights.csv
     """
     path = check_output(table, (".csv",)) if table else None
-    from copfuse import launches as record
+    from copfuse import flights as record
 
     rows = record.launches().select(year, missile_class, site)
     if fly:

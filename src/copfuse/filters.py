@@ -16,10 +16,10 @@ from copfuse.constants import EARTH_A, EARTH_B
 from copfuse.kernels import estimation as kernel
 
 # Spectral densities of the process noise, from what each model leaves out, *notional*: thrust direction and mass flow
-# change the acceleration by some 3 m/s^2 in a second; free fall above the air is known to 1 mm/s in a second; in the
+# change the acceleration by some 3 m/s^2 in a second; free fall above the air is known to 0.3 mm/s in a second; in the
 # air the drag coefficient moves with Mach number and attitude.
 JERK = 9.0  # m^2/s^5
-COAST_ACCELERATION = 1e-6  # m^2/s^3
+COAST_ACCELERATION = 1e-7  # m^2/s^3
 DRAG_ERROR = 2e-3  # s: 3 % of the drag, correlated over a second
 LOG_BETA_RATE = 4e-4  # 1/s
 NOISE = np.array([JERK, COAST_ACCELERATION, DRAG_ERROR, LOG_BETA_RATE])
@@ -156,6 +156,16 @@ def range_to_altitude(height, azimuth, elevation, origin, axes) -> np.ndarray:
     o, d = origin * scale, (far - origin) * scale
     a, b, c = (d * d).sum(1), (o * d).sum(1), (o * o).sum(1) - 1.0
     return (-b - np.sqrt(np.maximum(b * b - a * c, 0.0))) / a
+
+
+def within(part, whole, least: float = 1e-3) -> np.ndarray:
+    """``part (n, 6, 6)`` of covariances ``whole (n, 6, 6)``, with its share in every direction held to [least, 1]."""
+    root = np.linalg.cholesky(whole)
+    inverse = np.linalg.inv(root)
+    share = inverse @ part @ np.swapaxes(inverse, 1, 2)
+    value, vector = np.linalg.eigh(0.5 * (share + np.swapaxes(share, 1, 2)))
+    basis = root @ vector
+    return (basis * np.clip(value, least, 1.0)[:, None, :]) @ np.swapaxes(basis, 1, 2)
 
 
 def to_filterpy(tracks: Bank, row: int, origin, axes) -> Any:

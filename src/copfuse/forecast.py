@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from copfuse import filters, frames
-from copfuse.constants import BOOST, GLIDE
+from copfuse.constants import BOOST, G0, GLIDE
 from copfuse.filters import Bank
 from copfuse.kernels import forecast as kernel
 
@@ -13,7 +13,10 @@ from copfuse.kernels import forecast as kernel
 # height / tan(flight-path angle), give or take; *notional*, from the flights of the launch record (see tests)
 BEND, BEND_SIGMA = 0.55, 0.15
 BOOST_CEILING = 60e3  # m, free fall is traced back to here before the bend is assumed
-GLIDE_REACH = 2.5  # lift over drag that a glide forecast allows for, *notional*
+# What flies in the air may use lift: a forecast allows this many times the height along the path (one sigma, scaled by the
+# probability of glide), and half of it for flights that stay below 70 km, which often pull up; *notional*
+GLIDE_REACH = 4.0
+LOW_FLIGHT = 70e3  # m
 
 
 def impact_point(x, P, log_beta, push, phase_probability) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -21,8 +24,8 @@ def impact_point(x, P, log_beta, push, phase_probability) -> tuple[np.ndarray, n
 
     Args: ``x (n, 6)``, ``P (n, 6, 6)``, ``log_beta (n, 2)`` mean and sigma, ``push (n, 3)`` m/s^2,
     ``phase_probability (n, 4)``.  Returns point ``(n, 3)`` m Earth-fixed, covariance ``(n, 3, 3)`` m^2, time to impact
-    ``(n,)`` s and its sigma; nan where a part of the distribution stays in orbit.  In glide the covariance grows along
-    the path by the distance that lift could add.
+    ``(n,)`` s and its sigma; nan where a part of the distribution stays in orbit.  The covariance grows along the
+    path by the distance that lift could add (`lift`).
     """
     x, P = np.ascontiguousarray(x, float), np.ascontiguousarray(P, float)
     n = len(x)
@@ -30,12 +33,21 @@ def impact_point(x, P, log_beta, push, phase_probability) -> tuple[np.ndarray, n
     p = np.asarray(phase_probability, float)
     if n:
         kernel.impact(x, P, np.asarray(log_beta, float), np.asarray(push, float), np.ascontiguousarray(p[:, BOOST]), mean, cov, when)
-    reach = p[:, GLIDE] * GLIDE_REACH * frames.altitude(x)
+    reach = lift(x, p) * np.minimum(GLIDE_REACH * frames.altitude(x), np.linalg.norm(x[:, 3:], axis=1) * np.nan_to_num(when[:, 0]))
     along = _horizontal(x)
     cov += (reach**2)[:, None, None] * along[:, :, None] * along[:, None, :]
     lost = ~np.isfinite(mean).all(axis=1) | ~np.isfinite(when).all(axis=1)
     mean[lost], cov[lost], when[lost] = np.nan, np.nan, np.nan
     return mean, cov, when[:, 0], when[:, 1]
+
+
+def lift(x, phase_probability) -> np.ndarray:
+    """How far a forecast must allow for lift, (n,) in [0, 1], of states ``x (n, 6)``; nothing above the air or in boost."""
+    p = np.asarray(phase_probability, float)
+    height = frames.altitude(x)
+    climb = np.einsum("ni,ni->n", x[:, :3], x[:, 3:]) / np.linalg.norm(x[:, :3], axis=1)
+    apogee = height + climb**2 / (2 * G0)  # past or to come
+    return np.minimum(p[:, GLIDE] + np.where(apogee < LOW_FLIGHT, 0.5 * (1.0 - p[:, BOOST]), 0.0), 1.0)
 
 
 def launch_point(tracks: Bank, boosting) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,9 @@
 """``fuse()``: every node's picture from its own tracks and what it has heard.
 
 Bookkeeping first (`_Book`: which local tracks, from whom, stand in which system track at which time), then arithmetic
-on all rows at once: predict to the picture's time, fuse by covariance intersection, forecast both ends of the flight.
+on all rows at once: predict to the picture's time, fuse by split covariance intersection, forecast both ends of the
+flight.  The split follows the pedigree: errors of plots that only one track has used are independent, process noise
+and priors are not, and where two tracks have a sensor in common nothing is taken as independent.
 Where plots are shared, the hub tracks with all of them and every node sees the hub's picture.
 """
 
@@ -18,6 +20,7 @@ from copfuse.constants import BOOST, GLIDE, NATIONS, NODES, REENTRY_ALTITUDE
 from copfuse.errors import CopfuseError
 from copfuse.filters import Bank
 from copfuse.frames import altitude
+from copfuse.kernels.consider import fall_matrices
 from copfuse.kernels.forecast import intersect_rows
 from copfuse.tables import PLOT, TRACK, Detections, Messages, Picture, Tracks, same_table
 from copfuse.tracking import phase_probability, track
@@ -25,7 +28,7 @@ from copfuse.tracking import phase_probability, track
 HOLD = 30.0  # s: a local track whose newest row is older than this (beyond what the link delays) has left the picture
 JOIN = 27.9  # squared distance under which two nations' tracks are one object: chi-squared, 6 components, 1e-4
 PART = 90.0  # and above which they are not (the hysteresis keeps system track numbers stable)
-RECHECK = 10.0  # s between looks at whether what stands together still belongs together
+RECHECK = 4.0  # s between looks at whether what stands together still belongs together
 REGISTRATION = (200.0, 2.0)  # m, m/s: what sensor biases may put between two nations' tracks beyond their covariances, *notional*
 
 
@@ -219,17 +222,19 @@ def _rows(tracks: Tracks, book: _Book, node: int) -> dict[str, np.ndarray]:
     time, system = np.array(book.time), np.array(book.system, int)
     source = np.array(book.rows, int).reshape(n, s)
     have = source >= 0
-    x, P = np.zeros((n, s, 6)), np.zeros((n, s, 6, 6))
+    x, P, D = np.zeros((n, s, 6)), np.zeros((n, s, 6, 6)), np.zeros((n, s, 6, 6))
     phase, push, beta = np.zeros((n, s, 4)), np.zeros((n, s, 3)), np.full((n, s, 2), np.inf)
     used = source[have]
     bank = _at(tracks, used, np.broadcast_to(time[:, None], (n, s))[have])
     x[have], P[have], push[have] = bank.x6, bank.P6, bank.x[:, 0, 6:9]
+    D[have] = _common(tracks, used, bank)
+    D = np.where(_disjoint(tracks, source)[:, None, None, None], D, P)
     phase[have] = phase_probability(bank, tracks.phase_probability[used][:, BOOST] < 0.05)
     beta[have] = tracks.log_beta[used]
     x6, P6 = np.zeros((n, 6)), np.zeros((n, 6, 6))
     order = np.argsort(np.where(have, np.trace(P, axis1=2, axis2=3), np.inf), axis=1)
     rank = np.arange(n)[:, None], order  # the best estimate first
-    intersect_rows(np.ascontiguousarray(x[rank]), np.ascontiguousarray(P[rank]), np.ascontiguousarray(have[rank]), x6, P6)
+    intersect_rows(*(np.ascontiguousarray(v[rank]) for v in (x, P, D, have)), x6, P6)
     best = np.arange(n), order[:, 0]
     columns = {
         "time": time, "node": np.full(n, node), "track": system, "x": x6, "P": P6,
@@ -241,6 +246,21 @@ def _rows(tracks: Tracks, book: _Book, node: int) -> dict[str, np.ndarray]:
     columns.update(_impacts(columns, beta[sharpest], push[best]))
     columns.update(_launches(tracks, columns, have))
     return columns
+
+
+def _common(tracks: Tracks, rows: np.ndarray, then: Bank) -> np.ndarray:
+    """`Tracks.P_common` of rows, carried to the times of ``then``: all that the prediction adds is common too."""
+    F = np.zeros((len(rows), 6, 6))
+    fall_matrices(tracks.x[rows], then.time - tracks.time[rows], F)
+    D, P = tracks.P_common[rows], tracks.P[rows]
+    return filters.within(then.P6 + F @ (D - P) @ np.swapaxes(F, 1, 2), then.P6)
+
+
+def _disjoint(tracks: Tracks, source: np.ndarray) -> np.ndarray:
+    """Whether no sensor stands in two of the local tracks of a line, (n,): only then are their plots' errors independent."""
+    bits = np.where(source >= 0, tracks.sensors[source], np.uint64(0))
+    count = np.bitwise_count(bits).sum(axis=1)
+    return count == np.bitwise_count(np.bitwise_or.reduce(bits, axis=1))
 
 
 def _impacts(columns: dict[str, np.ndarray], log_beta: np.ndarray, push: np.ndarray) -> dict[str, np.ndarray]:

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from copfuse import launches
+from copfuse import flights
 from copfuse.checking import checked, choice, read_toml
 from copfuse.errors import CopfuseError, suggestion
 from copfuse.laydowns import Sensor, laydown, parse
@@ -148,7 +148,7 @@ def load(source: str | Path | Scenario) -> Scenario:
     if isinstance(source, Path) or path.suffix == ".toml" or path.is_file():
         return _from_file(path)
     if re.fullmatch(r"\d{4}-\d{2}(-\d{2})?-\d", text):
-        return _from_row(launches.launches().find(text))
+        return _from_row(flights.launches().find(text))
     if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
         return _from_day(text)
     raise CopfuseError(
@@ -170,7 +170,7 @@ def _from_file(path: Path) -> Scenario:
         raise CopfuseError(
             f"{where}: the key is missing: epoch, such as 2024-01-14T05:55:00Z (only a first launch of the record brings one)"
         )
-    epoch = file.epoch or _from_row(launches.launches().find(flown[0].id)).epoch
+    epoch = file.epoch or _from_row(flights.launches().find(flown[0].id)).epoch
     if file.sensor and "sensors" in read_toml(path):
         raise CopfuseError(f"{where}: there are both sensors = {file.sensors!r} and [[sensor]] tables; keep one of the two")
     return Scenario(
@@ -195,7 +195,7 @@ def _launch(table: dict[str, Any], where: str, folder: Path) -> Launch:
     row = checked(_LAUNCHES[kind], table, where)
     if kind == "record":
         try:
-            found = launches.launches().find(row.id)
+            found = flights.launches().find(row.id)
         except CopfuseError as error:
             raise CopfuseError(f"{where}: {error}") from None
         return Launch("record", row.name or row.id, row.at, row.id, missile_class=found.missile_class, rcs=row.rcs_m2,
@@ -265,11 +265,11 @@ def _from_row(row: Any) -> Scenario:
 
 def _from_day(day: str) -> Scenario:
     """All missiles of a day at their reported times; a row without one flies 60 s (notional) after the row before it."""
-    record = launches.launches()
+    record = flights.launches()
     rows = [row for row in record if row.date == day]
     if not rows:
         raise CopfuseError(f"the record has no launch on {day!r}; {suggestion(day, sorted({row.date for row in record}))}")
-    able = [row for row in rows if launches.flyable(row)]
+    able = [row for row in rows if flights.flyable(row)]
     if not able:
         raise CopfuseError(f"no launch of {day!r} can be flown: the record lacks its range, apogee, site or azimuth")
     epoch = min([time for row in able for time in _ignitions(row)], default=_noon(able[0]))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from copfuse import launches, motion, recorded, sensors, vehicles
+from copfuse import flights, motion, recorded, sensors, vehicles
 from copfuse.constants import BOOST
 from copfuse.errors import CopfuseError, suggestion
 from copfuse.kernels import sensing
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def fly(scenario: Scenario) -> Truth:
     """The truth of every launch of a scenario: rows in order of object, then time.
 
-    A launch of the record is flown as `launches.fit` solves it, a recorded flight as `recorded.read` smooths it, a
+    A launch of the record is flown as `flights.fit` solves it, a recorded flight as `recorded.read` smooths it, a
     ballistic one as `motion.arc` finds a boost for it.  Spent stages (``separate``) and fragments (``debris``) follow
     their missile as objects of their own; the fragments' velocities come from a stream named by the launch.  Truth
     runs to each object's impact, whatever the scenario's duration; ``meta["objects"]`` says what each object is.
@@ -64,8 +64,8 @@ def trajectories(launch: Launch) -> list[tuple[motion.Trajectory, dict[str, Any]
 def _missile(launch: Launch) -> tuple[motion.Trajectory, vehicles.Profile]:
     profile = vehicles.PROFILES[launch.missile_class]
     if launch.kind == "record":
-        row = launches.launches().find(launch.id)
-        return launches.fit(row).trajectory, launches.profile_of(row)
+        row = flights.launches().find(launch.id)
+        return flights.fit(row).trajectory, flights.profile_of(row)
     if launch.kind == "recorded":
         return recorded.read(launch.path, launch.lat, launch.lon, launch.azimuth), profile
     if launch.kind == "ballistic":

@@ -184,7 +184,8 @@ class Detections(Table):
 class Tracks(Table):
     """One update of one local track, sorted by time.
 
-    ``node`` indexes ``constants.NODES``; ``track`` numbers a node's tracks from 0; ``acceleration`` is what is not
+    ``P_common`` is the part of ``P`` that other trackers of the object may share (process noise, priors); the rest comes
+    from this track's own plots.  ``node`` indexes ``constants.NODES``; ``track`` numbers a node's tracks from 0; ``acceleration`` is what is not
     gravity (thrust, lift, drag) with ``acceleration_sigma`` per axis, m/s^2; ``log_beta`` is the mean and sigma of the
     natural logarithm of the ballistic coefficient in kg/m^2; ``sensors`` has bit i set when sensor i
     of ``meta["sensors"]`` has fed the track; ``detection`` is the plot that made this update, a row of
@@ -196,6 +197,7 @@ class Tracks(Table):
     track: np.ndarray
     x: np.ndarray
     P: np.ndarray
+    P_common: np.ndarray
     acceleration: np.ndarray
     acceleration_sigma: np.ndarray
     log_beta: np.ndarray
@@ -208,7 +210,7 @@ class Tracks(Table):
     meta: dict[str, Any] = field(default_factory=dict)
     COLUMNS: ClassVar = {
         "time": (_F, ()), "node": (np.int8, ()), "track": (_I, ()), "x": (_F, (6,)), "P": (_F, (6, 6)),
-        "acceleration": (_F, (3,)), "acceleration_sigma": (_F, ()), "log_beta": (_F, (2,)), "phase_probability": (_F, (4,)),
+        "P_common": (_F, (6, 6)), "acceleration": (_F, (3,)), "acceleration_sigma": (_F, ()), "log_beta": (_F, (2,)), "phase_probability": (_F, (4,)),
         "hits": (_I, ()), "llr": (_F, ()), "firm": (np.bool_, ()), "detection": (np.int64, ()), "sensors": (np.uint64, ()),
     }  # fmt: skip
 

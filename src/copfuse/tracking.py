@@ -17,9 +17,9 @@ from copfuse.association import gate, gnn
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE, NATIONS, NODES, REENTRY_ALTITUDE, TERMINAL
 from copfuse.filters import Bank
 from copfuse.frames import altitude
-from copfuse.kernels.consider import consider
-from copfuse.kernels.estimation import COAST, MANOEUVRE, REENTRY
-from copfuse.sensors import clutter_density, place
+from copfuse.kernels.consider import common, consider
+from copfuse.kernels.estimation import MANOEUVRE, REENTRY
+from copfuse.sensors import CLUTTER_RATE, clutter_density, place
 from copfuse.tables import Detections, Tracks
 
 FIRM_HITS = 3
@@ -27,7 +27,9 @@ FIRM_LLR = 15.0
 HOLD = 30.0  # s without a plot after which a firm track is dropped, or HOLD_SCANS revisits where that is longer
 HOLD_SCANS = 3.5
 HOLD_TENTATIVE = 6.0  # s, likewise for a track that is not firm
-BURNT_OUT = 0.05  # manoeuvre probability under which the engine is taken as out
+BURNT_OUT = 0.05  # manoeuvre probability under which the engine is taken as out, after
+BURNT_HITS = 6  # plots
+BOOST_CEILING = 250e3  # m, no engine burns above, *notional*
 BIAS_MEMORY = 30.0  # s over which a sensor's share in a track is forgotten, *notional*
 SAME_OBJECT = 16.8  # squared distance of two tracks of one node taken as one object: chi-squared, 6 components, 99 %
 
@@ -98,13 +100,21 @@ def track(detections: Detections, scenario: Any, node: str | None = None) -> Tra
     if not rows:
         return Tracks.empty(**meta)
     columns = {name: np.concatenate([r[name] for r in rows]) for name in rows[0]}
+    _, number = np.unique(np.stack([columns["node"], columns["track"]]), axis=1, return_inverse=True)
+    number, prior = number.ravel(), columns.pop("prior")
+    columns["P_common"] = np.zeros_like(prior)
+    common(number, columns["time"], columns["x"], columns["P"], prior, number.max() + 1, columns["P_common"])
+    columns["P_common"] = filters.within(columns["P_common"], columns["P"])
     if scenario.bias > 0:
-        columns["P"] = columns["P"] + bias_covariance(columns, detections, scenario)
+        columns["P"] = columns["P"] + bias_covariance(columns, number, detections, scenario)
     return Tracks(**columns, meta=meta)
 
 
-def bias_covariance(columns: dict[str, np.ndarray], detections: Detections, scenario: Any) -> np.ndarray:
-    """What the sensors' unknown biases add to the covariance of each row of Tracks, (n, 6, 6); see `kernels.consider`."""
+def bias_covariance(columns: dict[str, np.ndarray], number: np.ndarray, detections: Detections, scenario: Any) -> np.ndarray:
+    """What the sensors' unknown biases add to the covariance of each row of Tracks, (n, 6, 6); see `kernels.consider`.
+
+    ``number (n,)`` numbers the tracks of all nodes from 0.
+    """
     n = len(columns["time"])
     plot = columns["detection"]
     sensor = detections.sensor[plot].astype(np.int64)
@@ -113,11 +123,10 @@ def bias_covariance(columns: dict[str, np.ndarray], detections: Detections, scen
         mine = sensor == k
         origin[mine], axes[mine] = place(scenario.sensors[k], columns["time"][mine])
     bias = np.array([_bias_sigma(s, scenario) for s in scenario.sensors])
-    _, track = np.unique(np.stack([columns["node"], columns["track"]]), axis=1, return_inverse=True)
     sigma = np.hypot(detections.sigma[plot], np.pad(bias, ((0, 0), (0, 1)))[sensor])
     B = np.zeros((n, 6, 6))
     pose = np.zeros((len(bias), 12))
-    consider(track.ravel(), sensor, columns["time"], columns["x"], sigma, origin, axes, track.max() + 1, len(bias), pose, bias, BIAS_MEMORY, B)
+    consider(number, sensor, columns["time"], columns["x"], sigma, origin, axes, number.max() + 1, len(bias), pose, bias, BIAS_MEMORY, B)
     return B
 
 
@@ -152,6 +161,8 @@ def _sensor_facts(sensor: Any, scenario: Any, node: str | None) -> tuple[int, np
     at = NODES.index(node) if node else NATIONS.index(sensor.nation)
     bias = np.append(_bias_sigma(sensor, scenario), 0.0)
     density = clutter_density(sensor) * max(scenario.clutter, 0.1)  # with a floor for targets that are new
+    if np.isfinite(sensor.sigma_range_rate):
+        density /= 2 * CLUTTER_RATE
     return at, bias, float(np.log(max(density, 1e-30))), float(sensor.search_revisit)
 
 
@@ -168,9 +179,10 @@ def step(live: Live, scan: Scan) -> tuple[Live, dict[str, np.ndarray] | None]:
     free = np.setdiff1d(np.arange(len(scan.z)), plot)
     live = _update(live, scan, hit, plot, predicted, ratio)
     live = _start(live, scan, free)
+    prior = np.concatenate([predicted.P6[hit], live.bank.P6[len(live) - len(free) :]])
     changed = np.r_[hit, np.arange(len(live) - len(free), len(live))].astype(int)
     row = np.r_[scan.rows[plot], scan.rows[free]].astype(int)
-    out = _rows(live, scan, changed, row) if len(changed) else None
+    out = _rows(live, scan, changed, row, prior) if len(changed) else None
     return _merge(live, hit), out
 
 
@@ -193,7 +205,7 @@ def _update(live: Live, scan: Scan, hit: np.ndarray, plot: np.ndarray, predicted
     revisit[hit] = scan.revisit
     firm = live.firm | ((hits >= FIRM_HITS) & (llr > FIRM_LLR))
     engine = bank.mu[:, MANOEUVRE]
-    burnt = np.where(live.burnt, live.burnt, firm & (engine < BURNT_OUT))
+    burnt = np.where(live.burnt, engine < 0.95, (hits >= BURNT_HITS) & firm & (engine < BURNT_OUT))
     return replace(live, bank=bank, hits=hits, llr=llr, firm=firm, burnt=burnt, sensors=sensors, revisit=revisit)
 
 
@@ -228,12 +240,12 @@ def _merge(live: Live, hit: np.ndarray) -> Live:
     return live[~drop]
 
 
-def _rows(live: Live, scan: Scan, changed: np.ndarray, detection: np.ndarray) -> dict[str, np.ndarray]:
+def _rows(live: Live, scan: Scan, changed: np.ndarray, detection: np.ndarray, prior: np.ndarray) -> dict[str, np.ndarray]:
     bank = live.bank[changed]
     acceleration, sigma = push(bank)
     return {
         "time": np.full(len(changed), scan.time), "node": np.full(len(changed), scan.node), "track": live.number[changed],
-        "x": bank.x6, "P": bank.P6, "acceleration": acceleration, "acceleration_sigma": sigma,
+        "x": bank.x6, "P": bank.P6, "prior": prior, "acceleration": acceleration, "acceleration_sigma": sigma,
         "log_beta": np.stack([bank.x[:, REENTRY, 6], np.sqrt(bank.P[:, REENTRY, 6, 6])], axis=1),
         "phase_probability": phase_probability(bank, live.burnt[changed]), "hits": live.hits[changed], "llr": live.llr[changed],
         "firm": live.firm[changed], "detection": detection, "sensors": live.sensors[changed],
@@ -251,7 +263,8 @@ def phase_probability(bank: Bank, burnt: np.ndarray) -> np.ndarray:
     """Probabilities of boost, midcourse, terminal and glide, (n, 4), from the models' and the height.
 
     A push after burnout inside the air is lift (glide), outside it a further stage; free flight is midcourse if it is
-    above 100 km or will climb there, else terminal.
+    above 100 km or will climb there, else terminal.  What climbs and has not been seen to burn out is at least as likely
+    to be burning as not: a few plots cannot tell.
     """
     height = altitude(bank.x6[:, :3])
     r = np.linalg.norm(bank.x6[:, :3], axis=1)
@@ -259,9 +272,10 @@ def phase_probability(bank: Bank, burnt: np.ndarray) -> np.ndarray:
     gravity = 9.8 * (6371e3 / r) ** 2
     apogee = height + np.where(climb > 0, climb**2, 0.0) / (2 * gravity)
     engine = bank.mu[:, MANOEUVRE]
+    engine = np.where(~burnt & (climb > 0) & (height < BOOST_CEILING), np.maximum(engine, 0.5), engine)
     lift = burnt & (height < REENTRY_ALTITUDE)
     out = apogee > REENTRY_ALTITUDE
-    free = bank.mu[:, COAST] + bank.mu[:, REENTRY]
+    free = 1.0 - engine
     p = np.zeros((len(bank), 4))
     p[:, BOOST], p[:, GLIDE] = np.where(lift, 0.0, engine), np.where(lift, engine, 0.0)
     p[:, MIDCOURSE], p[:, TERMINAL] = np.where(out, free, 0.0), np.where(out, 0.0, free)

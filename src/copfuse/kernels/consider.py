@@ -1,4 +1,4 @@
-"""What unknown, constant sensor biases add to a track's covariance, without estimating them."""
+"""What stands behind a track's covariance: unknown sensor biases, and what trackers of one object have in common."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from copfuse.constants import EARTH_OMEGA, MU
 from copfuse.kernels import njit
 from copfuse.kernels.small import invert
 
@@ -113,3 +114,96 @@ def consider(track, sensor, time, x, sigma, origin, axes, n_track, n_sensor, pos
                 for i in range(6):
                     for j in range(6):
                         B[row, i, j] += bias[k, c] ** 2 * g[i] * g[j]
+
+
+@njit
+def fall_matrix(x, dt, F, A, power):
+    """F (6, 6): derivative of a state after dt s of free fall by the state before, to third order in dt.
+
+    Point-mass gravity gradient with centrifugal and Coriolis terms; A and power are work arrays (6, 6).
+    """
+    r2 = x[0] * x[0] + x[1] * x[1] + x[2] * x[2]
+    g = MU / (r2 * math.sqrt(r2))
+    w = EARTH_OMEGA
+    for i in range(6):
+        for j in range(6):
+            A[i, j] = 0.0
+            F[i, j] = 1.0 if i == j else 0.0
+            power[i, j] = F[i, j]
+    for i in range(3):
+        A[i, i + 3] = 1.0
+        for j in range(3):
+            A[i + 3, j] = 3.0 * g * x[i] * x[j] / r2 - (g if i == j else 0.0)
+    A[3, 0] += w * w
+    A[4, 1] += w * w
+    A[3, 4] = 2.0 * w
+    A[4, 3] = -2.0 * w
+    row = np.zeros(6)
+    for order in range(1, 4):
+        for i in range(6):
+            for j in range(6):
+                row[j] = 0.0
+                for k in range(6):
+                    row[j] += power[i, k] * A[k, j] * dt / order
+            for j in range(6):
+                power[i, j] = row[j]
+                F[i, j] += row[j]
+
+
+@njit
+def fall_matrices(x, dt, F):
+    """`fall_matrix` of rows ``x (n, 6), dt (n,)`` into ``F (n, 6, 6)``."""
+    A, power = np.zeros((6, 6)), np.zeros((6, 6))
+    for i in range(len(dt)):
+        fall_matrix(x[i], dt[i], F[i], A, power)
+
+
+@njit
+def _carry(F, P, half, out):
+    """out = F P F'."""
+    for i in range(6):
+        for j in range(6):
+            half[i, j] = 0.0
+            for k in range(6):
+                half[i, j] += F[i, k] * P[k, j]
+    for i in range(6):
+        for j in range(6):
+            out[i, j] = 0.0
+            for k in range(6):
+                out[i, j] += half[i, k] * F[j, k]
+
+
+@njit
+def common(track, time, x, P, prior, n_track, D):
+    """The part ``D (n, 6, 6)`` of each row's ``P (n, 6, 6)`` that does not come from its own plots.
+
+    Process noise (with the spread of the models) and the first row's prior reach every tracker of an object alike;
+    the errors of disjoint sets of plots do not.  With ``prior (n, 6, 6)`` the predicted covariance before each row's update,
+    ``Q = prior - F P F'`` is what the prediction added and ``I - K H = P prior^-1`` what the update left, so
+    ``D <- (I - K H) (F D F' + Q) (I - K H)'`` (the noise half of the covariance recursion, Bar-Shalom 1981).
+    Rows are in time order; a track's first row gives its velocity prior to D.
+    """
+    seen = np.zeros(n_track, np.int64) - 1
+    lower, inverse, A = np.zeros((6, 6)), np.zeros((6, 6)), np.zeros((6, 6))
+    drifted, grown, half = np.zeros((6, 6)), np.zeros((6, 6)), np.zeros((6, 6))
+    F, work = np.zeros((6, 6)), np.zeros((6, 6))
+    for row in range(len(time)):
+        before = seen[track[row]]
+        seen[track[row]] = row
+        if before < 0:
+            for i in range(3, 6):
+                for j in range(3, 6):
+                    D[row, i, j] = P[row, i, j]
+            continue
+        dt = time[row] - time[before]
+        fall_matrix(x[before], dt, F, work, half)
+        _carry(F, P[before], half, drifted)
+        _carry(F, D[before], half, grown)
+        invert(prior[row], 6, lower, inverse)
+        for i in range(6):
+            for j in range(6):
+                grown[i, j] += prior[row, i, j] - drifted[i, j]
+                A[i, j] = 0.0
+                for k in range(6):
+                    A[i, j] += P[row, i, k] * inverse[k, j]
+        _carry(A, grown, half, D[row])

@@ -12,7 +12,13 @@ from copfuse.kernels.estimation import derivative, propagate
 from copfuse.kernels.small import cholesky, invert
 
 _LONGEST_FLIGHT = 7200.0  # s; what has not come down by then is in orbit
-BURNS = np.array([0.0, 8.0, 20.0, 40.0, 70.0])  # s, further burn times that a forecast in boost stands for, *notional*
+# A forecast in boost stands for these further burn times, s, equally likely; *notional*, as is the time in which a burning
+# missile's acceleration grows by e as it empties
+BURNS = np.array([0.0, 10.0, 25.0, 50.0, 90.0])
+_EMPTYING = 60.0  # s
+_LEAST_PUSH = 20.0  # m/s^2, thrust over mass of a missile that has just left the ground; a short track may not know yet
+_SIDE = 0.01  # share of the along-path variance that a forecast in boost allows across it: steering
+_FASTEST = 7200.0  # m/s over ground at burnout; what is faster goes to orbit
 
 
 @njit
@@ -49,6 +55,26 @@ def fall(s, k, y):
             back = dt * h / (before - h)  # negative: the secant through the last two heights
             _rk4(s, back, k, y)
             t += back
+    return t
+
+
+@njit
+def burn(s, push, seconds, k, y):
+    """Move state s (9) on under thrust along its velocity that starts at ``push`` m/s^2 and grows as the missile empties.
+
+    Returns the seconds burnt: fewer than asked for where the speed reaches what no ballistic missile has at burnout.
+    """
+    t = 0.0
+    while t < seconds:
+        dt = min(2.0, seconds - t)
+        v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5]) + 1e-9
+        if v > _FASTEST:
+            return t
+        a = push * math.exp((t + 0.5 * dt) / _EMPTYING)
+        for i in range(3):
+            s[6 + i] = a * s[3 + i] / v
+        propagate(0, 9, s, dt, k, y)
+        t += dt
     return t
 
 
@@ -116,94 +142,106 @@ def impact(x, P, log_beta, push, boosting, mean, cov, when):
             for b in range(1, n_burn):
                 for i in range(6):
                     s[i] = x[t, i]
-                for i in range(3):
-                    s[6 + i] = push[t, i]
-                propagate(0, 9, s, BURNS[b], k, y)
+                burnt = burn(s, max(math.sqrt(push[t, 0] ** 2 + push[t, 1] ** 2 + push[t, 2] ** 2), _LEAST_PUSH), BURNS[b], k, y)
                 s[6] = log_beta[t, 0]
-                times[m] = BURNS[b] + fall(s, k, y)
+                times[m] = burnt + fall(s, k, y)
+                if math.isnan(times[m]):
+                    continue  # to orbit: the forecast is of what comes down
                 weights[m] = boosting[t] / n_burn
                 for i in range(3):
                     points[m, i] = s[i]
                 m += 1
         tm, tv = _moments(points, times, weights, m, mean[t], cov[t])
+        side = boosting[t] * _SIDE * (cov[t, 0, 0] + cov[t, 1, 1] + cov[t, 2, 2])
         for i in range(3):
-            cov[t, i, i] += 1.0  # the points lie on the ground: without a metre across it the matrix is singular
+            cov[t, i, i] += side + 1.0  # the points lie on the ground: without a metre across it the matrix is singular
         when[t, 0] = tm
         when[t, 1] = math.sqrt(tv)
 
 
 @njit
-def _size(w, A, B, n, by_trace, M, lower, inverse):
-    """What covariance intersection minimises at weight w: log determinant or trace of (w A + (1 - w) B)^-1."""
+def _join(w, I1, D1, I2, D2, n, by_trace, M1, M2, lower, A, B, P):
+    """Fuse at weight w: A = (I1 + D1/w)^-1, B = (I2 + D2/(1-w))^-1, P = (A + B)^-1; returns what is to be small."""
     for i in range(n):
         for j in range(n):
-            M[i, j] = w * A[i, j] + (1.0 - w) * B[i, j]
-    log_det = invert(M, n, lower, inverse)
+            M1[i, j] = I1[i, j] + D1[i, j] / w
+            M2[i, j] = I2[i, j] + D2[i, j] / (1.0 - w)
+    invert(M1, n, lower, A)
+    invert(M2, n, lower, B)
+    for i in range(n):
+        for j in range(n):
+            M1[i, j] = A[i, j] + B[i, j]
+    log_det = invert(M1, n, lower, P)
     if not by_trace:
         return -log_det
     t = 0.0
     for i in range(n):
-        t += inverse[i, i]
+        t += P[i, i]
     return t
 
 
 @njit
-def intersect(x1, P1, x2, P2, by_trace, x, P):
-    """Covariance intersection of two estimates (n components) into x, P; returns the weight of the first.
+def intersect(x1, P1, D1, x2, P2, D2, by_trace, x, P, D):
+    """Split covariance intersection of two estimates (n components) into x, P, D; returns the weight of the first.
 
-    The weight minimises the determinant (or the trace) of the result by golden section, both being convex in it
-    (Julier & Uhlmann, Proc. ACC 1997, eqs. 6-8).
+    ``D1``, ``D2`` are the parts of ``P1``, ``P2`` that may be correlated between the two in an unknown way, what is left
+    is independent.  With D = P this is covariance intersection (Julier & Uhlmann, Proc. ACC 1997), with D = 0 the
+    fusion of independent estimates (Julier & Uhlmann, Handbook of Multisensor Data Fusion, 2001, ch. 12.4).  The weight
+    minimises the determinant (or the trace) of P by golden section.
     """
     n = len(x1)
-    A = np.empty((n, n))
-    B = np.empty((n, n))
-    M = np.empty((n, n))
-    lower = np.empty((n, n))
-    invert(P1, n, lower, A)
-    invert(P2, n, lower, B)
+    I1, I2 = np.empty((n, n)), np.empty((n, n))
+    M1, M2, lower = np.empty((n, n)), np.empty((n, n)), np.empty((n, n))
+    A, B = np.empty((n, n)), np.empty((n, n))
+    for i in range(n):
+        for j in range(n):
+            I1[i, j] = P1[i, j] - D1[i, j]
+            I2[i, j] = P2[i, j] - D2[i, j]
     g = 0.5 * (math.sqrt(5.0) - 1.0)
-    low, high = 0.0, 1.0
-    a, b = 1.0 - g, g
-    fa = _size(a, A, B, n, by_trace, M, lower, P)
-    fb = _size(b, A, B, n, by_trace, M, lower, P)
-    for _ in range(40):
+    low, high = 1e-6, 1.0 - 1e-6
+    a, b = high - g * (high - low), low + g * (high - low)
+    fa = _join(a, I1, D1, I2, D2, n, by_trace, M1, M2, lower, A, B, P)
+    fb = _join(b, I1, D1, I2, D2, n, by_trace, M1, M2, lower, A, B, P)
+    for _ in range(32):
         if fa < fb:
             high, b, fb = b, a, fa
             a = high - g * (high - low)
-            fa = _size(a, A, B, n, by_trace, M, lower, P)
+            fa = _join(a, I1, D1, I2, D2, n, by_trace, M1, M2, lower, A, B, P)
         else:
             low, a, fa = a, b, fb
             b = low + g * (high - low)
-            fb = _size(b, A, B, n, by_trace, M, lower, P)
+            fb = _join(b, I1, D1, I2, D2, n, by_trace, M1, M2, lower, A, B, P)
     w = 0.5 * (low + high)
-    f = _size(w, A, B, n, by_trace, M, lower, P)
-    if _size(1.0, A, B, n, by_trace, M, lower, P) <= f:
-        w = 1.0
-    elif _size(0.0, A, B, n, by_trace, M, lower, P) <= f:
-        w = 0.0
-    _size(w, A, B, n, by_trace, M, lower, P)
-    invert(M, n, lower, P)
-    for i in range(n):
-        x[i] = 0.0
+    _join(w, I1, D1, I2, D2, n, by_trace, M1, M2, lower, A, B, P)
+    for i in range(n):  # x = x1 + P B (x2 - x1); K = P B is kept in M1
+        x[i] = x1[i]
         for j in range(n):
-            m = 0.0
+            M1[i, j] = 0.0
             for k in range(n):
-                m += P[i, k] * (w * A[k, j] * x1[j] + (1.0 - w) * B[k, j] * x2[j])
-            x[i] += m
+                M1[i, j] += P[i, k] * B[k, j]
+            x[i] += M1[i, j] * (x2[j] - x1[j])
+    for i in range(n):
+        for j in range(n):
+            M2[i, j] = (1.0 if i == j else 0.0) - M1[i, j]
+    for i in range(n):  # the independent part of the result is (I - K) I1 (I - K)' + K I2 K'
+        for j in range(n):
+            D[i, j] = P[i, j]
+            for k in range(n):
+                for m in range(n):
+                    D[i, j] -= M2[i, k] * I1[k, m] * M2[j, m] + M1[i, k] * I2[k, m] * M1[j, m]
     return w
 
 
 @njit
-def intersect_rows(x, P, have, x_out, P_out):
-    """Covariance intersection of the estimates of each row, one after the other in the order given.
+def intersect_rows(x, P, D, have, x_out, P_out):
+    """Split covariance intersection of the estimates of each row, one after the other in the order given.
 
-    ``x (n, s, 6), P (n, s, 6, 6)``, ``have (n, s)`` says which of the s sources are there; out ``x_out (n, 6)``,
-    ``P_out (n, 6, 6)``.  Means are taken about the first estimate, so that nothing is lost to the size of the Earth.
+    ``x (n, s, 6), P (n, s, 6, 6)``, ``D`` the part of P that may be common to all, ``have (n, s)`` which of the s
+    sources are there; out ``x_out (n, 6)``, ``P_out (n, 6, 6)``.  Means are taken about the first estimate, so that
+    nothing is lost to the size of the Earth.
     """
-    first = np.zeros(6)
-    other = np.zeros(6)
-    mean = np.zeros(6)
-    cov = np.zeros((6, 6))
+    first, other, mean = np.zeros(6), np.zeros(6), np.zeros(6)
+    cov, part, common = np.zeros((6, 6)), np.zeros((6, 6)), np.zeros((6, 6))
     for t in range(len(x)):
         base = -1
         for s in range(have.shape[1]):
@@ -213,11 +251,13 @@ def intersect_rows(x, P, have, x_out, P_out):
                 base = s
                 first[:] = 0.0
                 P_out[t] = P[t, s]
+                common[:] = D[t, s]
                 continue
             for i in range(6):
                 other[i] = x[t, s, i] - x[t, base, i]
-            intersect(first, P_out[t], other, P[t, s], False, mean, cov)
+            intersect(first, P_out[t], common, other, P[t, s], D[t, s], False, mean, cov, part)
             first[:] = mean
             P_out[t] = cov
+            common[:] = part
         for i in range(6):
             x_out[t, i] = x[t, base, i] + first[i]
