@@ -126,7 +126,11 @@ def bias_covariance(columns: dict[str, np.ndarray], number: np.ndarray, detectio
     sigma = np.hypot(detections.sigma[plot], np.pad(bias, ((0, 0), (0, 1)))[sensor])
     B = np.zeros((n, 6, 6))
     pose = np.zeros((len(bias), 12))
-    consider(number, sensor, columns["time"], columns["x"], sigma, origin, axes, number.max() + 1, len(bias), pose, bias, BIAS_MEMORY, B)
+    wander = np.array([s.bias_time for s in scenario.sensors], float)
+    wander = np.where(wander > 0, wander, np.inf)
+    consider(
+        number, sensor, columns["time"], columns["x"], sigma, origin, axes, number.max() + 1, len(bias), pose, bias, wander, BIAS_MEMORY, B
+    )
     return B
 
 

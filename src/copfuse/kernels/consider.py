@@ -41,17 +41,18 @@ def _directions(x, origin, axes, unit, turn):
 
 
 @njit
-def consider(track, sensor, time, x, sigma, origin, axes, n_track, n_sensor, pose, bias, memory, B):
+def consider(track, sensor, time, x, sigma, origin, axes, n_track, n_sensor, pose, bias, bias_time, memory, B):
     """Covariance ``B (n, 6, 6)`` that sensor biases leave in rows of tracks, in time order.
 
     Each sensor's share in a track is that of its information on position, forgotten over ``memory`` s: with
     ``L_s`` that information and ``W_s = (sum L)^-1 L_s``, a bias b of sensor s moves the estimate by ``W_s J_s b``,
     where J_s shifts along range and turns position *and velocity* about the sensor.  A consider covariance in the
-    manner of Schmidt (1966) with these gains in place of the filter's own.
+    manner of Schmidt (1966) with these gains in place of the filter's own.  A bias that wanders with time constant
+    ``bias_time`` also passes for a velocity of its own size over that time.
 
     Args: ``track (n,)``, ``sensor (n,)`` numbers, ``time (n,)``, ``x (n, 6)``, ``sigma (n, 4)`` of the plot, its
     sensor's ``origin (n, 3)``, ``axes (n, 3, 3)``; ``pose`` a work array ``(n_sensor, 12)``;
-    ``bias (n_sensor, 3)`` standard deviations m, rad, rad.
+    ``bias (n_sensor, 3)`` standard deviations m, rad, rad, and ``bias_time (n_sensor,)`` s.
     """
     L = np.zeros((n_track, n_sensor, 3, 3))
     last = np.zeros(n_track)
@@ -114,6 +115,10 @@ def consider(track, sensor, time, x, sigma, origin, axes, n_track, n_sensor, pos
                 for i in range(6):
                     for j in range(6):
                         B[row, i, j] += bias[k, c] ** 2 * g[i] * g[j]
+                wander = (bias[k, c] / bias_time[k]) ** 2
+                for i in range(3):
+                    for j in range(3):
+                        B[row, 3 + i, 3 + j] += wander * g[i] * g[j]
 
 
 @njit
