@@ -1,0 +1,205 @@
+"""Tracking on small scenarios: starts, confirms, keeps to its nation's plots, tells phases, and is consistent."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import copfuse as cf
+from copfuse import filters, frames
+from copfuse.constants import BOOST, MIDCOURSE, NODES, TERMINAL
+from copfuse.kernels.consider import common, consider, fall_matrix
+from copfuse.motion import interpolate
+from copfuse.tracking import FIRM_HITS, Live, scans, step
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """The default scenario with everything on, seed 0: scenario, truth, detections, tracks."""
+    s = cf.load("hokkaido-2017")
+    truth = cf.fly(s)
+    d = cf.detect(truth, s, seed=0)
+    return s, truth, d, cf.track(d, s)
+
+
+def errors(tracks, truth):
+    return tracks.x - interpolate(truth.time, truth.x, tracks.time)
+
+
+def test_one_firm_track_per_nation_and_none_of_clutter(whole):
+    s, truth, d, t = whole
+    for node in range(3):
+        firm = t[(t.node == node) & t.firm]
+        assert len(np.unique(firm.track)) == 1
+        assert (d.object[firm.detection] == 0).mean() > 0.99
+
+
+def test_every_row_is_made_by_a_plot_of_its_own_nation(whole):
+    s, _, d, t = whole
+    nation = np.array([NODES.index(x.nation) for x in s.sensors])
+    assert (nation[d.sensor[t.detection]] == t.node).all()
+    assert (d.time[t.detection] == t.time).all()
+    own = np.array([sum(1 << i for i, x in enumerate(s.sensors) if NODES.index(x.nation) == n) for n in range(3)], np.uint64)
+    assert ((t.sensors & ~own[t.node]) == 0).all() and ((t.sensors >> d.sensor[t.detection].astype(np.uint64)) & np.uint64(1) == 1).all()
+
+
+def test_firm_means_hits_and_score(whole):
+    _, _, _, t = whole
+    assert (t.hits[t.firm] >= FIRM_HITS).all() and (t.llr[t.firm] > 0).all() and not t.firm[t.hits < FIRM_HITS].any()
+
+
+def test_phases_follow_the_truth(whole):
+    """While the engine burns boost is the likelier phase, 15 s after it is out midcourse is, and never terminal above 100 km."""
+    _, truth, _, t = whole
+    burnout = truth.time[truth.phase == BOOST][-1]
+    firm = t[t.firm & (t.hits > 10)]
+    boosting, after = firm[firm.time < burnout], firm[firm.time > burnout + 15.0]
+    assert (boosting.phase_probability.argmax(axis=1) == BOOST).mean() > 0.95
+    assert (after.phase_probability.argmax(axis=1) == MIDCOURSE).mean() > 0.95
+    high = frames.altitude(firm.x) > 110e3
+    assert (firm.phase_probability[high, TERMINAL] == 0).all()
+
+
+def test_covariances_are_symmetric_positive_definite(whole):
+    _, _, _, t = whole
+    for P in (t.P, t.P_common):
+        assert np.allclose(P, np.swapaxes(P, 1, 2), rtol=1e-9, atol=1e-9) and np.linalg.eigvalsh(P)[:, 0].min() > 0
+    assert np.linalg.eigvalsh(t.P - t.P_common)[:, 0].min() > -1e-6
+
+
+def test_errors_lie_within_their_covariances_despite_biases(whole):
+    """Midcourse: 95 % of rows within 5 sigma of their own covariance, whatever the sensors' biases (they are unknown to the filter)."""
+    _, truth, _, t = whole
+    firm = t[t.firm & (t.time > truth.time[truth.phase == BOOST][-1] + 15.0) & (t.time < 430.0)]
+    e = errors(firm, truth)
+    d2 = np.einsum("ni,ni->n", e, np.linalg.solve(firm.P, e[..., None])[..., 0])
+    assert np.quantile(d2, 0.95) < 25.0 + 6.0
+    bare = cf.track(whole[2], dataclasses.replace(whole[0], bias=0.0))
+    bare = bare[bare.firm & (bare.time > 180.0) & (bare.time < 430.0)]
+    e = errors(bare, truth)
+    assert np.einsum("ni,ni->n", e, np.linalg.solve(bare.P, e[..., None])[..., 0]).mean() > 2 * d2.mean()  # what ignoring them costs
+
+
+def test_same_input_same_bytes(whole):
+    s, _, d, t = whole
+    assert cf.track(d, s).uid == t.uid
+
+
+def test_step_is_pure(whole):
+    s, _, d, _ = whole
+    live = Live.empty()
+    for k, scan in enumerate(scans(d, s)):
+        if scan.node == 0:
+            before = {n: getattr(live, n).copy() for n in ("number", "hits", "llr", "firm", "sensors")}
+            x = live.bank.x.copy()
+            once, twice = step(live, scan), step(live, scan)
+            assert all(np.array_equal(getattr(live, n), v) for n, v in before.items()) and np.array_equal(live.bank.x, x)
+            assert np.array_equal(once[0].bank.x, twice[0].bank.x) and np.array_equal(once[0].number, twice[0].number)
+            live = once[0]
+        if k > 300:
+            break
+    assert len(live) > 0
+
+
+def test_no_plots_no_tracks(whole):
+    s, _, d, _ = whole
+    assert len(cf.track(d[np.zeros(len(d), bool)], s)) == 0
+
+
+def test_one_node_may_take_every_plot(whole):
+    s, truth, d, t = whole
+    hub = cf.track(d, s, node="HUB")
+    assert (hub.node == NODES.index("HUB")).all() and len(np.unique(hub.track[hub.firm])) == 1
+    both = [np.sqrt(np.trace(x.P[x.firm & (x.time > 180)][:, :3, :3], axis1=1, axis2=2)).mean() for x in (hub, t[t.node == 0])]
+    assert both[0] < both[1]
+
+
+def test_two_objects_are_two_tracks_per_nation():
+    """Two of the salvo's missiles from one site a minute apart: every nation that holds both gives them different numbers."""
+    s = cf.load("salvo-2022")
+    s = dataclasses.replace(s, launches=s.launches[1:3])
+    truth = cf.fly(s)
+    d = cf.detect(truth, s, seed=0)
+    t = cf.track(d, s)
+    for node in range(3):
+        firm = t[(t.node == node) & t.firm]
+        label = d.object[firm.detection]
+        for number in np.unique(firm.track):
+            mine = label[firm.track == number]
+            assert (mine == np.bincount(mine[mine >= 0]).argmax()).mean() > 0.97
+
+
+def test_fall_matrix_is_the_derivative_of_free_fall():
+    x = np.r_[frames.ecef(0.7, 2.2, 300e3), [1000.0, 3000.0, 1500.0]]
+    F, work = np.zeros((6, 6)), (np.zeros((6, 6)), np.zeros((6, 6)))
+    fall_matrix(x, 10.0, F, *work)
+    for i in range(6):
+        ends = []
+        h = 10.0 if i < 3 else 0.1
+        for sign in (1, -1):
+            s = np.r_[x, np.zeros(3)]
+            s[i] += sign * h
+            filters.kernel.propagate(1, 6, s, 10.0, np.zeros((4, 9)), np.zeros(9))
+            ends.append(s[:6])
+        column = (ends[0] - ends[1]) / (2 * h)
+        assert np.allclose(F[:, i], column, rtol=0, atol=2e-6 * np.maximum(np.abs(column).max(), 1))  # J2 is left out of F
+
+
+def plain_common(time, P, prior, F):
+    """The noise half of the covariance recursion, in plain matrices, for one track."""
+    D = np.zeros((6, 6))
+    D[3:, 3:] = P[0][3:, 3:]
+    out = [D]
+    for k in range(1, len(time)):
+        Q = prior[k] - F @ P[k - 1] @ F.T
+        left = P[k] @ np.linalg.inv(prior[k])
+        D = left @ (F @ D @ F.T + Q) @ left.T
+        out.append(D)
+    return np.array(out)
+
+
+def test_common_part_equals_two_filters_on_one_object():
+    """Two Kalman filters with plots of their own and one process noise: the recursion gives their cross-covariance.
+
+    The exact cross-covariance follows from the joint recursion of both filters (Bar-Shalom 1981)."""
+    x = np.r_[frames.ecef(0.7, 2.2, 300e3), [1000.0, 3000.0, 1500.0]]
+    F, work = np.zeros((6, 6)), (np.zeros((6, 6)), np.zeros((6, 6)))
+    fall_matrix(x, 1.0, F, *work)
+    H, Q = np.eye(3, 6), np.kron([[1 / 3, 1 / 2], [1 / 2, 1.0]], np.eye(3)) * 4.0
+    P, cross = [np.diag([100.0] * 3 + [400.0] * 3)], np.diag([0.0] * 3 + [400.0] * 3)
+    prior, crosses = [P[0]], [cross]
+    for _ in range(30):
+        M = F @ P[-1] @ F.T + Q
+        K = M @ H.T @ np.linalg.inv(H @ M @ H.T + 25.0 * np.eye(3))
+        left = np.eye(6) - K @ H
+        cross = left @ (F @ cross @ F.T + Q) @ left.T
+        prior.append(M)
+        P.append(left @ M)
+        crosses.append(cross)
+    D = np.zeros((31, 6, 6))
+    rows = np.tile(x, (31, 1))
+    common(np.zeros(31, int), np.arange(31.0), rows, np.array(P), np.array(prior), 1, D)
+    assert np.allclose(D, crosses, rtol=1e-5, atol=1e-5)
+    assert np.allclose(D, plain_common(np.arange(31.0), P, prior, F), rtol=1e-5, atol=1e-5)
+
+
+def test_consider_covariance_of_one_radar_is_its_rigid_motion():
+    """With one sensor the estimate moves as one with the radar's range and angles: shifts found by moving the plot itself."""
+    site = np.radians(38.0), np.radians(128.0)
+    origin, axes = frames.ecef(*site, 0.0), frames.enu_axes(*site)
+    x = np.r_[frames.ecef(np.radians(40.0), np.radians(131.0), 200e3), [500.0, 2500.0, 900.0]]
+    bias = np.array([[30.0, 4e-4, 3e-4]])
+    B = np.zeros((1, 6, 6))
+    args = np.zeros(1, int), np.zeros(1, int), np.zeros(1), x[None], np.array([[10.0, 1e-3, 1e-3, np.nan]]), origin[None], axes[None]
+    consider(*args, 1, 1, np.zeros((1, 12)), bias, np.array([np.inf]), 30.0, B)
+    r, az, el, _ = frames.look(x[None], origin, axes)[0]
+    want = np.zeros((3, 3))
+    for k in range(3):
+        step_ = np.eye(3)[k] * bias[0]
+        moved = (frames.point(r + step_[0], az + step_[1], el + step_[2], origin, axes)[0] - frames.point(r - step_[0], az - step_[1], el - step_[2], origin, axes)[0]) / 2
+        want += np.outer(moved, moved)
+    assert np.allclose(B[0, :3, :3], want, rtol=1e-3, atol=1e-3 * np.trace(want))
+    speed = np.sqrt(np.trace(B[0, 3:, 3:]))
+    assert 0.5 * np.linalg.norm(x[3:]) * 4e-4 < speed < 2 * np.linalg.norm(x[3:]) * 5e-4
