@@ -215,7 +215,7 @@ def _ellipses(ax: Any, view: _View, projection: Projection) -> list[Any]:
         last = np.full(2, np.inf)
         for i in _chosen(picture.time[rows], major[rows], few):
             i, center = rows[i], projection.of(picture.impact_point[rows[i : i + 1]])[0]
-            if major[i] < 0.4 * high and (major[i] > 0.015 * high or np.hypot(*(center - last)) > 0.04 * high):
+            if major[i] < 0.9 * high and (major[i] > 0.015 * high or np.hypot(*(center - last)) > 0.04 * high):
                 line, last = _outline(picture.impact_point[i], picture.impact_point_P[i], projection), center
                 ax.plot(*line.T, lw=0.9, ls=(0, (4, 2)), **style)
                 ax.plot(*center, "+", ms=4, mew=0.9, **style)
@@ -305,7 +305,7 @@ def _story(seen: list[metrics.Sighting]) -> str:
     if len(seen) == 1:
         s = seen[0]
         forecast = s.ellipses[0]
-        off = f", {forecast.miss / 1e3:.0f} km off" if math.isfinite(forecast.moment.time) else ""
+        off = f", {forecast.miss / 1e3:.{0 if forecast.miss > 1e4 else 1}f} km off" if math.isfinite(forecast.moment.time) else ""
         line = f"first plot {_when(s.first_plot)}, firm track {_when(s.firm_track)}, held {100 * s.custody:.0f} %"
         return f"{line}\n{SMALL / 1e3:.0f} km impact ellipse {_when(forecast.moment)}{off}"
     plotted = sum(math.isfinite(s.first_plot.time) for s in seen)
