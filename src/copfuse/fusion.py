@@ -29,6 +29,7 @@ HOLD = 30.0  # s: a local track whose newest row is older than this (beyond what
 JOIN = 27.9  # squared distance under which two nations' tracks are one object: chi-squared, 6 components, 1e-4
 PART = 90.0  # and above which they are not (the hysteresis keeps system track numbers stable)
 RECHECK = 4.0  # s between looks at whether what stands together still belongs together
+SETTLED = 10.0  # s after a track turned firm at which its launch point is estimated again
 REGISTRATION = (200.0, 2.0)  # m, m/s: what sensor biases may put between two nations' tracks beyond their covariances, *notional*
 
 
@@ -291,7 +292,7 @@ def _launches(tracks: Tracks, columns: dict[str, np.ndarray], have: np.ndarray) 
     keys = tracks.node.astype(np.int64) * 10**9 + tracks.track
     firm = np.flatnonzero(tracks.firm)
     _, first = np.unique(keys[firm], return_index=True)
-    rows = np.r_[firm[first], [_later(tracks, keys, r) for r in firm[first]]].astype(int)
+    rows = np.array([k for r in firm[first] for k in [r, *_settled(tracks, keys, r)]], int)
     estimate, spread = forecast.launch_point(_at(tracks, rows, tracks.time[rows]), tracks.phase_probability[rows][:, BOOST])
     size = np.trace(spread, axis1=1, axis2=2)
     best = np.full(n, -1)
@@ -303,10 +304,9 @@ def _launches(tracks: Tracks, columns: dict[str, np.ndarray], have: np.ndarray) 
     return {"launch_point": point, "launch_point_P": np.where((best >= 0)[:, None, None], spread[best], np.nan)}
 
 
-def _later(tracks: Tracks, keys: np.ndarray, row: int) -> int:
-    """The last row of the same local track within 10 s: the velocity is known better there."""
-    same = np.flatnonzero((keys == keys[row]) & (tracks.time >= tracks.time[row]) & (tracks.time <= tracks.time[row] + 10.0))
-    return int(same[-1])
+def _settled(tracks: Tracks, keys: np.ndarray, row: int) -> list[int]:
+    """The first row of the same local track at least `SETTLED` s on, where the velocity is known better; none if there is none."""
+    return np.flatnonzero((keys == keys[row]) & (tracks.time >= tracks.time[row] + SETTLED))[:1].tolist()
 
 
 def _table(parts: list[dict[str, np.ndarray]], meta: dict[str, Any]) -> Picture:

@@ -147,16 +147,22 @@ def _cues(tracks: Tracks, scenario: Any, source: str) -> np.ndarray:
     return rows[np.sort(first)]
 
 
+def _stream(link: Link, seed: int, what: str) -> np.random.Generator:
+    """The random stream of one property of one link."""
+    name = f"{link.source}>{link.target}:{link.payload}:{what}"
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, crc32(name.encode())])))
+
+
 def _arrivals(link: Link, sent: np.ndarray, seed: int) -> np.ndarray:
-    """Arrival times: the link's own log-normal delay, a little spread per message, nan where it is lost."""
-    name = f"{link.source}>{link.target}:{link.payload}"
-    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, crc32(name.encode())])))
+    """Arrival times: the link's own log-normal delay, a little spread per message, nan where it is lost.
+
+    A message's draws do not depend on how many follow it, so the future cannot change the past.
+    """
     median, low, high = link.delay
     sigma = np.log(high / low) / (2 * 1.6448536269514722)
-    base = median * np.exp(np.clip(sigma * rng.standard_normal(), -3 * sigma, 3 * sigma))
-    windows = _outages(link, sent, rng)
-    delay = base * np.exp(LINK_SPREAD * rng.standard_normal(len(sent)))
-    lost = (rng.random(len(sent)) < link.loss) | windows
+    base = median * np.exp(np.clip(sigma * _stream(link, seed, "delay").standard_normal(), -3 * sigma, 3 * sigma))
+    delay = base * np.exp(LINK_SPREAD * _stream(link, seed, "spread").standard_normal(len(sent)))
+    lost = (_stream(link, seed, "loss").random(len(sent)) < link.loss) | _outages(link, sent, _stream(link, seed, "outage"))
     return np.where(lost, np.nan, sent + delay)
 
 

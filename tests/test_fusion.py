@@ -1,0 +1,250 @@
+"""Pictures: who may see what, whose information stands in them, and whether their covariances tell the truth."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy.stats import chi2
+
+import copfuse as cf
+from copfuse import frames, sensors
+from copfuse.constants import NODES
+from copfuse.motion import interpolate
+from copfuse.tables import TRACK, Detections
+
+KOR, JPN, USA, HUB = range(4)
+THREE = ("KR-AEG-ES", "JP-FPS5-SD", "US-TPY2-SH")  # one radar per nation, all of which see the flight in midcourse
+
+
+def small(**changes):
+    """The flight of 15 September 2017 over one radar per nation, always there, without clutter or bias."""
+    s = cf.load("hokkaido-2017")
+    kept = tuple(dataclasses.replace(x, availability=1.0) for x in s.sensors if x.name in THREE)
+    return dataclasses.replace(s, **{"sensors": kept, "bias": 0.0, "clutter": 0.0, "duration": 300.0, **changes})
+
+
+@pytest.fixture(scope="module")
+def flown():
+    s = small()
+    return s, cf.fly(s)
+
+
+def picture(s, detections, regime, seed=0):
+    tracks = cf.track(detections, s)
+    return cf.fuse(tracks, cf.share(tracks, s, regime, seed=seed, detections=detections), s, detections=detections)
+
+
+def without(detections, s, nation):
+    """The detections with one nation's plots gone."""
+    theirs = np.array([x.nation == nation for x in s.sensors])
+    return detections[~theirs[detections.sensor]]
+
+
+def same_bytes(a, b, node, but=("pedigree",)):
+    a, b = a[a.node == node], b[b.node == node]
+    return all(np.array_equal(getattr(a, n), getattr(b, n), equal_nan=True) for n in a.COLUMNS if n not in but)
+
+
+@pytest.mark.parametrize("nation", ["KOR", "JPN", "USA"])
+def test_none_is_deaf_to_the_other_nations(flown, nation):
+    """Non-interference: with another nation's plots removed altogether, a national picture under `none` keeps its bytes."""
+    s, truth = flown
+    d = cf.detect(truth, s, seed=1)
+    whole = picture(s, d, "none")
+    for other in {"KOR", "JPN", "USA"} - {nation}:
+        assert same_bytes(whole, picture(s, without(d, s, other), "none"), NODES.index(nation))
+    assert (whole.node == NODES.index(nation)).any() and not (whole.node == HUB).any()
+
+
+def test_realtime_does_hear_the_others(flown):
+    """The counterpart: under `realtime` a nation's picture does change with another's plots."""
+    s, truth = flown
+    d = cf.detect(truth, s, seed=1)
+    assert not same_bytes(picture(s, d, "realtime"), picture(s, without(d, s, "USA"), "realtime"), JPN)
+
+
+def test_a_picture_uses_nothing_before_it_arrives(flown):
+    """Causality: what is detected after 200 s leaves every picture row up to 200 s as it was."""
+    s, truth = flown
+    d = cf.detect(truth, s, seed=2)
+    for regime in ("none", "realtime", "plots"):
+        whole, cut = picture(s, d, regime), picture(s, d[d.time <= 200.0], regime)
+        for node in range(4):
+            a, b = (x[(x.node == node) & (x.time <= 200.0)] for x in (whole, cut))
+            keep = [n for n in a.COLUMNS if not n.startswith("pedigree")]
+            assert all(np.array_equal(getattr(a, n), getattr(b, n), equal_nan=True) for n in keep)
+
+
+def test_pedigree_names_the_rows_and_the_sensors(flown):
+    s, truth = flown
+    d = cf.detect(truth, s, seed=1)
+    t = cf.track(d, s)
+    m = cf.share(t, s, "realtime", seed=1)
+    p = cf.fuse(t, m, s)
+    assert p.meta["pedigree_uid"] == t.uid and p.meta["pedigree_of"] == "Tracks"
+    arrived = {(int(b), int(r)): w for b, r, w in zip(m.target, m.row, m.arrived, strict=True) if np.isfinite(w)}
+    for i in range(0, len(p), 7):
+        used = p.pedigree[i][p.pedigree[i] >= 0]
+        assert len(used) and np.bitwise_or.reduce(t.sensors[used]) == p.sensors[i]
+        for row in used:
+            node = int(p.node[i])
+            assert t.node[row] == np.flatnonzero(p.pedigree[i] == row)[0]
+            assert t.time[row] <= p.time[i] and (t.node[row] == node or arrived[node, int(row)] <= p.time[i])
+
+
+def test_plots_give_every_node_one_picture(flown):
+    s, truth = flown
+    d = cf.detect(truth, s, seed=1)
+    p = picture(s, d, "plots")
+    for node in (JPN, USA, HUB):
+        a, b = p[p.node == KOR], p[p.node == node]
+        assert all(np.array_equal(getattr(a, n), getattr(b, n), equal_nan=True) for n in p.COLUMNS if n != "node")
+    nation = np.array([NODES.index(x.nation) for x in s.sensors])
+    for k in range(3):
+        rows = p.pedigree[:, k][p.pedigree[:, k] >= 0]
+        assert len(rows) and (nation[d.sensor[rows]] == k).all()
+
+
+def test_tables_that_do_not_belong_together_are_refused(flown):
+    s, truth = flown
+    d = cf.detect(truth, s, seed=1)
+    t = cf.track(d, s)
+    other = cf.track(cf.detect(truth, s, seed=2), s)
+    with pytest.raises(cf.CopfuseError, match="pass the table"):
+        cf.fuse(other, cf.share(t, s, "realtime"), s)
+    with pytest.raises(cf.CopfuseError, match="detections=detections"):
+        cf.fuse(t, cf.share(t, s, "plots", detections=d), s)
+
+
+def test_no_messages_and_no_tracks_give_an_empty_picture(flown):
+    s, truth = flown
+    d = cf.detect(truth, s, seed=1)
+    assert len(picture(s, d[np.zeros(len(d), bool)], "realtime")) == 0
+
+
+def test_same_seed_same_bytes(flown):
+    s, truth = flown
+    d = cf.detect(truth, s, seed=1)
+    assert picture(s, d, "realtime", 4).uid == picture(s, d, "realtime", 4).uid != picture(s, d, "realtime", 5).uid
+
+
+def noise_free(s, truth):
+    """Every radar looks twice a second and reports the truth; its stated sigma stays as small as a metre."""
+    rows = []
+    for k, sensor in enumerate(s.sensors):
+        times = np.arange(130.0, 300.0, 0.5)
+        z, snr = sensors.observe(sensor, interpolate(truth.time, truth.x, times), times, 1.0, False)
+        for i in np.flatnonzero(snr > 0):
+            rows.append((times[i], k, z[i]))
+    rows.sort(key=lambda r: (r[0], r[1]))
+    n = len(rows)
+    z = np.array([r[2] for r in rows])
+    sigma = np.tile([1.0, 1e-6, 1e-6, 0.1], (n, 1))
+    sigma[np.isnan(z)] = np.nan
+    return Detections([r[0] for r in rows], [r[1] for r in rows], z, sigma, np.full(n, 1e4), np.zeros(n), {"sensors": [x.name for x in s.sensors]})
+
+
+def test_noise_free_twin(flown):
+    """No noise, everything shared: in midcourse the picture is the truth to a metre, and the velocity to 0.1 m/s."""
+    s, truth = flown
+    p = picture(s, noise_free(s, truth), "plots")
+    late = p[(p.time >= 200.0) & (p.time < 300.0)]
+    e = late.x - interpolate(truth.time, truth.x, late.time)
+    assert len(late) > 100 and np.linalg.norm(e[:, :3], axis=1).max() < 1.0 and np.linalg.norm(e[:, 3:], axis=1).max() < 0.1
+    impact = truth.x[-1, :3]
+    assert np.linalg.norm(late.impact_point - impact, axis=1).max() < 20e3  # the ballistic coefficient stays unknown up there
+    assert np.abs(late.time + late.time_to_impact - truth.time[-1]).max() < 10.0
+
+
+RUNS = 50
+AT = 240.0  # s: 90 s after burnout, 540 km up, held by all three radars
+
+
+@pytest.fixture(scope="module")
+def midcourse(flown):
+    """NEES at `AT` of every node's picture over 50 seeds, by regime and node: lists."""
+    s, truth = flown
+    x = interpolate(truth.time, truth.x, np.array([AT]))[0]
+    found = {}
+    for seed in range(RUNS):
+        d = cf.detect(truth, s, seed=seed)
+        d = d[d.time <= AT]
+        t = cf.track(d, s)
+        for regime in ("none", "realtime", "plots"):
+            p = cf.fuse(t, cf.share(t, s, regime, seed=seed, detections=d), s, detections=d)
+            now = p[p.time == AT]
+            for node in range(4):
+                mine = now[now.node == node]
+                if len(mine):
+                    e = mine.x[0] - x
+                    found.setdefault((regime, node), []).append(e @ np.linalg.solve(mine.P[0], e))
+    return found
+
+
+@pytest.mark.parametrize(
+    "regime, node",
+    [("none", KOR), ("none", JPN), ("none", USA), ("realtime", KOR), ("realtime", JPN), ("realtime", USA), ("realtime", HUB), ("plots", HUB)],
+)
+def test_midcourse_nees_within_99_percent_bounds(midcourse, regime, node):
+    """Mean normalised estimation error squared of single-radar (`none`) and fused tracks, six components, 50 seeds."""
+    nees = np.array(midcourse[regime, node])
+    assert len(nees) == RUNS
+    low, high = chi2.ppf([0.005, 0.995], 6 * RUNS) / RUNS
+    assert low < nees.mean() < high, (nees.mean(), low, high)
+
+
+def test_fusing_tracks_is_worth_it(flown):
+    """Under `realtime` the hub's position sigma in midcourse is below every nation's own, and its error below each one's median."""
+    s, truth = flown
+    own, fused = [], []
+    for seed in range(5):
+        d = cf.detect(truth, s, seed=seed)
+        for regime, store, nodes in (("none", own, (KOR, JPN, USA)), ("realtime", fused, (HUB,))):
+            p = picture(s, d, regime, seed)
+            for node in nodes:
+                late = p[(p.node == node) & (p.time > 220) & (p.time < 280)]
+                store.append(np.sqrt(np.trace(late.P[:, :3, :3], axis1=1, axis2=2)).mean())
+    assert np.mean(fused) < 0.7 * min(np.mean(own[k::3]) for k in range(3))
+
+
+def test_a_salvo_keeps_its_objects_apart():
+    """Two missiles a minute apart from one site: every node shows two system tracks whose numbers never swap."""
+    s = cf.load("salvo-2022")
+    s = dataclasses.replace(s, launches=s.launches[1:3])
+    truth = cf.fly(s)
+    p = picture(s, cf.detect(truth, s, seed=0), "realtime")
+    for node in range(4):
+        mine = p[(p.node == node) & (np.trace(p.P[:, :3, :3], axis1=1, axis2=2) < 5e3**2)]
+        nearest = []
+        for i in range(len(mine)):
+            at = [interpolate(truth.time[truth.object == k], truth.x[truth.object == k], mine.time[i : i + 1])[0, :3] for k in (0, 1)]
+            nearest.append(int(np.argmin([np.linalg.norm(mine.x[i, :3] - a) for a in at])))
+        for number in np.unique(mine.track):
+            assert len(set(np.array(nearest)[mine.track == number])) == 1
+        assert len(set(nearest)) == 2
+
+
+def test_launch_point_is_near_the_site_with_an_honest_covariance():
+    """Default scenario: at every node the launch point comes within 5 km of the site and within 4 sigma."""
+    s = cf.load("hokkaido-2017")
+    truth = cf.fly(s)
+    p = picture(s, cf.detect(truth, s, seed=0), "realtime")
+    for node in range(4):
+        last = p[(p.node == node) & (p.time < 200)][-1:]
+        d = last.launch_point[0] - truth.x[0, :3]
+        assert np.linalg.norm(d) < 5e3 and d @ np.linalg.solve(last.launch_point_P[0], d) < 16.0
+        assert np.abs(frames.altitude(last.launch_point)[0]) < 1e3
+
+
+def test_stale_and_lost_messages_do_not_bring_a_track_back(flown):
+    """A node that has heard nothing for longer than the hold drops the track instead of coasting it for ever."""
+    s, truth = flown
+    d = cf.detect(truth, s, seed=1)
+    t = cf.track(d, s)
+    m = cf.share(t, s, "realtime", seed=1)
+    few = m[(m.kind != TRACK) | (m.arrived < 200.0)]
+    p = cf.fuse(t, few, s)
+    hub = p[p.node == HUB]
+    assert hub.time.max() <= 200.0 + 30.0 and hub.age.max() <= 60.0
