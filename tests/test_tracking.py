@@ -198,7 +198,8 @@ def test_consider_covariance_of_one_radar_is_its_rigid_motion():
     want = np.zeros((3, 3))
     for k in range(3):
         step_ = np.eye(3)[k] * bias[0]
-        moved = (frames.point(r + step_[0], az + step_[1], el + step_[2], origin, axes)[0] - frames.point(r - step_[0], az - step_[1], el - step_[2], origin, axes)[0]) / 2
+        ends = [frames.point(r + sign * step_[0], az + sign * step_[1], el + sign * step_[2], origin, axes)[0] for sign in (1, -1)]
+        moved = (ends[0] - ends[1]) / 2
         want += np.outer(moved, moved)
     assert np.allclose(B[0, :3, :3], want, rtol=1e-3, atol=1e-3 * np.trace(want))
     speed = np.sqrt(np.trace(B[0, 3:, 3:]))

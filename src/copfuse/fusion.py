@@ -120,7 +120,8 @@ class _Book:
 
 def _book(tracks: Tracks, feed: tuple[np.ndarray, np.ndarray], scenario: Any) -> _Book:
     """Run through a node's feed on the picture's time grid; associate new tracks, part those that have drifted apart."""
-    book, entries, next_system = _Book(), {}, 0
+    book, next_system = _Book(), 0
+    entries: dict[tuple[int, int], _Entry] = {}
     when, rows = feed
     if len(rows) == 0:
         return book
@@ -187,8 +188,10 @@ def _part(live: list[_Entry], tracks: Tracks, t: float, slack: np.ndarray) -> No
             others = [e for e in live if e.system != system and e.source != members[0].source]
             own = {e.system for e in live if e.source == members[0].source}
             others = [e for e in others if e.system >= 0 and e.system not in own and e.system < system]
-            if others and _distances(*(_at(tracks, [e.row for e in g], t) for g in (members, others)), slack).min() < JOIN:
-                members[0].system = -1
+            if others:
+                here, there = (_at(tracks, [e.row for e in group], t) for group in (members, others))
+                if _distances(here, there, slack).min() < JOIN:
+                    members[0].system = -1
             continue
         estimate = _at(tracks, [e.row for e in members], t)
         worst = _distances(estimate, estimate, slack).max(axis=1)
@@ -204,9 +207,8 @@ def _at(tracks: Tracks, rows: Any, time: Any) -> Bank:
     push = np.clip(p[:, BOOST] + p[:, GLIDE], 0.0, 1.0)
     low = altitude(tracks.x[rows]) < REENTRY_ALTITUDE
     mu = np.stack([push, np.where(low, 0.0, 1 - push), np.where(low, 1 - push, 0.0)], axis=1)
-    start = filters.bank(
-        tracks.time[rows], tracks.x[rows], tracks.P[rows], mu, tracks.acceleration[rows], tracks.acceleration_sigma[rows], tracks.log_beta[rows]
-    )
+    more = (tracks.acceleration[rows], tracks.acceleration_sigma[rows], tracks.log_beta[rows])
+    start = filters.bank(tracks.time[rows], tracks.x[rows], tracks.P[rows], mu, *more)
     return filters.predict(start, time)
 
 
@@ -277,7 +279,8 @@ def _impacts(columns: dict[str, np.ndarray], log_beta: np.ndarray, push: np.ndar
         fresh = k < 0 or pushed[i] or (pedigree[k] != pedigree[i]).any() or not time[i] - time[k] < left[k] / 200
         if fresh:
             one = slice(i, i + 1)
-            values = forecast.impact_point(columns["x"][one], columns["P"][one], log_beta[one], push[one], columns["phase_probability"][one])
+            args = columns["x"][one], columns["P"][one], log_beta[one], push[one], columns["phase_probability"][one]
+            values = forecast.impact_point(*args)
             point[i], cov[i], left[i], sigma[i] = (v[0] for v in values)
             made[int(system[i])] = i
         else:

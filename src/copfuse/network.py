@@ -86,7 +86,9 @@ def regime(name: str) -> Regime:
     return Regime(name, file.title, tuple(links))
 
 
-def share(tracks: Tracks, scenario: Any, regime: str | Regime | None = None, seed: int = 0, detections: Detections | None = None) -> Messages:
+def share(
+    tracks: Tracks, scenario: Any, regime: str | Regime | None = None, seed: int = 0, detections: Detections | None = None
+) -> Messages:
     """Every transmission of a run under a regime (default: the scenario's), sorted by arrival.
 
     ``detections`` is needed where the regime sends plots.  Each link draws from a stream of its own, named by its ends
@@ -113,7 +115,8 @@ def share(tracks: Tracks, scenario: Any, regime: str | Regime | None = None, see
         meta["detections_uid"] = detections.uid
     if not columns:
         return Messages.empty(**meta)
-    table = Messages(*(np.concatenate(c) for c in zip(*columns, strict=True)), meta=meta)
+    joined: dict[str, Any] = {name: np.concatenate(c) for name, c in zip(Messages.COLUMNS, zip(*columns, strict=True), strict=True)}
+    table = Messages(**joined, meta=meta)
     order = np.lexsort((table.row, table.target, table.source, np.nan_to_num(table.arrived, nan=np.inf)))
     return table[order]
 

@@ -52,7 +52,8 @@ class Table:
     def __getitem__(self, rows: Any) -> Self:
         """The chosen rows (mask, slice or row numbers) as a table of the same kind."""
         rows = np.atleast_1d(rows) if not isinstance(rows, slice) else rows
-        return type(self)(**{name: getattr(self, name)[rows] for name in self.COLUMNS}, meta=self.meta)  # type: ignore[attr-defined]
+        make: Any = type(self)
+        return make(**{name: getattr(self, name)[rows] for name in self.COLUMNS}, meta=vars(self)["meta"])
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self)} rows: {', '.join(self.COLUMNS)})"
@@ -63,19 +64,20 @@ class Table:
         digest = hashlib.sha256(type(self).__name__.encode())
         for name in self.COLUMNS:
             digest.update(getattr(self, name).tobytes())
-        digest.update(json.dumps(self.meta, sort_keys=True, default=str).encode())  # type: ignore[attr-defined]
+        digest.update(json.dumps(vars(self)["meta"], sort_keys=True, default=str).encode())
         return digest.hexdigest()[:16]
 
     @classmethod
     def empty(cls, **meta: Any) -> Self:
         """A table without rows."""
-        return cls(**{n: np.zeros((0, *shape), dtype) for n, (dtype, shape) in cls.COLUMNS.items()}, meta=meta)
+        make: Any = cls
+        return make(**{n: np.zeros((0, *shape), dtype) for n, (dtype, shape) in cls.COLUMNS.items()}, meta=meta)
 
     def save(self, path: str | Path) -> Path:
         """Write ``path`` (``.npz``), whole or not at all.  Raises `CopfuseError` where that cannot be."""
         path = Path(path)
         columns = {name: getattr(self, name) for name in self.COLUMNS}
-        about = {"table": type(self).__name__, "uid": self.uid, "meta": self.meta}  # type: ignore[attr-defined]
+        about = {"table": type(self).__name__, "uid": self.uid, "meta": vars(self)["meta"]}
         with replacing(path) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(file, **columns, about=np.frombuffer(json.dumps(about, default=str).encode(), np.uint8))
         return path
@@ -94,7 +96,8 @@ class Table:
             raise CopfuseError(f"{str(path)!r} is not a {cls.__name__} table saved by copfuse ({error})") from None
         if kind != cls.__name__:
             raise CopfuseError(f"{str(path)!r} holds {kind}, not {cls.__name__}")
-        table = cls(**columns, meta=meta)
+        make: Any = cls
+        table = make(**columns, meta=meta)
         if table.uid != uid:
             raise CopfuseError(f"{str(path)!r} was changed after it was saved (its content is {table.uid}, not {uid})")
         return table
@@ -185,7 +188,8 @@ class Tracks(Table):
     """One update of one local track, sorted by time.
 
     ``P_common`` is the part of ``P`` that other trackers of the object may share (process noise, priors); the rest comes
-    from this track's own plots.  ``node`` indexes ``constants.NODES``; ``track`` numbers a node's tracks from 0; ``acceleration`` is what is not
+    from this track's own plots.  ``node`` indexes ``constants.NODES``; ``track`` numbers a node's tracks from 0;
+    ``acceleration`` is what is not
     gravity (thrust, lift, drag) with ``acceleration_sigma`` per axis, m/s^2; ``log_beta`` is the mean and sigma of the
     natural logarithm of the ballistic coefficient in kg/m^2; ``sensors`` has bit i set when sensor i
     of ``meta["sensors"]`` has fed the track; ``detection`` is the plot that made this update, a row of
@@ -210,8 +214,9 @@ class Tracks(Table):
     meta: dict[str, Any] = field(default_factory=dict)
     COLUMNS: ClassVar = {
         "time": (_F, ()), "node": (np.int8, ()), "track": (_I, ()), "x": (_F, (6,)), "P": (_F, (6, 6)),
-        "P_common": (_F, (6, 6)), "acceleration": (_F, (3,)), "acceleration_sigma": (_F, ()), "log_beta": (_F, (2,)), "phase_probability": (_F, (4,)),
-        "hits": (_I, ()), "llr": (_F, ()), "firm": (np.bool_, ()), "detection": (np.int64, ()), "sensors": (np.uint64, ()),
+        "P_common": (_F, (6, 6)), "acceleration": (_F, (3,)), "acceleration_sigma": (_F, ()), "log_beta": (_F, (2,)),
+        "phase_probability": (_F, (4,)), "hits": (_I, ()), "llr": (_F, ()), "firm": (np.bool_, ()),
+        "detection": (np.int64, ()), "sensors": (np.uint64, ()),
     }  # fmt: skip
 
 

@@ -73,7 +73,9 @@ class Live:
     @staticmethod
     def empty() -> Live:
         """No track yet."""
-        return Live(Bank.empty(), *(np.zeros(0, t) for t in (int, int, float, bool, bool, np.uint64, float)))
+        kinds: tuple[Any, ...] = (int, int, float, bool, bool, np.uint64, float)
+        columns: dict[str, Any] = {name: np.zeros(0, kind) for name, kind in zip(_COLUMNS, kinds, strict=True)}
+        return Live(Bank.empty(), **columns)
 
 
 _COLUMNS = ("number", "hits", "llr", "firm", "burnt", "sensors", "revisit")

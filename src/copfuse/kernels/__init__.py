@@ -34,9 +34,10 @@ def njit(function: Any = None, **options: Any) -> Any:
     """``numba.njit`` with this package's cache; used bare or with options."""
     if function is None:
         return lambda inner: njit(inner, **options)
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = _CACHE  # read once, when the dispatcher is made
+    config: Any = numba.config
+    before = config.CACHE_DIR
+    config.CACHE_DIR = _CACHE  # read once, when the dispatcher is made
     try:
         return numba.njit(cache=True, error_model="numpy", **options)(function)
     finally:
-        numba.config.CACHE_DIR = before
+        config.CACHE_DIR = before
