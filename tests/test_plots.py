@@ -109,6 +109,29 @@ def test_sensors_that_plotted_the_missile_are_named_and_others_are_not(run):
     assert "US-C" not in said
 
 
+def test_a_used_sensor_is_bold_on_the_map_or_named_as_off_it(run):
+    far = sensor("JP-FAR", "JPN", 20.0, 110.0)
+    run.scenario.sensors = (*SENSORS, far)
+    names = ("KR-A", "JP-B", "US-C", "JP-FAR")
+    run.detections = plots_of([(30.0, k, 0) for k in range(4)], names)
+    run.picture = type(run.picture)(**{n: getattr(run.picture, n) for n in run.picture.COLUMNS}, meta={"sensors": list(names)})
+    figure = plots.plot(run)
+    chart = figure.axes[0]
+    bold = sum(line.get_markeredgecolor() == "white" for line in chart.get_lines())
+    labels = {t.get_text() for t in chart.texts} & set(names)
+    inside = {s.name for s in run.scenario.sensors if within(chart, run.truth, s)}
+    assert labels == inside and bold == len(inside)
+    assert {"KR-A", "JP-B"} <= inside
+    off = texts(figure).split("Off the map: ")[1].split("\n")[0]
+    assert set(off.split(", ")) == set(names) - inside and "JP-FAR" in off
+
+
+def within(chart, truth, s):
+    lat, lon, _ = (v[0] for v in frames.geodetic(truth.x[:1]))
+    x, y = maps.Projection(lat, lon)(s.lat, s.lon)
+    return chart.get_xlim()[0] < x < chart.get_xlim()[1] and chart.get_ylim()[0] < y < chart.get_ylim()[1]
+
+
 def test_truth_lines_run_through_every_phase(run):
     truth = run.truth
     phase = np.searchsorted([40.0, 160.0], truth.time, side="right")

@@ -100,19 +100,23 @@ def _heading(figure: Any, run: Any) -> None:
 def _map(ax: Any, view: _View) -> tuple[bool, list[str]]:
     """Coast, sensors with their sectors, truth by phase, every node's picture, impact ellipses.
 
-    Returns whether there is an ellipse, and the names of the sensors that the map makes room for.
+    Returns whether there is an ellipse, and the names of the used sensors on the map, which makes room for those near the flights.
     """
     truth, objects = view.run.truth, view.run.truth.meta["objects"]
     lat, lon, _ = frames.geodetic(truth.x[truth.object == view.missiles[0]][:1] if view.missiles else truth.x[:1])
     projection = Projection(float(lat[0]), float(lon[0]))
     track = projection.of(truth.x)
-    shown, sites = _near(view.used, track, projection)
-    window(ax, np.vstack([track, sites]))
+    few = len(view.missiles) <= FEW
+    placed = [(s, projection(s.lat, s.lon)) for s in view.used if s.platform in ON_THE_MAP]
+    reach = max(500.0 if few else 350.0, 0.35 * float(np.max(np.ptp(track, axis=0))))
+    near = [place for _, place in placed if np.min(np.hypot(*(track - place).T)) < reach]
+    window(ax, np.vstack([track, *near]))
+    low, high = np.array([ax.get_xlim(), ax.get_ylim()]).T
+    shown = [(s, place) for s, place in placed if np.all(place > low) and np.all(place < high)]
     ground(ax, projection)
     ax.set_xlabel("km east of the launch point" if len(view.missiles) == 1 else "km east of the first launch point", fontsize=8, labelpad=1)
     ax.set_ylabel("km north", fontsize=8, labelpad=1)
-    _sensors(ax, view.run.scenario.sensors, shown, projection)
-    few = len(view.missiles) <= FEW
+    _sensors(ax, view.run.scenario.sensors, [s for s, _ in shown], projection)
     for k, about in enumerate(objects):
         rows, missile = truth.object == k, about["kind"] == "missile"
         _by_phase(ax, track[rows], truth.phase[rows], lw=(9.0 if few else 6.0) if missile else 1.0, alpha=0.6)
@@ -121,17 +125,9 @@ def _map(ax: Any, view: _View) -> tuple[bool, list[str]]:
             ax.plot(*end, marker, ms=size, mfc="white", mec="k", mew=1.1, zorder=7)
     _pictures(ax, view.run.picture, view.run.scenario.picture_step, lambda rows: projection.of(rows.x), 1.0 if few else 0.7)
     words = _ellipses(ax, view, projection)
-    names = [(xy, s.name, dict(fontsize=6.3, color=_colour(s))) for xy, s in zip(sites, shown, strict=True)]
-    label(ax, [w for w in words if w[1]] + names, np.vstack([track[::10], sites]))
-    return bool(words), [s.name for s in shown]
-
-
-def _near(used: list[Any], track: np.ndarray, projection: Projection) -> tuple[list[Any], np.ndarray]:
-    """The used sensors to make room for on the map, with their places (n, 2) km: not much farther off than the flights are long."""
-    reach = max(500.0, 0.35 * float(np.max(np.ptp(track, axis=0))))
-    places = [(s, projection(s.lat, s.lon)) for s in used if s.platform in ON_THE_MAP]
-    kept = [(s, place) for s, place in places if np.min(np.hypot(*(track - place).T)) < reach]
-    return [s for s, _ in kept], np.array([place for _, place in kept]).reshape(-1, 2)
+    names = [(place, s.name, dict(fontsize=6.3, color=_colour(s))) for s, place in shown]
+    label(ax, [w for w in words if w[1]] + names, np.vstack([track[::10], *(place for _, place in shown)]))
+    return bool(words), [s.name for s, _ in shown]
 
 
 def _colour(sensor: Any) -> str:
