@@ -12,6 +12,8 @@ from copfuse import atmosphere
 from copfuse.atmosphere import density, lowest_visible_altitude
 from copfuse.errors import CopfuseError
 
+pytestmark = pytest.mark.kernels
+
 EARTH = 6371e3
 
 

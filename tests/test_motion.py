@@ -234,6 +234,8 @@ _PLAIN = """
 import numpy as np
 from copfuse import motion, vehicles
 import math
+
+pytestmark = pytest.mark.kernels
 plan = motion.Plan(0.68, 2.19, vehicles.boost(vehicles.PROFILES["SRBM"], 1500.0), (0.1, 0.1), lift=2.0, dive=300.0)
 motion.FINE = (1.0, 1.0, 1.0)
 flown = motion.launch(plan)

@@ -25,7 +25,7 @@ LOG_BETA_RATE = 4e-4  # 1/s
 NOISE = np.array([JERK, COAST_ACCELERATION, DRAG_ERROR, LOG_BETA_RATE])
 
 # What is believed of an object before its second plot, *notional*
-SPEED_SIGMA = 2500.0  # m/s per axis, any ballistic object
+SPEED_SIGMA = (600.0, 2500.0, 60e3)  # m/s per axis on the ground and above the third figure, m; linear between
 PLUME_SPEED = (300.0, 400.0)  # m/s upwards and sigma per axis when a satellite first sees a plume
 PLUME_ALTITUDE = (11e3, 4e3)  # m and sigma: a little above the clouds
 ACCELERATION_SIGMA = 30.0  # m/s^2 per axis
@@ -137,16 +137,29 @@ def start(time: float, z, sigma, origin, axes) -> Bank:
     position = cloud.mean(axis=0)
     P6 = np.zeros((len(z), 6, 6))
     P6[:, :3, :3] = np.einsum("kni,knj->nij", cloud - position, cloud - position) / len(cloud)
-    P6[:, (3, 4, 5), (3, 4, 5)] = np.where(plume, PLUME_SPEED[1], SPEED_SIGMA)[:, None] ** 2
+    height = frames.altitude(position)
+    speed = np.interp(height, (0.0, SPEED_SIGMA[2]), SPEED_SIGMA[:2])
+    P6[:, (3, 4, 5), (3, 4, 5)] = np.where(plume, PLUME_SPEED[1], speed)[:, None] ** 2
     up = position / np.linalg.norm(position, axis=1, keepdims=True)
     x6 = np.concatenate([position, np.where(plume, PLUME_SPEED[0], 0.0)[:, None] * up], axis=1)
-    low = (frames.altitude(position) < 100e3) | plume
+    low = (height < 100e3) | plume
     mu = np.where(low[:, None], [0.7, 0.05, 0.25], [0.3, 0.6, 0.1])
     new = bank(time, x6, P6, mu)
     if np.isfinite(z[:, 3]).any():
         only_rate = np.where(np.arange(4) == 3, z, np.nan)
         new = update(new, only_rate, sigma, origin, axes)
     return new
+
+
+def forget_beta(tracks: Bank, rows) -> None:
+    """Put the ballistic coefficient of ``rows`` (mask or numbers) back to its prior, in place.
+
+    While an engine burns, what the re-entry model takes for drag is thrust; and what re-enters is another body.
+    """
+    tracks.x[rows, kernel.REENTRY, 6] = LOG_BETA[0]
+    tracks.P[rows, kernel.REENTRY, 6, :] = 0.0
+    tracks.P[rows, kernel.REENTRY, :, 6] = 0.0
+    tracks.P[rows, kernel.REENTRY, 6, 6] = LOG_BETA[1] ** 2
 
 
 def range_to_altitude(height, azimuth, elevation, origin, axes) -> np.ndarray:

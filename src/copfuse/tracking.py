@@ -31,6 +31,7 @@ BURNT_OUT = 0.05  # manoeuvre probability under which the engine is taken as out
 BURNT_HITS = 6  # plots
 BOOST_CEILING = 250e3  # m, no engine burns above, *notional*
 BIAS_MEMORY = 30.0  # s over which a sensor's share in a track is forgotten, *notional*
+LOOK_TIME = 200.0  # s in which the look at a target turns, so that a constant bias moves it by other amounts, *notional*
 SAME_OBJECT = 16.8  # squared distance of two tracks of one node taken as one object: chi-squared, 6 components, 99 %
 
 
@@ -128,8 +129,7 @@ def bias_covariance(columns: dict[str, np.ndarray], number: np.ndarray, detectio
     sigma = np.hypot(detections.sigma[plot], np.pad(bias, ((0, 0), (0, 1)))[sensor])
     B = np.zeros((n, 6, 6))
     pose = np.zeros((len(bias), 12))
-    wander = np.array([s.bias_time for s in scenario.sensors], float)
-    wander = np.where(wander > 0, wander, np.inf)
+    wander = 1.0 / (1.0 / np.maximum([s.bias_time for s in scenario.sensors], 1.0) + 1.0 / LOOK_TIME)
     consider(
         number, sensor, columns["time"], columns["x"], sigma, origin, axes, number.max() + 1, len(bias), pose, bias, wander, BIAS_MEMORY, B
     )
@@ -211,6 +211,7 @@ def _update(live: Live, scan: Scan, hit: np.ndarray, plot: np.ndarray, predicted
     revisit[hit] = scan.revisit
     firm = live.firm | ((hits >= FIRM_HITS) & (llr > FIRM_LLR))
     engine = bank.mu[:, MANOEUVRE]
+    filters.forget_beta(bank, ~live.burnt & (engine > 0.5))
     burnt = np.where(live.burnt, engine < 0.95, (hits >= BURNT_HITS) & firm & (engine < BURNT_OUT))
     return replace(live, bank=bank, hits=hits, llr=llr, firm=firm, burnt=burnt, sensors=sensors, revisit=revisit)
 

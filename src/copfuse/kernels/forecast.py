@@ -18,6 +18,7 @@ BURNS = np.array([0.0, 10.0, 25.0, 50.0, 90.0])
 _EMPTYING = 60.0  # s
 _LEAST_PUSH = 20.0  # m/s^2, thrust over mass of a missile that has just left the ground; a short track may not know yet
 _SIDE = 0.01  # share of the along-path variance that a forecast in boost allows across it: steering
+_SCATTER = 150.0  # m, wind and trim of a re-entering body, per axis
 _FASTEST = 7200.0  # m/s over ground at burnout; what is faster goes to orbit
 
 
@@ -154,7 +155,7 @@ def impact(x, P, log_beta, push, boosting, mean, cov, when):
         tm, tv = _moments(points, times, weights, m, mean[t], cov[t])
         side = boosting[t] * _SIDE * (cov[t, 0, 0] + cov[t, 1, 1] + cov[t, 2, 2])
         for i in range(3):
-            cov[t, i, i] += side + 1.0  # the points lie on the ground: without a metre across it the matrix is singular
+            cov[t, i, i] += side + _SCATTER**2
         when[t, 0] = tm
         when[t, 1] = math.sqrt(tv)
 
