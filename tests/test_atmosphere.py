@@ -46,7 +46,7 @@ def test_ray_agrees_with_an_independent_integration(antenna, elevation_deg):
 
 
 def test_published_numbers_of_the_field():
-    """FIELD section 3: 148 km geometric, 131.9 km traced, 110 km with 4/3 at 1360 km; 120.0 km below an antenna of 200 m."""
+    """148 km geometric, 131.9 km traced, 110 km with 4/3 at 1360 km; 120.0 km below an antenna of 200 m."""
     assert lowest_visible_altitude(0.0, 1360e3, 0.0) == pytest.approx(131.9e3, abs=60.0)
     assert lowest_visible_altitude(0.0, 1360e3) == pytest.approx(131.9e3, abs=60.0)
     assert lowest_visible_altitude(200.0, 1360e3) == pytest.approx(120.0e3, abs=60.0)
@@ -55,7 +55,7 @@ def test_published_numbers_of_the_field():
 
 @pytest.mark.parametrize(("distance", "low"), [(400e3, 0.03), (800e3, 0.11), (1200e3, 0.15)])
 def test_the_four_thirds_rule_is_as_low_as_the_field_says(distance, low):
-    """FIELD section 3: the 4/3-Earth rule is 3 % low at 400 km, 11 % at 800 km, 15 % at 1200 km."""
+    """the 4/3-Earth rule is 3 % low at 400 km, 11 % at 800 km, 15 % at 1200 km."""
     radius = 4.0 / 3.0 * EARTH
     rule = radius / np.cos(distance / radius) - radius
     assert 1.0 - rule / lowest_visible_altitude(0.0, distance) == pytest.approx(low, abs=0.006)

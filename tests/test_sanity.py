@@ -1,4 +1,4 @@
-"""What a reader of the field checks first (FIELD section 5, the issue's section H), through `fly` and `detect`."""
+"""What a reader of the field checks first through `fly` and `detect`."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def over_the_airport(name: str, grazing: bool = True) -> float:
 
 @pytest.mark.parametrize(("name", "km"), [("KR-GP-CB", 4.0), ("KR-GP-CN", 4.0), ("JP-AEG-W", 24.0), ("US-TPY2-SH", 108.0)])
 def test_lowest_visible_altitude_over_pyongyangs_airport(name, km):
-    """FIELD section 5.1, grazing rays; Shariki moves by 0.9 km per 5 km of its rounded position."""
+    """Known grazing altitudes; Shariki moves by 0.9 km per 5 km of its rounded position."""
     assert over_the_airport(name) == pytest.approx(km, abs=1.0)
     assert over_the_airport(name, grazing=False) > over_the_airport(name)
 
 
 def test_japanese_ground_radars_see_over_the_airport_from_26_to_143_km():
-    """FIELD section 5.1: 26 to 143 km."""
+    """26 to 143 km."""
     low = [over_the_airport(name) for name in JAPANESE_GROUND]
     assert min(low) == pytest.approx(26.0, abs=1.0) and max(low) == pytest.approx(143.0, abs=1.5)
 
@@ -65,7 +65,7 @@ def flights(sites: tuple[str, ...]) -> list[str]:
 
 @pytest.mark.parametrize("place", SITES)
 def test_korea_sees_before_japan(place):
-    """FIELD section 5.2: first plots of Korea's sensors come before Japan's own."""
+    """first plots of Korea's sensors come before Japan's own."""
     chosen = flights(SITES[place])
     assert len(chosen) >= 2
     for launch in chosen[:: max(1, len(chosen) // 8)]:
@@ -75,7 +75,7 @@ def test_korea_sees_before_japan(place):
 
 
 def test_japan_sees_tens_of_seconds_after_korea():
-    """FIELD section 5.2: 20 to 40 s for a ship, 40 to 90 s for ground radars; the medians of several flights and seeds."""
+    """20 to 40 s for a ship, 40 to 90 s for ground radars; the medians of several flights and seeds."""
     ids = ["2017-09-15-1", "2017-08-29-1", "2022-10-04-1", "2017-03-06-1", "2022-02-27-1"]
     first = [first_plots(cf.load(i), seed) for i in ids for seed in range(3)]
     ships = [f["JPN"] - f["KOR"] for f in first if f["JPN"] < f["JPN ground"]]
@@ -85,7 +85,7 @@ def test_japan_sees_tens_of_seconds_after_korea():
 
 
 def test_a_flight_of_20_km_apogee_gives_no_japanese_ground_radar_a_plot():
-    """FIELD section 5.1: a flight with 20 km apogee is invisible to every ground radar in Japan."""
+    """a flight with 20 km apogee is invisible to every ground radar in Japan."""
     low = [row for row in launches() if flyable(row) and row.apogee <= 21e3]
     assert low
     for row in low:
@@ -121,7 +121,7 @@ def ring(distance: float, antenna: float, elevation_deg: float, truth) -> tuple[
 
 
 def test_the_flight_of_13_april_2012_stays_unseen_from_1360_km():
-    """FIELD section 3: it peaked at 120 km; from sea level the lowest visible altitude at 1360 km is 131.9 km.
+    """it peaked at 120 km; from sea level the lowest visible altitude at 1360 km is 131.9 km.
 
     A radar 1360 km from the highest point is nearer to other points of the flight, by at most its length over the
     ground, so those that stand across its course are asked.

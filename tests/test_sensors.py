@@ -27,7 +27,7 @@ GREEN_PINE, SHIRAKI, GEO, HEO = (LAYDOWN[name] for name in ("KR-GP-CB", "US-TPY2
 
 # Detection -----------------------------------------------------------------------------------------------------------
 
-TABLE = {  # REFERENCES section 9: required SNR in dB for Swerling 0, 1, 2, 3, 4
+TABLE = {  # required SNR, exact square law, in dB for Swerling 0, 1, 2, 3, 4
     (0.5, 1e-6, 1): (11.2426, 12.7719, 12.7719, 11.9537, 11.9537),
     (0.9, 1e-6, 1): (13.1835, 21.1436, 21.1436, 17.2960, 17.2960),
     (0.9, 1e-6, 10): (5.2675, 13.4996, 6.2918, 9.6013, 5.8062),
@@ -42,12 +42,12 @@ def test_required_snr_is_that_of_the_published_table(pd, pfa, n, swerling):
 
 
 def test_steady_target_to_a_millionth_of_a_decibel():
-    """REFERENCES section 9, the stored check of sdr.min_snr: 13.183490056794499 dB."""
+    """the published check value of sdr.min_snr: 13.183490056794499 dB."""
     assert 10 * np.log10(required_snr(0.9, 1e-6, 0)) == pytest.approx(13.183490056794499, abs=1e-6)
 
 
 def test_closed_forms_at_10_db():
-    """REFERENCES section 9: .284804 for Swerling 1, .291882 for Swerling 3."""
+    """Known values: .284804 for Swerling 1, .291882 for Swerling 3."""
     assert detection_probability(10.0, 1e-6, 1) == pytest.approx(0.284804, abs=5e-7)
     assert detection_probability(10.0, 1e-6, 3) == pytest.approx(0.291882, abs=5e-7)
 
@@ -116,14 +116,14 @@ PLAIN = replace(GREEN_PINE, faces=0, face_tilt=0.0, sigma_angle_min=0.0, sigma_r
 
 @pytest.mark.parametrize(("snr_db", "milliradian"), [(13.0, 1.7268), (20.0, 0.7713), (30.0, 0.2439)])
 def test_monopulse_accuracy_of_one_degree(snr_db, milliradian):
-    """REFERENCES section 9: theta_3 = 1 degree."""
+    """Known values: theta_3 = 1 degree."""
     one_degree = replace(PLAIN, beamwidth_az=math.radians(1.0), beamwidth_el=math.radians(1.0))
     sigma = sensors.accuracy(one_degree, 10 ** (snr_db / 10), 0.0, 0.0)[0]
     np.testing.assert_allclose(1e3 * sigma[1:3], milliradian, atol=5e-5)
 
 
 def test_range_accuracy_of_one_megahertz():
-    """REFERENCES section 9: c / 2B at 1 MHz and 13 dB gives 23.73 m."""
+    """Known values: c / 2B at 1 MHz and 13 dB gives 23.73 m."""
     assert sensors.accuracy(replace(PLAIN, range_resolution=299792458.0 / 2e6), 10**1.3, 0.0, 0.0)[0, 0] == pytest.approx(23.73, abs=5e-3)
 
 
@@ -235,7 +235,7 @@ def test_detection_chance_is_the_probability_at_the_ratio():
 
 
 def test_published_ranges_are_a_reasonable_chance_against_a_notional_target():
-    """FIELD: Green Pine 500 to 800 km; against 0.1 to 0.3 m^2 one look notices it with a chance between 0.4 and 0.85."""
+    """Green Pine 500 to 800 km; against 0.1 to 0.3 m^2 one look notices it with a chance between 0.4 and 0.85."""
     for name, distance in {"KR-GP-CB": 500e3, "KR-GP-BS": 700e3, "US-TPY2-SH": 1200e3, "JP-FPS5-SD": 1000e3}.items():
         sensor = LAYDOWN[name]
         for rcs in (0.1, 0.2, 0.3):

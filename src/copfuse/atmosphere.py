@@ -43,8 +43,8 @@ def lowest_visible_altitude(antenna_height, ground_distance, elevation=None) -> 
     aimed below the horizon meets the sea; beyond the grazing point the grazing ray takes over, so the answer is
     the higher of the two.  It is inf where no ray at or above that elevation gets so far round.
 
-    Raises `CopfuseError` for a value outside these limits.  Source: REFERENCES section 9 and FIELD section 3
-    (131.9 km at 1360 km from sea level; 120.0 km below an antenna of 200 m); ray equation in `kernels.ray`.
+    Raises `CopfuseError` for a value outside these limits.  Known points: 1360 km away it is 131.9 km
+    from sea level and 120.0 km from an antenna of 200 m.  The ray equation is in `kernels.ray`.
     """
     height = _checked("antenna height", antenna_height, 0.0, 100e3, "m")
     distance = _checked("ground distance", ground_distance, 0.0, np.pi * EARTH_RADIUS, "m")

@@ -20,7 +20,8 @@ from copfuse.tables import replacing
 
 PICTURES = (".png", ".pdf", ".svg")
 AIRPORT = (39.2, 125.673)  # deg, Pyongyang's, as in the launch record
-COMPILED = {"run": ("estimation", "flight", "forecast", "ray"), "launches": ("flight",), "coverage": ("ray",)}  # kernels by command
+# Kernels by command
+COMPILED = {"run": ("estimation", "consider", "flight", "forecast", "ray"), "launches": ("flight",), "coverage": ("ray",)}
 COMPILING = {"run": 30, "launches": 10, "coverage": 5}  # s, about, on two cores
 
 

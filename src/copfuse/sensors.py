@@ -89,7 +89,7 @@ def scan_angle(sensor: Sensor, azimuth, elevation) -> tuple[np.ndarray, np.ndarr
 def accuracy(sensor: Sensor, snr, azimuth, elevation) -> np.ndarray:
     """Standard deviations (n, 4) of range m, azimuth rad, elevation rad, range rate m/s; nan where a sensor has none.
 
-    Radar: range resolution / sqrt(2 SNR), beamwidth / (1.6 sqrt(2 SNR)) (monopulse, REFERENCES section 9), each
+    Radar: range resolution / sqrt(2 SNR), beamwidth / (1.6 sqrt(2 SNR)) (monopulse, Barton & Ward 1969, with k_m = 1.6), each
     with its floor.  On a fixed face the beam is as wide as ``1 / cos`` of the scan angle in its own direction (an array
     measures direction cosines), and an azimuth error is a cross-range angle over cos(elevation).  Their correlation off the axes
     of the face is left out.  Infrared: the line of sight's.

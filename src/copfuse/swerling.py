@@ -4,7 +4,7 @@ Square-law detector, n pulses added without phase, Swerling's cases 0 (steady) t
 signal energy the summed detector output is gamma distributed with shape ``n + J``, J Poisson; the energy of a
 target of Swerling's case is itself gamma distributed (shape 1, n, 2, 2n for cases 1 to 4), so J is negative binomial.
 Hence ``1 - P_d = sum over j of P(J = j) P(n + j, T)`` with P the lower incomplete gamma function; the terms vanish
-once j is well above the threshold T.  (Swerling 1954, RM-1217; Meyer and Mayer 1973; table in REFERENCES section 9.)
+once j is well above the threshold T.  (Swerling 1954, RM-1217; Meyer and Mayer 1973.)
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def detection_probability(snr, pfa, swerling: int = 1, n_pulses: int = 1) -> np.
         swerling: case 0 to 4.
         n_pulses: pulses added after a square-law detector.
 
-    For one pulse cases 1 and 2 are ``pfa ** (1 / (1 + snr))``, cases 3 and 4 the closed form of REFERENCES section 9.
+    For one pulse cases 1 and 2 are ``pfa ** (1 / (1 + snr))``, cases 3 and 4 Swerling's closed form too.
     Raises `CopfuseError` for values outside these limits.
     """
     ratio, false = np.broadcast_arrays(np.asarray(snr, float), _checked(pfa, swerling, n_pulses))

@@ -128,11 +128,9 @@ def bias_covariance(columns: dict[str, np.ndarray], number: np.ndarray, detectio
     bias = np.array([_bias_sigma(s, scenario) for s in scenario.sensors])
     sigma = np.hypot(detections.sigma[plot], np.pad(bias, ((0, 0), (0, 1)))[sensor])
     B = np.zeros((n, 6, 6))
-    pose = np.zeros((len(bias), 12))
     wander = 1.0 / (1.0 / np.maximum([s.bias_time for s in scenario.sensors], 1.0) + 1.0 / LOOK_TIME)
-    consider(
-        number, sensor, columns["time"], columns["x"], sigma, origin, axes, number.max() + 1, len(bias), pose, bias, wander, BIAS_MEMORY, B
-    )
+    counts = number.max() + 1, len(bias)
+    consider(number, sensor, columns["time"], columns["x"], sigma, origin, axes, *counts, bias, wander, BIAS_MEMORY, B)
     return B
 
 

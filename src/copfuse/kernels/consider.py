@@ -41,7 +41,45 @@ def _directions(x, origin, axes, unit, turn):
 
 
 @njit
-def consider(track, sensor, time, x, sigma, origin, axes, n_track, n_sensor, pose, bias, bias_time, memory, B):
+def _learn(L, x, sigma, origin, axes, unit, turn):
+    """Add to L (3, 3) the information on position of a plot with these sigmas."""
+    r, level = _directions(x, origin, axes, unit, turn)
+    for c in range(3):
+        if math.isnan(sigma[c]):
+            continue
+        size = sigma[c] * (1.0 if c == 0 else (level if c == 1 else r))
+        for i in range(3):
+            for j in range(3):
+                L[i, j] += unit[c, i] * unit[c, j] / (size * size)
+
+
+@njit
+def _move(W, x, origin, axes, bias, bias_time, unit, turn, g, moved, B):
+    """Add to B (6, 6) what one sensor's biases do to an estimate at x in which it has the share W (3, 3)."""
+    r, level = _directions(x, origin, axes, unit, turn)
+    for c in range(3):
+        if not bias[c] > 0.0:
+            continue
+        size = 1.0 if c == 0 else (level if c == 1 else r)
+        _cross(turn[c], x[3:6], moved)
+        for i in range(3):
+            g[i] = 0.0
+            g[3 + i] = 0.0
+            for m in range(3):
+                g[i] += W[i, m] * unit[c, m] * size
+                if c > 0:
+                    g[3 + i] += W[i, m] * moved[m]
+        for i in range(6):
+            for j in range(6):
+                B[i, j] += bias[c] ** 2 * g[i] * g[j]
+        wander = (bias[c] / bias_time) ** 2
+        for i in range(3):
+            for j in range(3):
+                B[3 + i, 3 + j] += wander * g[i] * g[j]
+
+
+@njit
+def consider(track, sensor, time, x, sigma, origin, axes, n_track, n_sensor, bias, bias_time, memory, B):
     """Covariance ``B (n, 6, 6)`` that sensor biases leave in rows of tracks, in time order.
 
     Each sensor's share in a track is that of its information on position, forgotten over ``memory`` s: with
@@ -51,45 +89,26 @@ def consider(track, sensor, time, x, sigma, origin, axes, n_track, n_sensor, pos
     ``bias_time`` also passes for a velocity of its own size over that time.
 
     Args: ``track (n,)``, ``sensor (n,)`` numbers, ``time (n,)``, ``x (n, 6)``, ``sigma (n, 4)`` of the plot, its
-    sensor's ``origin (n, 3)``, ``axes (n, 3, 3)``; ``pose`` a work array ``(n_sensor, 12)``;
-    ``bias (n_sensor, 3)`` standard deviations m, rad, rad, and ``bias_time (n_sensor,)`` s.
+    sensor's ``origin (n, 3)``, ``axes (n, 3, 3)``; ``bias (n_sensor, 3)`` standard deviations m, rad, rad, and
+    ``bias_time (n_sensor,)`` s.
     """
     L = np.zeros((n_track, n_sensor, 3, 3))
     last = np.zeros(n_track)
-    total = np.zeros((3, 3))
-    inverse = np.zeros((3, 3))
-    lower = np.zeros((3, 3))
-    W = np.zeros((3, 3))
-    unit = np.zeros((3, 3))
-    turn = np.zeros((3, 3))
-    g = np.zeros(6)
-    moved = np.zeros(3)
+    at, facing = np.zeros((n_sensor, 3)), np.zeros((n_sensor, 3, 3))  # where each sensor last was
+    total, inverse, lower, W = np.zeros((3, 3)), np.zeros((3, 3)), np.zeros((3, 3)), np.zeros((3, 3))
+    unit, turn, g, moved = np.zeros((3, 3)), np.zeros((3, 3)), np.zeros(6), np.zeros(3)
     for row in range(len(time)):
         t, s = track[row], sensor[row]
-        fade = math.exp(-(time[row] - last[t]) / memory)
+        L[t] *= math.exp(-(time[row] - last[t]) / memory)
         last[t] = time[row]
-        for k in range(n_sensor):
-            for i in range(3):
-                for j in range(3):
-                    L[t, k, i, j] *= fade
-        for i in range(3):
-            pose[s, i] = origin[row, i]
-            for j in range(3):
-                pose[s, 3 + 3 * i + j] = axes[row, i, j]
-        r, level = _directions(x[row], origin[row], axes[row], unit, turn)
-        for c in range(3):
-            if math.isnan(sigma[row, c]):
-                continue
-            size = sigma[row, c] * (1.0 if c == 0 else (level if c == 1 else r))
-            for i in range(3):
-                for j in range(3):
-                    L[t, s, i, j] += unit[c, i] * unit[c, j] / (size * size)
+        at[s] = origin[row]
+        facing[s] = axes[row]
+        _learn(L[t, s], x[row], sigma[row], origin[row], axes[row], unit, turn)
         for i in range(3):
             for j in range(3):
-                total[i, j] = 0.0
+                total[i, j] = 1e-10 if i == j else 0.0  # a prior of 100 km, so that two angles alone have an inverse
                 for k in range(n_sensor):
                     total[i, j] += L[t, k, i, j]
-            total[i, i] += 1e-10  # a prior of 100 km, so that two angles alone have an inverse
         invert(total, 3, lower, inverse)
         for k in range(n_sensor):
             if L[t, k, 0, 0] + L[t, k, 1, 1] + L[t, k, 2, 2] < 1e-12:
@@ -99,26 +118,7 @@ def consider(track, sensor, time, x, sigma, origin, axes, n_track, n_sensor, pos
                     W[i, j] = 0.0
                     for m in range(3):
                         W[i, j] += inverse[i, m] * L[t, k, m, j]
-            r, level = _directions(x[row], pose[k, :3], pose[k, 3:].copy().reshape(3, 3), unit, turn)
-            for c in range(3):
-                if not bias[k, c] > 0.0:
-                    continue
-                size = 1.0 if c == 0 else (level if c == 1 else r)
-                _cross(turn[c], x[row, 3:6], moved)
-                for i in range(3):
-                    g[i] = 0.0
-                    g[3 + i] = 0.0
-                    for m in range(3):
-                        g[i] += W[i, m] * unit[c, m] * size
-                        if c > 0:
-                            g[3 + i] += W[i, m] * moved[m]
-                for i in range(6):
-                    for j in range(6):
-                        B[row, i, j] += bias[k, c] ** 2 * g[i] * g[j]
-                wander = (bias[k, c] / bias_time[k]) ** 2
-                for i in range(3):
-                    for j in range(3):
-                        B[row, 3 + i, 3 + j] += wander * g[i] * g[j]
+            _move(W, x[row], at[k], facing[k], bias[k], bias_time[k], unit, turn, g, moved, B[row])
 
 
 @njit
