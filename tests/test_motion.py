@@ -19,6 +19,8 @@ from copfuse.errors import CopfuseError
 from copfuse.kernels import flight as kernel
 from copfuse.kernels.earth import air
 
+pytestmark = pytest.mark.kernels
+
 MU, RADIUS = 3.986004418e14, 6371e3
 A, F, J2, OMEGA = 6378137.0, 1 / 298.257223563, 1.08262982e-3, 7.292115e-5
 SITE = (math.radians(39.2), math.radians(125.67))
@@ -234,8 +236,6 @@ _PLAIN = """
 import numpy as np
 from copfuse import motion, vehicles
 import math
-
-pytestmark = pytest.mark.kernels
 plan = motion.Plan(0.68, 2.19, vehicles.boost(vehicles.PROFILES["SRBM"], 1500.0), (0.1, 0.1), lift=2.0, dive=300.0)
 motion.FINE = (1.0, 1.0, 1.0)
 flown = motion.launch(plan)
