@@ -204,3 +204,16 @@ def test_consider_covariance_of_one_radar_is_its_rigid_motion():
     assert np.allclose(B[0, :3, :3], want, rtol=1e-3, atol=1e-3 * np.trace(want))
     speed = np.sqrt(np.trace(B[0, 3:, 3:]))
     assert 0.5 * np.linalg.norm(x[3:]) * 4e-4 < speed < 2 * np.linalg.norm(x[3:]) * 5e-4
+
+
+def test_the_cheap_look_changes_nothing(monkeypatch):
+    """Leaving out what cannot gate gives the same bytes as predicting every track for every scan, over a salvo with clutter."""
+    from copfuse import tracking
+
+    s = cf.load("salvo-2022")
+    truth = cf.fly(s)
+    d = cf.detect(truth, s, seed=3)
+    d = d[d.time < 200.0]
+    quick = cf.track(d, s)
+    monkeypatch.setattr(tracking, "_near", lambda live, scan: np.ones(len(live), bool))
+    assert cf.track(d, s).uid == quick.uid

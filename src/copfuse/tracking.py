@@ -16,7 +16,7 @@ from copfuse import filters
 from copfuse.association import gate, gnn
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE, NATIONS, NODES, REENTRY_ALTITUDE, TERMINAL
 from copfuse.filters import Bank
-from copfuse.frames import altitude
+from copfuse.frames import altitude, point
 from copfuse.kernels.consider import common, consider
 from copfuse.kernels.estimation import MANOEUVRE, REENTRY
 from copfuse.sensors import CLUTTER_RATE, clutter_density, place
@@ -31,6 +31,7 @@ BURNT_OUT = 0.05  # manoeuvre probability under which the engine is taken as out
 BURNT_HITS = 6  # plots
 BOOST_CEILING = 250e3  # m, no engine burns above, *notional*
 BIAS_MEMORY = 30.0  # s over which a sensor's share in a track is forgotten, *notional*
+FIERCEST = 300.0  # m/s^2, more than any boost, drag or lift
 LOOK_TIME = 200.0  # s in which the look at a target turns, so that a constant bias moves it by other amounts, *notional*
 SAME_OBJECT = 16.8  # squared distance of two tracks of one node taken as one object: chi-squared, 6 components, 99 %
 
@@ -172,18 +173,20 @@ def _sensor_facts(sensor: Any, scenario: Any, node: str | None) -> tuple[int, np
 
 def step(live: Live, scan: Scan) -> tuple[Live, dict[str, np.ndarray] | None]:
     """One scan: drop what is stale, associate, update, start; returns the tracks and the new rows of Tracks."""
-    live = live[~_stale(live, scan.time)]
-    predicted = filters.predict(live.bank, scan.time)
+    stale = _stale(live, scan.time)
+    live = live[~stale] if stale.any() else live
+    near = np.flatnonzero(_near(live, scan))
+    predicted = filters.predict(live.bank[near], scan.time)
     d2, loglik = filters.expect(predicted, scan.z, scan.sigma, scan.origin, scan.axes)
     ratio = loglik - scan.log_density
     limit = gate(np.isfinite(scan.z).sum(axis=1))
     column = gnn(d2, ratio, limit).argmax(axis=1) - 1
-    hit = np.flatnonzero(column >= 0)
-    plot = column[hit]
+    took = np.flatnonzero(column >= 0)
+    hit, plot = near[took], column[took]
     free = np.setdiff1d(np.arange(len(scan.z)), plot)
-    live = _update(live, scan, hit, plot, predicted, ratio)
+    live = _update(live, scan, hit, plot, predicted[took], ratio[took, plot])
     live = _start(live, scan, free)
-    prior = np.concatenate([predicted.P6[hit], live.bank.P6[len(live) - len(free) :]])
+    prior = np.concatenate([predicted.P6[took], live.bank.P6[len(live) - len(free) :]])
     changed = np.r_[hit, np.arange(len(live) - len(free), len(live))].astype(int)
     row = np.r_[scan.rows[plot], scan.rows[free]].astype(int)
     out = _rows(live, scan, changed, row, prior) if len(changed) else None
@@ -195,16 +198,33 @@ def _stale(live: Live, time: float) -> np.ndarray:
     return time - live.bank.time > limit
 
 
+def _near(live: Live, scan: Scan) -> np.ndarray:
+    """Whether a track can have any plot of the scan in its gate, (n,): a cheap look before the prediction.
+
+    Generous, so that it changes nothing: ten standard deviations and any push.  Two angles alone are near everything.
+    """
+    if len(live) == 0 or np.isnan(scan.z[:, 0]).any():
+        return np.ones(len(live), bool)
+    bank, dt = live.bank, scan.time - live.bank.time
+    plots = point(scan.z[:, 0], scan.z[:, 1], scan.z[:, 2], scan.origin, scan.axes)
+    blur = np.hypot(scan.sigma[:, 0], scan.z[:, 0] * np.hypot(scan.sigma[:, 1], scan.sigma[:, 2]))
+    sigma = np.sqrt(np.trace(bank.P6[:, :3, :3], axis1=1, axis2=2)) + dt * np.sqrt(np.trace(bank.P6[:, 3:, 3:], axis1=1, axis2=2))
+    reach = 10.0 * sigma + 0.5 * FIERCEST * dt**2 + 1e3
+    away = np.linalg.norm((bank.x6[:, :3] + dt[:, None] * bank.x6[:, 3:])[:, None] - plots, axis=2)
+    return (away < reach[:, None] + 10.0 * blur).any(axis=1)
+
+
 def _update(live: Live, scan: Scan, hit: np.ndarray, plot: np.ndarray, predicted: Bank, ratio: np.ndarray) -> Live:
+    """The live tracks ``hit``, whose predictions are ``predicted``, with their plots; ``ratio`` is their gain in score."""
     if len(hit) == 0:
         return live
-    new = filters.update(predicted[hit], scan.z[plot], scan.sigma[plot], scan.origin, scan.axes)
+    new = filters.update(predicted, scan.z[plot], scan.sigma[plot], scan.origin, scan.axes)
     bank = Bank(*(getattr(live.bank, n).copy() for n in Bank.__dataclass_fields__))
     for name in Bank.__dataclass_fields__:
         getattr(bank, name)[hit] = getattr(new, name)
     hits, llr, sensors, revisit = live.hits.copy(), live.llr.copy(), live.sensors.copy(), live.revisit.copy()
     hits[hit] += 1
-    llr[hit] += ratio[hit, plot]
+    llr[hit] += ratio
     sensors[hit] |= np.uint64(1) << np.uint64(scan.sensor)
     revisit[hit] = scan.revisit
     firm = live.firm | ((hits >= FIRM_HITS) & (llr > FIRM_LLR))
