@@ -4,7 +4,8 @@
 
 Flies every n-th launch that can be flown, with the packaged laydown as it is (biases, clutter, absences), and prints per
 national track: seconds from the first plot to the firm track, from burnout and re-entry until the tracker thinks so,
-mean NEES over its six components by phase and kind of flight, and how many firm tracks the clutter alone makes.  About 2 s a launch and seed on one core.
+mean NEES over its six components by phase and kind of flight, and how many firm tracks the clutter alone makes.  About
+2 s a launch and seed on one core.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ def main(every: int, seeds: int, jobs: int) -> None:
     tasks = [(f.row.id, f.row.manoeuvre, seed) for f in able for seed in range(seeds)]
     results = Parallel(n_jobs=jobs)(delayed(one)(*task) for task in tqdm(tasks, disable=None))
     print(f"{len(able)} launches x {seeds} seeds, sensors notional")
-    for name, text in (("firm", "first plot to firm track"), ("burnout", "burnout recognised after"), ("reentry", "re-entry recognised after")):
+    texts = {"firm": "first plot to firm track", "burnout": "burnout recognised after", "reentry": "re-entry recognised after"}
+    for name, text in texts.items():
         delay = np.array([x for r in results for x in r[name]])
         print(f"{text:<26}{np.median(delay):6.1f} s (median){np.quantile(delay, 0.95):7.1f} s (95 %), {len(delay)} tracks")
     for phase, word in enumerate(PHASES):
