@@ -1,0 +1,349 @@
+"""`bound`: how well an object's state could be known at best, the posterior Cramer-Rao bound of a truth and its sensors.
+
+The recursion is that of Tichavsky, Muravchik and Nehorai (IEEE T-SP 46(5), 1998) along the true path.  Where plots
+come by chance, the information reduction factor (Zhang, Willett and Bar-Shalom, IEEE T-AES 41(4), 2005) gives a lower
+bound, the modified Riccati equation (Sinopoli et al., IEEE T-AC 49(9), 2004) an upper one of the mean.
+
+A lower bound needs a stated model.  While the engine burns or the body lifts, what is not gravity is a Wiener
+process with `filters.JERK`, which is the filter's own model: nobody has to know a thrust profile.  Else the body falls
+freely, with drag, an unknown ballistic coefficient and the filter's small noise.  Sensor biases are not in the bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from copfuse import atmosphere, filters, frames, motion, simulate
+from copfuse import sensors as sensing
+from copfuse.constants import BOOST, EARTH_OMEGA, GLIDE, NODES, REENTRY_ALTITUDE
+from copfuse.errors import CopfuseError, suggestion
+from copfuse.kernels import earth
+from copfuse.tables import Detections, Truth
+
+PRIOR = (1e6, 1e4)  # m, m/s per axis before the first plot: next to nothing, *notional*
+STEP = 1.0  # s, the longest that one transition matrix spans
+RARE = 0.01  # a look with less chance of a plot does not count as the first
+WIDTH = 10  # position, velocity, acceleration that is not gravity, ln(ballistic coefficient)
+_P, _V, _A, _B = slice(0, 3), slice(3, 6), slice(6, 9), 9
+
+
+@dataclass(frozen=True, eq=False)
+class Bound:
+    """Lowest covariance ``P (n, 6, 6)`` of position and velocity at ``time (n,)`` s after the epoch, plots of that time included.
+
+    Rows are at every look (or plot) and at least every `STEP`, from the first plot to the impact.
+    """
+
+    time: np.ndarray
+    P: np.ndarray
+    label: str
+
+    @property
+    def position(self) -> np.ndarray:
+        """Root of the trace of the position's part (n,), m: no unbiased estimate has a smaller root mean square error."""
+        return np.sqrt(np.trace(self.P[:, _P, _P], axis1=1, axis2=2))
+
+    @property
+    def velocity(self) -> np.ndarray:
+        """Likewise of the velocity (n,), m/s."""
+        return np.sqrt(np.trace(self.P[:, _V, _V], axis1=1, axis2=2))
+
+    def __repr__(self) -> str:
+        return f"Bound({self.label}: {len(self.time)} rows)"
+
+
+def recursion(F, Q, information, J0) -> np.ndarray:
+    """Posterior information (n, d, d) after each of n steps: ``J <- (F J^-1 F' + Q)^-1 + information``.
+
+    ``F``, ``Q`` (n, d, d) or (d, d) and ``information`` (n, d, d), the sum of H' R^-1 H over a step's measurements, each
+    times its probability of detection (information reduction factor); ``J0 (d, d)`` before the first step.  This is eq. 21
+    of Tichavsky et al. (1998) for linear dynamics with additive noise, after the matrix inversion lemma, so that Q
+    may be singular or zero.
+    """
+    information = np.asarray(information, float)
+    F, Q = (np.broadcast_to(np.asarray(v, float), information.shape) for v in (F, Q))
+    J = np.empty(information.shape)
+    P = _inverse(np.asarray(J0, float))
+    for k in range(len(J)):
+        J[k] = _inverse(F[k] @ P @ F[k].T + Q[k]) + information[k]
+        P = _inverse(J[k])
+    return J
+
+
+def modified_riccati(F, Q, information, chance, P0) -> np.ndarray:
+    """Covariance (n, d, d) of the modified Riccati equation, an upper bound of the mean over detection sequences.
+
+    ``P <- (1 - chance) P + chance (P^-1 + information)^-1`` of the predicted P: with ``information`` of a measurement
+    that is made, ``chance`` scalar or (n,); the rest as in `recursion`, ``P0 (d, d)`` before the first step.
+    """
+    information = np.asarray(information, float)
+    F, Q = (np.broadcast_to(np.asarray(v, float), information.shape) for v in (F, Q))
+    chance = np.broadcast_to(np.asarray(chance, float), len(information))
+    P, out = np.asarray(P0, float), np.empty(information.shape)
+    for k in range(len(out)):
+        before = F[k] @ P @ F[k].T + Q[k]
+        P = (1.0 - chance[k]) * before + chance[k] * _inverse(_inverse(before) + information[k])
+        out[k] = P
+    return out
+
+
+def _inverse(a: np.ndarray) -> np.ndarray:
+    """Inverse of a symmetric positive definite matrix whose components have very different units."""
+    scale = 1.0 / np.sqrt(np.diag(a))
+    inverse = np.linalg.inv(a * np.outer(scale, scale)) * np.outer(scale, scale)
+    return 0.5 * (inverse + inverse.T)
+
+
+def jacobian(x, origin, axes) -> np.ndarray:
+    """Derivatives (n, 4, 6) of range, azimuth, elevation and range rate (`frames.look`) by states ``x (n, 6)``."""
+    x = np.atleast_2d(np.asarray(x, float))
+    axes = np.broadcast_to(axes, (len(x), 3, 3))
+    d, v = x[:, :3] - origin, x[:, 3:]
+    r = np.linalg.norm(d, axis=1, keepdims=True)
+    east, north, up = (np.einsum("ni,ni->n", axes[:, i], d)[:, None] for i in range(3))
+    level2 = east**2 + north**2
+    H = np.zeros((len(x), 4, 6))
+    H[:, 0, :3] = H[:, 3, 3:] = d / r
+    H[:, 1, :3] = (north * axes[:, 0] - east * axes[:, 1]) / level2
+    H[:, 2, :3] = (level2 * axes[:, 2] - up * (east * axes[:, 0] + north * axes[:, 1])) / (r * r * np.sqrt(level2))
+    H[:, 3, :3] = (v - np.einsum("ni,ni->n", d, v)[:, None] * d / (r * r)) / r
+    return H
+
+
+def plot_information(x, sigma, origin, axes, chance=1.0) -> np.ndarray:
+    """Information (n, 6, 6) of plots of states ``x (n, 6)`` with ``sigma (n, 4)``, nan where nothing is measured,
+    times the ``chance`` that each is made."""
+    H = jacobian(x, origin, axes)
+    weight = np.where(np.isnan(sigma), 0.0, 1.0 / np.square(sigma)) * np.reshape(chance, (-1, 1))
+    return np.einsum("nci,nc,ncj->nij", H, weight, H)
+
+
+def transitions(x, dt, driven, beta: float) -> np.ndarray:
+    """Transition matrices (n, 10, 10) over ``dt (n,)`` s, around states ``x (n, 6)`` halfway.
+
+    Gravity with J2 in the rotating frame; where ``driven (n,)`` the acceleration acts, elsewhere drag with the ballistic
+    coefficient ``beta`` kg/m^2.  The matrix exponential to the sixth order with the gradient halfway (Magnus, second order).
+    """
+    n, w = len(x), EARTH_OMEGA
+    A = np.zeros((n, WIDTH, WIDTH))
+    A[:, _P, _V] = np.eye(3)
+    A[:, _V, _P] = _gravity_gradient(x[:, :3]) + np.diag([w * w, w * w, 0.0])
+    A[:, 3, 4], A[:, 4, 3] = 2.0 * w, -2.0 * w
+    A[driven, _V, _A] = np.eye(3)
+    speed, rate, steep = _drag(x, beta)
+    rate, v = np.where(driven, 0.0, rate), x[:, 3:]
+    unit, up = v / np.maximum(speed, 1e-9)[:, None], x[:, :3] / np.linalg.norm(x[:, :3], axis=1, keepdims=True)
+    A[:, _V, _P] -= (rate * steep)[:, None, None] * v[:, :, None] * up[:, None, :]
+    A[:, _V, _V] -= rate[:, None, None] * (np.eye(3) + unit[:, :, None] * unit[:, None, :])
+    A[:, _V, _B] = rate[:, None] * v
+    A *= dt[:, None, None]
+    F = np.broadcast_to(np.eye(WIDTH), A.shape).copy()
+    for order in range(6, 0, -1):
+        F = np.eye(WIDTH) + A @ F / order
+    return F
+
+
+def _gravity_gradient(position: np.ndarray, h: float = 1e3) -> np.ndarray:
+    """Derivative (n, 3, 3) of J2 gravitation by position, from central differences (2e-8 of it)."""
+    columns = []
+    for move in h * np.eye(3):
+        high, low = (np.array([earth.gravitation(*p) for p in position + way]).reshape(-1, 3) for way in (move, -move))
+        columns.append((high - low) / (2.0 * h))
+    return np.stack(columns, axis=2)
+
+
+def _drag(x: np.ndarray, beta: float, h: float = 50.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Speed m/s, deceleration over speed 1/s, and relative change of density with height 1/m, each (n,)."""
+    height, speed = frames.altitude(x), np.linalg.norm(x[:, 3:], axis=1)
+    high, rho, low = (atmosphere.density(np.maximum(height, 0.0) + s * h) for s in (1.0, 0.0, -1.0))
+    return speed, 0.5 * rho * speed / beta, (high - low) / np.maximum(2.0 * h * rho, 1e-300)
+
+
+def process_noise(x, dt, driven, beta: float) -> np.ndarray:
+    """Process noise (n, 10, 10) of `filters` over ``dt (n,)`` s: jerk where ``driven``, else a little acceleration and drag error."""
+    speed, rate, _ = _drag(x, beta)
+    jerk = np.where(driven, filters.JERK, 0.0)
+    q = np.where(driven, 0.0, filters.COAST_ACCELERATION + filters.DRAG_ERROR * (rate * speed) ** 2)
+    Q = np.zeros((len(x), WIDTH, WIDTH))
+    shared = (_P, _P, jerk * dt**5 / 20 + q * dt**3 / 3), (_P, _V, jerk * dt**4 / 8 + q * dt**2 / 2), (_V, _V, jerk * dt**3 / 3 + q * dt)
+    wider = (_P, _A, jerk * dt**3 / 6), (_V, _A, jerk * dt**2 / 2), (_A, _A, jerk * dt)
+    for row, column, size in shared + wider:
+        Q[:, row, column] = Q[:, column, row] = size[:, None, None] * np.eye(3)
+    Q[:, _B, _B] = np.where(driven, 0.0, filters.LOG_BETA_RATE * dt)
+    return Q
+
+
+def bound(
+    truth: Truth, scenario: Any, node: str | None = None, sensors: Sequence[str] | None = None, object: int = 0, seed: int = 0,
+    detections: Detections | None = None,
+) -> Bound:  # fmt: skip
+    """The posterior Cramer-Rao bound of one object's position and velocity for what one node's own sensors can tell.
+
+    ``node`` "KOR", "JPN", "USA": that nation's sensors; "HUB" or None: all, at once and without delay; ``sensors``: these
+    names instead.  With ``detections`` the bound is conditional on the plots that were made of the object (their times,
+    sensors and sigmas; false plots and wrong associations cost it nothing).  Without, it is the bound of expected
+    information: every sensor that is on station under ``seed`` looks when `simulate.detect` has it look, uncued, and
+    each look counts with its probability of a plot and the accuracy of the mean plot.  By convexity that is
+    below the mean over all detection sequences, whatever their dependence.
+
+    To position and velocity come an acceleration while the object burns or glides, ln(ballistic coefficient) in free
+    flight; where one regime ends its component is marginalised, and the other's starts from its prior in `filters`.
+
+    Raises `CopfuseError` for an object, node or sensor that does not exist.
+    """
+    path = truth[truth.object == object]
+    if len(path) < 2:
+        raise CopfuseError(f"the truth has no path of object {object!r}; its objects are 0 to {int(truth.object.max(initial=-1))}")
+    chosen, label = _chosen(scenario, node, sensors)
+    if detections is None:
+        time, information = _expected(path, truth.meta["objects"][object]["rcs"], scenario, chosen, seed)
+    else:
+        time, information = _made(path, detections[detections.object == object], scenario, chosen)
+    if len(time) == 0:
+        return Bound(np.zeros(0), np.zeros((0, 6, 6)), label)
+    grid, gained = _on_a_grid(path, time, information)
+    return Bound(grid, _carry(path, grid, gained), label)
+
+
+def _chosen(scenario: Any, node: str | None, names: Sequence[str] | None) -> tuple[list[Any], str]:
+    """The sensors whose plots count, and what to call them."""
+    if names is not None:
+        known = {s.name: s for s in scenario.sensors}
+        for name in names:
+            if name not in known:
+                raise CopfuseError(f"bound: there is no sensor {name!r} in {scenario.name}; {suggestion(name, known)}")
+        return [known[name] for name in dict.fromkeys(names)], "+".join(dict.fromkeys(names))
+    if node is not None and node not in NODES:
+        raise CopfuseError(f"bound: there is no node {node!r}; {suggestion(node, NODES)}")
+    everyone = node in (None, "HUB")
+    return [s for s in scenario.sensors if everyone or s.nation == node], node or "HUB"
+
+
+def _made(path: Truth, plots: Detections, scenario: Any, chosen: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Times and information (n, 6, 6) of the plots that were made."""
+    names = plots.meta["sensors"]
+    times, parts = [np.zeros(0)], [np.zeros((0, 6, 6))]
+    for sensor in chosen:
+        mine = plots[plots.sensor == (names.index(sensor.name) if sensor.name in names else -1)]
+        if len(mine):
+            x = motion.interpolate(path.time, path.x, mine.time)
+            times.append(mine.time)
+            parts.append(plot_information(x, mine.sigma, *sensing.place(sensor, mine.time)))
+    return np.concatenate(times), np.concatenate(parts)
+
+
+def _expected(path: Truth, rcs: float, scenario: Any, chosen: list[Any], seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Times and expected information (n, 6, 6) of every look that may see the object, from the first that is not RARE."""
+    empty = simulate.detect(Truth.empty(objects=[]), replace(scenario, clutter=0.0), seed=seed)  # draws who is there, and when they look
+    end = float(path.time[-1]) if scenario.duration is None else min(float(path.time[-1]), scenario.duration)
+    times, parts, chances = [np.zeros(0)], [np.zeros((0, 6, 6))], [np.zeros(0)]
+    for sensor in chosen:
+        if sensor.name not in empty.meta["schedule"]:
+            continue
+        time, searching = _ticks(empty.meta["schedule"][sensor.name], float(path.time[0]), end)
+        x = motion.interpolate(path.time, path.x, time) if len(time) else np.zeros((0, 6))
+        pd, snr = sensing.detection_chance(sensor, x, time, rcs, _phase(path, time) == BOOST)
+        chance = _plot_chance(pd, searching, max(3, round(sensor.search_revisit / sensor.track_revisit)))
+        rows = np.flatnonzero(chance > 1e-6)
+        x, time, chance = x[rows], time[rows], chance[rows]
+        origin, axes = sensing.place(sensor, time)
+        look = frames.look(x, origin, axes)
+        sigma = sensing.accuracy(sensor, plot_snr(snr[rows], sensor.pfa, sensor.swerling), look[:, 1], look[:, 2])
+        times.append(time)
+        parts.append(plot_information(x, sigma, origin, axes, chance))
+        chances.append(chance)
+    time, information, chance = np.concatenate(times), np.concatenate(parts), np.concatenate(chances)
+    kept = time >= time[chance > RARE].min(initial=np.inf)
+    return time[kept], information[kept]
+
+
+def _ticks(schedule: dict[str, float], begin: float, end: float) -> tuple[np.ndarray, np.ndarray]:
+    """A sensor's ticks within an object's life, and which of them search the whole volume."""
+    number = np.arange(max(0, int(np.floor((end - schedule["first"]) / schedule["track"])) + 1))
+    time = schedule["first"] + schedule["track"] * number
+    searching = number % round(schedule["search"] / schedule["track"]) == 0
+    return time[time >= begin], searching[time >= begin]
+
+
+def _plot_chance(pd: np.ndarray, searching: np.ndarray, hold: int) -> np.ndarray:
+    """Probability (n,) of a plot at every tick: a sensor looks where it searches or noticed within ``hold`` ticks before."""
+    chance, lately = pd * searching, np.zeros(hold)  # lately[i]: the newest plot was i + 1 ticks ago
+    for k in range(len(pd)) if not searching.all() else ():
+        looking = 1.0 if searching[k] else float(lately.sum())
+        chance[k] = pd[k] * looking
+        lately[1:] = lately[:-1] * (1.0 - pd[k])
+        lately[0] = chance[k]
+    return chance
+
+
+def plot_snr(snr, pfa: float, swerling: int) -> np.ndarray:
+    """Mean measured signal-to-noise ratio of looks that pass the threshold: of the detector's output, less the noise.
+
+    Exact for Swerling's cases 1 to 4 and one pulse; for a steady target the figure of case 1, which is not below its own.
+    """
+    snr = np.asarray(snr, float)
+    threshold = -np.log(pfa)
+    if swerling not in (3, 4):
+        return threshold + snr
+    half = 1.0 + 0.5 * snr
+    share, z = 0.5 * snr / half, threshold / half
+    return threshold - 1.0 + half * (1.0 + share * (z + 1.0)) / (1.0 + share * z)
+
+
+def _on_a_grid(path: Truth, time: np.ndarray, information: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Times no further apart than STEP, changes of phase among them, and the information gained at each (n, 6, 6)."""
+    first, last = float(time.min()), max(float(time.max()), float(path.time[-1]))
+    changes = path.time[np.flatnonzero(np.diff(path.phase)) + 1]
+    grid = np.unique(np.concatenate([time, changes[(changes > first) & (changes < last)], np.arange(first, last, STEP), [last]]))
+    gained = np.zeros((len(grid), 6, 6))
+    np.add.at(gained, np.searchsorted(grid, time), information)
+    return grid, gained
+
+
+def _carry(path: Truth, grid: np.ndarray, gained: np.ndarray) -> np.ndarray:
+    """The bound (n, 6, 6) at the times of the grid."""
+    halfway, dt = 0.5 * (grid[1:] + grid[:-1]), np.diff(grid)
+    driven = np.isin(_phase(path, halfway), (BOOST, GLIDE))
+    x, beta = motion.interpolate(path.time, path.x, halfway), effective_beta(path)
+    F, Q = transitions(x, dt, driven, beta), process_noise(x, dt, driven, beta)
+    P = _fresh(np.diag(np.repeat(np.square(PRIOR), 3)))
+    out = np.empty((len(grid), 6, 6))
+    for k in range(len(grid)):
+        if k > 0:
+            P = _fresh(P) if k > 1 and driven[k - 1] != driven[k - 2] else P
+            P = F[k - 1] @ P @ F[k - 1].T + Q[k - 1]
+        if gained[k].any():
+            J = _inverse(P)
+            J[:6, :6] += gained[k]
+            P = _inverse(J)
+        out[k] = P[:6, :6]
+    return out
+
+
+def _phase(path: Truth, time: np.ndarray) -> np.ndarray:
+    return path.phase[np.clip(np.searchsorted(path.time, time, side="right") - 1, 0, len(path) - 1)]
+
+
+def _fresh(P: np.ndarray) -> np.ndarray:
+    """Position and velocity of P, with acceleration and ballistic coefficient as known beforehand."""
+    new = np.diag(np.r_[np.zeros(6), np.full(3, filters.ACCELERATION_SIGMA**2), filters.LOG_BETA[1] ** 2])
+    new[:6, :6] = P[:6, :6]
+    return new
+
+
+def effective_beta(path: Truth) -> float:
+    """The ballistic coefficient kg/m^2 that fits best, by least squares, the deceleration of a path's free flight in the air."""
+    dt = np.diff(path.time)
+    middle = 0.5 * (path.time[1:] + path.time[:-1])
+    x = motion.interpolate(path.time, path.x, middle)
+    rows = (dt > 0.05) & ~np.isin(_phase(path, middle), (BOOST, GLIDE)) & (frames.altitude(x) < REENTRY_ALTITUDE)
+    x, push = x[rows], (np.diff(path.x[:, 3:], axis=0)[rows].T / dt[rows]).T
+    fall = np.array([earth.free_acceleration(*s[:5]) for s in x]).reshape(-1, 3)
+    speed, rate, _ = _drag(x, 1.0)
+    pressure, braking = rate * speed, -np.einsum("ni,ni->n", push - fall, x[:, 3:]) / np.maximum(speed, 1e-9)
+    best = float(pressure @ braking) / max(float(pressure @ pressure), 1e-300)
+    return 1.0 / best if best > 1e-6 else float(np.exp(filters.LOG_BETA[0]))
