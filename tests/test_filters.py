@@ -65,7 +65,7 @@ def coasting(seconds=150, step=1.0):
 def a_bank():
     x = coasting(1)[:1]
     P = np.diag([200.0**2] * 3 + [15.0**2] * 3)[None]
-    return filters.bank(0.0, x, P, [[0.2, 0.7, 0.1]], acceleration_sigma=[5.0])
+    return filters.bank(0.0, x, P, [[0.1, 0.7, 0.1, 0.1]], acceleration_sigma=[5.0])
 
 
 def test_coast_prediction_equals_the_plain_cubature_filter():
@@ -87,7 +87,7 @@ def test_update_equals_the_plain_cubature_filter(have):
     sigma = np.array([15.0, 1.5e-3, 1.5e-3, 3.0])
     z = truth + sigma * [0.5, -1.0, 0.7, 1.2]
     masked = np.where(np.isin(range(4), have), z, np.nan)
-    only = np.where(np.arange(3) == kernel.COAST, 1.0, 0.0)[None]
+    only = np.where(np.arange(kernel.N_MODEL) == kernel.COAST, 1.0, 0.0)[None]
     new = filters.update(filters.bank(0.0, b.x6, b.P6, only), masked[None], sigma[None], ORIGIN, AXES)
     points = plain_cubature(b.x6[0], b.P6[0])
     zs = np.array([plain_look(p) for p in points])[:, have]
@@ -130,11 +130,11 @@ def plain_mix(means, covs, mu, Pi, dims):
     for j, n in enumerate(dims):
         c = Pi[:, j] @ mu
         xs, Ps = [], []
-        for i in range(3):
+        for i in range(4):
             x, P = means[j][:n].copy(), np.zeros((n, n))
             P[6:, 6:] = covs[j][6:n, 6:n]
-            if i == j:
-                P = covs[j][:n, :n]
+            if i == j or {i, j} == {kernel.MANOEUVRE, kernel.STEADY}:  # these two have the same components
+                x, P = means[i][:n], covs[i][:n, :n]
             else:
                 x[:6], P[:6, :6] = means[i][:6], covs[i][:6, :6]
             xs.append(x)
@@ -147,24 +147,24 @@ def plain_mix(means, covs, mu, Pi, dims):
 
 def test_mixing_of_unequal_models_equals_the_plain_form():
     rng = np.random.default_rng(3)
-    x, P = rng.normal(size=(3, 9)), np.zeros((3, 9, 9))
+    x, P = rng.normal(size=(4, 9)), np.zeros((4, 9, 9))
     for j, n in enumerate(kernel.DIMENSION):
         B = rng.normal(size=(n, n))
         P[j, :n, :n] = B @ B.T + np.eye(n)
-    mu, Pi = np.array([0.2, 0.5, 0.3]), np.zeros((3, 3))
+    mu, Pi = np.array([0.2, 0.4, 0.3, 0.1]), np.zeros((4, 4))
     kernel.transition(70e3, 500.0, 2.0, Pi)
     assert np.allclose(Pi.sum(axis=1), 1) and (Pi >= 0).all()
-    xo, Po, mo = np.zeros((3, 9)), np.zeros((3, 9, 9)), np.zeros(3)
+    xo, Po, mo = np.zeros((4, 9)), np.zeros((4, 9, 9)), np.zeros(4)
     kernel.mix(x, P, mu, Pi, xo, Po, mo)
     for j, (m, C, c) in enumerate(plain_mix(x, P, mu, Pi, kernel.DIMENSION)):
         n = kernel.DIMENSION[j]
         assert np.allclose(xo[j, :n], m) and np.allclose(Po[j, :n, :n], C) and np.isclose(mo[j], c)
 
 
-@pytest.mark.parametrize("model, blocks", [(0, 3), (1, 2)])
-def test_process_noise_is_the_integral_of_white_noise(model, blocks):
+@pytest.mark.parametrize("model, blocks, density", [(0, 3, 0), (1, 2, 1), (3, 3, 4)])
+def test_process_noise_is_the_integral_of_white_noise(model, blocks, density):
     """Van Loan's matrix exponential (IEEE T-AC 23(3), 1978) gives the same covariance."""
-    dt, q = 3.0, filters.NOISE[model]
+    dt, q = 3.0, filters.NOISE[density]
     F = np.kron(np.eye(blocks, k=1), np.eye(3))
     G = np.zeros((3 * blocks, 3 * blocks))
     G[-3:, -3:] = q * np.eye(3)
@@ -280,7 +280,7 @@ def test_burnout_is_recognised():
     b, pushed = filters.start(0.0, z[:1], sigma[None], ORIGIN, AXES), []
     for k in range(1, 81):
         b = filters.update(filters.predict(b, float(k)), z[k : k + 1], sigma[None], ORIGIN, AXES)
-        pushed.append(b.mu[0, kernel.MANOEUVRE])
+        pushed.append(b.mu[0, kernel.MANOEUVRE] + b.mu[0, kernel.STEADY])
     assert min(pushed[19:39]) > 0.5 and max(pushed[44:]) < 0.5
 
 

@@ -1,4 +1,4 @@
-"""Start, predict, expect and update n tracks at once: the interacting multiple model filter over three motions.
+"""Start, predict, expect and update n tracks at once: the interacting multiple model filter over four motions.
 
 A `Bank` holds the state of n tracks; the arithmetic is in `kernels.estimation`.  ``to_filterpy`` hands one track's
 coasting model over to filterpy's UKF, the independent referee.
@@ -16,13 +16,14 @@ from copfuse.constants import EARTH_A, EARTH_B
 from copfuse.kernels import estimation as kernel
 
 # Spectral densities of the process noise, from what each model leaves out, *notional*: thrust direction and mass flow
-# change the acceleration by some 3 m/s^2 in a second; free fall above the air is known to 0.3 mm/s in a second; in the
+# change the acceleration by some 3 m/s^2 in a second, lift in a glide by 1; free fall above the air is known to 0.3 mm/s in a second; in the
 # air the drag coefficient moves with Mach number and attitude.
 JERK = 9.0  # m^2/s^5
 COAST_ACCELERATION = 1e-7  # m^2/s^3
 DRAG_ERROR = 2e-3  # s: 3 % of the drag, correlated over a second
 LOG_BETA_RATE = 4e-4  # 1/s
-NOISE = np.array([JERK, COAST_ACCELERATION, DRAG_ERROR, LOG_BETA_RATE])
+STEADY_JERK = 1.0  # m^2/s^5
+NOISE = np.array([JERK, COAST_ACCELERATION, DRAG_ERROR, LOG_BETA_RATE, STEADY_JERK])
 
 # What is believed of an object before its second plot, *notional*
 SPEED_SIGMA = (600.0, 2500.0, 60e3)  # m/s per axis on the ground and above the third figure, m; linear between
@@ -34,7 +35,7 @@ LOG_BETA = (np.log(5000.0), 0.8)  # ballistic coefficient in kg/m^2
 
 @dataclass(frozen=True)
 class Bank:
-    """n tracks: ``time (n,)``, ``x (n, 3, 9)``, ``P (n, 3, 9, 9)``, ``mu (n, 3)``; ``x6``/``P6`` are the mixture's moments."""
+    """n tracks: ``time (n,)``, ``x (n, 4, 9)``, ``P (n, 4, 9, 9)``, ``mu (n, 4)``; ``x6``/``P6`` are the mixture's moments."""
 
     time: np.ndarray
     x: np.ndarray
@@ -57,31 +58,32 @@ class Bank:
     @staticmethod
     def empty() -> Bank:
         """A bank without tracks."""
-        return Bank(*(np.zeros(s) for s in ((0,), (0, 3, 9), (0, 3, 9, 9), (0, 3), (0, 6), (0, 6, 6))))
+        return Bank(*(np.zeros(s) for s in ((0,), (0, 4, 9), (0, 4, 9, 9), (0, 4), (0, 6), (0, 6, 6))))
 
 
 _COLUMNS = tuple(Bank.__dataclass_fields__)
 
 
 def bank(time, x6, P6, mu, acceleration=None, acceleration_sigma=None, log_beta=None) -> Bank:
-    """A bank whose models all start from ``x6 (n, 6), P6 (n, 6, 6)`` with probabilities ``mu (n, 3)``.
+    """A bank whose models all start from ``x6 (n, 6), P6 (n, 6, 6)`` with probabilities ``mu (n, 4)``.
 
     ``acceleration (n, 3)`` with ``acceleration_sigma (n,)`` m/s^2 and ``log_beta (n, 2)`` (mean, sigma) fill what the
     wider models add; left out, they take this module's priors.
     """
     x6, P6 = np.asarray(x6, float), np.asarray(P6, float)
     n = len(x6)
-    x, P = np.zeros((n, 3, 9)), np.zeros((n, 3, 9, 9))
+    x, P = np.zeros((n, kernel.N_MODEL, 9)), np.zeros((n, kernel.N_MODEL, 9, 9))
     x[:, :, :6] = x6[:, None]
     P[:, :, :6, :6] = P6[:, None]
     sigma = np.full(n, ACCELERATION_SIGMA) if acceleration_sigma is None else np.asarray(acceleration_sigma, float)
     beta = np.tile(LOG_BETA, (n, 1)) if log_beta is None else np.asarray(log_beta, float)
-    if acceleration is not None:
-        x[:, kernel.MANOEUVRE, 6:9] = acceleration
-    P[:, kernel.MANOEUVRE, (6, 7, 8), (6, 7, 8)] = sigma[:, None] ** 2
+    for pushed in (kernel.MANOEUVRE, kernel.STEADY):
+        if acceleration is not None:
+            x[:, pushed, 6:9] = acceleration
+        P[:, pushed, (6, 7, 8), (6, 7, 8)] = sigma[:, None] ** 2
     x[:, kernel.REENTRY, 6] = beta[:, 0]
     P[:, kernel.REENTRY, 6, 6] = beta[:, 1] ** 2
-    return Bank(np.broadcast_to(np.asarray(time, float), n).copy(), x, P, np.array(mu, float).reshape(n, 3), x6.copy(), P6.copy())
+    return Bank(np.broadcast_to(np.asarray(time, float), n).copy(), x, P, np.array(mu, float).reshape(n, kernel.N_MODEL), x6.copy(), P6.copy())
 
 
 def predict(tracks: Bank, time) -> Bank:
@@ -143,7 +145,7 @@ def start(time: float, z, sigma, origin, axes) -> Bank:
     up = position / np.linalg.norm(position, axis=1, keepdims=True)
     x6 = np.concatenate([position, np.where(plume, PLUME_SPEED[0], 0.0)[:, None] * up], axis=1)
     low = (height < 100e3) | plume
-    mu = np.where(low[:, None], [0.7, 0.05, 0.25], [0.3, 0.6, 0.1])
+    mu = np.where(low[:, None], [0.5, 0.05, 0.25, 0.2], [0.2, 0.6, 0.1, 0.1])
     new = bank(time, x6, P6, mu)
     if np.isfinite(z[:, 3]).any():
         only_rate = np.where(np.arange(4) == 3, z, np.nan)

@@ -24,6 +24,7 @@ from copfuse.kernels.consider import fall_matrices
 from copfuse.kernels.forecast import intersect_rows
 from copfuse.tables import PLOT, TRACK, Detections, Messages, Picture, Tracks, same_table
 from copfuse.tracking import phase_probability, track
+from copfuse.tracking import push as pushed_by
 
 HOLD = 30.0  # s: a local track whose newest row is older than this (beyond what the link delays) has left the picture
 JOIN = 27.9  # squared distance under which two nations' tracks are one object: chi-squared, 6 components, 1e-4
@@ -206,7 +207,7 @@ def _at(tracks: Tracks, rows: Any, time: Any) -> Bank:
     p = tracks.phase_probability[rows]
     push = np.clip(p[:, BOOST] + p[:, GLIDE], 0.0, 1.0)
     low = altitude(tracks.x[rows]) < REENTRY_ALTITUDE
-    mu = np.stack([push, np.where(low, 0.0, 1 - push), np.where(low, 1 - push, 0.0)], axis=1)
+    mu = np.stack([0.5 * push, np.where(low, 0.0, 1 - push), np.where(low, 1 - push, 0.0), 0.5 * push], axis=1)
     more = (tracks.acceleration[rows], tracks.acceleration_sigma[rows], tracks.log_beta[rows])
     start = filters.bank(tracks.time[rows], tracks.x[rows], tracks.P[rows], mu, *more)
     return filters.predict(start, time)
@@ -229,7 +230,7 @@ def _rows(tracks: Tracks, book: _Book, node: int) -> dict[str, np.ndarray]:
     phase, push, beta = np.zeros((n, s, 4)), np.zeros((n, s, 3)), np.full((n, s, 2), np.inf)
     used = source[have]
     bank = _at(tracks, used, np.broadcast_to(time[:, None], (n, s))[have])
-    x[have], P[have], push[have] = bank.x6, bank.P6, bank.x[:, 0, 6:9]
+    x[have], P[have], push[have] = bank.x6, bank.P6, pushed_by(bank)[0]
     D[have] = _common(tracks, used, bank)
     D = np.where(_disjoint(tracks, source)[:, None, None, None], D, P)
     phase[have] = phase_probability(bank, tracks.phase_probability[used][:, BOOST] < 0.05)

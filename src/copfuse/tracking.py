@@ -18,7 +18,7 @@ from copfuse.constants import BOOST, GLIDE, MIDCOURSE, NATIONS, NODES, REENTRY_A
 from copfuse.filters import Bank
 from copfuse.frames import altitude, point
 from copfuse.kernels.consider import common, consider
-from copfuse.kernels.estimation import MANOEUVRE, REENTRY
+from copfuse.kernels.estimation import MANOEUVRE, REENTRY, STEADY
 from copfuse.sensors import CLUTTER_RATE, clutter_density, place
 from copfuse.tables import Detections, Tracks
 
@@ -29,6 +29,7 @@ HOLD_SCANS = 3.5
 HOLD_TENTATIVE = 6.0  # s, likewise for a track that is not firm
 BURNT_OUT = 0.05  # manoeuvre probability under which the engine is taken as out, after
 BURNT_HITS = 6  # plots
+RELIGHT = 8.0  # m/s^2 forward that mean a further stage, not lift, *notional*
 BOOST_CEILING = 250e3  # m, no engine burns above, *notional*
 BIAS_MEMORY = 30.0  # s over which a sensor's share in a track is forgotten, *notional*
 FIERCEST = 300.0  # m/s^2, more than any boost, drag or lift
@@ -228,9 +229,12 @@ def _update(live: Live, scan: Scan, hit: np.ndarray, plot: np.ndarray, predicted
     sensors[hit] |= np.uint64(1) << np.uint64(scan.sensor)
     revisit[hit] = scan.revisit
     firm = live.firm | ((hits >= FIRM_HITS) & (llr > FIRM_LLR))
-    engine = bank.mu[:, MANOEUVRE]
+    engine = pushed(bank)
     filters.forget_beta(bank, ~live.burnt & (engine > 0.5))
-    burnt = np.where(live.burnt, engine < 0.95, (hits >= BURNT_HITS) & firm & (engine < BURNT_OUT))
+    along, blur = thrust(bank)
+    lit = (engine > 0.95) & (along > RELIGHT)
+    out = (engine < BURNT_OUT) | (along < -2.0 * blur)
+    burnt = np.where(live.burnt, ~lit, (hits >= BURNT_HITS) & firm & out)
     return replace(live, bank=bank, hits=hits, llr=llr, firm=firm, burnt=burnt, sensors=sensors, revisit=revisit)
 
 
@@ -278,10 +282,25 @@ def _rows(live: Live, scan: Scan, changed: np.ndarray, detection: np.ndarray, pr
 
 
 def push(bank: Bank) -> tuple[np.ndarray, np.ndarray]:
-    """Acceleration that the manoeuvre model sees, (n, 3) m/s^2, and its standard deviation per axis (n,)."""
-    a = bank.x[:, MANOEUVRE, 6:9]
-    variance = np.trace(bank.P[:, MANOEUVRE, 6:9, 6:9], axis1=1, axis2=2) / 3
+    """Acceleration that the two pushed models see, (n, 3) m/s^2, and its standard deviation per axis (n,)."""
+    both = [MANOEUVRE, STEADY]
+    w = bank.mu[:, both] / bank.mu[:, both].sum(axis=1, keepdims=True)
+    a = np.einsum("nk,nki->ni", w, bank.x[:, both, 6:9])
+    spread = ((bank.x[:, both, 6:9] - a[:, None]) ** 2).sum(axis=2)
+    variance = np.einsum("nk,nk->n", w, np.trace(bank.P[:, both, 6:9, 6:9], axis1=2, axis2=3) + spread) / 3
     return a, np.sqrt(variance)
+
+
+def thrust(bank: Bank) -> tuple[np.ndarray, np.ndarray]:
+    """The push along the velocity, (n,) m/s^2, and its standard deviation: an engine's is forward, drag's and lift's is not."""
+    a, sigma = push(bank)
+    v = bank.x6[:, 3:]
+    return np.einsum("ni,ni->n", a, v) / np.maximum(np.linalg.norm(v, axis=1), 1.0), sigma
+
+
+def pushed(bank: Bank) -> np.ndarray:
+    """Probability (n,) that something but gravity and drag acts."""
+    return bank.mu[:, MANOEUVRE] + bank.mu[:, STEADY]
 
 
 def phase_probability(bank: Bank, burnt: np.ndarray) -> np.ndarray:
@@ -296,7 +315,7 @@ def phase_probability(bank: Bank, burnt: np.ndarray) -> np.ndarray:
     climb = (bank.x6[:, :3] * bank.x6[:, 3:]).sum(1) / r
     gravity = 9.8 * (6371e3 / r) ** 2
     apogee = height + np.where(climb > 0, climb**2, 0.0) / (2 * gravity)
-    engine = bank.mu[:, MANOEUVRE]
+    engine = pushed(bank)
     engine = np.where(~burnt & (climb > 0) & (height < BOOST_CEILING), np.maximum(engine, 0.5), engine)
     lift = burnt & (height < REENTRY_ALTITUDE)
     out = apogee > REENTRY_ALTITUDE

@@ -1,8 +1,8 @@
 """The interacting multiple model filter for n tracks: predict, expect, update, as scalar loops.
 
-Three models share position and velocity (components 0-5, Earth-fixed): MANOEUVRE (9: acceleration that is not
-gravity, a Wiener process; boost, pull-up and glide), COAST (6) and REENTRY (7: natural logarithm of the ballistic
-coefficient in kg/m^2).  Moments go through the non-linear functions by the third-degree spherical cubature rule
+Four models share position and velocity (components 0-5, Earth-fixed): MANOEUVRE (9: acceleration that is not
+gravity, a Wiener process; what changes fast, as in boost), COAST (6), REENTRY (7: natural logarithm of the ballistic
+coefficient in kg/m^2) and STEADY (9: as MANOEUVRE, but the acceleration hardly changes: glide, pull-up, steady burning).  Moments go through the non-linear functions by the third-degree spherical cubature rule
 (Arasaratnam & Haykin, IEEE T-AC 54(6), 2009, eqs. 24-51); mixing follows Blom & Bar-Shalom (IEEE T-AC 33(8), 1988)
 with the unbiased form for unequal dimensions: a component that a source model lacks takes the target's own mean and
 variance (Yuan, Bar-Shalom, Willett et al., IEEE T-AES 48(2), 2012).
@@ -18,10 +18,10 @@ from copfuse.kernels import njit
 from copfuse.kernels.earth import air, altitude, free_acceleration
 from copfuse.kernels.small import cholesky, solve_lower
 
-MANOEUVRE, COAST, REENTRY = 0, 1, 2
-N_MODEL = 3
+MANOEUVRE, COAST, REENTRY, STEADY = 0, 1, 2, 3
+N_MODEL = 4
 WIDEST = 9
-DIMENSION = np.array([9, 6, 7])
+DIMENSION = np.array([9, 6, 7, 9])
 
 _DRAG_CEILING = 150e3  # m, the filters know no drag above
 _NEGLIGIBLE = 1e-3  # model probability below which a model opens no gate
@@ -44,7 +44,7 @@ def drag(s):
 def derivative(model, s, d):
     """d = time derivative of state s under a model, Earth-fixed."""
     ax, ay, az = free_acceleration(s[0], s[1], s[2], s[3], s[4])
-    if model == 0:
+    if model == 0 or model == 3:
         ax += s[6]
         ay += s[7]
         az += s[8]
@@ -68,7 +68,7 @@ def derivative(model, s, d):
 @njit
 def propagate(model, n, s, dt, k, y):
     """Advance state s by dt seconds (either sign) with the classical Runge-Kutta rule; k (4, 9), y (9) are work arrays."""
-    longest = 2.0 if model == 0 else 10.0
+    longest = 2.0 if model == 0 or model == 3 else 10.0
     if model == 2 and altitude(s[0], s[1], s[2]) < 120e3:
         longest = 1.0
     steps = int(math.ceil(abs(dt) / longest))
@@ -95,11 +95,11 @@ def add_process_noise(model, x, P, dt, noise):
     """Add the covariance that white noise builds up over dt: jerk (model 0) or acceleration, exactly discretised.
 
     ``noise``: spectral densities of jerk m^2/s^5, of acceleration in free fall m^2/s^3, of the drag's error relative
-    to its square s, of the rate of ln(beta) 1/s.  So in empty space re-entry is coast.
+    to its square s, of the rate of ln(beta) 1/s, of jerk in the steady model m^2/s^5.  So in empty space re-entry is coast.
     """
     t = abs(dt)
-    if model == 0:
-        q = noise[0]
+    if model == 0 or model == 3:
+        q = noise[0] if model == 0 else noise[4]
         for a in range(3):
             v, c = a + 3, a + 6
             P[a, a] += q * t**5 / 20.0
@@ -167,73 +167,88 @@ def transition(h, climb, dt, Pi):
     air_there = h < 110e3
     boost_again = (1.0 / 200.0 if climb > 0.0 else 1.0 / 2000.0) if h < 150e3 else 1e-9
     lift = 1.0 / 60.0 if h < 80e3 else boost_again
-    t = abs(dt)
-    rates_mc = 1.0 / 80.0 if h > 60e3 else 1.0 / 400.0
-    rates_mr = 1.0 / 60.0 if air_there else 1.0 / 1000.0
-    rates_cr = 1.0 / 15.0 if air_there else 1.0 / 500.0
-    rates_rc = 1.0 / 400.0 if h < 90e3 else 1.0 / 15.0
-    for i in range(3):
-        for j in range(3):
+    for i in range(4):
+        for j in range(4):
             Pi[i, j] = 0.0
-    Pi[0, 1] = rates_mc
-    Pi[0, 2] = rates_mr
-    Pi[1, 0] = boost_again
-    Pi[1, 2] = rates_cr
-    Pi[2, 0] = lift
-    Pi[2, 1] = rates_rc
-    for i in range(3):
-        out = Pi[i, 0] + Pi[i, 1] + Pi[i, 2]
-        leave = 1.0 - math.exp(-out * t)
-        for j in range(3):
+    for pushed in (0, 3):
+        Pi[pushed, 1] = 1.0 / 80.0 if h > 60e3 else 1.0 / 400.0
+        Pi[pushed, 2] = (1.0 / 60.0 if pushed == 0 or h > 80e3 else 1.0 / 300.0) if air_there else 1.0 / 1000.0
+    Pi[0, 3] = 1.0 / 15.0
+    Pi[3, 0] = 1.0 / 30.0
+    Pi[1, 0] = 0.5 * boost_again
+    Pi[1, 3] = 0.5 * boost_again
+    Pi[1, 2] = 1.0 / 15.0 if air_there else 1.0 / 500.0
+    Pi[2, 0] = 0.5 * lift
+    Pi[2, 3] = 0.5 * lift
+    Pi[2, 1] = 1.0 / 400.0 if h < 90e3 else 1.0 / 15.0
+    for i in range(4):
+        out = Pi[i, 0] + Pi[i, 1] + Pi[i, 2] + Pi[i, 3]
+        leave = 1.0 - math.exp(-out * abs(dt))
+        for j in range(4):
             Pi[i, j] *= leave / out
         Pi[i, i] = 1.0 - leave
 
 
 @njit
+def dimension(model):
+    """Number of state components of a model."""
+    return 6 if model == 1 else (7 if model == 2 else 9)
+
+
+@njit
+def _has(model, target, component):
+    """Whether a model has the target model's component: the first six are everybody's, both pushed models share the rest."""
+    return component < 6 or model == target or (model != 1 and model != 2 and target != 1 and target != 2)
+
+
+@njit
 def mix(x, P, mu, Pi, x_out, P_out, mu_out):
-    """Mixed initial conditions of the three filters and the predicted model probabilities."""
-    for j in range(3):
-        n = 9 if j == 0 else (6 if j == 1 else 7)
+    """Mixed initial conditions of the four filters and the predicted model probabilities."""
+    total = 0.0
+    for j in range(4):
+        n = dimension(j)
         c = 0.0
-        for i in range(3):
+        for i in range(4):
             c += Pi[i, j] * mu[i]
         c = max(c, 1e-12)
         mu_out[j] = c
+        total += c
         for a in range(n):
             m = 0.0
-            for i in range(3):
-                m += Pi[i, j] * mu[i] / c * (x[i, a] if (a < 6 or i == j) else x[j, a])
+            for i in range(4):
+                m += Pi[i, j] * mu[i] / c * (x[i, a] if _has(i, j, a) else x[j, a])
             x_out[j, a] = m
         for a in range(n):
             for b in range(a + 1):
                 s = 0.0
-                for i in range(3):
-                    w = Pi[i, j] * mu[i] / c
-                    if i == j or a < 6:  # b <= a, so both are shared
+                for i in range(4):
+                    own = _has(i, j, a)  # b <= a, so b is shared where a is
+                    if own:
                         p = P[i, a, b]
                     elif b < 6:
                         p = 0.0
                     else:
                         p = P[j, a, b]
-                    da = (x[i, a] if (a < 6 or i == j) else x[j, a]) - x_out[j, a]
-                    db = (x[i, b] if (b < 6 or i == j) else x[j, b]) - x_out[j, b]
-                    s += w * (p + da * db)
+                    da = (x[i, a] if own else x[j, a]) - x_out[j, a]
+                    db = (x[i, b] if _has(i, j, b) else x[j, b]) - x_out[j, b]
+                    s += Pi[i, j] * mu[i] / c * (p + da * db)
                 P_out[j, a, b] = s
                 P_out[j, b, a] = s
-    total = mu_out[0] + mu_out[1] + mu_out[2]
-    for j in range(3):
+    for j in range(4):
         mu_out[j] /= total
 
 
 @njit
 def combine(x, P, mu, x6, P6):
-    """Mean and covariance (six components) of the mixture of the three models."""
+    """Mean and covariance (six components) of the mixture of the models."""
     for a in range(6):
-        x6[a] = mu[0] * x[0, a] + mu[1] * x[1, a] + mu[2] * x[2, a]
+        x6[a] = 0.0
+        for i in range(4):
+            x6[a] += mu[i] * x[i, a]
     for a in range(6):
         for b in range(a + 1):
             s = 0.0
-            for i in range(3):
+            for i in range(4):
                 s += mu[i] * (P[i, a, b] + (x[i, a] - x6[a]) * (x[i, b] - x6[b]))
             P6[a, b] = s
             P6[b, a] = s
@@ -241,15 +256,15 @@ def combine(x, P, mu, x6, P6):
 
 @njit
 def predict(x, P, mu, dt, noise, x_out, P_out, mu_out, x6, P6):
-    """Predict n tracks by dt (n,) each: mixing, the three models, and the combined estimate.
+    """Predict n tracks by dt (n,) each: mixing, the four models, and the combined estimate.
 
-    ``x (n, 3, 9), P (n, 3, 9, 9), mu (n, 3)`` in; the same and ``x6 (n, 6), P6 (n, 6, 6)`` out.
+    ``x (n, 4, 9), P (n, 4, 9, 9), mu (n, 4)`` in; the same and ``x6 (n, 6), P6 (n, 6, 6)`` out.
     """
     lower = np.zeros((9, 9))
     points = np.zeros((18, 9))
     k = np.zeros((4, 9))
     y = np.zeros(9)
-    Pi = np.zeros((3, 3))
+    Pi = np.zeros((4, 4))
     for t in range(len(mu)):
         combine(x[t], P[t], mu[t], x6[t], P6[t])
         s = x6[t]
@@ -257,8 +272,8 @@ def predict(x, P, mu, dt, noise, x_out, P_out, mu_out, x6, P6):
         r = math.sqrt(s[0] ** 2 + s[1] ** 2 + s[2] ** 2)
         transition(h, (s[0] * s[3] + s[1] * s[4] + s[2] * s[5]) / r, dt[t], Pi)
         mix(x[t], P[t], mu[t], Pi, x_out[t], P_out[t], mu_out[t])
-        for j in range(3):
-            n = 9 if j == 0 else (6 if j == 1 else 7)
+        for j in range(4):
+            n = dimension(j)
             predict_model(j, n, x_out[t, j], P_out[t, j], dt[t], noise, lower, points, k, y)
         combine(x_out[t], P_out[t], mu_out[t], x6[t], P6[t])
 
@@ -343,7 +358,7 @@ def innovation(z, sigma, z_mean, Z, have, nu, S):
 def expect(x, P, mu, origin, axes, z, sigma, d2, loglik):
     """Squared Mahalanobis distances and log likelihoods (n, m) of m plots under n predicted tracks.
 
-    The likelihood is the mixture's over the three models, the distance the least of those models that are not
+    The likelihood is the mixture's over the models, the distance the least of those models that are not
     negligible: an engine that has just stopped is expected by the coasting model alone.
     """
     lower = np.zeros((9, 9))
@@ -352,20 +367,20 @@ def expect(x, P, mu, origin, axes, z, sigma, d2, loglik):
     first = np.zeros(4)
     zz = np.zeros(4)
     slopes = np.zeros((4, 9))
-    z_mean = np.zeros((3, 4))
-    Z = np.zeros((3, 4, 4))
+    z_mean = np.zeros((4, 4))
+    Z = np.zeros((4, 4, 4))
     S = np.zeros((4, 4))
     nu = np.zeros(4)
-    ll = np.zeros(3)
+    ll = np.zeros(4)
     have = np.zeros(4, np.int64)
     for t in range(len(mu)):
-        for j in range(3):
-            n = 9 if j == 0 else (6 if j == 1 else 7)
+        for j in range(4):
+            n = dimension(j)
             regress(n, x[t, j], P[t, j], origin, axes, lower, s, zz, first, slopes, z_mean[j], Z[j])
         for k in range(len(z)):
             d2[t, k] = np.inf
             best = -1e300
-            for j in range(3):
+            for j in range(4):
                 m = innovation(z[k], sigma[k], z_mean[j], Z[j], have, nu, S)
                 cholesky(S, m, l4)
                 solve_lower(l4, m, nu)
@@ -378,7 +393,10 @@ def expect(x, P, mu, origin, axes, z, sigma, d2, loglik):
                     d2[t, k] = min(d2[t, k], q)
                 ll[j] = math.log(mu[t, j]) - 0.5 * (q + log_det + m * math.log(2.0 * math.pi))
                 best = max(best, ll[j])
-            loglik[t, k] = best + math.log(math.exp(ll[0] - best) + math.exp(ll[1] - best) + math.exp(ll[2] - best))
+            total = 0.0
+            for j in range(4):
+                total += math.exp(ll[j] - best)
+            loglik[t, k] = best + math.log(total)
 
 
 @njit
@@ -452,19 +470,19 @@ def update(x, P, mu, origin, axes, z, sigma, x6, P6):
     S = np.zeros((4, 4))
     nu = np.zeros(4)
     have = np.zeros(4, np.int64)
-    ll = np.zeros(3)
+    ll = np.zeros(4)
     for t in range(len(mu)):
         best = -1e300
-        for j in range(3):
-            n = 9 if j == 0 else (6 if j == 1 else 7)
+        for j in range(4):
+            n = dimension(j)
             ll[j] = update_model(
                 n, x[t, j], P[t, j], origin, axes, z[t], sigma[t], lower, s, zz, first, slopes, z_mean, Z, S, nu, have, l4, K, A
             )
             best = max(best, ll[j])
         total = 0.0
-        for j in range(3):
+        for j in range(4):
             mu[t, j] = max(mu[t, j] * math.exp(ll[j] - best), 1e-12)
             total += mu[t, j]
-        for j in range(3):
+        for j in range(4):
             mu[t, j] /= total
         combine(x[t], P[t], mu[t], x6[t], P6[t])
