@@ -25,7 +25,7 @@ from copfuse.kernels import earth
 from copfuse.tables import Detections, Truth
 
 PRIOR = (1e6, 1e4)  # m, m/s per axis before the first plot: next to nothing, *notional*
-STEP = 1.0  # s, the longest that one transition matrix spans
+STEP = 1.0  # s, the most that one transition matrix spans
 RARE = 0.01  # a look with less chance of a plot does not count as the first
 WIDTH = 10  # position, velocity, acceleration that is not gravity, ln(ballistic coefficient)
 _P, _V, _A, _B = slice(0, 3), slice(3, 6), slice(6, 9), 9
@@ -35,7 +35,7 @@ _P, _V, _A, _B = slice(0, 3), slice(3, 6), slice(6, 9), 9
 class Bound:
     """Lowest covariance ``P (n, 6, 6)`` of position and velocity at ``time (n,)`` s after the epoch, plots of that time included.
 
-    Rows are at every look (or plot) and at least every `STEP`, from the first plot to the impact.
+    Rows are at every look (or plot) and every whole second, from the first plot to the impact.
     """
 
     time: np.ndarray
@@ -296,9 +296,9 @@ def plot_snr(snr, pfa: float, swerling: int) -> np.ndarray:
 
 def _on_a_grid(path: Truth, time: np.ndarray, information: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Times no further apart than STEP, changes of phase among them, and the information gained at each (n, 6, 6)."""
-    first, last = float(time.min()), max(float(time.max()), float(path.time[-1]))
-    changes = path.time[np.flatnonzero(np.diff(path.phase)) + 1]
-    grid = np.unique(np.concatenate([time, changes[(changes > first) & (changes < last)], np.arange(first, last, STEP), [last]]))
+    first, last = float(time.min()), float(path.time[-1])
+    between = np.concatenate([path.time[1:][np.diff(path.phase) != 0], STEP * np.arange(np.floor(first / STEP), np.ceil(last / STEP))])
+    grid = np.unique(np.concatenate([time, between[(between > first) & (between < last)], [last]]))
     gained = np.zeros((len(grid), 6, 6))
     np.add.at(gained, np.searchsorted(grid, time), information)
     return grid, gained
@@ -320,7 +320,7 @@ def _carry(path: Truth, grid: np.ndarray, gained: np.ndarray) -> np.ndarray:
             J = _inverse(P)
             J[:6, :6] += gained[k]
             P = _inverse(J)
-        out[k] = P[:6, :6]
+        out[k] = 0.5 * (P + P.T)[:6, :6]
     return out
 
 
