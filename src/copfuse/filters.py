@@ -16,8 +16,8 @@ from copfuse.constants import EARTH_A, EARTH_B
 from copfuse.kernels import estimation as kernel
 
 # Spectral densities of the process noise, from what each model leaves out, *notional*: thrust direction and mass flow
-# change the acceleration by some 3 m/s^2 in a second, lift in a glide by 1; free fall above the air is known to 0.3 mm/s in a second; in the
-# air the drag coefficient moves with Mach number and attitude.
+# change the acceleration by some 3 m/s^2 in a second, lift in a glide by 1; free fall above the air is known to 0.3 mm/s
+# in a second; in the air the drag coefficient moves with Mach number and attitude.
 JERK = 9.0  # m^2/s^5
 COAST_ACCELERATION = 1e-7  # m^2/s^3
 DRAG_ERROR = 2e-3  # s: 3 % of the drag, correlated over a second
@@ -83,7 +83,8 @@ def bank(time, x6, P6, mu, acceleration=None, acceleration_sigma=None, log_beta=
         P[:, pushed, (6, 7, 8), (6, 7, 8)] = sigma[:, None] ** 2
     x[:, kernel.REENTRY, 6] = beta[:, 0]
     P[:, kernel.REENTRY, 6, 6] = beta[:, 1] ** 2
-    return Bank(np.broadcast_to(np.asarray(time, float), n).copy(), x, P, np.array(mu, float).reshape(n, kernel.N_MODEL), x6.copy(), P6.copy())
+    now, chances = np.broadcast_to(np.asarray(time, float), n).copy(), np.array(mu, float).reshape(n, kernel.N_MODEL)
+    return Bank(now, x, P, chances, x6.copy(), P6.copy())
 
 
 def predict(tracks: Bank, time) -> Bank:

@@ -2,7 +2,8 @@
 
 Four models share position and velocity (components 0-5, Earth-fixed): MANOEUVRE (9: acceleration that is not
 gravity, a Wiener process; what changes fast, as in boost), COAST (6), REENTRY (7: natural logarithm of the ballistic
-coefficient in kg/m^2) and STEADY (9: as MANOEUVRE, but the acceleration hardly changes: glide, pull-up, steady burning).  Moments go through the non-linear functions by the third-degree spherical cubature rule
+coefficient in kg/m^2) and STEADY (9: as MANOEUVRE, but the acceleration hardly changes: glide, pull-up, steady burning).
+Moments go through the non-linear functions by the third-degree spherical cubature rule
 (Arasaratnam & Haykin, IEEE T-AC 54(6), 2009, eqs. 24-51); mixing follows Blom & Bar-Shalom (IEEE T-AC 33(8), 1988)
 with the unbiased form for unequal dimensions: a component that a source model lacks takes the target's own mean and
 variance (Yuan, Bar-Shalom, Willett et al., IEEE T-AES 48(2), 2012).
