@@ -17,6 +17,7 @@ from matplotlib.path import Path as Outline
 
 from conftest import EPOCH, picture_of, plots_of, straight_truth
 from copfuse import frames, maps, plots
+from copfuse.bounds import Bound
 from copfuse.coverage import Coverage
 from copfuse.errors import CopfuseError
 from copfuse.laydowns import Sensor
@@ -257,3 +258,35 @@ def test_coverage_is_four_maps_in_discrete_bands_with_gaps_where_nobody_looks(tm
     marks = [sum(line.get_marker() in ("^", "D", "o") for line in ax.get_lines()) for ax in figure.axes[:4]]
     assert marks == [1, 1, 1, 3]
     assert (tmp_path / "coverage.png").stat().st_size > 20e3
+
+
+# Errors against the bound --------------------------------------------------------------------------------------------
+
+
+def test_errors_and_bounds_are_drawn_as_given(run, tmp_path):
+    """Each label's lines carry its numbers in its node's colour, on a logarithmic axis, over the phases of the truth."""
+    time = np.arange(10.0, 100.0)
+    P = np.eye(6) * np.r_[np.full(3, 100.0), np.full(3, 4.0)] * np.ones((len(time), 1, 1))
+    errors = {"KOR": np.column_stack([time, 1000.0 / time, 50.0 / time]), "one radar": np.column_stack([time, time, time])}
+    figure = plots.plot_errors(errors, {"KOR": Bound(time, P, "KOR")}, tmp_path / "errors.png", run.truth)
+    assert matplotlib.image.imread(tmp_path / "errors.png").shape[:2] == (900, 1250)
+    for ax, column, level in zip(figure.axes, (1, 2), (np.sqrt(300.0), np.sqrt(12.0)), strict=True):
+        lines = {line.get_label(): line for line in ax.lines}
+        assert set(lines) == {"KOR: error", "KOR: bound", "one radar: error"} and ax.get_yscale() == "log"
+        assert np.array_equal(lines["KOR: error"].get_ydata(), errors["KOR"][:, column])
+        assert np.allclose(lines["KOR: bound"].get_ydata(), level)
+        assert {to_hex(lines[f"KOR: {kind}"].get_color()).upper() for kind in ("error", "bound")} == {plots.NODE_COLOURS[0]}
+        shades = {to_hex(c.get_facecolor()[0]).upper() for c in ax.collections}
+        assert shades == {plots.PHASE_COLOURS[p] for p in np.unique(run.truth.phase)}
+
+
+def test_a_run_in_which_nobody_sees_anything_is_drawn(tmp_path):
+    """Without sensors the picture is empty; the flight is there all the same."""
+    import dataclasses
+
+    import copfuse as cf
+
+    run = cf.run(dataclasses.replace(cf.load("pull-up-2019"), sensors=()))
+    assert len(run.picture) == 0 and "Who saw what when" in str(run)
+    cf.plot(run, tmp_path / "nobody.png")
+    assert (tmp_path / "nobody.png").stat().st_size > 20_000

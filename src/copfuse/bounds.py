@@ -5,8 +5,8 @@ come by chance, the information reduction factor (Zhang, Willett and Bar-Shalom,
 bound, the modified Riccati equation (Sinopoli et al., IEEE T-AC 49(9), 2004) an upper one of the mean.
 
 A lower bound needs a stated model.  While the engine burns or the body lifts, what is not gravity is a Wiener
-process with `filters.JERK`, which is the filter's own model: nobody has to know a thrust profile.  Else the body falls
-freely, with drag, an unknown ballistic coefficient and the filter's small noise.  Sensor biases are not in the bound.
+process with `filters.JERK`, the filter's own model: a smoother thrust can be followed better.  Else the body falls with
+drag, an unknown ballistic coefficient and the filter's small noise.  Sensor biases are not in the bound.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ def modified_riccati(F, Q, information, chance, P0) -> np.ndarray:
 
 def _inverse(a: np.ndarray) -> np.ndarray:
     """Inverse of a symmetric positive definite matrix whose components have very different units."""
-    scale = 1.0 / np.sqrt(np.diag(a))
-    inverse = np.linalg.inv(a * np.outer(scale, scale)) * np.outer(scale, scale)
+    scale = np.sqrt(np.outer(np.diag(a), np.diag(a)))
+    inverse = np.linalg.inv(a / scale) / scale
     return 0.5 * (inverse + inverse.T)
 
 
@@ -163,23 +163,23 @@ def _drag(x: np.ndarray, beta: float, h: float = 50.0) -> tuple[np.ndarray, np.n
     return speed, 0.5 * rho * speed / beta, (high - low) / np.maximum(2.0 * h * rho, 1e-300)
 
 
-def process_noise(x, dt, driven, beta: float) -> np.ndarray:
-    """Process noise (n, 10, 10) of `filters` over ``dt (n,)`` s: jerk where ``driven``, else a little acceleration and drag error."""
+def process_noise(x, dt, driven, beta: float, noise: float = 1.0) -> np.ndarray:
+    """Process noise (n, 10, 10) of `filters` over ``dt (n,)`` s: jerk where ``driven``, else ``noise`` times that of a fall."""
     speed, rate, _ = _drag(x, beta)
     jerk = np.where(driven, filters.JERK, 0.0)
-    q = np.where(driven, 0.0, filters.COAST_ACCELERATION + filters.DRAG_ERROR * (rate * speed) ** 2)
+    q = np.where(driven, 0.0, noise * (filters.COAST_ACCELERATION + filters.DRAG_ERROR * (rate * speed) ** 2))
     Q = np.zeros((len(x), WIDTH, WIDTH))
     shared = (_P, _P, jerk * dt**5 / 20 + q * dt**3 / 3), (_P, _V, jerk * dt**4 / 8 + q * dt**2 / 2), (_V, _V, jerk * dt**3 / 3 + q * dt)
     wider = (_P, _A, jerk * dt**3 / 6), (_V, _A, jerk * dt**2 / 2), (_A, _A, jerk * dt)
     for row, column, size in shared + wider:
         Q[:, row, column] = Q[:, column, row] = size[:, None, None] * np.eye(3)
-    Q[:, _B, _B] = np.where(driven, 0.0, filters.LOG_BETA_RATE * dt)
+    Q[:, _B, _B] = np.where(driven, 0.0, noise * filters.LOG_BETA_RATE * dt)
     return Q
 
 
 def bound(
     truth: Truth, scenario: Any, node: str | None = None, sensors: Sequence[str] | None = None, object: int = 0, seed: int = 0,
-    detections: Detections | None = None,
+    detections: Detections | None = None, noise: float = 1.0,
 ) -> Bound:  # fmt: skip
     """The posterior Cramer-Rao bound of one object's position and velocity for what one node's own sensors can tell.
 
@@ -192,6 +192,7 @@ def bound(
 
     To position and velocity come an acceleration while the object burns or glides, ln(ballistic coefficient) in free
     flight; where one regime ends its component is marginalised, and the other's starts from its prior in `filters`.
+    ``noise`` scales the process noise of free flight: 1 bounds filters that believe in it, 0 is the limit for a true fall.
 
     Raises `CopfuseError` for an object, node or sensor that does not exist.
     """
@@ -206,7 +207,7 @@ def bound(
     if len(time) == 0:
         return Bound(np.zeros(0), np.zeros((0, 6, 6)), label)
     grid, gained = _on_a_grid(path, time, information)
-    return Bound(grid, _carry(path, grid, gained), label)
+    return Bound(grid, _carry(path, grid, gained, noise), label)
 
 
 def _chosen(scenario: Any, node: str | None, names: Sequence[str] | None) -> tuple[list[Any], str]:
@@ -304,12 +305,12 @@ def _on_a_grid(path: Truth, time: np.ndarray, information: np.ndarray) -> tuple[
     return grid, gained
 
 
-def _carry(path: Truth, grid: np.ndarray, gained: np.ndarray) -> np.ndarray:
+def _carry(path: Truth, grid: np.ndarray, gained: np.ndarray, noise: float) -> np.ndarray:
     """The bound (n, 6, 6) at the times of the grid."""
     halfway, dt = 0.5 * (grid[1:] + grid[:-1]), np.diff(grid)
     driven = np.isin(_phase(path, halfway), (BOOST, GLIDE))
     x, beta = motion.interpolate(path.time, path.x, halfway), effective_beta(path)
-    F, Q = transitions(x, dt, driven, beta), process_noise(x, dt, driven, beta)
+    F, Q = transitions(x, dt, driven, beta), process_noise(x, dt, driven, beta, noise)
     P = _fresh(np.diag(np.repeat(np.square(PRIOR), 3)))
     out = np.empty((len(grid), 6, 6))
     for k in range(len(grid)):
@@ -337,8 +338,7 @@ def _fresh(P: np.ndarray) -> np.ndarray:
 
 def effective_beta(path: Truth) -> float:
     """The ballistic coefficient kg/m^2 that fits best, by least squares, the deceleration of a path's free flight in the air."""
-    dt = np.diff(path.time)
-    middle = 0.5 * (path.time[1:] + path.time[:-1])
+    dt, middle = np.diff(path.time), 0.5 * (path.time[1:] + path.time[:-1])
     x = motion.interpolate(path.time, path.x, middle)
     rows = (dt > 0.05) & ~np.isin(_phase(path, middle), (BOOST, GLIDE)) & (frames.altitude(x) < REENTRY_ALTITUDE)
     x, push = x[rows], (np.diff(path.x[:, 3:], axis=0)[rows].T / dt[rows]).T

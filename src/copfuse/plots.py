@@ -224,6 +224,8 @@ def _chosen(time: np.ndarray, major: np.ndarray, few: bool) -> np.ndarray:
     """Which of a missile's forecasts to draw: the first ones after set delays, or only the first that is SMALL."""
     if not few:
         return np.flatnonzero(major < SMALL / 1e3)[:1]
+    if len(time) == 0:
+        return []
     after = np.searchsorted(time, time[:1] + FORECASTS)
     return np.unique(after[after < len(time)])
 
@@ -410,3 +412,36 @@ def _layer(ax: Any, corners: np.ndarray, lowest_km: np.ndarray, projection: Proj
 def _radars(ax: Any, projection: Projection, radars: list[Any]) -> None:
     for radar in radars:
         ax.plot(*projection(radar.lat, radar.lon), ON_THE_MAP[radar.platform], ms=4.5, mfc=_colour(radar), mec="white", mew=0.5, zorder=3)
+
+
+# Errors against the bound ----------------------------------------------------------------------------------------------
+
+
+def plot_errors(errors: Any, bounds: Any, path: str | Path | None = None, truth: Any = None) -> Any:
+    """Draw root mean square errors of position and velocity over time against the bound, on a logarithmic scale.
+
+    ``errors``: label -> rows (n, 3) of time s, position error m, velocity error m/s, in order of time; ``bounds``: label
+    -> `bounds.Bound`, dashed in the colour of the error of that label.  ``truth`` (rows of one object) shades the phases.
+    Writes ``path`` (png, pdf or svg), whole or not at all, and returns the matplotlib figure.
+    """
+    figure = _figure(10.0, 7.2, path)
+    panels = figure.subplots(2, 1, sharex=True)
+    labels = list(dict.fromkeys([*errors, *bounds]))
+    colours = {who: NODE_COLOURS[NODES.index(who)] if who in NODES else f"C{i}" for i, who in enumerate(labels)}
+    for ax, column, name in zip(panels, (1, 2), ("position", "velocity"), strict=True):
+        for who in labels:
+            style = dict(color=colours[who], lw=1.2)
+            if who in errors:
+                ax.plot(errors[who][:, 0], errors[who][:, column], label=f"{who}: error", **style)
+            if who in bounds:
+                ax.plot(bounds[who].time, getattr(bounds[who], name), ls=(0, (4, 2)), label=f"{who}: bound", **style)
+        for p in np.unique(truth.phase) if truth is not None else ():
+            below = (truth.phase == p) | np.r_[False, truth.phase[:-1] == p]
+            ax.fill_between(truth.time, 0.0, 1.0, where=below, transform=ax.get_xaxis_transform(), color=PHASE_COLOURS[p], alpha=0.15, lw=0)
+        ax.set_yscale("log")
+        ax.set_ylabel(f"{name} error, {'m' if column == 1 else 'm/s'}", fontsize=8)
+        ax.grid(color="#DDDDDD", lw=0.5)
+    panels[1].set_xlabel("seconds after the epoch", fontsize=8)
+    panels[0].legend(fontsize=7.5, ncols=max(len(labels), 1), loc="upper center", frameon=False)
+    figure.tight_layout()
+    return _written(figure, path)
