@@ -217,3 +217,10 @@ def test_the_cheap_look_changes_nothing(monkeypatch):
     quick = cf.track(d, s)
     monkeypatch.setattr(tracking, "_near", lambda live, scan: np.ones(len(live), bool))
     assert cf.track(d, s).uid == quick.uid
+
+
+def test_more_sensors_than_bits_are_refused(whole):
+    s, _, d, _ = whole
+    many = tuple(dataclasses.replace(s.sensors[0], name=f"KR-{i}") for i in range(65))
+    with pytest.raises(cf.CopfuseError, match="has 65 sensors"):
+        cf.track(d, dataclasses.replace(s, sensors=many))

@@ -225,7 +225,7 @@ def _chosen(time: np.ndarray, major: np.ndarray, few: bool) -> np.ndarray:
     if not few:
         return np.flatnonzero(major < SMALL / 1e3)[:1]
     if len(time) == 0:
-        return []
+        return np.zeros(0, int)
     after = np.searchsorted(time, time[:1] + FORECASTS)
     return np.unique(after[after < len(time)])
 

@@ -15,6 +15,7 @@ import numpy as np
 from copfuse import filters
 from copfuse.association import gate, gnn
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE, NATIONS, NODES, REENTRY_ALTITUDE, TERMINAL
+from copfuse.errors import CopfuseError
 from copfuse.filters import Bank
 from copfuse.frames import altitude, point
 from copfuse.kernels.consider import common, consider
@@ -22,6 +23,7 @@ from copfuse.kernels.estimation import MANOEUVRE, REENTRY, STEADY
 from copfuse.sensors import CLUTTER_RATE, clutter_density, place
 from copfuse.tables import Detections, Tracks
 
+MOST_SENSORS = 64  # bits in `Tracks.sensors`
 FIRM_HITS = 3
 FIRM_LLR = 15.0
 HOLD = 30.0  # s without a plot after which a firm track is dropped, or HOLD_SCANS revisits where that is longer
@@ -89,8 +91,11 @@ def track(detections: Detections, scenario: Any, node: str | None = None) -> Tra
 
     The node takes plots in time order.  Sensor biases are unknown to it: their standard deviations widen each plot's
     gate and sigma, and what a constant bias leaves in an estimate is added to its covariance
-    (`kernels.consider`; nothing estimates the biases here).
+    (`kernels.consider`; nothing estimates the biases here).  Raises `CopfuseError` for more than 64 sensors.
     """
+    if len(scenario.sensors) > MOST_SENSORS:
+        many = len(scenario.sensors)
+        raise CopfuseError(f"scenario {scenario.name!r} has {many} sensors; a track can keep the origin of {MOST_SENSORS} at most")
     states: dict[int, Live] = {}
     rows: list[dict[str, np.ndarray]] = []
     for scan in scans(detections, scenario, node):
