@@ -15,7 +15,7 @@ ORDER = [
     "errors", "constants", "kernels", "tables", "checking", "frames", "atmosphere", "vehicles", "motion", "swerling", "laydowns",
     "sensors", "coverage", "recorded", "flights", "scenario", "simulate",
     "gaussian", "mixtures", "conversions", "filters", "forecast", "association", "tracking",
-    "network", "fusion", "measures", "metrics", "study", "maps", "plots", "cli",
+    "network", "fusion", "bounds", "batch", "reconstruction", "measures", "metrics", "study", "maps", "plots", "cli",
 ]  # fmt: skip
 EXACT = {"__init__"}  # names its modules as text and imports them when first used
 
