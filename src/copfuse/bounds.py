@@ -188,7 +188,7 @@ def bound(
     sensors and sigmas; false plots and wrong associations cost it nothing).  Without, it is the bound of expected
     information: every sensor that is on station under ``seed`` looks when `simulate.detect` has it look, uncued, and
     each look counts with its probability of a plot and the accuracy of the mean plot.  By convexity that is
-    below the mean over all detection sequences, whatever their dependence.
+    below the mean over all detection sequences, whatever their dependence, and far below it where plots are few.
 
     To position and velocity come an acceleration while the object burns or glides, ln(ballistic coefficient) in free
     flight; where one regime ends its component is marginalised, and the other's starts from its prior in `filters`.
