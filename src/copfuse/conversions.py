@@ -75,7 +75,7 @@ def convert_polar(z, sigma_range: float, sigma_angle: float, kind: str = "unbias
         along = (shrink**-2 - 2.0) * r2 + half * (1.0 + turn)
         across = half * (1.0 - turn)
         return polar_point(z) / shrink, _rotated(along, across, along - across, c, s)
-    raise CopfuseError(f'convert_polar: kind is "{kind}"{suggestion(kind, POLAR)}')
+    raise CopfuseError(f'convert_polar: kind is "{kind}"; {suggestion(kind, POLAR)}')
 
 
 def _rotated(along, across, slant, c, s) -> np.ndarray:
