@@ -664,6 +664,22 @@ def test_covariances_stay_positive_definite(seed, rule, iterations):
         assert np.linalg.eigvalsh(P / (scale[:, :, None] * scale[:, None, :])).min() > -1e-14
 
 
+@pytest.mark.parametrize("rule", RULES)
+def test_a_row_does_not_depend_on_its_neighbours(rule):
+    """Beside a singular covariance and a lost row the others' answers are the same to rounding."""
+    x, P = np.array([[300.0, 400.0], [100.0, -50.0], [200.0, 10.0], [50.0, 90.0]]), rows(np.diag([400.0, 900.0]), 4)
+    P[1] = [[4.0, 8.0], [8.0, 16.0]]
+    x[2], P[2] = np.nan, np.nan
+    sensor, z = Model(bearing_range, np.diag([9.0, 4e-4]), angles=(1,)), np.array([510.0, 0.9])
+    with np.errstate(invalid="ignore"):
+        every = ga.update(x, P, z, sensor, rule, 2)
+    for k in (0, 1, 3):
+        alone = ga.update(x[k : k + 1], P[k : k + 1], z, sensor, rule, 2)
+        assert np.allclose(every.x[k], alone.x[0], rtol=1e-9) and np.allclose(every.P[k], alone.P[0], rtol=1e-9, atol=1e-9)
+        assert np.isfinite(every.P[k]).all()
+    assert np.isnan(every.x[2]).all()
+
+
 def test_a_missing_component_is_as_if_the_sensor_did_not_have_it():
     x, P = np.array([[300.0, 400.0, 1.0, 2.0]] * 2), rows(np.diag([400.0, 300.0, 9.0, 9.0]), 2)
     both = Model(bearing_range, np.diag([9.0, 4e-4]), angles=(1,))

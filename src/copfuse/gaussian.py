@@ -127,16 +127,25 @@ def wrap(y: np.ndarray, angles: Sequence[int]) -> np.ndarray:
 
 def root(P: np.ndarray) -> np.ndarray:
     """L (n, d, d) with L L' = P.  Lower triangular; where a covariance is singular to rounding, a square root by
-    eigenvalues that are lifted to 1e-14 of the correlation matrix's largest, so that L can always be solved with."""
+    eigenvalues that are lifted to 1e-14 of the correlation matrix's largest, so that L can always be solved with.  A row
+    that is not finite stays so, and alone."""
     scale = np.sqrt(np.einsum("...ii->...i", P))
     scale = np.where(scale > 0.0, scale, 1.0)
     unit = P / (scale[..., :, None] * scale[..., None, :])
     try:
         return scale[..., :, None] * np.linalg.cholesky(unit)
+    except np.linalg.LinAlgError:  # row by row, so that no row's answer depends on its neighbours
+        return scale[..., :, None] * np.array([_root_of_one(C) for C in unit.reshape(-1, *P.shape[-2:])]).reshape(P.shape)
+
+
+def _root_of_one(C: np.ndarray) -> np.ndarray:
+    if not np.isfinite(C).all():
+        return np.full(C.shape, np.nan)
+    try:
+        return np.linalg.cholesky(C)
     except np.linalg.LinAlgError:
-        value, vector = np.linalg.eigh(0.5 * (unit + transpose(unit)))
-        value = np.maximum(value, 1e-14 * np.maximum(value[..., -1:], 1.0))
-        return scale[..., :, None] * vector * np.sqrt(value)[..., None, :]
+        value, vector = np.linalg.eigh(0.5 * (C + C.T))
+        return vector * np.sqrt(np.maximum(value, 1e-14 * max(value[-1], 1.0)))
 
 
 def linearise(function: Function, x, P, rule: Rule = CUBATURE, jacobian: Function | None = None, angles: Sequence[int] = ()):
@@ -162,13 +171,18 @@ def linearise(function: Function, x, P, rule: Rule = CUBATURE, jacobian: Functio
     slope = transpose(np.linalg.solve(transpose(lower), cross))
     spread = np.moveaxis(spread, 0, -1)
     residual = (wc * spread) @ transpose(spread) - transpose(cross) @ cross
-    return mean, slope, _positive(residual) if wc.min() < 0.0 else 0.5 * (residual + transpose(residual))
+    return mean, slope, _positive(residual) if wc.min() < 0.0 else _symmetric(residual)
 
 
 def _positive(P: np.ndarray) -> np.ndarray:
     """The nearest positive semidefinite matrices: a negative weight can turn a residual covariance indefinite."""
-    value, vector = np.linalg.eigh(0.5 * (P + transpose(P)))
-    return (vector * np.maximum(value, 0.0)[..., None, :]) @ transpose(vector) if value.min() < 0.0 else 0.5 * (P + transpose(P))
+    P = _symmetric(P)
+    bad = np.isfinite(P).all(axis=(-2, -1))
+    bad[bad] = np.linalg.eigvalsh(P[bad]).min(axis=-1) < 0.0
+    if bad.any():
+        value, vector = np.linalg.eigh(P[bad])
+        P[bad] = _symmetric((vector * np.maximum(value, 0.0)[..., None, :]) @ transpose(vector))
+    return P
 
 
 def _differences(function: Function, x: np.ndarray, P: np.ndarray, angles: Sequence[int]) -> np.ndarray:
