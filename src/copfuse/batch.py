@@ -27,14 +27,16 @@ from copfuse.tables import Detections
 
 FEWEST = 4  # plots of one object
 STUDENT = 4.0  # degrees of freedom of the error distribution of the first, robust fit
-FIRST = 300  # plots at most in it
-WIDE = (30.0, 1.0)  # times sigma in its two rounds: from afar, then close
+FIRST = 200  # plots at most in it
+WIDE = (300.0, 30.0, 5.0, 1.0)  # times sigma in its rounds: from afar, then closer
+NEAR = 100.0  # squared distance above which a plot is false for every model
+MOSTLY = 0.8  # share of the plots that an honest fit keeps
 GATE = 1e-5  # chance that a true plot is taken for a false one
 CLOSING = 5000.0  # m/s by which a clock error turns into a range error in the gate
-BOOST_SIGMA = {"turn": 0.4, "burn": 0.4, "spent": 0.4, "heavy": 0.4, "thrust": 1.0}  # of logarithms, *notional*
+BOOST_SIGMA = {"turn": 0.4, "burn": 0.4, "spent": 0.4, "heavy": 0.4, "gain": 1.0}  # of logarithms, *notional*
 KICK_SIGMA = 0.5  # rad
 SETTLED = {True: 0.05, False: 0.02}  # standard deviations moved by a step that ends a fit, robust or final
-TRIES = {True: 25, False: 40}  # steps of one fit at most
+TRIES = {True: 20, False: 30}  # steps of one fit at most
 
 # The plots and their errors ------------------------------------------------------------------------------------------
 
@@ -157,7 +159,7 @@ class Model:
 def _parameters(begin: float, log_beta: float) -> np.ndarray:
     p = np.zeros(kernel.PARAMETERS)
     p[kernel.AIR], p[kernel.BETA] = 1.0, math.exp(min(max(log_beta, 3.0), 14.0))
-    p[kernel.STEP_BOOST], p[kernel.STEP_AIR], p[kernel.STEP_COAST] = 0.25, 0.5, 5.0
+    p[kernel.STEP_BOOST], p[kernel.STEP_AIR], p[kernel.STEP_COAST] = 0.25, 0.25, 5.0
     p[kernel.LATEST] = begin + 9000.0
     return p
 
@@ -173,33 +175,38 @@ def free(begin: float) -> Model:
 
 
 def powered(lat: float, lon: float, name: str) -> Model:
-    """A launch near lat, lon: m east and north, time, kick east and north, ln turn, ln beta; per stage four (`_stage`)."""
+    """A launch near lat, lon (rad): m east and north, burnout time, kick east and north, ln turn, ln beta; per stage ln
+    velocity gain, ln burn time, logit of the propellant share, ln of the ballistic coefficient at ignition.
+
+    Gain and burnout time instead of thrust and launch time: the plots after burnout fix them, so the valley is straighter.
+    """
     profile = vehicles.PROFILES[name]
     radius = float(np.linalg.norm(frames.ecef(lat, lon, 0.0)))
 
     def of(u: np.ndarray):
         here = lat + u[1] / radius, lon + u[0] / (radius * math.cos(lat))
         east, north, up = frames.enu_axes(*here)
-        p = _parameters(u[2], u[6])
-        turn = u[2] + np.array(profile.turn) * math.exp(u[5])
+        each = u[7:].reshape(-1, 4)
+        length = np.exp(np.minimum(each[:, 1], 7.0))
+        begin = float(u[2] - length.sum() - vehicles.GAP * (len(each) - 1))
+        p = _parameters(begin, u[6])
+        turn = begin + np.array(profile.turn) * math.exp(u[5])
         p[kernel.RISE : kernel.BLEND + 1] = turn
         p[kernel.UP : kernel.UP + 3], p[kernel.KICK : kernel.KICK + 3] = up, u[3] * east + u[4] * north
-        burns, t = [], float(u[2])
-        for thrust, burn, spent, heavy in u[7:].reshape(-1, 4):
-            length = math.exp(min(burn, 7.0))
-            burns.append([t, t + length, math.exp(min(thrust, 6.0)), length * (1.0 + math.exp(-spent)), math.exp(heavy)])
-            t += length + vehicles.GAP
-        stages = np.array(burns)
+        tau = length * (1.0 + np.exp(-each[:, 2]))
+        thrust = np.exp(each[:, 0]) / (tau * np.logaddexp(0.0, each[:, 2]))  # -ln(1 - spent) = ln(1 + exp(logit))
+        start = begin + np.r_[0.0, np.cumsum(length + vehicles.GAP)[:-1]]
+        stages = np.column_stack([start, start + length, thrust, tau, np.exp(each[:, 3])])
         marks = np.array([*sorted([*stages[:, :2].ravel(), *turn]), np.inf])
-        return np.r_[frames.ecef(*here, 0.0), np.zeros(3)], float(u[2]), stages, marks, p
+        return np.r_[frames.ecef(*here, 0.0), np.zeros(3)], begin, stages, marks, p
 
     s = BOOST_SIGMA
     stages = [
-        (math.log(30.0), math.log(b), math.log(f / (1.0 - f)), math.log(h))
+        (math.log(3000.0), math.log(b), math.log(f / (1.0 - f)), math.log(h))
         for b, f, h in zip(profile.burn, profile.spent, profile.heavy, strict=True)
     ]
     mean = np.r_[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, filters.LOG_BETA[0], np.ravel(stages)]
-    each = [s["thrust"], s["burn"], s["spent"], s["heavy"]] * len(stages)
+    each = [s["gain"], s["burn"], s["spent"], s["heavy"]] * len(stages)
     sigma = np.r_[np.inf, np.inf, np.inf, KICK_SIGMA, KICK_SIGMA, s["turn"], filters.LOG_BETA[1], each]
     step = np.r_[5.0, 5.0, 5e-3, 1e-4, 1e-4, 1e-3, 1e-3, np.tile([1e-4, 1e-4, 1e-3, 1e-3], len(stages))]
     reach = np.r_[5e4, 5e4, 20.0, 0.15, 0.15, 0.4, 1.0, np.tile([0.3, 0.3, 0.5, 1.0], len(stages))]
@@ -222,8 +229,8 @@ class Fit:
 
     @property
     def honest(self) -> bool:
-        """Whether chi-squared is where it belongs, to five standard deviations and the gate's cut."""
-        return self.chi2 < self.dof + 5.0 * math.sqrt(2.0 * self.dof) + 0.02 * self.dof
+        """Whether chi-squared is where it belongs, to five standard deviations and the gate's cut, and the gate refused few."""
+        return self.kept.mean() > MOSTLY and self.chi2 < self.dof + 5.0 * math.sqrt(2.0 * self.dof) + 0.02 * self.dof
 
 
 def descend(model: Model, plots: Plots, errors: Errors, u: np.ndarray, robust: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
@@ -254,8 +261,8 @@ def descend(model: Model, plots: Plots, errors: Errors, u: np.ndarray, robust: b
         J = slopes(model, plots, errors, u)
         left = np.vstack([np.column_stack([J, r]) * weight[:, None], np.column_stack([pull, pull @ (u - model.mean)])])
         scale = np.linalg.norm(left, axis=0) + 1e-30
-        R = np.linalg.qr(left / scale, mode="r")
-        R, right, scale = R[:-1, :-1], R[:-1, -1] * scale[-1], scale[:-1]
+        whole: Any = np.linalg.qr(left / scale, mode="r")
+        R, right, scale = whole[:-1, :-1], whole[:-1, -1] * scale[-1], scale[:-1]
         for _ in range(9):
             damped = np.vstack([R, math.sqrt(damp) * np.eye(len(u))])
             move = -np.linalg.lstsq(damped, np.r_[right, np.zeros(len(u))], rcond=None)[0] / scale
@@ -280,12 +287,29 @@ def slopes(model: Model, plots: Plots, errors: Errors, u: np.ndarray) -> np.ndar
 
 
 def approach(model: Model, plots: Plots, u: np.ndarray) -> tuple[np.ndarray, float]:
-    """The robust fit of at most `FIRST` of the plots, spread evenly: parameters and Student's cost."""
-    plots = plots[np.unique(np.linspace(0, len(plots.time) - 1, FIRST).astype(int))]
+    """The robust fit of a `few` plots: parameters and Student's cost."""
+    plots = few(plots)
     cost = math.inf
     for wide in WIDE:
         u, _, _, cost = descend(model, plots, loose(plots, wide), u, True)
     return u, cost
+
+
+def few(plots: Plots) -> Plots:
+    """At most `FIRST` of the plots, spread evenly."""
+    return plots[np.unique(np.linspace(0, len(plots.time) - 1, FIRST).astype(int))]
+
+
+def surprise(model: Model, plots: Plots, u: np.ndarray) -> tuple[np.ndarray, float]:
+    """Parameters fitted to a `few` plots near u, and minus twice the logarithm of the model's evidence (Laplace's
+    approximation, MacKay, Neural Computation 4(3), 1992, up to a constant that models of the same plots share)."""
+    plots = few(plots)
+    errors = loose(plots, 1.0)
+    r = np.where(plots.have, miss(plots, model.states(u, plots.time)) / errors.sigma, 0.0)
+    plots = replace(plots, have=plots.have & ((r * r).sum(axis=1) < NEAR)[:, None])
+    u, J, r, cost = descend(model, plots, tight(plots, model.states(u, plots.time)), u, False)
+    volume = np.linalg.slogdet(spread(model, J))[1] - np.log(model.sigma[np.isfinite(model.sigma)]).sum()
+    return u, cost - 2.0 * float(volume)
 
 
 def fit(model: Model, plots: Plots, u: np.ndarray) -> Fit:

@@ -25,6 +25,8 @@ from copfuse.tables import Detections, Picture, Tracks, same_table
 from copfuse.tracking import track
 
 CLASSES = ("SRBM", "MRBM", "IRBM", "ICBM", "ICBM, solid")  # whose boosts are tried
+PLAUSIBLE = 100.0  # robust cost above the least up to which a class's boost is looked at closely
+REFUSED = 0.1  # share of the plots that the gate may refuse in a fit of the whole flight
 LATER = 10.0  # s by which the begin of free flight moves on while the fit of it is not honest,
 LATEST = 6  # so many times at most
 
@@ -173,6 +175,8 @@ def reconstruct(
     best = None
     if boost:
         best, about = _boosted(plots, coast)
+    if best is None and not coast.honest:
+        about += "; the free flight does not describe its plots, so its intervals are too small"
     return _result(best or coast, plots if best else plots[radar & (plots.time >= _begin(coast))], scenario, about)
 
 
@@ -240,14 +244,27 @@ def _boosted(plots: Plots, coast: Fit) -> tuple[Fit | None, str]:
     if before.sum() < 3:
         return None, f"no boost: {before.sum()} plots before the free flight at {_begin(coast):.1f} s, 3 are needed"
     if not coast.honest:
-        return None, f"no boost: even the free flight has chi-squared/dof {coast.chi2 / coast.dof:.2f} (lift, or another burn?)"
+        told = f"chi-squared/dof {coast.chi2 / coast.dof:.2f} and {int((~coast.kept).sum())} plots refused"
+        return None, f"no boost: even the free flight has {told} (lift, or another burn?)"
     tried = []
     for name in CLASSES:
         model, u = _guess(plots, coast, name)
         u, cost = batch.approach(model, plots, u)
         tried.append((cost, model, u))
-    _, model, u = min((t for t in tried if np.isfinite(t[0])), key=lambda t: t[0])
+    least = min(cost for cost, _, _ in tried)
+    best = None
+    for cost, model, u in tried:
+        if cost < least + PLAUSIBLE:
+            u, surprise = batch.surprise(model, plots, u)
+            if best is None or surprise < best[0]:
+                best = surprise, model, u
+    if best is None:
+        return None, "no boost: none of the profiles comes near the plots"
+    _, model, u = best
     fitted = batch.fit(model, plots, u)
+    lost = int((~fitted.kept).sum())
+    if lost > 2 + REFUSED * len(plots.time):
+        return None, f"no boost: the best profile, of class {model.name}, leaves {lost} of {len(plots.time)} plots unexplained"
     if not fitted.honest:
         return None, f"no boost: the best profile, of class {model.name}, has chi-squared/dof {fitted.chi2 / fitted.dof:.2f}"
     return fitted, f"whole flight, with a boost like class {model.name}"
@@ -273,8 +290,9 @@ def _guess(plots: Plots, coast: Fit, name: str) -> tuple[Model, np.ndarray]:
     short = burn / sum(s.burn for s in stages)
     tilt = 0.5 * (0.5 * math.pi - angle)
     u = model.mean.copy()
-    u[2:5] = burnout - burn, tilt * math.sin(azimuth), tilt * math.cos(azimuth)
-    u[7:] = np.ravel([[math.log(s.thrust / short), math.log(s.burn * short), model.mean[9], model.mean[10]] for s in stages])
+    u[2:5] = burnout, tilt * math.sin(azimuth), tilt * math.cos(azimuth)
+    for k, stage in enumerate(stages):
+        u[7 + 4 * k : 9 + 4 * k] = math.log(stage.thrust * stage.tau * -math.log1p(-stage.burn / stage.tau)), math.log(stage.burn * short)
     return model, u
 
 
