@@ -113,3 +113,11 @@ def test_no_rows_in_no_rows_out():
     assert all(len(v) == 0 for v in frames.geodetic(np.zeros((0, 3))))
     assert frames.look(np.zeros((0, 6)), np.zeros(3), np.eye(3)).shape == (0, 4)
     assert frames.to_inertial(np.zeros((0, 6)), 0.0).shape == (0, 6)
+
+
+def test_a_coincident_point_does_not_spoil_the_others():
+    """pymap3d 3.2 stops its iteration for a whole array at the first point of distance 0."""
+    lat, lon = np.radians([39.0, 40.0, 44.5]), np.radians([125.0, 126.0, 136.0])
+    together, _ = frames.ground_distance_bearing(lat[0], lon[0], lat, lon)
+    alone = [float(frames.ground_distance_bearing(lat[0], lon[0], a, o)[0]) for a, o in zip(lat, lon, strict=True)]
+    assert together[0] == 0 and np.allclose(together, alone, rtol=1e-9)

@@ -207,8 +207,8 @@ def ballistic_case(n, rng, sensor, Q):
 
 
 def test_ballistic_object_of_farina_ristic_benvenuti():
-    """IEEE T-AES 38(3), 2002: known drag, 100 m and 0.017 rad.  IPLF within 1.05 of the bound in position, one cubature
-    update within 1.07, both consistent; the EKF is neither."""
+    """IEEE T-AES 38(3), 2002: known drag, 100 m and 0.017 rad.  One cubature update and the IPLF within 1.05 of the
+    bound in position and 1.09 in velocity, both consistent; the EKF is neither."""
     Q = np.kron(np.eye(2), [[T2**3 / 3, T2**2 / 2], [T2**2 / 2, T2]])
     motion, sensor = Model(ballistic_step, Q), Model(ballistic_look, np.diag([1e4, 0.017**2]), angles=(1,))
     path, nominal, z, x, P = ballistic_case(1500, np.random.default_rng(4), sensor, Q)
@@ -224,9 +224,9 @@ def test_ballistic_object_of_farina_ristic_benvenuti():
         assert np.abs(xs - path[2:])[:, :, [0, 2]].max() < 20e3, "no run is lost"
         return ratio[8:].mean(axis=0), nees(xs, Ps, path[2:]).mean(axis=1)[[18, 48]]
 
-    for rule, iterations, most in ((CUBATURE, 1, 1.07), (CUBATURE, 5, 1.05)):
+    for rule, iterations in ((CUBATURE, 1), (CUBATURE, 5)):
         ratio, (at_40, at_100) = judge(rule, iterations)
-        assert ratio[[0, 2]].max() <= most and ratio[[1, 3]].max() <= 1.09, (rule, iterations, ratio)
+        assert ratio[[0, 2]].max() <= 1.05 and ratio[[1, 3]].max() <= 1.09, (rule, iterations, ratio)
         assert at_40 <= 5.4 and 3.8 < at_100 < 4.4
     ratio, (at_40, _) = judge(TAYLOR, 1)
     assert ratio[2:].min() > 1.08 and at_40 > 6.0

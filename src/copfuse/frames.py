@@ -90,9 +90,18 @@ def from_inertial(x, time) -> np.ndarray:
 
 
 def ground_distance_bearing(lat1, lon1, lat2, lon2) -> tuple[np.ndarray, np.ndarray]:
-    """Geodesic distance m and bearing rad [0, 2 pi) from point 1 to point 2 on WGS-84 (Vincenty, by pymap3d)."""
-    distance, bearing = vincenty.vdist(lat1, lon1, lat2, lon2, deg=False)
-    return np.asarray(distance, float), np.mod(np.asarray(bearing, float), 2 * np.pi)
+    """Geodesic distance m and bearing rad [0, 2 pi) from point 1 to point 2 on WGS-84 (Vincenty, by pymap3d).
+
+    Points that coincide have distance 0 and bearing 0; they are kept from pymap3d, whose iteration stops early for all
+    points of an array that holds one.
+    """
+    lat1, lon1, lat2, lon2 = np.broadcast_arrays(*(np.asarray(v, float) for v in (lat1, lon1, lat2, lon2)))
+    apart = (np.abs(lat1 - lat2) > 1e-12) | (np.abs(lon1 - lon2) > 1e-12)
+    distance, bearing = np.zeros(lat1.shape), np.zeros(lat1.shape)
+    if apart.any():
+        found = vincenty.vdist(lat1[apart], lon1[apart], lat2[apart], lon2[apart], deg=False)
+        distance[apart], bearing[apart] = found[0], np.mod(found[1], 2 * np.pi)
+    return distance, bearing
 
 
 def ground_point(lat, lon, distance, bearing) -> tuple[np.ndarray, np.ndarray]:
