@@ -61,6 +61,7 @@ class Plots:
 
 
 def gather(detections: Detections, scenario: Any, rows: np.ndarray, biases: bool) -> Plots:
+    """The chosen rows of Detections with where each plot's sensor stood and what its biases may be (none unless ``biases``)."""
     time, sensor = detections.time[rows], detections.sensor[rows]
     origin, axes = np.zeros((len(rows), 3)), np.zeros((len(rows), 3, 3))
     for k in np.unique(sensor):
