@@ -160,27 +160,24 @@ def test_noise_free_twin(flown):
 
 
 RUNS = 50
-AT = 240.0  # s: 90 s after burnout, 540 km up, held by all three radars
+MIDCOURSE = np.arange(180.0, 300.0, 20.0)  # s: from 30 s after burnout for as long as all three radars have it in view
 
 
 @pytest.fixture(scope="module")
 def midcourse(flown):
-    """NEES at `AT` of every node's picture over 50 seeds, by regime and node: lists."""
+    """NEES of every node's picture, by regime and node: (seeds, times), nan where it holds nothing."""
     s, truth = flown
-    x = interpolate(truth.time, truth.x, np.array([AT]))[0]
-    found = {}
+    found = {(regime, node): np.full((RUNS, len(MIDCOURSE)), np.nan) for regime in ("none", "realtime", "plots") for node in range(4)}
     for seed in range(RUNS):
         d = cf.detect(truth, s, seed=seed)
-        d = d[d.time <= AT]
         t = cf.track(d, s)
         for regime in ("none", "realtime", "plots"):
             p = cf.fuse(t, cf.share(t, s, regime, seed=seed, detections=d), s, detections=d)
-            now = p[p.time == AT]
-            for node in range(4):
-                mine = now[now.node == node]
-                if len(mine):
-                    e = mine.x[0] - x
-                    found.setdefault((regime, node), []).append(e @ np.linalg.solve(mine.P[0], e))
+            e = p.x - interpolate(truth.time, truth.x, p.time)
+            nees = np.einsum("ni,ni->n", e, np.linalg.solve(p.P, e[..., None])[..., 0])
+            for k, time in enumerate(MIDCOURSE):
+                for i in np.flatnonzero(p.time == time):
+                    found[regime, int(p.node[i])][seed, k] = nees[i]
     return found
 
 
@@ -189,11 +186,12 @@ def midcourse(flown):
     [*(("none", node) for node in (KOR, JPN, USA)), *(("realtime", node) for node in (KOR, JPN, USA, HUB)), ("plots", HUB)],
 )
 def test_midcourse_nees_within_99_percent_bounds(midcourse, regime, node):
-    """Mean normalised estimation error squared of single-radar (`none`) and fused tracks, six components, 50 seeds."""
-    nees = np.array(midcourse[regime, node])
-    assert len(nees) == RUNS
+    """Mean normalised estimation error squared of single-radar (`none`) and fused tracks, six components, 50 seeds, over
+    midcourse.  The bounds are those of one draw a seed, as if a seed's errors were the same at all times."""
+    nees = midcourse[regime, node]
+    assert np.isfinite(nees).mean() > 0.98
     low, high = chi2.ppf([0.005, 0.995], 6 * RUNS) / RUNS
-    assert low < nees.mean() < high, (nees.mean(), low, high)
+    assert low < np.nanmean(nees) < high, (np.nanmean(nees, axis=0), low, high)
 
 
 def test_fusing_tracks_is_worth_it(flown):

@@ -45,16 +45,6 @@ def solve_lower(lower, n, b):
 
 
 @njit
-def solve_upper(lower, n, b):
-    """Backward substitution in place: b becomes L'^-1 b."""
-    for i in range(n - 1, -1, -1):
-        s = b[i]
-        for k in range(i + 1, n):
-            s -= lower[k, i] * b[k]
-        b[i] = s / lower[i, i]
-
-
-@njit
 def invert(a, n, lower, out):
     """out = a^-1 for symmetric positive definite a; returns the natural logarithm of det a."""
     cholesky(a, n, lower)
