@@ -14,7 +14,7 @@ import copfuse as cf
 from conftest import EPOCH
 from copfuse import bounds, filters, frames, motion, sensors
 from copfuse.constants import MIDCOURSE
-from copfuse.kernels import estimation as kernel
+from copfuse.kernels import motions
 from copfuse.laydowns import Sensor
 from copfuse.scenario import Scenario
 from copfuse.simulate import detector_output
@@ -144,7 +144,7 @@ def test_coasting_transition_equals_differences_of_the_true_propagator():
             assert np.linalg.norm(found[part, i] - column[part]) < 2e-5 * np.linalg.norm(found[part])
 
 
-@pytest.mark.parametrize("model, driven, extra", [(kernel.MANOEUVRE, True, [12.0, -20.0, 9.0]), (kernel.REENTRY, False, [np.log(4000.0)])])
+@pytest.mark.parametrize("model, driven, extra", [(motions.MANOEUVRE, True, [12, -20.0, 9.0]), (motions.REENTRY, False, [np.log(4000.0)])])
 def test_transitions_equal_differences_of_the_filters_own_motion(model, driven, extra):
     """Boost with its acceleration, and a re-entry from 40 km on with ln(beta): the columns of both, over 8 s."""
     axes = frames.enu_axes(0.7, 2.2)
@@ -154,7 +154,7 @@ def test_transitions_equal_differences_of_the_filters_own_motion(model, driven, 
     def moved(s, dt):
         s = np.append(s, np.zeros(9 - n))
         for _ in range(round(dt / 0.05)):
-            kernel.propagate(model, n, s, 0.05, np.zeros((4, 9)), np.zeros(9))
+            motions.propagate(model, n, s, 0.05, np.zeros((4, 9)), np.zeros(9))
         return s[:n]
 
     whole = np.eye(bounds.WIDTH)
@@ -171,7 +171,7 @@ def test_transitions_equal_differences_of_the_filters_own_motion(model, driven, 
 def test_process_noise_is_the_filters(driven, model, n):
     x = np.concatenate([frames.ecef(0.7, 2.2, 25e3), [1000.0, -2000.0, 500.0]])
     P, keep = np.zeros((9, 9)), [*range(6), *((6, 7, 8) if driven else (9,))]
-    kernel.add_process_noise(model, np.r_[x, np.log(4000.0), 0.0, 0.0], P, 0.7, filters.NOISE)
+    motions.add_process_noise(model, np.r_[x, np.log(4000.0), 0.0, 0.0], P, 0.7, filters.NOISE)
     found = bounds.process_noise(x[None], np.array([0.7]), np.array([driven]), 4000.0)[0]
     assert np.allclose(found[np.ix_(keep, keep)], P[:n, :n], rtol=1e-6, atol=1e-12) and np.count_nonzero(found) == np.count_nonzero(P)
 

@@ -11,6 +11,7 @@ from scipy.stats import chi2
 
 from copfuse import filters, frames
 from copfuse.kernels import estimation as kernel
+from copfuse.kernels import motions
 from copfuse.kernels.small import cholesky, invert
 
 pytestmark = pytest.mark.kernels
@@ -70,9 +71,9 @@ def a_bank():
 
 def test_coast_prediction_equals_the_plain_cubature_filter():
     b = a_bank()
-    x, P = b.x[0, kernel.COAST].copy(), b.P[0, kernel.COAST].copy()
+    x, P = b.x[0, motions.COAST].copy(), b.P[0, motions.COAST].copy()
     work = np.zeros((9, 9)), np.zeros((18, 9)), np.zeros((4, 9)), np.zeros(9)
-    kernel.predict_model(kernel.COAST, 6, x, P, 7.0, filters.NOISE, *work)
+    kernel.predict_model(motions.COAST, 6, x, P, 7.0, filters.NOISE, *work)
     points = np.array([plain_propagate(p, 7.0) for p in plain_cubature(b.x6[0], b.P6[0])])
     mean = points.mean(axis=0)
     q = filters.COAST_ACCELERATION * np.kron([[7.0**3 / 3, 7.0**2 / 2], [7.0**2 / 2, 7.0]], np.eye(3))
@@ -87,7 +88,7 @@ def test_update_equals_the_plain_cubature_filter(have):
     sigma = np.array([15.0, 1.5e-3, 1.5e-3, 3.0])
     z = truth + sigma * [0.5, -1.0, 0.7, 1.2]
     masked = np.where(np.isin(range(4), have), z, np.nan)
-    only = np.where(np.arange(kernel.N_MODEL) == kernel.COAST, 1.0, 0.0)[None]
+    only = np.where(np.arange(motions.N_MODEL) == motions.COAST, 1.0, 0.0)[None]
     new = filters.update(filters.bank(0.0, b.x6, b.P6, only), masked[None], sigma[None], ORIGIN, AXES)
     points = plain_cubature(b.x6[0], b.P6[0])
     zs = np.array([plain_look(p) for p in points])[:, have]
@@ -95,7 +96,7 @@ def test_update_equals_the_plain_cubature_filter(have):
     S = (zs - zm).T @ (zs - zm) / 12 + np.diag(sigma[list(have)] ** 2)
     C = (points - b.x6[0]).T @ (zs - zm) / 12
     K = C @ np.linalg.inv(S)
-    j = kernel.COAST
+    j = motions.COAST
     assert np.allclose(new.x[0, j, :6], b.x6[0] + K @ (z[list(have)] - zm), rtol=0, atol=1e-5)
     assert np.allclose(new.P[0, j, :6, :6], b.P6[0] - K @ S @ K.T, rtol=1e-6, atol=1e-3)
 
@@ -107,14 +108,14 @@ def test_update_equals_filterpy():
     z = frames.look(truth, ORIGIN, AXES) + SIGMA * rng.standard_normal((len(truth), 4))
     ours = filters.start(0.0, z[:1], SIGMA[None], ORIGIN, AXES)
     referee = filters.to_filterpy(ours, 0, ORIGIN, AXES)
-    x, P = ours.x[0, kernel.COAST].copy(), ours.P[0, kernel.COAST].copy()
+    x, P = ours.x[0, motions.COAST].copy(), ours.P[0, motions.COAST].copy()
     work = np.zeros((9, 9)), np.zeros((18, 9)), np.zeros((4, 9)), np.zeros(9)
     for k in range(1, len(z)):
         referee.Q = filters.COAST_ACCELERATION * np.kron([[1 / 3, 1 / 2], [1 / 2, 1.0]], np.eye(3))
         referee.predict(dt=1.0)
         referee.sigmas_f = referee.points_fn.sigma_points(referee.x, referee.P)  # ours redraws after adding the noise
         referee.update(np.array([z[k, 0], (z[k, 1] + np.pi) % (2 * np.pi) - np.pi, z[k, 2]]), R=np.diag(SIGMA[:3] ** 2))
-        kernel.predict_model(kernel.COAST, 6, x, P, 1.0, filters.NOISE, *work)
+        kernel.predict_model(motions.COAST, 6, x, P, 1.0, filters.NOISE, *work)
         shapes = ((9, 9), 9, 4, 4, (4, 9), 4, (4, 4), (4, 4), 4)
         w = [*(np.zeros(shape) for shape in shapes), np.zeros(4, np.int64), np.zeros((4, 4)), np.zeros((9, 4)), np.zeros((9, 9))]
         kernel.update_model(6, x, P, ORIGIN, AXES, z[k], SIGMA, *w)
@@ -133,7 +134,7 @@ def plain_mix(means, covs, mu, Pi, dims):
         for i in range(4):
             x, P = means[j][:n].copy(), np.zeros((n, n))
             P[6:, 6:] = covs[j][6:n, 6:n]
-            if i == j or {i, j} == {kernel.MANOEUVRE, kernel.STEADY}:  # these two have the same components
+            if i == j or {i, j} == {motions.MANOEUVRE, motions.STEADY}:  # these two have the same components
                 x, P = means[i][:n], covs[i][:n, :n]
             else:
                 x[:6], P[:6, :6] = means[i][:6], covs[i][:6, :6]
@@ -148,16 +149,16 @@ def plain_mix(means, covs, mu, Pi, dims):
 def test_mixing_of_unequal_models_equals_the_plain_form():
     rng = np.random.default_rng(3)
     x, P = rng.normal(size=(4, 9)), np.zeros((4, 9, 9))
-    for j, n in enumerate(kernel.DIMENSION):
+    for j, n in enumerate(motions.DIMENSION):
         B = rng.normal(size=(n, n))
         P[j, :n, :n] = B @ B.T + np.eye(n)
     mu, Pi = np.array([0.2, 0.4, 0.3, 0.1]), np.zeros((4, 4))
-    kernel.transition(70e3, 500.0, 2.0, Pi)
+    motions.transition(70e3, 500.0, 2.0, Pi)
     assert np.allclose(Pi.sum(axis=1), 1) and (Pi >= 0).all()
     xo, Po, mo = np.zeros((4, 9)), np.zeros((4, 9, 9)), np.zeros(4)
     kernel.mix(x, P, mu, Pi, xo, Po, mo)
-    for j, (m, C, c) in enumerate(plain_mix(x, P, mu, Pi, kernel.DIMENSION)):
-        n = kernel.DIMENSION[j]
+    for j, (m, C, c) in enumerate(plain_mix(x, P, mu, Pi, motions.DIMENSION)):
+        n = motions.DIMENSION[j]
         assert np.allclose(xo[j, :n], m) and np.allclose(Po[j, :n, :n], C) and np.isclose(mo[j], c)
 
 
@@ -171,22 +172,22 @@ def test_process_noise_is_the_integral_of_white_noise(model, blocks, density):
     n = len(F)
     big = expm(np.block([[-F, G], [np.zeros((n, n)), F.T]]) * dt)
     P = np.zeros((9, 9))
-    kernel.add_process_noise(model, np.zeros(9), P, dt, filters.NOISE)
+    motions.add_process_noise(model, np.zeros(9), P, dt, filters.NOISE)
     assert np.allclose(P[:n, :n], big[n:, n:].T @ big[:n, n:], rtol=1e-9, atol=1e-12)
 
 
 def test_reentry_is_coast_in_empty_space():
     s = np.concatenate([frames.ecef(0.7, 2.2, 400e3), [1000.0, 2000.0, 500.0], [np.log(5000.0), 0.0, 0.0]])
     a, b = s.copy(), s.copy()
-    kernel.propagate(kernel.REENTRY, 7, a, 30.0, np.zeros((4, 9)), np.zeros(9))
-    kernel.propagate(kernel.COAST, 6, b, 30.0, np.zeros((4, 9)), np.zeros(9))
+    motions.propagate(motions.REENTRY, 7, a, 30.0, np.zeros((4, 9)), np.zeros(9))
+    motions.propagate(motions.COAST, 6, b, 30.0, np.zeros((4, 9)), np.zeros(9))
     assert np.allclose(a[:6], b[:6], rtol=0, atol=1e-6)
 
 
 def test_drag_matches_its_definition():
     """At 30 km (US76: 0.01841 kg/m^3), 2000 m/s and 4000 kg/m^2 the deceleration is rho v^2 / (2 beta)."""
     s = np.concatenate([frames.ecef(0.7, 2.2, 30e3), 2000.0 * frames.enu_axes(0.7, 2.2)[0], [np.log(4000.0), 0.0, 0.0]])
-    assert np.isclose(kernel.drag(s) * 2000.0, 0.01841 * 2000.0**2 / 8000.0, rtol=2e-3)
+    assert np.isclose(motions.drag(s) * 2000.0, 0.01841 * 2000.0**2 / 8000.0, rtol=2e-3)
 
 
 @settings(max_examples=40, deadline=None)
@@ -202,7 +203,7 @@ def test_covariances_stay_positive_definite(seed):
         plot = frames.look(b.x6, ORIGIN, AXES) + sigma * rng.standard_normal(4) * rng.choice([0.0, 1.0, 5.0])
         plot[0, rng.random(4) < 0.3] = np.nan
         b = filters.update(b, plot, sigma[None], ORIGIN, AXES)
-        for j, n in enumerate(kernel.DIMENSION):
+        for j, n in enumerate(motions.DIMENSION):
             P = b.P[0, j, :n, :n]
             assert np.array_equal(P, P.T) and np.linalg.eigvalsh(P).min() > 0 and np.isfinite(b.x[0, j]).all()
         assert np.isclose(b.mu.sum(), 1) and np.linalg.eigvalsh(b.P6[0]).min() > 0
@@ -280,7 +281,7 @@ def test_burnout_is_recognised():
     b, pushed = filters.start(0.0, z[:1], sigma[None], ORIGIN, AXES), []
     for k in range(1, 81):
         b = filters.update(filters.predict(b, float(k)), z[k : k + 1], sigma[None], ORIGIN, AXES)
-        pushed.append(b.mu[0, kernel.MANOEUVRE] + b.mu[0, kernel.STEADY])
+        pushed.append(b.mu[0, motions.MANOEUVRE] + b.mu[0, motions.STEADY])
     assert min(pushed[19:39]) > 0.5 and max(pushed[44:]) < 0.5
 
 

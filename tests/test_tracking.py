@@ -141,7 +141,7 @@ def test_fall_matrix_is_the_derivative_of_free_fall():
         for sign in (1, -1):
             s = np.r_[x, np.zeros(3)]
             s[i] += sign * h
-            filters.kernel.propagate(1, 6, s, 10.0, np.zeros((4, 9)), np.zeros(9))
+            filters.motions.propagate(1, 6, s, 10.0, np.zeros((4, 9)), np.zeros(9))
             ends.append(s[:6])
         column = (ends[0] - ends[1]) / (2 * h)
         assert np.allclose(F[:, i], column, rtol=0, atol=2e-6 * np.maximum(np.abs(column).max(), 1))  # J2 is left out of F

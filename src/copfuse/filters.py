@@ -14,6 +14,7 @@ import numpy as np
 from copfuse import frames
 from copfuse.constants import EARTH_A, EARTH_B
 from copfuse.kernels import estimation as kernel
+from copfuse.kernels import motions
 
 # Spectral densities of the process noise, from what each model leaves out, *notional*: thrust direction and mass flow
 # change the acceleration by some 3 m/s^2 in a second, lift in a glide by 1; free fall above the air is known to 0.3 mm/s
@@ -72,18 +73,18 @@ def bank(time, x6, P6, mu, acceleration=None, acceleration_sigma=None, log_beta=
     """
     x6, P6 = np.asarray(x6, float), np.asarray(P6, float)
     n = len(x6)
-    x, P = np.zeros((n, kernel.N_MODEL, 9)), np.zeros((n, kernel.N_MODEL, 9, 9))
+    x, P = np.zeros((n, motions.N_MODEL, 9)), np.zeros((n, motions.N_MODEL, 9, 9))
     x[:, :, :6] = x6[:, None]
     P[:, :, :6, :6] = P6[:, None]
     sigma = np.full(n, ACCELERATION_SIGMA) if acceleration_sigma is None else np.asarray(acceleration_sigma, float)
     beta = np.tile(LOG_BETA, (n, 1)) if log_beta is None else np.asarray(log_beta, float)
-    for pushed in (kernel.MANOEUVRE, kernel.STEADY):
+    for pushed in (motions.MANOEUVRE, motions.STEADY):
         if acceleration is not None:
             x[:, pushed, 6:9] = acceleration
         P[:, pushed, (6, 7, 8), (6, 7, 8)] = sigma[:, None] ** 2
-    x[:, kernel.REENTRY, 6] = beta[:, 0]
-    P[:, kernel.REENTRY, 6, 6] = beta[:, 1] ** 2
-    now, chances = np.broadcast_to(np.asarray(time, float), n).copy(), np.array(mu, float).reshape(n, kernel.N_MODEL)
+    x[:, motions.REENTRY, 6] = beta[:, 0]
+    P[:, motions.REENTRY, 6, 6] = beta[:, 1] ** 2
+    now, chances = np.broadcast_to(np.asarray(time, float), n).copy(), np.array(mu, float).reshape(n, motions.N_MODEL)
     return Bank(now, x, P, chances, x6.copy(), P6.copy())
 
 
@@ -159,10 +160,10 @@ def forget_beta(tracks: Bank, rows) -> None:
 
     While an engine burns, what the re-entry model takes for drag is thrust; and what re-enters is another body.
     """
-    tracks.x[rows, kernel.REENTRY, 6] = LOG_BETA[0]
-    tracks.P[rows, kernel.REENTRY, 6, :] = 0.0
-    tracks.P[rows, kernel.REENTRY, :, 6] = 0.0
-    tracks.P[rows, kernel.REENTRY, 6, 6] = LOG_BETA[1] ** 2
+    tracks.x[rows, motions.REENTRY, 6] = LOG_BETA[0]
+    tracks.P[rows, motions.REENTRY, 6, :] = 0.0
+    tracks.P[rows, motions.REENTRY, :, 6] = 0.0
+    tracks.P[rows, motions.REENTRY, 6, 6] = LOG_BETA[1] ** 2
 
 
 def range_to_altitude(height, azimuth, elevation, origin, axes) -> np.ndarray:
@@ -199,7 +200,7 @@ def to_filterpy(tracks: Bank, row: int, origin, axes) -> Any:
 
     def move(x, dt):
         s, k, y = np.append(x, np.zeros(3)), np.zeros((4, 9)), np.zeros(9)
-        kernel.propagate(kernel.COAST, 6, s, dt, k, y)
+        motions.propagate(motions.COAST, 6, s, dt, k, y)
         return s[:6]
 
     def look(x):
@@ -209,11 +210,11 @@ def to_filterpy(tracks: Bank, row: int, origin, axes) -> Any:
 
     # Julier's kappa 0 is the cubature rule, so both programs sum over the same points
     ukf = UnscentedKalmanFilter(6, 3, 0.0, look, move, JulierSigmaPoints(6, kappa=0.0), residual_z=residual)
-    ukf.x, ukf.P = tracks.x[row, kernel.COAST, :6].copy(), tracks.P[row, kernel.COAST, :6, :6].copy()
+    ukf.x, ukf.P = tracks.x[row, motions.COAST, :6].copy(), tracks.P[row, motions.COAST, :6, :6].copy()
     return ukf
 
 
 def from_filterpy(filter_: Any, time: float) -> Bank:
     """One coasting track from a filterpy filter of six components at ``time`` s: the way back from `to_filterpy`."""
-    mu = np.where(np.arange(kernel.N_MODEL) == kernel.COAST, 1.0, 0.0)
+    mu = np.where(np.arange(motions.N_MODEL) == motions.COAST, 1.0, 0.0)
     return bank(time, np.asarray(filter_.x, float).reshape(1, 6), np.asarray(filter_.P, float)[None], mu)

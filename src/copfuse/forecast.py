@@ -88,7 +88,7 @@ def _time_since(tracks: Bank, height: float) -> np.ndarray:
         x = tracks.x6[i].copy()
         s, k, y = np.append(x, np.zeros(3)), np.zeros((4, 9)), np.zeros(9)
         while since[i] < 3600.0 and frames.altitude(s[:3])[0] > height:
-            filters.kernel.propagate(filters.kernel.COAST, 6, s, -2.0, k, y)
+            filters.motions.propagate(filters.motions.COAST, 6, s, -2.0, k, y)
             since[i] += 2.0
     return since
 

@@ -19,7 +19,7 @@ from copfuse.errors import CopfuseError
 from copfuse.filters import Bank
 from copfuse.frames import altitude, point
 from copfuse.kernels.consider import common, consider
-from copfuse.kernels.estimation import MANOEUVRE, REENTRY, STEADY
+from copfuse.kernels.motions import MANOEUVRE, REENTRY, STEADY
 from copfuse.sensors import CLUTTER_RATE, clutter_density, place
 from copfuse.tables import Detections, Tracks
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from copfuse.kernels import njit
 from copfuse.kernels.earth import altitude
-from copfuse.kernels.estimation import derivative, propagate
+from copfuse.kernels.motions import derivative, propagate
 from copfuse.kernels.small import cholesky, invert
 
 _LONGEST_FLIGHT = 7200.0  # s; what has not come down by then is in orbit
