@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 from scipy.stats import chi2
 
-from copfuse import filters, frames
+from copfuse import atmosphere, filters, frames
 from copfuse.kernels import estimation as kernel
 from copfuse.kernels import motions
 from copfuse.kernels.small import cholesky, invert
@@ -66,7 +67,7 @@ def coasting(seconds=150, step=1.0):
 def a_bank():
     x = coasting(1)[:1]
     P = np.diag([200.0**2] * 3 + [15.0**2] * 3)[None]
-    return filters.bank(0.0, x, P, [[0.1, 0.7, 0.1, 0.1]], acceleration_sigma=[5.0])
+    return filters.bank(0.0, x, P, [[0.1, 0.6, 0.1, 0.1, 0.1]], acceleration_sigma=[5.0])
 
 
 def test_coast_prediction_equals_the_plain_cubature_filter():
@@ -125,55 +126,155 @@ def test_update_equals_filterpy():
     assert np.array_equal(back.x6[0], referee.x) and np.array_equal(back.P6[0], referee.P) and back.time[0] == 40.0
 
 
+def plain_view(i, j, means, covs, dims):
+    """Model i's estimate in model j's components, and as a matrix: what i lacks takes j's own mean and variance."""
+    n, m = dims[j], dims[i]
+    same = 7 if {i, j} == {motions.REENTRY, motions.GLIDE} else (n if i == j else 6)
+    J, offset = np.zeros((n, m)), means[j][:n].copy()
+    J[:same, :same], offset[:same] = np.eye(same), 0.0
+    x = J @ means[i][:m] + offset
+    own = np.zeros((n, n))
+    own[same:, same:] = covs[j][same:n, same:n]
+    v = means[i][3:6]
+    speed, e = np.linalg.norm(v), v / (np.linalg.norm(v) + 1e-3)
+    flat = (np.eye(3) - np.outer(e, e)) / (speed + 10.0)
+    if (i, j) == (motions.BOOST, motions.MANOEUVRE):
+        J[6:9, 6], J[6:9, 3:6], x[6:9] = e, means[i][6] * flat, means[i][6] * e
+        own = np.diag([0.0] * 6 + [1.0] * 3)
+    elif (i, j) == (motions.MANOEUVRE, motions.BOOST):
+        a = means[i][6:9]
+        J[6, 6:9], J[6, 3:6], x[6] = e, (a - (a @ e) * e) / (speed + 10.0), a @ e
+        own = np.diag([0.0] * 7 + [covs[j][7, 7]])
+    return x, J @ covs[i][:m, :m] @ J.T + own
+
+
 def plain_mix(means, covs, mu, Pi, dims):
-    """Unbiased mixing written out: a component that model i lacks takes target j's own mean and variance."""
+    """Unbiased mixing written out."""
     out = []
-    for j, n in enumerate(dims):
-        c = Pi[:, j] @ mu
-        xs, Ps = [], []
-        for i in range(4):
-            x, P = means[j][:n].copy(), np.zeros((n, n))
-            P[6:, 6:] = covs[j][6:n, 6:n]
-            if i == j or {i, j} == {motions.MANOEUVRE, motions.STEADY}:  # these two have the same components
-                x, P = means[i][:n], covs[i][:n, :n]
-            else:
-                x[:6], P[:6, :6] = means[i][:6], covs[i][:6, :6]
-            xs.append(x)
-            Ps.append(P)
-        w = Pi[:, j] * mu / c
-        m = sum(wi * x for wi, x in zip(w, xs, strict=True))
-        out.append((m, sum(wi * (P + np.outer(x - m, x - m)) for wi, x, P in zip(w, xs, Ps, strict=True)), c))
+    for j in range(len(dims)):
+        w = Pi[:, j] * mu / (Pi[:, j] @ mu)
+        views = [plain_view(i, j, means, covs, dims) for i in range(len(dims))]
+        m = sum(wi * x for wi, (x, _) in zip(w, views, strict=True))
+        out.append((m, sum(wi * (P + np.outer(x - m, x - m)) for wi, (x, P) in zip(w, views, strict=True)), Pi[:, j] @ mu))
     return out
 
 
 def test_mixing_of_unequal_models_equals_the_plain_form():
     rng = np.random.default_rng(3)
-    x, P = rng.normal(size=(4, 9)), np.zeros((4, 9, 9))
+    N = motions.N_MODEL
+    x, P = rng.normal(size=(N, 9)), np.zeros((N, 9, 9))
     for j, n in enumerate(motions.DIMENSION):
         B = rng.normal(size=(n, n))
         P[j, :n, :n] = B @ B.T + np.eye(n)
-    mu, Pi = np.array([0.2, 0.4, 0.3, 0.1]), np.zeros((4, 4))
+    mu, Pi = np.array([0.2, 0.3, 0.2, 0.1, 0.2]), np.zeros((N, N))
     motions.transition(70e3, 500.0, 2.0, Pi)
     assert np.allclose(Pi.sum(axis=1), 1) and (Pi >= 0).all()
-    xo, Po, mo = np.zeros((4, 9)), np.zeros((4, 9, 9)), np.zeros(4)
-    kernel.mix(x, P, mu, Pi, xo, Po, mo)
+    xo, Po, mo = np.zeros((N, 9)), np.zeros((N, 9, 9)), np.zeros(N)
+    kernel.mix(x, P, mu, Pi, xo, Po, mo, np.zeros((N, 9)), np.zeros((N, 9, 9)), np.zeros((9, 9)))
     for j, (m, C, c) in enumerate(plain_mix(x, P, mu, Pi, motions.DIMENSION)):
         n = motions.DIMENSION[j]
         assert np.allclose(xo[j, :n], m) and np.allclose(Po[j, :n, :n], C) and np.isclose(mo[j], c)
 
 
-@pytest.mark.parametrize("model, blocks, density", [(0, 3, 0), (1, 2, 1), (3, 3, 4)])
-def test_process_noise_is_the_integral_of_white_noise(model, blocks, density):
-    """Van Loan's matrix exponential (IEEE T-AC 23(3), 1978) gives the same covariance."""
-    dt, q = 3.0, filters.NOISE[density]
-    F = np.kron(np.eye(blocks, k=1), np.eye(3))
-    G = np.zeros((3 * blocks, 3 * blocks))
-    G[-3:, -3:] = q * np.eye(3)
+def test_thrust_seen_as_acceleration_and_back():
+    """A gravity turn's thrust along the velocity is an acceleration that gives the thrust back, mean and variance."""
+    b = a_bank()
+    x, P = b.x[0].copy(), b.P[0].copy()
+    x[motions.BOOST, 6], P[motions.BOOST, 6, 6] = 47.0, 2.0**2
+    xs, Ps = np.zeros(9), np.zeros((9, 9))
+    motions.seen_as(motions.BOOST, motions.MANOEUVRE, x, P, xs, Ps, np.zeros((9, 9)))
+    e = x[0, 3:6] / np.linalg.norm(x[0, 3:6])
+    assert np.allclose(xs[6:9], 47.0 * e, rtol=1e-5) and np.isclose(e @ Ps[6:9, 6:9] @ e, 2.0**2 + 1.0, rtol=1e-4)
+    x[motions.MANOEUVRE], P[motions.MANOEUVRE] = xs, Ps
+    motions.seen_as(motions.MANOEUVRE, motions.BOOST, x, P, xs, Ps, np.zeros((9, 9)))
+    assert np.isclose(xs[6], 47.0, rtol=1e-5) and np.isclose(Ps[6, 6], 2.0**2 + 1.0, rtol=1e-3)
+
+
+def plain_rates(model, s):
+    """Time derivative of every model's added terms, from the definitions (drag from the packaged air)."""
+    d = np.zeros(9)
+    d[:6] = plain_free_fall(s)
+    v = s[3:6]
+    e = v / np.linalg.norm(v)
+    up = s[:3] - (s[:3] @ e) * e
+    up /= np.linalg.norm(up)
+    if model == motions.MANOEUVRE:
+        d[3:6] += s[6:9]
+    elif model in (motions.REENTRY, motions.GLIDE):
+        d[3:6] -= 0.5 * atmosphere.density(frames.altitude(s[:3]))[0] * np.linalg.norm(v) * v / np.exp(s[6])
+    if model == motions.GLIDE:
+        d[3:6] += s[7] * up + s[8] * np.cross(e, up)
+        d[7:9] = -s[7:9] / 60.0
+    if model == motions.BOOST:
+        d[3:6] += s[6] * e
+        d[6:8] = s[6] * s[7], s[7] ** 2
+    return d
+
+
+@pytest.mark.parametrize("model", range(motions.N_MODEL))
+def test_every_model_moves_as_it_is_defined(model):
+    """Rates against the plain forms, and 10 s of Runge-Kutta steps against DOP853 (SciPy)."""
+    added = {0: [10.0, -20.0, 5.0], 2: [8.5, 0, 0], 3: [8.6, 15.0, -6.0], 4: [30.0, 0.012, 0]}.get(model, [0, 0, 0])
+    axes = frames.enu_axes(np.radians(40), np.radians(130))
+    s = np.concatenate([frames.ecef(np.radians(40), np.radians(130), 35e3), np.array([1500.0, -500.0, 700.0]) @ axes, added])
+    d, n = np.zeros(9), motions.DIMENSION[model]
+    motions.derivative(model, s, d)
+    assert np.allclose(d[:n], plain_rates(model, s)[:n], rtol=2e-3, atol=1e-6)
+    moved = s.copy()
+    motions.propagate(model, n, moved, 10.0, np.zeros((4, 9)), np.zeros(9))
+    exact = solve_ivp(lambda t, y: plain_rates(model, y), (0.0, 10.0), s, method="DOP853", rtol=1e-9, atol=1e-6).y[:, -1]
+    assert np.allclose(moved[:3], exact[:3], rtol=0, atol=0.5) and np.allclose(moved[3:n], exact[3:n], rtol=1e-3, atol=0.05)
+
+
+def test_constant_mass_flow_gives_the_rocket_equation():
+    """a / (1 - t / tau): with a = 20 m/s^2 and b = 1/100 s the velocity gain in 50 s is a tau ln 2."""
+    s = np.concatenate([frames.ecef(0.7, 2.2, 300e3), 1e5 * frames.enu_axes(0.7, 2.2)[0], [20.0, 0.01, 0.0]])
+    free = s.copy()
+    motions.propagate(motions.BOOST, 8, s, 50.0, np.zeros((4, 9)), np.zeros(9))
+    motions.propagate(motions.COAST, 6, free, 50.0, np.zeros((4, 9)), np.zeros(9))
+    assert np.isclose(np.linalg.norm(s[3:6]) - np.linalg.norm(free[3:6]), 2000.0 * np.log(2.0), rtol=0.01)
+    assert np.isclose(s[6], 40.0, rtol=0.02) and np.isclose(s[7], 0.02, rtol=0.05)  # the ceilings on both cost that little
+
+
+def van_loan(F, G, dt):
+    """Covariance that white noise of density G (k, k) builds up in x' = F x over dt (IEEE T-AC 23(3), 1978)."""
     n = len(F)
     big = expm(np.block([[-F, G], [np.zeros((n, n)), F.T]]) * dt)
+    return big[n:, n:].T @ big[:n, n:]
+
+
+@pytest.mark.parametrize("model, blocks, density", [(motions.MANOEUVRE, 3, motions.JERK), (motions.COAST, 2, motions.COAST_ACCELERATION)])
+def test_process_noise_is_the_integral_of_white_noise(model, blocks, density):
+    dt, q = 3.0, filters.NOISE[density]
+    G = np.zeros((3 * blocks, 3 * blocks))
+    G[-3:, -3:] = q * np.eye(3)
     P = np.zeros((9, 9))
     motions.add_process_noise(model, np.zeros(9), P, dt, filters.NOISE)
-    assert np.allclose(P[:n, :n], big[n:, n:].T @ big[:n, n:], rtol=1e-9, atol=1e-12)
+    assert np.allclose(P[: len(G), : len(G)], van_loan(np.kron(np.eye(blocks, k=1), np.eye(3)), G, dt), rtol=1e-9, atol=1e-12)
+
+
+def test_process_noise_of_boost_and_glide_acts_along_and_across():
+    """At 300 km (no drag): thrust noise along the velocity, mass flow into thrust; lift upwards, turn sideways, half as strong."""
+    v = 3000.0 * frames.enu_axes(0.7, 2.2)[0]
+    s = np.concatenate([frames.ecef(0.7, 2.2, 300e3), v, [30.0, 0.01, 0.0]])
+    dt, e = 2.0, v / np.linalg.norm(v)
+    P = np.zeros((9, 9))
+    motions.add_process_noise(motions.BOOST, s, P, dt, filters.NOISE)
+    F, G = np.zeros((8, 8)), np.zeros((8, 8))
+    F[:3, 3:6], F[3:6, 6] = np.eye(3), e
+    G[3:6, 3:6], G[6, 6] = filters.STEERING * np.eye(3), filters.THRUST_JERK
+    expected = van_loan(F, G, dt)
+    expected[6:8, 6:8] += van_loan(np.array([[0.0, 30.0], [0.0, 0.0]]), np.diag([0.0, filters.FLOW_RATE]), dt)
+    assert np.allclose(P[:8, :8], expected, rtol=1e-5, atol=1e-12)
+    P = np.zeros((9, 9))
+    motions.add_process_noise(motions.GLIDE, np.r_[s[:6], 8.5, 0.0, 0.0], P, dt, filters.NOISE)
+    up = s[:3] - (s[:3] @ e) * e
+    up /= np.linalg.norm(up)
+    F, G = np.zeros((9, 9)), np.zeros((9, 9))
+    F[:3, 3:6], F[3:6, 7], F[3:6, 8] = np.eye(3), up, np.cross(e, up)
+    G[3:6, 3:6] = filters.COAST_ACCELERATION * np.eye(3)
+    G[6, 6], G[7, 7], G[8, 8] = filters.GLIDE_BETA_RATE, filters.LIFT_JERK, 0.25 * filters.LIFT_JERK
+    assert np.allclose(P, van_loan(F, G, dt), rtol=1e-5, atol=1e-12)
 
 
 def test_reentry_is_coast_in_empty_space():
@@ -281,7 +382,7 @@ def test_burnout_is_recognised():
     b, pushed = filters.start(0.0, z[:1], sigma[None], ORIGIN, AXES), []
     for k in range(1, 81):
         b = filters.update(filters.predict(b, float(k)), z[k : k + 1], sigma[None], ORIGIN, AXES)
-        pushed.append(b.mu[0, motions.MANOEUVRE] + b.mu[0, motions.STEADY])
+        pushed.append(b.mu[0, motions.MANOEUVRE] + b.mu[0, motions.BOOST])
     assert min(pushed[19:39]) > 0.5 and max(pushed[44:]) < 0.5
 
 

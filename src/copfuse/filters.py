@@ -1,4 +1,4 @@
-"""Start, predict, expect and update n tracks at once: the interacting multiple model filter over four motions.
+"""Start, predict, expect and update n tracks at once: the interacting multiple model filter over five motions.
 
 A `Bank` holds the state of n tracks; the arithmetic is in `kernels.estimation`.  ``to_filterpy`` hands one track's
 coasting model over to filterpy's UKF, the independent referee.
@@ -16,27 +16,35 @@ from copfuse.constants import EARTH_A, EARTH_B
 from copfuse.kernels import estimation as kernel
 from copfuse.kernels import motions
 
-# Spectral densities of the process noise, from what each model leaves out, *notional*: thrust direction and mass flow
-# change the acceleration by some 3 m/s^2 in a second, lift in a glide by 1; free fall above the air is known to 0.3 mm/s
-# in a second; in the air the drag coefficient moves with Mach number and attitude.
-JERK = 9.0  # m^2/s^5
-COAST_ACCELERATION = 1e-7  # m^2/s^3
-DRAG_ERROR = 2e-3  # s: 3 % of the drag, correlated over a second
+# Spectral densities of the process noise, from what each model leaves out, *notional*.
+JERK = 9.0  # m^2/s^5: pitch-over, staging and whatever has no model change the acceleration by some 3 m/s^2 in a second
+COAST_ACCELERATION = 1e-7  # m^2/s^3: free fall above the air is known to 0.3 mm/s in a second
+DRAG_ERROR = 2e-3  # s: 3 % of the drag, correlated over a second, as the drag coefficient moves with Mach number and attitude
 LOG_BETA_RATE = 4e-4  # 1/s
-STEADY_JERK = 1.0  # m^2/s^5
-NOISE = np.array([JERK, COAST_ACCELERATION, DRAG_ERROR, LOG_BETA_RATE, STEADY_JERK])
+GLIDE_BETA_RATE = 1e-2  # 1/s: drag doubles within some 50 s where lift costs it
+LIFT_JERK = 0.5  # m^2/s^5
+LIFT_SHARE = 0.05  # 1/s: lift (and a burning missile's drag) changes by a fifth of the drag in a second
+STEERING = 0.01  # m^2/s^3 across and along the velocity: thrust is along it to half a degree
+THRUST_JERK = 0.02  # m^2/s^5: thrust and mass flow of an engine hardly wander
+FLOW_RATE = 1e-7  # 1/s^3
+NOISE = np.array([
+    JERK, COAST_ACCELERATION, DRAG_ERROR, LOG_BETA_RATE, GLIDE_BETA_RATE, LIFT_JERK, LIFT_SHARE, STEERING, THRUST_JERK, FLOW_RATE,
+])  # fmt: skip
 
 # What is believed of an object before its second plot, *notional*
 SPEED_SIGMA = (600.0, 2500.0, 60e3)  # m/s per axis on the ground and above the third figure, m; linear between
 PLUME_SPEED = (300.0, 400.0)  # m/s upwards and sigma per axis when a satellite first sees a plume
 PLUME_ALTITUDE = (11e3, 4e3)  # m and sigma: a little above the clouds
 ACCELERATION_SIGMA = 30.0  # m/s^2 per axis
+THRUST = (35.0, 20.0)  # m/s^2 thrust less drag over mass, and sigma
+FLOW = (0.015, 0.008)  # 1/s mass flow over mass, and sigma
+LIFT_SIGMA = 10.0  # m/s^2, lift and turn
 LOG_BETA = (np.log(5000.0), 0.8)  # ballistic coefficient in kg/m^2
 
 
 @dataclass(frozen=True)
 class Bank:
-    """n tracks: ``time (n,)``, ``x (n, 4, 9)``, ``P (n, 4, 9, 9)``, ``mu (n, 4)``; ``x6``/``P6`` are the mixture's moments."""
+    """n tracks: ``time (n,)``, ``x (n, 5, 9)``, ``P (n, 5, 9, 9)``, ``mu (n, 5)``; ``x6``/``P6`` are the mixture's moments."""
 
     time: np.ndarray
     x: np.ndarray
@@ -59,14 +67,16 @@ class Bank:
     @staticmethod
     def empty() -> Bank:
         """A bank without tracks."""
-        return Bank(*(np.zeros(s) for s in ((0,), (0, 4, 9), (0, 4, 9, 9), (0, 4), (0, 6), (0, 6, 6))))
+        m = motions.N_MODEL
+        return Bank(*(np.zeros(s) for s in ((0,), (0, m, 9), (0, m, 9, 9), (0, m), (0, 6), (0, 6, 6))))
 
 
 _COLUMNS = tuple(Bank.__dataclass_fields__)
+_ADDED = (6, 7, 8)  # components after position and velocity
 
 
 def bank(time, x6, P6, mu, acceleration=None, acceleration_sigma=None, log_beta=None) -> Bank:
-    """A bank whose models all start from ``x6 (n, 6), P6 (n, 6, 6)`` with probabilities ``mu (n, 4)``.
+    """A bank whose models all start from ``x6 (n, 6), P6 (n, 6, 6)`` with probabilities ``mu (n, 5)``.
 
     ``acceleration (n, 3)`` with ``acceleration_sigma (n,)`` m/s^2 and ``log_beta (n, 2)`` (mean, sigma) fill what the
     wider models add; left out, they take this module's priors.
@@ -78,14 +88,27 @@ def bank(time, x6, P6, mu, acceleration=None, acceleration_sigma=None, log_beta=
     P[:, :, :6, :6] = P6[:, None]
     sigma = np.full(n, ACCELERATION_SIGMA) if acceleration_sigma is None else np.asarray(acceleration_sigma, float)
     beta = np.tile(LOG_BETA, (n, 1)) if log_beta is None else np.asarray(log_beta, float)
-    for pushed in (motions.MANOEUVRE, motions.STEADY):
-        if acceleration is not None:
-            x[:, pushed, 6:9] = acceleration
-        P[:, pushed, (6, 7, 8), (6, 7, 8)] = sigma[:, None] ** 2
-    x[:, motions.REENTRY, 6] = beta[:, 0]
-    P[:, motions.REENTRY, 6, 6] = beta[:, 1] ** 2
+    P[:, motions.MANOEUVRE, _ADDED, _ADDED] = sigma[:, None] ** 2
+    x[:, motions.BOOST, 6:8], P[:, motions.BOOST, 6, 6], P[:, motions.BOOST, 7, 7] = (THRUST[0], FLOW[0]), THRUST[1] ** 2, FLOW[1] ** 2
+    P[:, motions.GLIDE, (7, 8), (7, 8)] = LIFT_SIGMA**2
+    if acceleration is not None:
+        _accelerate(x, P, np.asarray(acceleration, float), sigma)
+    for falling in (motions.REENTRY, motions.GLIDE):
+        x[:, falling, 6], P[:, falling, 6, 6] = beta[:, 0], beta[:, 1] ** 2
     now, chances = np.broadcast_to(np.asarray(time, float), n).copy(), np.array(mu, float).reshape(n, motions.N_MODEL)
     return Bank(now, x, P, chances, x6.copy(), P6.copy())
+
+
+def _accelerate(x, P, acceleration, sigma) -> None:
+    """Fill in place what an acceleration (n, 3), ``sigma (n,)`` m/s^2, is to each model: push, thrust, lift and turn."""
+    v = x[:, motions.COAST, 3:6]
+    ahead = v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1.0)
+    up = x[:, motions.COAST, :3] - np.einsum("ni,ni->n", x[:, motions.COAST, :3], ahead)[:, None] * ahead
+    up /= np.maximum(np.linalg.norm(up, axis=1, keepdims=True), 1.0)
+    x[:, motions.MANOEUVRE, 6:9] = acceleration
+    for model, component, axis in ((motions.BOOST, 6, ahead), (motions.GLIDE, 7, up), (motions.GLIDE, 8, np.cross(ahead, up))):
+        x[:, model, component] = np.einsum("ni,ni->n", acceleration, axis)
+        P[:, model, component, component] = sigma**2
 
 
 def predict(tracks: Bank, time) -> Bank:
@@ -147,7 +170,7 @@ def start(time: float, z, sigma, origin, axes) -> Bank:
     up = position / np.linalg.norm(position, axis=1, keepdims=True)
     x6 = np.concatenate([position, np.where(plume, PLUME_SPEED[0], 0.0)[:, None] * up], axis=1)
     low = (height < 100e3) | plume
-    mu = np.where(low[:, None], [0.5, 0.05, 0.25, 0.2], [0.2, 0.6, 0.1, 0.1])
+    mu = np.where(low[:, None], [0.4, 0.05, 0.2, 0.1, 0.25], [0.15, 0.6, 0.1, 0.05, 0.1])
     new = bank(time, x6, P6, mu)
     if np.isfinite(z[:, 3]).any():
         only_rate = np.where(np.arange(4) == 3, z, np.nan)
@@ -155,15 +178,28 @@ def start(time: float, z, sigma, origin, axes) -> Bank:
     return new
 
 
-def forget_beta(tracks: Bank, rows) -> None:
-    """Put the ballistic coefficient of ``rows`` (mask or numbers) back to its prior, in place.
+def forget_drag(tracks: Bank, rows) -> None:
+    """Put the ballistic coefficient and lift of ``rows`` (mask or numbers) back to their priors, in place.
 
-    While an engine burns, what the re-entry model takes for drag is thrust; and what re-enters is another body.
+    While an engine burns, what re-entry and glide take for drag and lift is thrust; and what re-enters is another body.
     """
-    tracks.x[rows, motions.REENTRY, 6] = LOG_BETA[0]
-    tracks.P[rows, motions.REENTRY, 6, :] = 0.0
-    tracks.P[rows, motions.REENTRY, :, 6] = 0.0
-    tracks.P[rows, motions.REENTRY, 6, 6] = LOG_BETA[1] ** 2
+    for falling in (motions.REENTRY, motions.GLIDE):
+        _reset(tracks, rows, falling, 6, LOG_BETA)
+    for component in (7, 8):
+        _reset(tracks, rows, motions.GLIDE, component, (0.0, LIFT_SIGMA))
+
+
+def forget_thrust(tracks: Bank, rows) -> None:
+    """Put thrust and mass flow of ``rows`` (mask or numbers) back to their priors, in place: an engine that is out tells nothing."""
+    _reset(tracks, rows, motions.BOOST, 6, THRUST)
+    _reset(tracks, rows, motions.BOOST, 7, FLOW)
+
+
+def _reset(tracks: Bank, rows, model: int, component: int, prior: tuple[float, float]) -> None:
+    tracks.x[rows, model, component] = prior[0]
+    tracks.P[rows, model, component, :] = 0.0
+    tracks.P[rows, model, :, component] = 0.0
+    tracks.P[rows, model, component, component] = prior[1] ** 2
 
 
 def range_to_altitude(height, azimuth, elevation, origin, axes) -> np.ndarray:

@@ -205,9 +205,11 @@ def _at(tracks: Tracks, rows: Any, time: Any) -> Bank:
     """Rows of Tracks as filter states at ``time`` (s, scalar or (n,)); the push dies out or goes on as the models say."""
     rows = np.asarray(rows, int)
     p = tracks.phase_probability[rows]
-    push = np.clip(p[:, BOOST] + p[:, GLIDE], 0.0, 1.0)
+    free = np.clip(1.0 - p[:, BOOST] - p[:, GLIDE], 0.0, 1.0)
     low = altitude(tracks.x[rows]) < REENTRY_ALTITUDE
-    mu = np.stack([0.5 * push, np.where(low, 0.0, 1 - push), np.where(low, 1 - push, 0.0), 0.5 * push], axis=1)
+    engine, lift = 0.9 * p[:, BOOST], 0.9 * p[:, GLIDE]
+    mu = np.stack([1.0 - engine - lift - free, np.where(low, 0.0, free), np.where(low, free, 0.0), lift, engine], axis=1)
+    mu = np.clip(mu, 0.0, 1.0)
     more = (tracks.acceleration[rows], tracks.acceleration_sigma[rows], tracks.log_beta[rows])
     start = filters.bank(tracks.time[rows], tracks.x[rows], tracks.P[rows], mu, *more)
     return filters.predict(start, time)

@@ -19,7 +19,9 @@ from copfuse.errors import CopfuseError
 from copfuse.filters import Bank
 from copfuse.frames import altitude, point
 from copfuse.kernels.consider import common, consider
-from copfuse.kernels.motions import MANOEUVRE, REENTRY, STEADY
+from copfuse.kernels.motions import BOOST as THRUSTING
+from copfuse.kernels.motions import GLIDE as LIFTING
+from copfuse.kernels.motions import MANOEUVRE, REENTRY
 from copfuse.sensors import CLUTTER_RATE, clutter_density, place
 from copfuse.tables import Detections, Tracks
 
@@ -31,6 +33,7 @@ HOLD_SCANS = 3.5
 HOLD_TENTATIVE = 6.0  # s, likewise for a track that is not firm
 BURNT_OUT = 0.05  # manoeuvre probability under which the engine is taken as out, after
 BURNT_HITS = 6  # plots
+FORGOTTEN = 1e-3  # probability of the thrusting model under which its thrust is taken as unknown
 RELIGHT = 8.0  # m/s^2 forward that mean a further stage, not lift, *notional*
 BOOST_CEILING = 250e3  # m, no engine burns above, *notional*
 BIAS_MEMORY = 30.0  # s over which a sensor's share in a track is forgotten, *notional*
@@ -235,7 +238,8 @@ def _update(live: Live, scan: Scan, hit: np.ndarray, plot: np.ndarray, predicted
     revisit[hit] = scan.revisit
     firm = live.firm | ((hits >= FIRM_HITS) & (llr > FIRM_LLR))
     engine = pushed(bank)
-    filters.forget_beta(bank, ~live.burnt & (engine > 0.5))
+    filters.forget_drag(bank, ~live.burnt & (engine > 0.5))
+    filters.forget_thrust(bank, bank.mu[:, THRUSTING] < FORGOTTEN)
     along, blur = thrust(bank)
     lit = (engine > 0.95) & (along > RELIGHT)
     out = (engine < BURNT_OUT) | (along < -2.0 * blur)
@@ -288,11 +292,14 @@ def _rows(live: Live, scan: Scan, changed: np.ndarray, detection: np.ndarray, pr
 
 def push(bank: Bank) -> tuple[np.ndarray, np.ndarray]:
     """Acceleration that the two pushed models see, (n, 3) m/s^2, and its standard deviation per axis (n,)."""
-    both = [MANOEUVRE, STEADY]
-    w = bank.mu[:, both] / bank.mu[:, both].sum(axis=1, keepdims=True)
-    a = np.einsum("nk,nki->ni", w, bank.x[:, both, 6:9])
-    spread = ((bank.x[:, both, 6:9] - a[:, None]) ** 2).sum(axis=2)
-    variance = np.einsum("nk,nk->n", w, np.trace(bank.P[:, both, 6:9, 6:9], axis1=2, axis2=3) + spread) / 3
+    v = bank.x6[:, 3:]
+    ahead = v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1.0)
+    w = bank.mu[:, [MANOEUVRE, THRUSTING]]
+    w = w / w.sum(axis=1, keepdims=True)
+    each = np.stack([bank.x[:, MANOEUVRE, 6:9], bank.x[:, THRUSTING, 6:7] * ahead], axis=1)
+    a = np.einsum("nk,nki->ni", w, each)
+    own = np.stack([np.trace(bank.P[:, MANOEUVRE, 6:9, 6:9], axis1=1, axis2=2), bank.P[:, THRUSTING, 6, 6]], axis=1)
+    variance = np.einsum("nk,nk->n", w, own + ((each - a[:, None]) ** 2).sum(axis=2)) / 3
     return a, np.sqrt(variance)
 
 
@@ -304,8 +311,8 @@ def thrust(bank: Bank) -> tuple[np.ndarray, np.ndarray]:
 
 
 def pushed(bank: Bank) -> np.ndarray:
-    """Probability (n,) that something but gravity and drag acts."""
-    return bank.mu[:, MANOEUVRE] + bank.mu[:, STEADY]
+    """Probability (n,) that an engine burns, or something that has no model acts."""
+    return bank.mu[:, MANOEUVRE] + bank.mu[:, THRUSTING]
 
 
 def phase_probability(bank: Bank, burnt: np.ndarray) -> np.ndarray:
@@ -322,10 +329,12 @@ def phase_probability(bank: Bank, burnt: np.ndarray) -> np.ndarray:
     apogee = height + np.where(climb > 0, climb**2, 0.0) / (2 * gravity)
     engine = pushed(bank)
     engine = np.where(~burnt & (climb > 0) & (height < BOOST_CEILING), np.maximum(engine, 0.5), engine)
-    lift = burnt & (height < REENTRY_ALTITUDE)
+    low = height < REENTRY_ALTITUDE
+    lift = burnt & low
+    glide = np.where(low, bank.mu[:, LIFTING], 0.0) * (1.0 - engine) / np.maximum(1.0 - pushed(bank), 1e-9)
     out = apogee > REENTRY_ALTITUDE
-    free = 1.0 - engine
+    free = 1.0 - engine - glide
     p = np.zeros((len(bank), 4))
-    p[:, BOOST], p[:, GLIDE] = np.where(lift, 0.0, engine), np.where(lift, engine, 0.0)
+    p[:, BOOST], p[:, GLIDE] = np.where(lift, 0.0, engine), glide + np.where(lift, engine, 0.0)
     p[:, MIDCOURSE], p[:, TERMINAL] = np.where(out, free, 0.0), np.where(out, 0.0, free)
     return p / p.sum(axis=1, keepdims=True)

@@ -14,10 +14,11 @@ import numpy as np
 
 from copfuse.kernels import njit
 from copfuse.kernels.earth import altitude
-from copfuse.kernels.motions import add_process_noise, dimension, has, propagate, transition
+from copfuse.kernels.motions import N_MODEL, add_process_noise, dimension, propagate, seen_as, transition
 from copfuse.kernels.small import cholesky, solve_lower
 
 _NEGLIGIBLE = 1e-3  # model probability below which a model opens no gate
+_LEAST = 1e-12  # probability that every model keeps
 
 
 @njit
@@ -52,39 +53,43 @@ def predict_model(model, n, x, P, dt, noise, lower, points, k, y):
 
 
 @njit
-def mix(x, P, mu, Pi, x_out, P_out, mu_out):
-    """Mixed initial conditions of the four filters and the predicted model probabilities."""
+def mix(x, P, mu, Pi, x_out, P_out, mu_out, xs, Ps, J):
+    """Mixed initial conditions of the filters and the predicted model probabilities.
+
+    xs (N_MODEL, 9), Ps (N_MODEL, 9, 9) and J (9, 9) are scratch.
+    """
     total = 0.0
-    for j in range(4):
+    for j in range(N_MODEL):
         n = dimension(j)
         c = 0.0
-        for i in range(4):
+        for i in range(N_MODEL):
             c += Pi[i, j] * mu[i]
-        c = max(c, 1e-12)
+        c = max(c, _LEAST)
         mu_out[j] = c
         total += c
         for a in range(n):
-            m = 0.0
-            for i in range(4):
-                m += Pi[i, j] * mu[i] / c * (x[i, a] if has(i, j, a) else x[j, a])
-            x_out[j, a] = m
+            x_out[j, a] = 0.0
+            for b in range(n):
+                P_out[j, a, b] = 0.0
+        for i in range(N_MODEL):
+            w = Pi[i, j] * mu[i] / c
+            if w > 0.0:
+                seen_as(i, j, x, P, xs[i], Ps[i], J)
+                for a in range(n):
+                    x_out[j, a] += w * (xs[i, a] - x[j, a])  # about the target's own, so that nothing is lost to the Earth's size
         for a in range(n):
-            for b in range(a + 1):
-                s = 0.0
-                for i in range(4):
-                    own = has(i, j, a)  # b <= a, so b is shared where a is
-                    if own:
-                        p = P[i, a, b]
-                    elif b < 6:
-                        p = 0.0
-                    else:
-                        p = P[j, a, b]
-                    da = (x[i, a] if own else x[j, a]) - x_out[j, a]
-                    db = (x[i, b] if has(i, j, b) else x[j, b]) - x_out[j, b]
-                    s += Pi[i, j] * mu[i] / c * (p + da * db)
-                P_out[j, a, b] = s
-                P_out[j, b, a] = s
-    for j in range(4):
+            x_out[j, a] += x[j, a]
+        for i in range(N_MODEL):
+            w = Pi[i, j] * mu[i] / c
+            if w > 0.0:
+                for a in range(n):
+                    da = xs[i, a] - x_out[j, a]
+                    for b in range(a + 1):
+                        P_out[j, a, b] += w * (Ps[i, a, b] + da * (xs[i, b] - x_out[j, b]))
+        for a in range(n):
+            for b in range(a):
+                P_out[j, b, a] = P_out[j, a, b]
+    for j in range(N_MODEL):
         mu_out[j] /= total
 
 
@@ -93,12 +98,12 @@ def combine(x, P, mu, x6, P6):
     """Mean and covariance (six components) of the mixture of the models."""
     for a in range(6):
         x6[a] = 0.0
-        for i in range(4):
+        for i in range(N_MODEL):
             x6[a] += mu[i] * x[i, a]
     for a in range(6):
         for b in range(a + 1):
             s = 0.0
-            for i in range(4):
+            for i in range(N_MODEL):
                 s += mu[i] * (P[i, a, b] + (x[i, a] - x6[a]) * (x[i, b] - x6[b]))
             P6[a, b] = s
             P6[b, a] = s
@@ -106,23 +111,26 @@ def combine(x, P, mu, x6, P6):
 
 @njit
 def predict(x, P, mu, dt, noise, x_out, P_out, mu_out, x6, P6):
-    """Predict n tracks by dt (n,) each: mixing, the four models, and the combined estimate.
+    """Predict n tracks by dt (n,) each: mixing, the models, and the combined estimate.
 
-    ``x (n, 4, 9), P (n, 4, 9, 9), mu (n, 4)`` in; the same and ``x6 (n, 6), P6 (n, 6, 6)`` out.
+    ``x (n, N_MODEL, 9), P (n, N_MODEL, 9, 9), mu (n, N_MODEL)`` in; the same and ``x6 (n, 6), P6 (n, 6, 6)`` out.
     """
     lower = np.zeros((9, 9))
     points = np.zeros((18, 9))
     k = np.zeros((4, 9))
     y = np.zeros(9)
-    Pi = np.zeros((4, 4))
+    Pi = np.zeros((N_MODEL, N_MODEL))
+    xs = np.zeros((N_MODEL, 9))
+    Ps = np.zeros((N_MODEL, 9, 9))
+    J = np.zeros((9, 9))
     for t in range(len(mu)):
         combine(x[t], P[t], mu[t], x6[t], P6[t])
         s = x6[t]
         h = altitude(s[0], s[1], s[2])
         r = math.sqrt(s[0] ** 2 + s[1] ** 2 + s[2] ** 2)
         transition(h, (s[0] * s[3] + s[1] * s[4] + s[2] * s[5]) / r, dt[t], Pi)
-        mix(x[t], P[t], mu[t], Pi, x_out[t], P_out[t], mu_out[t])
-        for j in range(4):
+        mix(x[t], P[t], mu[t], Pi, x_out[t], P_out[t], mu_out[t], xs, Ps, J)
+        for j in range(N_MODEL):
             n = dimension(j)
             predict_model(j, n, x_out[t, j], P_out[t, j], dt[t], noise, lower, points, k, y)
         combine(x_out[t], P_out[t], mu_out[t], x6[t], P6[t])
@@ -217,20 +225,20 @@ def expect(x, P, mu, origin, axes, z, sigma, d2, loglik):
     first = np.zeros(4)
     zz = np.zeros(4)
     slopes = np.zeros((4, 9))
-    z_mean = np.zeros((4, 4))
-    Z = np.zeros((4, 4, 4))
+    z_mean = np.zeros((N_MODEL, 4))
+    Z = np.zeros((N_MODEL, 4, 4))
     S = np.zeros((4, 4))
     nu = np.zeros(4)
-    ll = np.zeros(4)
+    ll = np.zeros(N_MODEL)
     have = np.zeros(4, np.int64)
     for t in range(len(mu)):
-        for j in range(4):
+        for j in range(N_MODEL):
             n = dimension(j)
             regress(n, x[t, j], P[t, j], origin, axes, lower, s, zz, first, slopes, z_mean[j], Z[j])
         for k in range(len(z)):
             d2[t, k] = np.inf
             best = -1e300
-            for j in range(4):
+            for j in range(N_MODEL):
                 m = innovation(z[k], sigma[k], z_mean[j], Z[j], have, nu, S)
                 cholesky(S, m, l4)
                 solve_lower(l4, m, nu)
@@ -244,7 +252,7 @@ def expect(x, P, mu, origin, axes, z, sigma, d2, loglik):
                 ll[j] = math.log(mu[t, j]) - 0.5 * (q + log_det + m * math.log(2.0 * math.pi))
                 best = max(best, ll[j])
             total = 0.0
-            for j in range(4):
+            for j in range(N_MODEL):
                 total += math.exp(ll[j] - best)
             loglik[t, k] = best + math.log(total)
 
@@ -320,19 +328,19 @@ def update(x, P, mu, origin, axes, z, sigma, x6, P6):
     S = np.zeros((4, 4))
     nu = np.zeros(4)
     have = np.zeros(4, np.int64)
-    ll = np.zeros(4)
+    ll = np.zeros(N_MODEL)
     for t in range(len(mu)):
         best = -1e300
-        for j in range(4):
+        for j in range(N_MODEL):
             n = dimension(j)
             ll[j] = update_model(
                 n, x[t, j], P[t, j], origin, axes, z[t], sigma[t], lower, s, zz, first, slopes, z_mean, Z, S, nu, have, l4, K, A
             )
             best = max(best, ll[j])
         total = 0.0
-        for j in range(4):
-            mu[t, j] = max(mu[t, j] * math.exp(ll[j] - best), 1e-12)
+        for j in range(N_MODEL):
+            mu[t, j] = max(mu[t, j] * math.exp(ll[j] - best), _LEAST)
             total += mu[t, j]
-        for j in range(4):
+        for j in range(N_MODEL):
             mu[t, j] /= total
         combine(x[t], P[t], mu[t], x6[t], P6[t])

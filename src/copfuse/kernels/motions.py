@@ -1,8 +1,15 @@
-"""How the filters take things to move: four models over shared position and velocity, their process noise, their switching.
+"""How the filters take things to move: five models over shared position and velocity, their process noise, their switching.
 
-Components 0-5 are position and velocity, Earth-fixed.  MANOEUVRE (9: acceleration that is not gravity, a Wiener
-process; what changes fast, as in boost), COAST (6), REENTRY (7: natural logarithm of the ballistic coefficient in
-kg/m^2) and STEADY (9: as MANOEUVRE, but the acceleration hardly changes: glide, pull-up, steady burning).
+Components 0-5 are position and velocity, Earth-fixed.  What each model adds:
+
+MANOEUVRE (9): acceleration that is not gravity, m/s^2, a Wiener process: pitch-over, staging, whatever is not below.
+COAST (6): nothing; gravity with J2 in the rotating frame, which all models have.
+REENTRY (7): natural logarithm of the ballistic coefficient in kg/m^2; drag in the standard atmosphere.
+GLIDE (9): that logarithm, then the accelerations that lift and turn the path, m/s^2, normal to the velocity upwards and to
+the right, each a first-order Markov process.
+BOOST (8): gravity turn: thrust less drag over mass along the velocity, a in m/s^2, and mass flow over mass, b in 1/s.  With
+constant thrust and mass flow a' = a b and b' = b^2 (Li & Jilkov, Survey of maneuvering target tracking, part II, Proc.
+SPIE 4473, 2001, sec. 4).
 """
 
 from __future__ import annotations
@@ -14,31 +21,65 @@ import numpy as np
 from copfuse.kernels import njit
 from copfuse.kernels.earth import air, altitude, free_acceleration
 
-MANOEUVRE, COAST, REENTRY, STEADY = 0, 1, 2, 3
-N_MODEL = 4
+MANOEUVRE, COAST, REENTRY, GLIDE, BOOST = 0, 1, 2, 3, 4
+N_MODEL = 5
 WIDEST = 9
-DIMENSION = np.array([9, 6, 7, 9])
+DIMENSION = np.array([9, 6, 7, 9, 8])
+# places in `noise`: spectral densities; see `filters` for values and reasons
+JERK, COAST_ACCELERATION, DRAG_ERROR, LOG_BETA_RATE = 0, 1, 2, 3  # m^2/s^5, m^2/s^3, s, 1/s
+GLIDE_BETA_RATE, LIFT_JERK, LIFT_SHARE = 4, 5, 6  # 1/s, m^2/s^5, 1/s (times drag squared)
+STEERING, THRUST_JERK, FLOW_RATE = 7, 8, 9  # m^2/s^3, m^2/s^5, 1/s^3
+N_NOISE = 10
 
+LIFT_TIME = 60.0  # s, memory of lift and turn, *notional*
+MOST_THRUST = 250.0  # m/s^2 and
+MOST_FLOW = 0.1  # 1/s: growth stops there, so that a forecast over minutes stays finite
+_BOOST_LOG_BETA = math.log(30e3)  # a burning missile's ballistic coefficient, where the size of its drag's changes is asked for
 _DRAG_CEILING = 150e3  # m, the filters know no drag above
 _DRAG_MOST = 600.0  # m/s^2, so that a cubature point thrown under the ground stays finite
+_LEAST_COSINE = 1e-3  # of the path's angle to the horizontal, where "up, normal to the velocity" still means something
 
 
 @njit
-def drag(s):
-    """Deceleration by drag over speed (1/s) at state s (7): half density times speed over ballistic coefficient."""
+def drag_of(s, log_beta):
+    """Deceleration by drag over speed (1/s) at state s: half density times speed over ballistic coefficient."""
     h = altitude(s[0], s[1], s[2])
     if h >= _DRAG_CEILING:
         return 0.0
     rho, _ = air(max(h, 0.0))
     v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
-    return min(0.5 * rho * v * math.exp(-s[6]), _DRAG_MOST / (v + 1.0))
+    return min(0.5 * rho * v * math.exp(-log_beta), _DRAG_MOST / (v + 1.0))
+
+
+@njit
+def drag(s):
+    """`drag_of` a state (7 or more) with its own ln(beta)."""
+    return drag_of(s, s[6])
+
+
+@njit
+def ahead(s):
+    """Speed and unit vector of the velocity (short where there is hardly any)."""
+    v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
+    k = 1.0 / (v + 1e-3)
+    return v, s[3] * k, s[4] * k, s[5] * k
+
+
+@njit
+def across(s, e0, e1, e2):
+    """Unit vectors normal to the unit velocity e: up in the vertical plane, and to the right; six numbers."""
+    r = math.sqrt(s[0] * s[0] + s[1] * s[1] + s[2] * s[2])
+    sine = (s[0] * e0 + s[1] * e1 + s[2] * e2) / r
+    cosine = math.sqrt(max(1.0 - sine * sine, _LEAST_COSINE * _LEAST_COSINE))
+    u0, u1, u2 = (s[0] / r - sine * e0) / cosine, (s[1] / r - sine * e1) / cosine, (s[2] / r - sine * e2) / cosine
+    return u0, u1, u2, e1 * u2 - e2 * u1, e2 * u0 - e0 * u2, e0 * u1 - e1 * u0
 
 
 @njit
 def derivative(model, s, d):
     """d = time derivative of state s under a model, Earth-fixed."""
     ax, ay, az = free_acceleration(s[0], s[1], s[2], s[3], s[4])
-    if model == 0 or model == 3:
+    if model == 0:
         ax += s[6]
         ay += s[7]
         az += s[8]
@@ -51,6 +92,23 @@ def derivative(model, s, d):
         ax -= k * s[3]
         ay -= k * s[4]
         az -= k * s[5]
+    elif model == 3:
+        k = drag(s)
+        _, e0, e1, e2 = ahead(s)
+        u0, u1, u2, r0, r1, r2 = across(s, e0, e1, e2)
+        ax += s[7] * u0 + s[8] * r0 - k * s[3]
+        ay += s[7] * u1 + s[8] * r1 - k * s[4]
+        az += s[7] * u2 + s[8] * r2 - k * s[5]
+        d[6] = 0.0
+        d[7] = -s[7] / LIFT_TIME
+        d[8] = -s[8] / LIFT_TIME
+    elif model == 4:
+        _, e0, e1, e2 = ahead(s)
+        ax += s[6] * e0
+        ay += s[6] * e1
+        az += s[6] * e2
+        d[6] = s[6] * s[7] * max(1.0 - (s[6] / MOST_THRUST) ** 4, 0.0)
+        d[7] = s[7] * s[7] * max(1.0 - (s[7] / MOST_FLOW) ** 4, 0.0)
     d[0] = s[3]
     d[1] = s[4]
     d[2] = s[5]
@@ -62,8 +120,8 @@ def derivative(model, s, d):
 @njit
 def propagate(model, n, s, dt, k, y):
     """Advance state s by dt seconds (either sign) with the classical Runge-Kutta rule; k (4, 9), y (9) are work arrays."""
-    longest = 2.0 if model == 0 or model == 3 else 10.0
-    if model == 2 and altitude(s[0], s[1], s[2]) < 120e3:
+    longest = 2.0 if model == 0 or model == 4 else 10.0
+    if (model == 2 or model == 3) and altitude(s[0], s[1], s[2]) < 120e3:
         longest = 1.0
     steps = int(math.ceil(abs(dt) / longest))
     if steps < 1:
@@ -85,69 +143,102 @@ def propagate(model, n, s, dt, k, y):
 
 
 @njit
-def add_process_noise(model, x, P, dt, noise):
-    """Add the covariance that white noise builds up over dt: jerk (model 0) or acceleration, exactly discretised.
-
-    ``noise``: spectral densities of jerk m^2/s^5, of acceleration in free fall m^2/s^3, of the drag's error relative
-    to its square s, of the rate of ln(beta) 1/s, of jerk in the steady model m^2/s^5.  So in empty space re-entry is coast.
-    """
-    t = abs(dt)
-    if model == 0 or model == 3:
-        q = noise[0] if model == 0 else noise[4]
-        for a in range(3):
-            v, c = a + 3, a + 6
-            P[a, a] += q * t**5 / 20.0
-            P[v, v] += q * t**3 / 3.0
-            P[c, c] += q * t
-            P[a, v] += q * t**4 / 8.0
-            P[v, a] += q * t**4 / 8.0
-            P[a, c] += q * t**3 / 6.0
-            P[c, a] += q * t**3 / 6.0
-            P[v, c] += q * t**2 / 2.0
-            P[c, v] += q * t**2 / 2.0
-        return
-    q = noise[1]
-    if model == 2:
-        k = drag(x)
-        q += noise[2] * k * k * (x[3] * x[3] + x[4] * x[4] + x[5] * x[5])
+def _velocity_noise(P, q, t):
+    """White acceleration of density q on every axis."""
     for a in range(3):
         v = a + 3
         P[a, a] += q * t**3 / 3.0
         P[v, v] += q * t
         P[a, v] += q * t**2 / 2.0
         P[v, a] += q * t**2 / 2.0
+
+
+@njit
+def _driven_noise(P, c, e, q, t):
+    """White noise of density q on component c, which is an acceleration along e: three numbers."""
+    P[c, c] += q * t
+    for a in range(3):
+        P[a, c] += q * t**3 / 6.0 * e[a]
+        P[c, a] += q * t**3 / 6.0 * e[a]
+        P[a + 3, c] += q * t**2 / 2.0 * e[a]
+        P[c, a + 3] += q * t**2 / 2.0 * e[a]
+        for b in range(3):
+            both = q * e[a] * e[b]
+            P[a, b] += both * t**5 / 20.0
+            P[a, b + 3] += both * t**4 / 8.0
+            P[b + 3, a] += both * t**4 / 8.0
+            P[a + 3, b + 3] += both * t**3 / 3.0
+
+
+@njit
+def add_process_noise(model, x, P, dt, noise):
+    """Add the covariance that the model's white noises (`JERK` ... in ``noise``) build up over dt.
+
+    Exact for constant directions; drag's error is relative to its square, so in empty space re-entry is coast.
+    """
+    t = abs(dt)
+    if model == 0:
+        _driven_noise(P, 6, (1.0, 0.0, 0.0), noise[JERK], t)
+        _driven_noise(P, 7, (0.0, 1.0, 0.0), noise[JERK], t)
+        _driven_noise(P, 8, (0.0, 0.0, 1.0), noise[JERK], t)
+        return
+    if model == 1:
+        _velocity_noise(P, noise[COAST_ACCELERATION], t)
+        return
+    speed, e0, e1, e2 = ahead(x)
+    if model == 4:
+        slowing = drag_of(x, _BOOST_LOG_BETA) * speed
+        _velocity_noise(P, noise[STEERING], t)
+        _driven_noise(P, 6, (e0, e1, e2), noise[THRUST_JERK] + noise[LIFT_SHARE] * slowing * slowing, t)
+        q = noise[FLOW_RATE]
+        P[7, 7] += q * t
+        P[6, 7] += q * x[6] * t**2 / 2.0
+        P[7, 6] += q * x[6] * t**2 / 2.0
+        P[6, 6] += q * x[6] * x[6] * t**3 / 3.0
+        return
+    slowing = drag(x) * speed
+    _velocity_noise(P, noise[COAST_ACCELERATION] + noise[DRAG_ERROR] * slowing * slowing, t)
     if model == 2:
-        P[6, 6] += noise[3] * t
+        P[6, 6] += noise[LOG_BETA_RATE] * t
+        return
+    P[6, 6] += noise[GLIDE_BETA_RATE] * t
+    u0, u1, u2, r0, r1, r2 = across(x, e0, e1, e2)
+    q, t = noise[LIFT_JERK] + noise[LIFT_SHARE] * slowing * slowing, min(t, LIFT_TIME)
+    _driven_noise(P, 7, (u0, u1, u2), q, t)
+    _driven_noise(P, 8, (r0, r1, r2), 0.25 * q, t)
 
 
 @njit
 def transition(h, climb, dt, Pi):
     """Markov transition matrix over dt at altitude h (m) and climb rate (m/s); rows from, columns to.
 
-    Rates are *notional* and follow the phases: burnout is nearly absorbing once above the air, drag acts only in it,
-    lift (pull-up, glide) needs air too.
+    Rates (1/s) are *notional* and follow the phases: burnout is nearly absorbing once above the air, drag and lift need air.
     """
-    air_there = h < 110e3
-    boost_again = (1.0 / 200.0 if climb > 0.0 else 1.0 / 2000.0) if h < 150e3 else 1e-9
-    lift = 1.0 / 60.0 if h < 80e3 else boost_again
-    for i in range(4):
-        for j in range(4):
+    for i in range(N_MODEL):
+        for j in range(N_MODEL):
             Pi[i, j] = 0.0
-    for pushed in (0, 3):
-        Pi[pushed, 1] = 1.0 / 80.0 if h > 60e3 else 1.0 / 400.0
-        Pi[pushed, 2] = (1.0 / 60.0 if pushed == 0 or h > 80e3 else 1.0 / 300.0) if air_there else 1.0 / 1000.0
-    Pi[0, 3] = 1.0 / 15.0
-    Pi[3, 0] = 1.0 / 30.0
-    Pi[1, 0] = 0.5 * boost_again
-    Pi[1, 3] = 0.5 * boost_again
-    Pi[1, 2] = 1.0 / 15.0 if air_there else 1.0 / 500.0
-    Pi[2, 0] = 0.5 * lift
-    Pi[2, 3] = 0.5 * lift
+    again = (1.0 / 400.0 if climb > 0.0 else 1.0 / 4000.0) if h < 150e3 else 1e-9
+    for engine in (0, 4):
+        Pi[engine, 1] = 1.0 / 80.0 if h > 60e3 else 1.0 / 400.0
+        Pi[1, engine] = again
+        Pi[2, engine] = again if engine == 4 else (1.0 / 200.0 if h < 80e3 else again)
+        Pi[3, engine] = again if engine == 4 else (1.0 / 100.0 if h < 80e3 else again)
+    Pi[0, 4] = 1.0 / 10.0
+    Pi[4, 0] = 1.0 / 20.0 if h < 12e3 else (1.0 / 100.0 if h < 40e3 else 1.0 / 400.0)
+    Pi[0, 2] = 1.0 / 60.0 if h < 110e3 else 1e-6
+    Pi[4, 2] = 1.0 / 200.0 if h < 110e3 else 1e-6
+    lift = 1.0 / 100.0 if h < 80e3 else (1.0 / 1000.0 if h < 110e3 else 1e-9)
+    Pi[0, 3], Pi[4, 3], Pi[1, 3], Pi[2, 3] = lift, 0.3 * lift, lift, lift
+    Pi[1, 2] = 1.0 / 15.0 if h < 110e3 else (1.0 / 500.0 if h < 150e3 else 1e-9)
     Pi[2, 1] = 1.0 / 400.0 if h < 90e3 else 1.0 / 15.0
-    for i in range(4):
-        out = Pi[i, 0] + Pi[i, 1] + Pi[i, 2] + Pi[i, 3]
+    Pi[3, 1] = 1.0 / 400.0 if h < 90e3 else 1.0 / 15.0
+    Pi[3, 2] = 1.0 / 100.0
+    for i in range(N_MODEL):
+        out = 0.0
+        for j in range(N_MODEL):
+            out += Pi[i, j]
         leave = 1.0 - math.exp(-out * abs(dt))
-        for j in range(4):
+        for j in range(N_MODEL):
             Pi[i, j] *= leave / out
         Pi[i, i] = 1.0 - leave
 
@@ -155,10 +246,84 @@ def transition(h, climb, dt, Pi):
 @njit
 def dimension(model):
     """Number of state components of a model."""
-    return 6 if model == 1 else (7 if model == 2 else 9)
+    return 6 if model == 1 else (7 if model == 2 else (8 if model == 4 else 9))
 
 
 @njit
-def has(model, target, component):
-    """Whether a model has the target model's component: the first six are everybody's, both pushed models share the rest."""
-    return component < 6 or model == target or (model != 1 and model != 2 and target != 1 and target != 2)
+def seen_as(i, j, x, P, xs, Ps, J):
+    """Model i's estimate in the components of model j: mean xs (9), covariance Ps (9, 9).
+
+    Unbiased mixing: what i lacks takes j's own mean and variance.  Re-entry and glide share the ballistic coefficient;
+    the acceleration of MANOEUVRE and the thrust along the velocity of BOOST are turned into one another, to first order.
+    ``x (N_MODEL, 9), P (N_MODEL, 9, 9)``; J (9, 9) is scratch.
+    """
+    n, m = dimension(j), dimension(i)
+    shared = m if i == j else 6
+    if (i == 2 or i == 3) and (j == 2 or j == 3) and i != j:
+        shared = 7
+    for a in range(n):
+        own = a < shared
+        xs[a] = x[i, a] if own else x[j, a]
+        for b in range(n):
+            if own and b < shared:
+                Ps[a, b] = P[i, a, b]
+            elif own or b < shared:
+                Ps[a, b] = 0.0
+            else:
+                Ps[a, b] = P[j, a, b]
+    if i == 4 and j == 0:
+        _thrust_to_push(x[4], P[4], xs, Ps, J)
+    elif i == 0 and j == 4:
+        _push_to_thrust(x[0], P[0], P[4, 7, 7], xs, Ps, J)
+
+
+@njit
+def _thrust_to_push(x, P, xs, Ps, J):
+    """BOOST's thrust along the velocity as MANOEUVRE's acceleration."""
+    v, e0, e1, e2 = ahead(x)
+    e, v = (e0, e1, e2), v + 10.0
+    for a in range(9):
+        for b in range(8):
+            J[a, b] = 1.0 if a == b and a < 6 else 0.0
+    for a in range(3):
+        xs[6 + a] = x[6] * e[a]
+        J[6 + a, 6] = e[a]
+        for b in range(3):
+            J[6 + a, 3 + b] = x[6] / v * ((1.0 if a == b else 0.0) - e[a] * e[b])
+    _congruent(J, P, 9, 8, Ps)
+    for a in range(6, 9):
+        Ps[a, a] += 1.0  # m^2/s^4: thrust is not quite along the velocity
+
+
+@njit
+def _push_to_thrust(x, P, flow_variance, xs, Ps, J):
+    """MANOEUVRE's acceleration as BOOST's thrust along the velocity; the mass flow stays BOOST's own."""
+    v, e0, e1, e2 = ahead(x)
+    e, v = (e0, e1, e2), v + 10.0
+    for a in range(7):
+        for b in range(9):
+            J[a, b] = 1.0 if a == b and a < 6 else 0.0
+    along = x[6] * e0 + x[7] * e1 + x[8] * e2
+    xs[6] = along
+    for b in range(3):
+        J[6, 6 + b] = e[b]
+        J[6, 3 + b] = (x[6 + b] - along * e[b]) / v
+    _congruent(J, P, 7, 9, Ps)
+    for a in range(7):
+        Ps[a, 7] = 0.0
+        Ps[7, a] = 0.0
+    Ps[7, 7] = flow_variance
+
+
+@njit
+def _congruent(J, P, n, m, out):
+    """out (n, n) = J P J' for J (n, m)."""
+    for a in range(n):
+        for b in range(a + 1):
+            s = 0.0
+            for c in range(m):
+                if J[a, c] != 0.0:
+                    for d in range(m):
+                        s += J[a, c] * P[c, d] * J[b, d]
+            out[a, b] = s
+            out[b, a] = s
