@@ -213,6 +213,35 @@ def _above_the_airport(found: Any) -> str:
     return title + "\n" + aligned(["", "lowest_km", "radars"], lines)
 
 
+@cli.group(short_help="Measure the filters: speed and accuracy.")
+def bench() -> None:
+    """Measure the filters on this machine and against their targets.
+
+    \b
+    Example:
+      copfuse bench filters
+    """
+
+
+@bench.command("filters", short_help="Time one predict + update against filterpy, Stone Soup and C.")
+@click.option("--seconds", type=click.FloatRange(min=0.0), default=20.0, show_default=True, help="About how long to measure.")
+@click.option("--csv", "table", metavar="FILE", help="Write the lines as CSV too.")
+@click.option("--cold", is_flag=True, help="Also time compiling all kernels afresh, and loading them from the cache.")
+def bench_filters(seconds: float, table: str | None, cold: bool) -> None:
+    """Time predict + update of this package's filters and of others on the same data, after checking that answers agree.
+
+    \b
+    Examples:
+      copfuse bench filters
+      copfuse bench filters --seconds 60 --csv filters.csv
+      copfuse bench filters --cold
+    """
+    path = check_output(table, (".csv",)) if table else None
+    from copfuse import bench as benchmark
+
+    benchmark.filters(seconds, path, cold, click.echo)
+
+
 # Parts ---------------------------------------------------------------------------------------------------------------
 
 
