@@ -98,8 +98,8 @@ def _inverse(a: np.ndarray) -> np.ndarray:
     return 0.5 * (inverse + inverse.T)
 
 
-def jacobian(x, origin, axes) -> np.ndarray:
-    """Derivatives (n, 4, 6) of range, azimuth, elevation and range rate (`frames.look`) by states ``x (n, 6)``."""
+def jacobian(x, origin, axes, cosines: int = 0) -> np.ndarray:
+    """Derivatives (n, 4, 6) of range, azimuth, elevation (or u, v) and range rate (`frames.look`) by states ``x (n, 6)``."""
     x = np.atleast_2d(np.asarray(x, float))
     axes = np.broadcast_to(axes, (len(x), 3, 3))
     d, v = x[:, :3] - origin, x[:, 3:]
@@ -108,16 +108,20 @@ def jacobian(x, origin, axes) -> np.ndarray:
     level2 = east**2 + north**2
     H = np.zeros((len(x), 4, 6))
     H[:, 0, :3] = H[:, 3, 3:] = d / r
-    H[:, 1, :3] = (north * axes[:, 0] - east * axes[:, 1]) / level2
-    H[:, 2, :3] = (level2 * axes[:, 2] - up * (east * axes[:, 0] + north * axes[:, 1])) / (r * r * np.sqrt(level2))
+    if cosines:
+        H[:, 1, :3] = (axes[:, 0] - east * d / (r * r)) / r
+        H[:, 2, :3] = (axes[:, 2] - up * d / (r * r)) / r
+    else:
+        H[:, 1, :3] = (north * axes[:, 0] - east * axes[:, 1]) / level2
+        H[:, 2, :3] = (level2 * axes[:, 2] - up * (east * axes[:, 0] + north * axes[:, 1])) / (r * r * np.sqrt(level2))
     H[:, 3, :3] = (v - np.einsum("ni,ni->n", d, v)[:, None] * d / (r * r)) / r
     return H
 
 
-def plot_information(x, sigma, origin, axes, chance=1.0) -> np.ndarray:
+def plot_information(x, sigma, origin, axes, chance=1.0, cosines: int = 0) -> np.ndarray:
     """Information (n, 6, 6) of plots of states ``x (n, 6)`` with ``sigma (n, 4)``, nan where nothing is measured,
     times the ``chance`` that each is made."""
-    H = jacobian(x, origin, axes)
+    H = jacobian(x, origin, axes, cosines)
     weight = np.where(np.isnan(sigma), 0.0, 1.0 / np.square(sigma)) * np.reshape(chance, (-1, 1))
     return np.einsum("nci,nc,ncj->nij", H, weight, H)
 
@@ -233,7 +237,7 @@ def _made(path: Truth, plots: Detections, scenario: Any, chosen: list[Any]) -> t
         if len(mine):
             x = motion.interpolate(path.time, path.x, mine.time)
             times.append(mine.time)
-            parts.append(plot_information(x, mine.sigma, *sensing.place(sensor, mine.time)))
+            parts.append(plot_information(x, mine.sigma, *sensing.place(sensor, mine.time), cosines=sensor.cosines))
     return np.concatenate(times), np.concatenate(parts)
 
 
@@ -255,7 +259,7 @@ def _expected(path: Truth, rcs: float, scenario: Any, chosen: list[Any], seed: i
         look = frames.look(x, origin, axes)
         sigma = sensing.accuracy(sensor, plot_snr(snr[rows], sensor.pfa, sensor.swerling), look[:, 1], look[:, 2])
         times.append(time)
-        parts.append(plot_information(x, sigma, origin, axes, chance))
+        parts.append(plot_information(x, sigma, origin, axes, chance, sensor.cosines))
         chances.append(chance)
     time, information, chance = np.concatenate(times), np.concatenate(parts), np.concatenate(chances)
     kept = time >= time[chance > RARE].min(initial=np.inf)

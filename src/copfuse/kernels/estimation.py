@@ -14,7 +14,7 @@ import numpy as np
 
 from copfuse.kernels import njit
 from copfuse.kernels.earth import altitude
-from copfuse.kernels.motions import add_process_noise, dimension, has, propagate, transition
+from copfuse.kernels.motions import N_MODEL, add_process_noise, dimension, has, propagate, transition
 from copfuse.kernels.small import cholesky, solve_lower
 
 _NEGLIGIBLE = 1e-3  # model probability below which a model opens no gate
@@ -129,16 +129,23 @@ def predict(x, P, mu, dt, noise, x_out, P_out, mu_out, x6, P6):
 
 
 @njit
-def measure(s, origin, axes, z):
-    """z = range m, azimuth rad (-pi, pi], elevation rad, range rate m/s of state s seen from origin in axes."""
+def measure(s, origin, axes, cosines, z):
+    """z = range m, azimuth rad (-pi, pi], elevation rad, range rate m/s of state s seen from origin in axes.
+
+    With ``cosines`` not 0 the direction cosines u, v along the first and third axis stand in the angles' places.
+    """
     dx, dy, dz = s[0] - origin[0], s[1] - origin[1], s[2] - origin[2]
     e = axes[0, 0] * dx + axes[0, 1] * dy + axes[0, 2] * dz
     n = axes[1, 0] * dx + axes[1, 1] * dy + axes[1, 2] * dz
     u = axes[2, 0] * dx + axes[2, 1] * dy + axes[2, 2] * dz
     r = math.sqrt(e * e + n * n + u * u)
     z[0] = r
-    z[1] = math.atan2(e, n)
-    z[2] = math.atan2(u, math.sqrt(e * e + n * n))
+    if cosines != 0:
+        z[1] = e / r
+        z[2] = u / r
+    else:
+        z[1] = math.atan2(e, n)
+        z[2] = math.atan2(u, math.sqrt(e * e + n * n))
     z[3] = (dx * s[3] + dy * s[4] + dz * s[5]) / r
 
 
@@ -149,13 +156,13 @@ def wrap(angle):
 
 
 @njit
-def regress(n, x, P, origin, axes, lower, s, z, first, slopes, z_mean, Z):
+def regress(n, x, P, origin, axes, cosines, lower, s, z, first, slopes, z_mean, Z):
     """Statistical linear regression of the measurement on the state: mean, slopes (4, n) on the square root, residual.
 
     ``z - z_mean = slopes L^-1 (x - mean) + e``; Z (4, 4) becomes the covariance of z without noise.
     """
     cholesky(P, n, lower)
-    measure(x, origin, axes, first)
+    measure(x, origin, axes, cosines, first)
     spread = math.sqrt(n)
     w = 1.0 / (2 * n)
     for c in range(4):
@@ -167,7 +174,7 @@ def regress(n, x, P, origin, axes, lower, s, z, first, slopes, z_mean, Z):
             f = spread if sign == 0 else -spread
             for i in range(n):
                 s[i] = x[i] + f * lower[i, j]
-            measure(s, origin, axes, z)
+            measure(s, origin, axes, cosines, z)
             for c in range(4):
                 d = z[c] - first[c]
                 if c == 1 or c == 2:
@@ -205,7 +212,7 @@ def innovation(z, sigma, z_mean, Z, have, nu, S):
 
 
 @njit
-def expect(x, P, mu, origin, axes, z, sigma, d2, loglik):
+def expect(x, P, mu, origin, axes, cosines, z, sigma, d2, loglik):
     """Squared Mahalanobis distances and log likelihoods (n, m) of m plots under n predicted tracks.
 
     The likelihood is the mixture's over the models, the distance the least of those models that are not
@@ -217,20 +224,20 @@ def expect(x, P, mu, origin, axes, z, sigma, d2, loglik):
     first = np.zeros(4)
     zz = np.zeros(4)
     slopes = np.zeros((4, 9))
-    z_mean = np.zeros((4, 4))
-    Z = np.zeros((4, 4, 4))
+    z_mean = np.zeros((N_MODEL, 4))
+    Z = np.zeros((N_MODEL, 4, 4))
     S = np.zeros((4, 4))
     nu = np.zeros(4)
-    ll = np.zeros(4)
+    ll = np.zeros(N_MODEL)
     have = np.zeros(4, np.int64)
     for t in range(len(mu)):
-        for j in range(4):
+        for j in range(N_MODEL):
             n = dimension(j)
-            regress(n, x[t, j], P[t, j], origin, axes, lower, s, zz, first, slopes, z_mean[j], Z[j])
+            regress(n, x[t, j], P[t, j], origin, axes, cosines, lower, s, zz, first, slopes, z_mean[j], Z[j])
         for k in range(len(z)):
             d2[t, k] = np.inf
             best = -1e300
-            for j in range(4):
+            for j in range(N_MODEL):
                 m = innovation(z[k], sigma[k], z_mean[j], Z[j], have, nu, S)
                 cholesky(S, m, l4)
                 solve_lower(l4, m, nu)
@@ -244,15 +251,15 @@ def expect(x, P, mu, origin, axes, z, sigma, d2, loglik):
                 ll[j] = math.log(mu[t, j]) - 0.5 * (q + log_det + m * math.log(2.0 * math.pi))
                 best = max(best, ll[j])
             total = 0.0
-            for j in range(4):
+            for j in range(N_MODEL):
                 total += math.exp(ll[j] - best)
             loglik[t, k] = best + math.log(total)
 
 
 @njit
-def update_model(n, x, P, origin, axes, z, sigma, lower, s, zz, first, slopes, z_mean, Z, S, nu, have, l4, K, A):
+def update_model(n, x, P, origin, axes, cosines, z, sigma, lower, s, zz, first, slopes, z_mean, Z, S, nu, have, l4, K, A):
     """Update one model with one plot in place (Joseph-like form on the square root, so P stays positive definite)."""
-    regress(n, x, P, origin, axes, lower, s, zz, first, slopes, z_mean, Z)
+    regress(n, x, P, origin, axes, cosines, lower, s, zz, first, slopes, z_mean, Z)
     m = innovation(z, sigma, z_mean, Z, have, nu, S)
     cholesky(S, m, l4)
     for i in range(n):  # K = L slopes' S^-1, a row at a time
@@ -305,7 +312,7 @@ def update_model(n, x, P, origin, axes, z, sigma, lower, s, zz, first, slopes, z
 
 
 @njit
-def update(x, P, mu, origin, axes, z, sigma, x6, P6):
+def update(x, P, mu, origin, axes, cosines, z, sigma, x6, P6):
     """Update n predicted tracks in place, each with its own plot row ``z (n, 4), sigma (n, 4)``; combined ``x6, P6`` out."""
     lower = np.zeros((9, 9))
     A = np.zeros((9, 9))
@@ -320,19 +327,20 @@ def update(x, P, mu, origin, axes, z, sigma, x6, P6):
     S = np.zeros((4, 4))
     nu = np.zeros(4)
     have = np.zeros(4, np.int64)
-    ll = np.zeros(4)
+    ll = np.zeros(N_MODEL)
     for t in range(len(mu)):
         best = -1e300
-        for j in range(4):
+        for j in range(N_MODEL):
             n = dimension(j)
             ll[j] = update_model(
-                n, x[t, j], P[t, j], origin, axes, z[t], sigma[t], lower, s, zz, first, slopes, z_mean, Z, S, nu, have, l4, K, A
-            )
+                n, x[t, j], P[t, j], origin, axes, cosines, z[t], sigma[t],
+                lower, s, zz, first, slopes, z_mean, Z, S, nu, have, l4, K, A,
+            )  # fmt: skip
             best = max(best, ll[j])
         total = 0.0
-        for j in range(4):
+        for j in range(N_MODEL):
             mu[t, j] = max(mu[t, j] * math.exp(ll[j] - best), 1e-12)
             total += mu[t, j]
-        for j in range(4):
+        for j in range(N_MODEL):
             mu[t, j] /= total
         combine(x[t], P[t], mu[t], x6[t], P6[t])
