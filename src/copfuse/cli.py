@@ -242,6 +242,53 @@ def bench_filters(seconds: float, table: str | None, cold: bool) -> None:
     benchmark.filters(seconds, path, cold, click.echo)
 
 
+@bench.command("accuracy", short_help="Errors against the bound, consistency, delays, ellipses: with verdicts.")
+@click.argument("scenario", nargs=-1)
+@click.option("--seeds", type=click.IntRange(min=1), default=200, show_default=True, help="Runs of each scenario, seeds 0, 1, ...")
+@click.option("--jobs", type=int, default=-1, show_default=True, help="Processes; -1 for one per core.  The figures do not depend on it.")
+@click.option("--bias/--no-bias", default=False, help="Also with the sensor biases of the scenario, which no target is about.")
+@click.option("--pictures/--no-pictures", default=True, help="Also what sharing and fusion make of the tracks.")
+@click.option("--flights", metavar="FOLDER", help="Also every recorded flight (.csv) of a folder, as if launched from Sohae.")
+@click.option("--csv", "table", metavar="FILE", help="Write the figures as CSV too.")
+@click.option("--out", metavar="FOLDER", help="Draw errors, NEES and ellipses over time into this folder.")
+def bench_accuracy(
+    scenario: tuple[str, ...], seeds: int, jobs: int, bias: bool, pictures: bool, flights: str | None, table: str | None, out: str | None
+) -> None:
+    """Measure tracks over many seeds against the posterior Cramer-Rao bound, and say which targets are reached.
+
+    SCENARIO is one or more of what "copfuse run" takes; without it, all packaged scenarios.
+
+    \b
+    Examples:
+      copfuse bench accuracy hokkaido-2017 --seeds 20
+      copfuse bench accuracy glide-2024 --bias --out charts
+      copfuse bench accuracy --csv accuracy.csv
+    """
+    path = check_output(table, (".csv",)) if table else None
+    folder = Path(out) if out else None
+    if folder and not folder.is_dir():
+        raise CopfuseError(f"cannot draw into {out!r}: there is no such folder")
+    from copfuse import verdicts
+
+    chosen = verdicts.chosen(scenario, flights)
+    say_compiling("run")
+    lines: list[Any] = []
+    for one in chosen:
+        for scale in dict.fromkeys((0.0, one.bias) if bias else (0.0,)):
+            made = verdicts.accuracy(one, scale, seeds, jobs, pictures, folder, click.echo, _counted)
+            lines += verdicts.rows(made)
+            if path:
+                write_csv(path, verdicts.HEADS, lines)
+    click.echo(verdicts.summary(lines))
+
+
+def _counted(items: Any, total: int) -> Any:
+    """``items`` with a bar on stderr where that is a terminal."""
+    from tqdm import tqdm
+
+    return tqdm(items, total=total, desc="seeds", disable=not sys.stderr.isatty(), leave=False)
+
+
 # Parts ---------------------------------------------------------------------------------------------------------------
 
 
