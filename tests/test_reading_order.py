@@ -12,8 +12,8 @@ import copfuse
 PACKAGE = Path(copfuse.__file__).parent
 
 ORDER = [
-    "errors", "constants", "kernels", "tables", "checking", "frames", "atmosphere", "vehicles", "motion", "sensitivity", "swerling", "laydowns",
-    "sensors", "coverage", "recorded", "flights", "scenario", "simulate",
+    "errors", "constants", "kernels", "tables", "checking", "frames", "atmosphere", "vehicles", "motion",
+    "sensitivity", "swerling", "laydowns", "sensors", "coverage", "recorded", "flights", "scenario", "simulate",
     "gaussian", "mixtures", "conversions", "kalman", "filters", "forecast", "association", "tracking",
     "network", "fusion", "bounds", "batch", "reconstruction", "measures", "metrics", "study", "bench", "accuracy", "verdicts", "maps", "plots", "cli",
 ]  # fmt: skip
