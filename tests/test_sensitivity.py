@@ -137,7 +137,6 @@ def test_least_squares_reach_the_bound_in_boost(flown, monkeypatch):
         low, high = chi2.ppf([0.001, 0.999], freedom) / freedom
         ratio = (e[:, part] ** 2).sum(axis=1).mean() / value.sum()
         assert low < ratio < high
-        print(nees, ratio)
 
 
 @pytest.mark.parametrize("name", ["hokkaido-2017", "lofted-icbm-2022"])

@@ -59,8 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Names all random draws.")
 @click.option("--out", metavar="FILE", help="The picture: .png, .pdf or .svg.  [default: SCENARIO.png here]")
 @click.option("--no-picture", is_flag=True, help="Print only.")
+@click.option("--errors", metavar="FILE", help="Also draw the common picture's errors against the bound.")
 @click.option("--save", "folder", metavar="FOLDER", help="Also save the six tables there.")
-def run(scenario: str, regime: str | None, seed: int, out: str | None, no_picture: bool, folder: str | None) -> None:
+def run(scenario: str, regime: str | None, seed: int, out: str | None, no_picture: bool, errors: str | None, folder: str | None) -> None:
     """Fly, detect, track, share, fuse and score one SCENARIO; print who saw what when and draw it.
 
     SCENARIO is a packaged name (see "copfuse scenarios"), a launch id of the public record, a day, or a .toml file.
@@ -70,11 +71,13 @@ def run(scenario: str, regime: str | None, seed: int, out: str | None, no_pictur
       copfuse run
       copfuse run 2022-11-18-1 --regime none --seed 3
       copfuse run my.toml --out picture.svg --save my-run
+      copfuse run lofted-icbm-2022 --no-picture --errors errors.png
     """
     start = time.perf_counter()
     if no_picture and out:
         raise CopfuseError("--out and --no-picture exclude each other; give one of the two")
     picture = None if out is None else check_output(out, PICTURES)
+    curves = None if errors is None else check_output(errors, PICTURES)
     from copfuse import network, study
     from copfuse import scenario as scenarios
 
@@ -93,6 +96,11 @@ def run(scenario: str, regime: str | None, seed: int, out: str | None, no_pictur
 
         plots.plot(made, picture)
         click.echo(f"picture: {picture}")
+    if curves:
+        from copfuse import plots
+
+        plots.plot(made, curves, what="errors")
+        click.echo(f"errors: {curves}")
     if folder:
         click.echo(f"tables: {made.save(folder)}")
     click.echo(f"{time.perf_counter() - start:.1f} s in all", err=True)
