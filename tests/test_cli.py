@@ -126,6 +126,8 @@ def test_run_prints_draws_and_saves(capsys, pull_up, monkeypatch):
     assert Path("pull-up-2019.png").read_bytes()[:4] == b"\x89PNG" and str(study.Run.load("tables")) == str(pull_up)
     assert called(capsys, "run", "pull-up-2019", "--no-picture")[0] == 0
     assert sorted(p.name for p in Path().iterdir()) == ["pull-up-2019.png", "tables"]
+    status, out, _ = called(capsys, "run", "pull-up-2019", "--no-picture", "--errors", "errors.png")
+    assert status == 0 and out.splitlines()[-1] == "errors: errors.png" and Path("errors.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_coverage_draws_and_writes(capsys):

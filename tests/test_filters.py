@@ -119,7 +119,7 @@ def test_update_equals_filterpy():
         kernel.predict_model(motions.COAST, 6, x, P, 1.0, filters.NOISE, *work)
         shapes = ((9, 9), 9, 4, 4, (4, 9), 4, (4, 4), (4, 4), 4)
         w = [*(np.zeros(shape) for shape in shapes), np.zeros(4, np.int64), np.zeros((4, 4)), np.zeros((9, 4)), np.zeros((9, 9))]
-        kernel.update_model(6, x, P, ORIGIN, AXES, z[k], SIGMA, *w)
+        kernel.update_model(6, x, P, ORIGIN, AXES, 0, z[k], SIGMA, *w)
     assert np.allclose(x[:6], referee.x, rtol=0, atol=1e-2)
     assert np.allclose(P[:6, :6], referee.P, rtol=1e-5, atol=1e-3)
     back = filters.from_filterpy(referee, 40.0)

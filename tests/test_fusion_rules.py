@@ -162,7 +162,7 @@ def test_launch_point_of_a_tracked_boost_is_honest():
         climb, along = 20e3, 11e3  # height and ground covered after an even bend
         v = 900.0 * np.array([np.sin(np.pi / 4), np.cos(np.pi / 4)])
         x = np.r_[site + along * level + climb * axes[2], v[0] * level + v[1] * axes[2]]
-        b = filters.bank(0.0, x[None], np.diag([100.0**2] * 3 + [20.0**2] * 3)[None], [[1.0, 0, 0, 0]])
+        b = filters.bank(0.0, x[None], np.diag([100.0**2] * 3 + [20.0**2] * 3)[None], [[0.2, 0, 0, 0, 0.8]])
         point, cov = forecast.launch_point(b, np.ones(1))
         d = point[0] - site
         assert np.abs(frames.geodetic(point)[2][0]) < 500

@@ -16,8 +16,8 @@ from matplotlib.colors import to_hex
 from matplotlib.path import Path as Outline
 
 from conftest import EPOCH, picture_of, plots_of, straight_truth
-from copfuse import frames, maps, plots
-from copfuse.bounds import Bound
+from copfuse import curves, frames, maps, metrics, plots
+from copfuse.bounds import Bound, bound
 from copfuse.coverage import Coverage
 from copfuse.errors import CopfuseError
 from copfuse.laydowns import Sensor
@@ -185,7 +185,7 @@ def test_a_failed_write_leaves_the_old_picture(run, tmp_path, monkeypatch):
 
 
 def test_plotting_leaves_matplotlibs_global_state_alone():
-    code = "import sys, copfuse.plots; assert 'matplotlib' not in sys.modules; copfuse.plots._figure(1, 1, 'a.png'); "
+    code = "import sys, copfuse.plots; assert 'matplotlib' not in sys.modules; copfuse.plots.sheet(1, 1, 'a.png'); "
     code += "assert 'matplotlib.pyplot' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -228,7 +228,7 @@ def test_land_is_small():
 
 
 def test_labels_cover_neither_each_other_nor_the_places():
-    figure = plots._figure(8, 6, None)
+    figure = plots.sheet(8, 6, None)
     ax = figure.add_axes((0.1, 0.1, 0.8, 0.8))
     ax.set_xlim(0, 100)
     ax.set_ylim(0, 100)
@@ -268,7 +268,7 @@ def test_errors_and_bounds_are_drawn_as_given(run, tmp_path):
     time = np.arange(10.0, 100.0)
     P = np.eye(6) * np.r_[np.full(3, 100.0), np.full(3, 4.0)] * np.ones((len(time), 1, 1))
     errors = {"KOR": np.column_stack([time, 1000.0 / time, 50.0 / time]), "one radar": np.column_stack([time, time, time])}
-    figure = plots.plot_errors(errors, {"KOR": Bound(time, P, "KOR")}, tmp_path / "errors.png", run.truth)
+    figure = curves.plot_errors(errors, {"KOR": Bound(time, P, "KOR")}, tmp_path / "errors.png", run.truth)
     assert matplotlib.image.imread(tmp_path / "errors.png").shape[:2] == (900, 1250)
     for ax, column, level in zip(figure.axes, (1, 2), (np.sqrt(300.0), np.sqrt(12.0)), strict=True):
         lines = {line.get_label(): line for line in ax.lines}
@@ -278,6 +278,32 @@ def test_errors_and_bounds_are_drawn_as_given(run, tmp_path):
         assert {to_hex(lines[f"KOR: {kind}"].get_color()).upper() for kind in ("error", "bound")} == {plots.NODE_COLOURS[0]}
         shades = {to_hex(c.get_facecolor()[0]).upper() for c in ax.collections}
         assert shades == {plots.PHASE_COLOURS[p] for p in np.unique(run.truth.phase)}
+
+
+def test_a_runs_errors_are_drawn_against_both_bounds(pull_up, tmp_path):
+    """The error line is that of the matched rows; the bounds are those of `bound`; Japan has its own and everybody's."""
+    figure = plots.plot(pull_up, tmp_path / "errors.png", what="errors", node="JPN")
+    assert matplotlib.image.imread(tmp_path / "errors.png").shape[:2] == (900, 1250)
+    said = texts(figure)
+    assert "sharing: realtime" in said and "seed 1" in said and "JPN: what its covariance says" in said
+    matched = metrics.match(pull_up.picture, pull_up.truth)
+    mine = (matched.object == 0) & (pull_up.picture.node == 1)
+    for ax, part, name in zip(figure.axes, (slice(0, 3), slice(3, 6)), ("position", "velocity"), strict=True):
+        lines = {line.get_label(): line for line in ax.lines}
+        drawn = lines["JPN: error"].get_ydata()
+        assert np.allclose(drawn[np.isfinite(drawn)], np.linalg.norm(matched.error[mine, part], axis=1))
+        for node, whose in (("HUB", "all sensors"), ("JPN", "JPN's own sensors")):
+            for model, told in (("filter", "bound"), ("true", "bound of the true model")):
+                b = bound(pull_up.truth, pull_up.scenario, node, detections=pull_up.detections, model=model)
+                assert np.array_equal(lines[f"{told}, {whose}"].get_ydata(), getattr(b, name))
+        low, high = ax.get_ylim()
+        assert low < np.nanmin(drawn) and np.nanmax(drawn) < high
+    with pytest.raises(CopfuseError, match="no node 'JAPAN'.*JPN"):
+        plots.plot(pull_up, what="errors", node="JAPAN")
+    with pytest.raises(CopfuseError, match="what = 'error' cannot be drawn.*errors"):
+        plots.plot(pull_up, what="error")
+    with pytest.raises(CopfuseError, match='what="errors"'):
+        plots.plot(pull_up, node="JPN")
 
 
 def test_a_run_in_which_nobody_sees_anything_is_drawn(tmp_path):
@@ -290,3 +316,4 @@ def test_a_run_in_which_nobody_sees_anything_is_drawn(tmp_path):
     assert len(run.picture) == 0 and "Who saw what when" in str(run)
     cf.plot(run, tmp_path / "nobody.png")
     assert (tmp_path / "nobody.png").stat().st_size > 20_000
+    assert "HUB never held it" in texts(cf.plot(run, tmp_path / "errors.png", what="errors"))

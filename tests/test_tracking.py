@@ -193,7 +193,7 @@ def test_consider_covariance_of_one_radar_is_its_rigid_motion():
     bias = np.array([[30.0, 4e-4, 3e-4]])
     B = np.zeros((1, 6, 6))
     args = np.zeros(1, int), np.zeros(1, int), np.zeros(1), x[None], np.array([[10.0, 1e-3, 1e-3, np.nan]]), origin[None], axes[None]
-    consider(*args, 1, 1, bias, np.array([np.inf]), 30.0, B)
+    consider(*args, np.zeros(1, int), 1, 1, bias, np.array([np.inf]), 30.0, B)
     r, az, el, _ = frames.look(x[None], origin, axes)[0]
     want = np.zeros((3, 3))
     for k in range(3):

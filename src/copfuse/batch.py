@@ -43,7 +43,8 @@ TRIES = {True: 20, False: 30}  # steps of one fit at most
 
 @dataclass(frozen=True, eq=False)
 class Plots:
-    """Plots of one object in time order; ``have (n, 4)`` which components, ``bias (n, 4)`` sigmas, ``fade (n,)`` s."""
+    """Plots of one object in time order; ``have (n, 4)`` which components, ``bias (n, 4)`` sigmas, ``fade (n,)`` s;
+    ``cosines (n,)`` where z holds u and v."""
 
     row: np.ndarray
     time: np.ndarray
@@ -55,6 +56,7 @@ class Plots:
     have: np.ndarray
     bias: np.ndarray
     fade: np.ndarray
+    cosines: np.ndarray
 
     def __getitem__(self, rows: Any) -> Plots:
         return replace(self, **{name: getattr(self, name)[rows] for name in self.__dataclass_fields__})
@@ -70,12 +72,13 @@ def gather(detections: Detections, scenario: Any, rows: np.ndarray, biases: bool
     z, sigma = detections.z[rows], detections.sigma[rows]
     bias = np.nan_to_num([scenario.bias * np.asarray(s.bias_sigma, float) * biases for s in scenario.sensors])[sensor]
     fade = np.array([max(s.bias_time, 1.0) for s in scenario.sensors])[sensor]
-    return Plots(rows, time, sensor, z, sigma, origin, axes, np.isfinite(z) & np.isfinite(sigma), bias, fade)
+    cosines = np.array([s.cosines for s in scenario.sensors])[sensor]
+    return Plots(rows, time, sensor, z, sigma, origin, axes, np.isfinite(z) & np.isfinite(sigma), bias, fade, cosines)
 
 
 def miss(plots: Plots, x: np.ndarray) -> np.ndarray:
     """Plots minus what states x (n, 6) would show, (n, 4), angles wrapped, 0 where not measured."""
-    d = plots.z - frames.look(x, plots.origin, plots.axes)
+    d = plots.z - frames.look(x, plots.origin, plots.axes, plots.cosines)
     d[:, 1:3] = np.mod(d[:, 1:3] + np.pi, 2.0 * np.pi) - np.pi
     return np.where(plots.have, d, 0.0)
 

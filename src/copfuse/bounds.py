@@ -6,7 +6,8 @@ bound, the modified Riccati equation (Sinopoli et al., IEEE T-AC 49(9), 2004) an
 
 A lower bound needs a stated model.  While the engine burns or the body lifts, what is not gravity is a Wiener
 process with `filters.JERK`, the filter's own model: a smoother thrust can be followed better.  Else the body falls with
-drag, an unknown ballistic coefficient and the filter's small noise.  Sensor biases are not in the bound.
+drag, an unknown ballistic coefficient and the filter's small noise.  The other model that is offered is the true one with
+unknown parameters (`sensitivity`).  Sensor biases are not in the bound.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import atmosphere, filters, frames, motion, simulate
+from copfuse import atmosphere, filters, frames, motion, sensitivity, simulate
 from copfuse import sensors as sensing
 from copfuse.constants import BOOST, EARTH_OMEGA, GLIDE, NODES, REENTRY_ALTITUDE
 from copfuse.errors import CopfuseError, suggestion
@@ -27,6 +28,8 @@ from copfuse.tables import Detections, Truth
 PRIOR = (1e6, 1e4)  # m, m/s per axis before the first plot: next to nothing, *notional*
 STEP = 1.0  # s, the most that one transition matrix spans
 RARE = 0.01  # a look with less chance of a plot does not count as the first
+MODELS = ("filter", "true")
+SAME = 10.0  # m by which a truth may differ from the flight of its launch's plan
 WIDTH = 10  # position, velocity, acceleration that is not gravity, ln(ballistic coefficient)
 _P, _V, _A, _B = slice(0, 3), slice(3, 6), slice(6, 9), 9
 
@@ -98,8 +101,8 @@ def _inverse(a: np.ndarray) -> np.ndarray:
     return 0.5 * (inverse + inverse.T)
 
 
-def jacobian(x, origin, axes) -> np.ndarray:
-    """Derivatives (n, 4, 6) of range, azimuth, elevation and range rate (`frames.look`) by states ``x (n, 6)``."""
+def jacobian(x, origin, axes, cosines: int = 0) -> np.ndarray:
+    """Derivatives (n, 4, 6) of range, azimuth, elevation (or u, v) and range rate (`frames.look`) by states ``x (n, 6)``."""
     x = np.atleast_2d(np.asarray(x, float))
     axes = np.broadcast_to(axes, (len(x), 3, 3))
     d, v = x[:, :3] - origin, x[:, 3:]
@@ -108,16 +111,20 @@ def jacobian(x, origin, axes) -> np.ndarray:
     level2 = east**2 + north**2
     H = np.zeros((len(x), 4, 6))
     H[:, 0, :3] = H[:, 3, 3:] = d / r
-    H[:, 1, :3] = (north * axes[:, 0] - east * axes[:, 1]) / level2
-    H[:, 2, :3] = (level2 * axes[:, 2] - up * (east * axes[:, 0] + north * axes[:, 1])) / (r * r * np.sqrt(level2))
+    if cosines:
+        H[:, 1, :3] = (axes[:, 0] - east * d / (r * r)) / r
+        H[:, 2, :3] = (axes[:, 2] - up * d / (r * r)) / r
+    else:
+        H[:, 1, :3] = (north * axes[:, 0] - east * axes[:, 1]) / level2
+        H[:, 2, :3] = (level2 * axes[:, 2] - up * (east * axes[:, 0] + north * axes[:, 1])) / (r * r * np.sqrt(level2))
     H[:, 3, :3] = (v - np.einsum("ni,ni->n", d, v)[:, None] * d / (r * r)) / r
     return H
 
 
-def plot_information(x, sigma, origin, axes, chance=1.0) -> np.ndarray:
+def plot_information(x, sigma, origin, axes, chance=1.0, cosines: int = 0) -> np.ndarray:
     """Information (n, 6, 6) of plots of states ``x (n, 6)`` with ``sigma (n, 4)``, nan where nothing is measured,
     times the ``chance`` that each is made."""
-    H = jacobian(x, origin, axes)
+    H = jacobian(x, origin, axes, cosines)
     weight = np.where(np.isnan(sigma), 0.0, 1.0 / np.square(sigma)) * np.reshape(chance, (-1, 1))
     return np.einsum("nci,nc,ncj->nij", H, weight, H)
 
@@ -179,7 +186,7 @@ def process_noise(x, dt, driven, beta: float, noise: float = 1.0) -> np.ndarray:
 
 def bound(
     truth: Truth, scenario: Any, node: str | None = None, sensors: Sequence[str] | None = None, object: int = 0, seed: int = 0,
-    detections: Detections | None = None, noise: float = 1.0,
+    detections: Detections | None = None, noise: float = 1.0, model: str = "filter",
 ) -> Bound:  # fmt: skip
     """The posterior Cramer-Rao bound of one object's position and velocity for what one node's own sensors can tell.
 
@@ -194,8 +201,15 @@ def bound(
     flight; where one regime ends its component is marginalised, and the other's starts from its prior in `filters`.
     ``noise`` scales the process noise of free flight: 1 bounds filters that believe in it, 0 is the limit for a true fall.
 
-    Raises `CopfuseError` for an object, node or sensor that does not exist.
+    ``model="true"`` bounds who knows the true equations of motion and lacks their parameters alone: launch point and time,
+    pitch-over, thrust, mass flow, burn times, drag, lift, with the weak prior in `sensitivity`; nothing is random
+    (``noise`` counts as 0), so plots of the boost help in the fall.  Spent stages and fragments fall with an unknown state.
+
+    Raises `CopfuseError` for an object, node, sensor or model that does not exist, and with ``model="true"`` for a missile
+    whose flight follows no plan.
     """
+    if model not in MODELS:
+        raise CopfuseError(f"bound: there is no model {model!r}; {suggestion(model, MODELS)}")
     path = truth[truth.object == object]
     if len(path) < 2:
         raise CopfuseError(f"the truth has no path of object {object!r}; its objects are 0 to {int(truth.object.max(initial=-1))}")
@@ -207,7 +221,26 @@ def bound(
     if len(time) == 0:
         return Bound(np.zeros(0), np.zeros((0, 6, 6)), label)
     grid, gained = _on_a_grid(path, time, information)
-    return Bound(grid, _carry(path, grid, gained, noise), label)
+    about = truth.meta["objects"][object]
+    if model == "true" and about.get("kind", "missile") == "missile":
+        plan, begin = _planned(path, about, scenario)
+        phi, most = sensitivity.slopes(plan, begin, grid), sensitivity.burnt(plan, begin, grid)
+        return Bound(grid, sensitivity.lowest(phi, gained, sensitivity.prior(plan), most), label)
+    return Bound(grid, _carry(path, grid, gained, noise if model == "filter" else 0.0), label)
+
+
+def _planned(path: Truth, about: dict[str, Any], scenario: Any) -> tuple[motion.Plan, float]:
+    """The plan that a missile's truth was flown from, and when it was launched."""
+    number, name = about.get("launch", -1), about["name"]
+    launch = scenario.launches[number] if 0 <= number < len(scenario.launches) else None
+    if launch is None or launch.kind == "recorded":
+        what = "a recorded one" if launch else "none of the scenario's"
+        raise CopfuseError(f"bound: model 'true' needs a planned flight, and {name!r} is {what}; model 'filter' would do")
+    flown = simulate.trajectories(replace(launch, separate=False, debris=0))[0][0]
+    x = motion.interpolate(flown.time + launch.at, flown.x, path.time)
+    if flown.plan is None or not np.abs(x - path.x)[:, _P].max() < SAME:
+        raise CopfuseError(f"bound: the truth of {name!r} is no flight of {scenario.name}; pass the scenario that it flew in")
+    return flown.plan, launch.at
 
 
 def _chosen(scenario: Any, node: str | None, names: Sequence[str] | None) -> tuple[list[Any], str]:
@@ -233,7 +266,7 @@ def _made(path: Truth, plots: Detections, scenario: Any, chosen: list[Any]) -> t
         if len(mine):
             x = motion.interpolate(path.time, path.x, mine.time)
             times.append(mine.time)
-            parts.append(plot_information(x, mine.sigma, *sensing.place(sensor, mine.time)))
+            parts.append(plot_information(x, mine.sigma, *sensing.place(sensor, mine.time), cosines=sensor.cosines))
     return np.concatenate(times), np.concatenate(parts)
 
 
@@ -255,7 +288,7 @@ def _expected(path: Truth, rcs: float, scenario: Any, chosen: list[Any], seed: i
         look = frames.look(x, origin, axes)
         sigma = sensing.accuracy(sensor, plot_snr(snr[rows], sensor.pfa, sensor.swerling), look[:, 1], look[:, 2])
         times.append(time)
-        parts.append(plot_information(x, sigma, origin, axes, chance))
+        parts.append(plot_information(x, sigma, origin, axes, chance, sensor.cosines))
         chances.append(chance)
     time, information, chance = np.concatenate(times), np.concatenate(parts), np.concatenate(chances)
     kept = time >= time[chance > RARE].min(initial=np.inf)

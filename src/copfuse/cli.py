@@ -59,8 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Names all random draws.")
 @click.option("--out", metavar="FILE", help="The picture: .png, .pdf or .svg.  [default: SCENARIO.png here]")
 @click.option("--no-picture", is_flag=True, help="Print only.")
+@click.option("--errors", metavar="FILE", help="Also draw the common picture's errors against the bound.")
 @click.option("--save", "folder", metavar="FOLDER", help="Also save the six tables there.")
-def run(scenario: str, regime: str | None, seed: int, out: str | None, no_picture: bool, folder: str | None) -> None:
+def run(scenario: str, regime: str | None, seed: int, out: str | None, no_picture: bool, errors: str | None, folder: str | None) -> None:
     """Fly, detect, track, share, fuse and score one SCENARIO; print who saw what when and draw it.
 
     SCENARIO is a packaged name (see "copfuse scenarios"), a launch id of the public record, a day, or a .toml file.
@@ -70,11 +71,13 @@ def run(scenario: str, regime: str | None, seed: int, out: str | None, no_pictur
       copfuse run
       copfuse run 2022-11-18-1 --regime none --seed 3
       copfuse run my.toml --out picture.svg --save my-run
+      copfuse run lofted-icbm-2022 --no-picture --errors errors.png
     """
     start = time.perf_counter()
     if no_picture and out:
         raise CopfuseError("--out and --no-picture exclude each other; give one of the two")
     picture = None if out is None else check_output(out, PICTURES)
+    curves = None if errors is None else check_output(errors, PICTURES)
     from copfuse import network, study
     from copfuse import scenario as scenarios
 
@@ -93,6 +96,11 @@ def run(scenario: str, regime: str | None, seed: int, out: str | None, no_pictur
 
         plots.plot(made, picture)
         click.echo(f"picture: {picture}")
+    if curves:
+        from copfuse import plots
+
+        plots.plot(made, curves, what="errors")
+        click.echo(f"errors: {curves}")
     if folder:
         click.echo(f"tables: {made.save(folder)}")
     click.echo(f"{time.perf_counter() - start:.1f} s in all", err=True)
@@ -211,6 +219,82 @@ def _above_the_airport(found: Any) -> str:
     lines = [[name, _figure(1e-3 * found.lowest[k, 0, 0]), str(found.sensors[k, 0, 0])] for k, name in enumerate(found.names)]
     title = "Above Pyongyang's airport, the lowest altitude in view (terrain left out, notional laydown):"
     return title + "\n" + aligned(["", "lowest_km", "radars"], lines)
+
+
+@cli.group(short_help="Measure the filters: speed and accuracy.")
+def bench() -> None:
+    """Measure the filters on this machine and against their targets.
+
+    \b
+    Example:
+      copfuse bench filters
+    """
+
+
+@bench.command("filters", short_help="Time one predict + update against filterpy, Stone Soup and C.")
+@click.option("--seconds", type=click.FloatRange(min=0.0), default=20.0, show_default=True, help="About how long to measure.")
+@click.option("--csv", "table", metavar="FILE", help="Write the lines as CSV too.")
+@click.option("--cold", is_flag=True, help="Also time compiling all kernels afresh, and loading them from the cache.")
+def bench_filters(seconds: float, table: str | None, cold: bool) -> None:
+    """Time predict + update of this package's filters and of others on the same data, after checking that answers agree.
+
+    \b
+    Examples:
+      copfuse bench filters
+      copfuse bench filters --seconds 60 --csv filters.csv
+      copfuse bench filters --cold
+    """
+    path = check_output(table, (".csv",)) if table else None
+    from copfuse import bench as benchmark
+
+    benchmark.filters(seconds, path, cold, click.echo)
+
+
+@bench.command("accuracy", short_help="Errors against the bound, consistency, delays, ellipses: with verdicts.")
+@click.argument("scenario", nargs=-1)
+@click.option("--seeds", type=click.IntRange(min=1), default=200, show_default=True, help="Runs of each scenario, seeds 0, 1, ...")
+@click.option("--jobs", type=int, default=-1, show_default=True, help="Processes; -1 for one per core.  The figures do not depend on it.")
+@click.option("--bias/--no-bias", default=False, help="Also with the sensor biases of the scenario, which no target is about.")
+@click.option("--pictures/--no-pictures", default=True, help="Also what sharing and fusion make of the tracks.")
+@click.option("--flights", metavar="FOLDER", help="Also every recorded flight (.csv) of a folder, as if launched from Sohae.")
+@click.option("--csv", "table", metavar="FILE", help="Write the figures as CSV too.")
+@click.option("--out", metavar="FOLDER", help="Draw errors, NEES and ellipses over time into this folder.")
+def bench_accuracy(
+    scenario: tuple[str, ...], seeds: int, jobs: int, bias: bool, pictures: bool, flights: str | None, table: str | None, out: str | None
+) -> None:
+    """Measure tracks over many seeds against the posterior Cramer-Rao bound, and say which targets are reached.
+
+    SCENARIO is one or more of what "copfuse run" takes; without it, all packaged scenarios.
+
+    \b
+    Examples:
+      copfuse bench accuracy hokkaido-2017 --seeds 20
+      copfuse bench accuracy glide-2024 --bias --out charts
+      copfuse bench accuracy --csv accuracy.csv
+    """
+    path = check_output(table, (".csv",)) if table else None
+    folder = Path(out) if out else None
+    if folder and not folder.is_dir():
+        raise CopfuseError(f"cannot draw into {out!r}: there is no such folder")
+    from copfuse import verdicts
+
+    chosen = verdicts.chosen(scenario, flights)
+    say_compiling("run")
+    lines: list[Any] = []
+    for one in chosen:
+        for scale in dict.fromkeys((0.0, one.bias) if bias else (0.0,)):
+            made = verdicts.accuracy(one, scale, seeds, jobs, pictures, folder, click.echo, _counted)
+            lines += verdicts.rows(made)
+            if path:
+                write_csv(path, verdicts.HEADS, lines)
+    click.echo(verdicts.summary(lines))
+
+
+def _counted(items: Any, total: int) -> Any:
+    """``items`` with a bar on stderr where that is a terminal."""
+    from tqdm import tqdm
+
+    return tqdm(items, total=total, desc="seeds", disable=not sys.stderr.isatty(), leave=False)
 
 
 # Parts ---------------------------------------------------------------------------------------------------------------

@@ -122,30 +122,31 @@ def predict(tracks: Bank, time) -> Bank:
     return Bank(now, x, P, mu, x6, P6)
 
 
-def expect(tracks: Bank, z, sigma, origin, axes) -> tuple[np.ndarray, np.ndarray]:
+def expect(tracks: Bank, z, sigma, origin, axes, cosines: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Squared Mahalanobis distance and log likelihood, each (n, m), of plots ``z (m, 4)`` under predicted tracks.
 
-    The distance is the least over the models that are not negligible, the likelihood that of their mixture.
+    ``cosines`` as in `frames.look`.  The distance is the least over the models that are not negligible, the likelihood
+    that of their mixture.
     """
     shape = (len(tracks), len(z))
     d2, loglik = np.zeros(shape), np.zeros(shape)
     if d2.size:
-        kernel.expect(tracks.x, tracks.P, tracks.mu, origin, axes, np.asarray(z, float), np.asarray(sigma, float), d2, loglik)
+        kernel.expect(tracks.x, tracks.P, tracks.mu, origin, axes, int(cosines), np.asarray(z, float), np.asarray(sigma, float), d2, loglik)
     return d2, loglik
 
 
-def update(tracks: Bank, z, sigma, origin, axes) -> Bank:
+def update(tracks: Bank, z, sigma, origin, axes, cosines: int = 0) -> Bank:
     """Predicted tracks, each updated with its own plot: row i of ``z (n, 4), sigma (n, 4)``."""
     new = Bank(tracks.time, tracks.x.copy(), tracks.P.copy(), tracks.mu.copy(), tracks.x6.copy(), tracks.P6.copy())
     if len(tracks):
-        kernel.update(new.x, new.P, new.mu, origin, axes, np.array(z, float), np.array(sigma, float), new.x6, new.P6)
+        kernel.update(new.x, new.P, new.mu, origin, axes, int(cosines), np.array(z, float), np.array(sigma, float), new.x6, new.P6)
     return new
 
 
-def start(time: float, z, sigma, origin, axes) -> Bank:
+def start(time: float, z, sigma, origin, axes, cosines: int = 0) -> Bank:
     """One-plot tracks from plots ``z (m, 4), sigma (m, 4)`` of one scan, with honest, wide covariances.
 
-    A radar plot goes to Earth-fixed axes by cubature over range, azimuth and elevation, so a "contact lens" keeps its
+    A radar plot goes to Earth-fixed axes by cubature over range and the two angles (or cosines), so a "contact lens" keeps its
     curvature's variance (third-degree rule, cf. Cookson et al., MIT-LL TR-1184).  Two angles without range start on
     the prior altitude of a plume just above the clouds.  Range rate, where given, updates the velocity.
     """
@@ -159,7 +160,7 @@ def start(time: float, z, sigma, origin, axes) -> Bank:
             step = sign * np.sqrt(3.0) * np.stack([spread, sigma[:, 1], sigma[:, 2]], axis=1) * (np.arange(3) == k)
             first, az, el = mean + step[:, 0], z[:, 1] + step[:, 1], z[:, 2] + step[:, 2]
             distance = np.where(plume, range_to_altitude(first, az, el, origin, axes), first) if plume.any() else first
-            points.append(frames.point(distance, az, el, origin, axes))
+            points.append(frames.point(distance, az, el, origin, axes, cosines))
     cloud = np.array(points)
     position = cloud.mean(axis=0)
     P6 = np.zeros((len(z), 6, 6))
@@ -174,7 +175,7 @@ def start(time: float, z, sigma, origin, axes) -> Bank:
     new = bank(time, x6, P6, mu)
     if np.isfinite(z[:, 3]).any():
         only_rate = np.where(np.arange(4) == 3, z, np.nan)
-        new = update(new, only_rate, sigma, origin, axes)
+        new = update(new, only_rate, sigma, origin, axes, cosines)
     return new
 
 
@@ -241,7 +242,7 @@ def to_filterpy(tracks: Bank, row: int, origin, axes) -> Any:
 
     def look(x):
         z = np.zeros(4)
-        kernel.measure(x, origin, axes, z)
+        kernel.measure(x, origin, axes, 0, z)
         return z[:3]
 
     # Julier's kappa 0 is the cubature rule, so both programs sum over the same points

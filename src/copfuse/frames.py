@@ -49,11 +49,13 @@ def enu_axes(lat, lon) -> np.ndarray:
     return np.stack([east, north, up], axis=-2)
 
 
-def look(x, origin, axes) -> np.ndarray:
+def look(x, origin, axes, cosines=0) -> np.ndarray:
     """Range m, azimuth rad in [0, 2 pi), elevation rad, range rate m/s, rows (n, 4).
 
     ``x (n, 6)`` or ``(n, 3)`` (range rate nan) Earth-fixed; ``origin (3,)`` or ``(n, 3)``; ``axes (3, 3)`` or
-    ``(n, 3, 3)``.  The origin is taken as fixed to the Earth.
+    ``(n, 3, 3)``.  The origin is taken as fixed to the Earth.  Where ``cosines`` (scalar or (n,)) is not 0, the direction
+    cosines u along the first axis and v along the third stand in the angles' places (r-u-v; the second axis is the
+    face's normal).
     """
     x = np.atleast_2d(np.asarray(x, float))
     d = x[:, :3] - origin
@@ -62,13 +64,23 @@ def look(x, origin, axes) -> np.ndarray:
     azimuth = np.mod(np.arctan2(local[:, 0], local[:, 1]), 2 * np.pi)
     elevation = np.arctan2(local[:, 2], np.hypot(local[:, 0], local[:, 1]))
     rate = np.einsum("ni,ni->n", d, x[:, 3:6]) / r if x.shape[1] >= 6 else np.full(len(x), np.nan)
+    if np.any(cosines):
+        azimuth = np.where(cosines, local[:, 0] / r, azimuth)
+        elevation = np.where(cosines, local[:, 2] / r, elevation)
     return np.stack([r, azimuth, elevation, rate], axis=1)
 
 
-def point(distance, azimuth, elevation, origin, axes) -> np.ndarray:
-    """Earth-fixed position (n, 3) at range m, azimuth and elevation rad: the inverse of `look`."""
+def point(distance, azimuth, elevation, origin, axes, cosines=0) -> np.ndarray:
+    """Earth-fixed position (n, 3) at range m, azimuth and elevation rad (or u and v): the inverse of `look`.
+
+    Cosines beyond the edge of the face, u^2 + v^2 > 1, are taken back to it.
+    """
     r, az, el = (np.atleast_1d(np.asarray(v, float)) for v in (distance, azimuth, elevation))
     local = np.stack([r * np.cos(el) * np.sin(az), r * np.cos(el) * np.cos(az), r * np.sin(el)], axis=-1)
+    if np.any(cosines):
+        over = np.maximum(np.hypot(az, el), 1.0)
+        w = np.sqrt(np.maximum(1.0 - (az**2 + el**2) / over**2, 0.0))
+        local = np.where(np.reshape(cosines, (-1, 1)), np.stack([r * az / over, r * w, r * el / over], axis=-1), local)
     return origin + np.einsum("...ji,...j->...i", np.broadcast_to(axes, (len(local), 3, 3)), local)
 
 

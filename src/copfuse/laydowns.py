@@ -22,6 +22,8 @@ from copfuse.errors import CopfuseError, suggestion
 
 KINDS = ("radar", "infrared", "imaging", "processing")
 PLATFORMS = ("ground", "ship", "air", "geo", "heo", "leo")
+ANGLES = ("azimuth-elevation", "u-v")
+WIDEST_FACE = 150.0  # deg: at its edge a face's cosines say nothing of the direction
 NAN = math.nan
 
 
@@ -46,6 +48,10 @@ class Sensor:
     each tilted up by ``face_tilt``; 0 faces is an antenna that turns.  Off a face's normal by the angle s a radar loses
     ``cos(s) ** scan_loss`` and its beam broadens.  ``bias_sigma`` (range m, azimuth rad, elevation rad, clock s) are the
     standard deviations of errors that wander with the time constant ``bias_time``.
+
+    A radar with one face may report ``angles`` "u-v": the direction cosines of its plots along the face, u to the right
+    seen from the radar looking out, v up the face.  What it says of angles (beamwidths, floor, biases; rad on the
+    normal) is then meant in u and v, where a phased array's beam has one width wherever it looks.
     """
 
     name: str
@@ -77,6 +83,7 @@ class Sensor:
     scan_loss: float = 0.0
     faces: int = 0
     face_tilt: float = 0.0  # rad
+    angles: str = "azimuth-elevation"
     search_revisit: float = NAN  # s
     track_revisit: float = NAN  # s
     bias_sigma: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
@@ -87,6 +94,11 @@ class Sensor:
     availability: float = 1.0  # probability that it is on station in a run
     service_from: date | None = None
     service_until: date | None = None
+
+    @property
+    def cosines(self) -> int:
+        """1 where its plots hold direction cosines u and v, 0 where azimuth and elevation: what `frames.look` asks for."""
+        return int(self.angles == "u-v")
 
 
 # What a file may say -------------------------------------------------------------------------------------------------
@@ -142,6 +154,7 @@ class SensorFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     scan_loss: Annotated[float, msgspec.Meta(ge=0.0, le=10.0)] = 0.0
     faces: Annotated[int, msgspec.Meta(ge=0, le=8)] = 0
     face_tilt_deg: Annotated[float, msgspec.Meta(ge=0.0, le=90.0)] = 0.0
+    angles: str = "azimuth-elevation"
     search_revisit_s: _Revisit | None = None
     track_revisit_s: _Revisit | None = None
     bias_range_m: _Zero = 0.0
@@ -248,6 +261,7 @@ def _sensor(table: dict[str, Any], where: str) -> Sensor:
     choice(row.nation, NATIONS, f"{where}: nation")
     choice(row.kind, KINDS, f"{where}: kind")
     choice(row.platform, PLATFORMS, f"{where}: platform")
+    choice(row.angles, ANGLES, f"{where}: angles")
     _refuse_impossible(row, where)
     radar = row.kind == "radar"
     low = row.min_elevation_deg if row.min_elevation_deg is not None else (0.0 if radar else -90.0)
@@ -262,7 +276,7 @@ def _sensor(table: dict[str, Any], where: str) -> Sensor:
         beamwidth_az=_rad(row.beamwidth_az_deg), beamwidth_el=_rad(row.beamwidth_el_deg),
         sigma_range_min=row.sigma_range_min_m, sigma_angle_min=1e-3 * row.sigma_angle_min_mrad,
         sigma_range_rate=_or_nan(row.sigma_range_rate_m_s), sigma_los=_or_nan(row.sigma_los_urad, 1e-6),
-        scan_loss=row.scan_loss, faces=row.faces, face_tilt=math.radians(row.face_tilt_deg),
+        scan_loss=row.scan_loss, faces=row.faces, face_tilt=math.radians(row.face_tilt_deg), angles=row.angles,
         search_revisit=_or_nan(row.search_revisit_s),
         track_revisit=_or_nan(row.track_revisit_s if row.track_revisit_s is not None else row.search_revisit_s),
         bias_sigma=(row.bias_range_m, 1e-3 * row.bias_azimuth_mrad, 1e-3 * row.bias_elevation_mrad, 1e-3 * row.bias_clock_ms),
@@ -285,6 +299,10 @@ def _refuse_impossible(row: SensorFile, where: str) -> None:
         raise CopfuseError(f"{where}: min_elevation_deg = {low:g} is not below max_elevation_deg = {high:g}")
     if slow and fast and fast > slow:
         raise CopfuseError(f"{where}: track_revisit_s = {fast:g} is longer than search_revisit_s = {slow:g}")
+    if row.angles == "u-v" and (row.kind != "radar" or row.faces != 1 or row.azimuth_width_deg > WIDEST_FACE):
+        has = f"kind {row.kind!r}, faces = {row.faces}, azimuth_width_deg = {row.azimuth_width_deg:g}"
+        wants = f"a radar with faces = 1 and azimuth_width_deg up to {WIDEST_FACE:g}"
+        raise CopfuseError(f'{where}: angles = "u-v" needs {wants}, this is {has}')
     if row.service_from and row.service_until and row.service_until < row.service_from:
         raise CopfuseError(f"{where}: service_until = {row.service_until} comes before service_from = {row.service_from}")
 

@@ -18,6 +18,7 @@ from copfuse import frames
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE, REENTRY_ALTITUDE, TERMINAL
 from copfuse.errors import CopfuseError
 from copfuse.kernels import flight as kernel
+from copfuse.kernels.arc import through
 from copfuse.vehicles import FRAGMENT_BETA, FRAGMENT_RCS, GAP, SCATTER, SEPARATION, SHORT, STAGE_BETA, Profile, Stage
 
 LATEST = 9000.0  # s; what has not come down by then does not come down here
@@ -47,7 +48,8 @@ class Trajectory:
     """Rows of one flight: ``time (n,)`` s from ignition, ``x (n, 6)`` Earth-fixed, ``phase (n,)``.
 
     ``force (n, 3)``: thrust, drag and lift, m/s^2 (nan where a recorded flight cannot tell them apart); ``burnouts``
-    the times at which a stage ends; ``landed`` whether the last row is the impact; ``about`` what is worth knowing.
+    the times at which a stage ends; ``landed`` whether the last row is the impact; ``about`` what is worth knowing;
+    ``plan`` what was flown, where the flight was launched from a plan.
     """
 
     time: np.ndarray
@@ -57,6 +59,7 @@ class Trajectory:
     burnouts: tuple[float, ...] = ()
     landed: bool = True
     about: str = ""
+    plan: Plan | None = None
 
     @cached_property
     def altitude(self) -> np.ndarray:
@@ -139,6 +142,15 @@ def outcome(plan: Plan) -> tuple[np.ndarray, float, bool]:
     return x[1, :3], float(summary[0]), bool(summary[2] > 0.0 and summary[1] >= burns[-1, 1])
 
 
+def states(plan: Plan, time) -> np.ndarray:
+    """States (n, 6) at ascending times (n,) s from ignition of a plan's flight, which goes on through the ground."""
+    burns, time = _burns(plan), np.asarray(time, float)
+    x = np.empty((len(time), 6))
+    marks = np.array([*sorted({*burns[:, :2].ravel(), *plan.turn}), np.inf])
+    through(start(plan), 0.0, burns, marks, _vector(plan, (*FINE[:2], 5.0), False, True), time, x)
+    return x
+
+
 def launch(plan: Plan, sphere: bool = False, air: bool = True) -> Trajectory:
     """Fly a plan from rest on the ground to the impact.
 
@@ -150,7 +162,7 @@ def launch(plan: Plan, sphere: bool = False, air: bool = True) -> Trajectory:
     p = _vector(plan, (*FINE[:2], plan.coast_step), sphere, air)
     time, x, force, summary = _march(start(plan, sphere), 0.0, burns, p, plan.turn)
     phase = phases(time, x, force, float(burns[-1, 1]) if len(burns) else 0.0)
-    return Trajectory(time, x, phase, force, tuple(float(t) for t in burns[:, 1]), bool(summary[2]))
+    return Trajectory(time, x, phase, force, tuple(float(t) for t in burns[:, 1]), bool(summary[2]), plan=plan)
 
 
 def phases(time, x, force, burnout: float) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Pictures: one run as a map over altitude and custody bars, and the maps of the lowest visible altitude.
 
-Colours are those of Okabe and Ito (2008), which colour-blind readers tell apart.  matplotlib is imported when a picture
-is drawn, and its global state is not touched.
+Errors over time are drawn by `curves`, which also has the colours.  matplotlib is imported when a picture is drawn, and its
+global state is not touched.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ import numpy as np
 
 from copfuse import frames, measures, metrics
 from copfuse.constants import NODES, PHASES
-from copfuse.errors import CopfuseError
+from copfuse.curves import NODE_COLOURS, PHASE_COLOURS, run_errors, sheet, written
+from copfuse.errors import CopfuseError, suggestion
 from copfuse.maps import Projection, ground, label, window
-from copfuse.tables import replacing
 
-NODE_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#000000")  # KOR, JPN, USA, HUB
+WHAT = ("picture", "errors")
 NODE_TITLES = ("Korea", "Japan", "United States", "hub (common picture)")
 NODE_WIDTHS = (1.1, 2.5, 3.9, 5.3)  # points: narrow on wide, so that every node that holds the track shows
-PHASE_COLOURS = ("#E69F00", "#8C8C8C", "#CC79A7", "#56B4E9")  # boost, midcourse, terminal, glide
 ON_THE_MAP = {"ground": "^", "ship": "D", "air": "o"}  # platform: marker
 FEW = 3  # up to so many missiles get ellipses at several times, and marks on the bars
 SMALL = metrics.ELLIPSE_SIZES[0]  # m, the semi-major axis from which an impact forecast counts as useful
@@ -30,13 +29,21 @@ FORECASTS = np.array([0.0, 15.0, 40.0, 100.0, 250.0, 600.0, 1500.0, 3500.0])  # 
 FED = 30.0  # s after its newest plot for which a nation's own sensors count as holding a missile
 
 
-def plot(run: Any, path: str | Path | None = None) -> Any:
+def plot(run: Any, path: str | Path | None = None, what: str = "picture", node: str | None = None, object: int = 0) -> Any:
     """Draw a run: where everything flew and was held, how high, and who held it when.
 
     Takes a `study.Run`; writes ``path`` (png, pdf or svg), whole or not at all, and returns the matplotlib figure.
-    Raises `CopfuseError` for a path that cannot be written and for a file type that cannot be drawn.
+    ``what="errors"`` draws instead the errors of one node (default HUB) on one object against the bound
+    (`curves.run_errors`).  Raises `CopfuseError` for a path that cannot be written, for a file type that cannot be drawn,
+    and for a node or object that does not exist.
     """
-    figure = _figure(11.2, 8.0, path)
+    if what not in WHAT:
+        raise CopfuseError(f"plot: what = {what!r} cannot be drawn; {suggestion(what, WHAT)}")
+    if what == "errors":
+        return run_errors(run, path, node, object)
+    if node is not None or object != 0:
+        raise CopfuseError('plot: the picture shows every node and object; give node and object with what="errors"')
+    figure = sheet(11.2, 8.0, path)
     view = _view(run)
     chart = figure.add_axes((0.052, 0.415, 0.703, 0.51))
     height = figure.add_axes((0.052, 0.215, 0.703, 0.15))
@@ -46,25 +53,7 @@ def plot(run: Any, path: str | Path | None = None) -> Any:
     _altitude(height, view)
     _bars(bars, view)
     _key(figure, view, ellipses, shown)
-    return _written(figure, path)
-
-
-def _figure(width: float, height: float, path: str | Path | None) -> Any:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=125, facecolor="white")
-    kinds = FigureCanvasAgg(figure).get_supported_filetypes()
-    if path is not None and Path(path).suffix.lstrip(".").lower() not in kinds:
-        raise CopfuseError(f"cannot draw {str(path)!r}: the name must end in .png, .pdf or .svg")
-    return figure
-
-
-def _written(figure: Any, path: str | Path | None) -> Any:
-    if path is not None:
-        with replacing(path) as temporary:
-            figure.savefig(temporary, format=Path(path).suffix.lstrip(".").lower())
-    return figure
+    return written(figure, path)
 
 
 class _View(NamedTuple):
@@ -376,7 +365,7 @@ def plot_coverage(found: Any, path: str | Path | None = None, sensors: Any = ())
     from matplotlib import colormaps
     from matplotlib.colors import BoundaryNorm
 
-    figure = _figure(11.2, 8.0, path)
+    figure = sheet(11.2, 8.0, path)
     figure.text(0.04, 0.97, "Lowest visible altitude", fontsize=14, fontweight="bold", va="center")
     text = "ray-traced horizon and lowest elevation over a smooth Earth; hatched: nobody looks; sensors are notional"
     figure.text(0.04, 0.94, text, fontsize=9, va="center", color="#444444")
@@ -393,7 +382,7 @@ def plot_coverage(found: Any, path: str | Path | None = None, sensors: Any = ())
     bar = figure.colorbar(mesh, cax=figure.add_axes((0.925, 0.2, 0.016, 0.55)), spacing="uniform", ticks=BANDS_KM, extend="max")
     bar.ax.tick_params(labelsize=8)
     bar.ax.set_title("km", fontsize=9)
-    return _written(figure, path)
+    return written(figure, path)
 
 
 def _layer(ax: Any, corners: np.ndarray, lowest_km: np.ndarray, projection: Projection, style: dict[str, Any]) -> Any:
@@ -412,36 +401,3 @@ def _layer(ax: Any, corners: np.ndarray, lowest_km: np.ndarray, projection: Proj
 def _radars(ax: Any, projection: Projection, radars: list[Any]) -> None:
     for radar in radars:
         ax.plot(*projection(radar.lat, radar.lon), ON_THE_MAP[radar.platform], ms=4.5, mfc=_colour(radar), mec="white", mew=0.5, zorder=3)
-
-
-# Errors against the bound ----------------------------------------------------------------------------------------------
-
-
-def plot_errors(errors: Any, bounds: Any, path: str | Path | None = None, truth: Any = None) -> Any:
-    """Draw root mean square errors of position and velocity over time against the bound, on a logarithmic scale.
-
-    ``errors``: label -> rows (n, 3) of time s, position error m, velocity error m/s, in order of time; ``bounds``: label
-    -> `bounds.Bound`, dashed in the colour of the error of that label.  ``truth`` (rows of one object) shades the phases.
-    Writes ``path`` (png, pdf or svg), whole or not at all, and returns the matplotlib figure.
-    """
-    figure = _figure(10.0, 7.2, path)
-    panels = figure.subplots(2, 1, sharex=True)
-    labels = list(dict.fromkeys([*errors, *bounds]))
-    colours = {who: NODE_COLOURS[NODES.index(who)] if who in NODES else f"C{i}" for i, who in enumerate(labels)}
-    for ax, column, name in zip(panels, (1, 2), ("position", "velocity"), strict=True):
-        for who in labels:
-            style = dict(color=colours[who], lw=1.2)
-            if who in errors:
-                ax.plot(errors[who][:, 0], errors[who][:, column], label=f"{who}: error", **style)
-            if who in bounds:
-                ax.plot(bounds[who].time, getattr(bounds[who], name), ls=(0, (4, 2)), label=f"{who}: bound", **style)
-        for p in np.unique(truth.phase) if truth is not None else ():
-            below = (truth.phase == p) | np.r_[False, truth.phase[:-1] == p]
-            ax.fill_between(truth.time, 0.0, 1.0, where=below, transform=ax.get_xaxis_transform(), color=PHASE_COLOURS[p], alpha=0.15, lw=0)
-        ax.set_yscale("log")
-        ax.set_ylabel(f"{name} error, {'m' if column == 1 else 'm/s'}", fontsize=8)
-        ax.grid(color="#DDDDDD", lw=0.5)
-    panels[1].set_xlabel("seconds after the epoch", fontsize=8)
-    panels[0].legend(fontsize=7.5, ncols=max(len(labels), 1), loc="upper center", frameon=False)
-    figure.tight_layout()
-    return _written(figure, path)

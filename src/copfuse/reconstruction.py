@@ -19,8 +19,8 @@ from copfuse.batch import Fit, Model, Plots
 from copfuse.constants import BOOST
 from copfuse.errors import CopfuseError
 from copfuse.forecast import BEND
-from copfuse.kernels import estimation
 from copfuse.kernels import flight as kernel
+from copfuse.kernels import motions
 from copfuse.tables import Detections, Picture, Tracks, same_table
 from copfuse.tracking import track
 
@@ -231,7 +231,7 @@ def _traced(tracks: Tracks, time: float) -> list[np.ndarray]:
 
 def _drift(x: np.ndarray, dt: float) -> np.ndarray:
     s = np.append(x, np.zeros(3))
-    estimation.propagate(estimation.COAST, 6, s, float(dt), np.zeros((4, 9)), np.zeros(9))
+    motions.propagate(motions.COAST, 6, s, float(dt), np.zeros((4, 9)), np.zeros(9))
     return s[:6]
 
 

@@ -26,8 +26,10 @@ __all__ = [
 def place(sensor: Sensor, time) -> tuple[np.ndarray, np.ndarray]:
     """Earth-fixed origin (n, 3) m and axes (n, 3, 3) of a sensor at times (n,) s after the epoch, for `frames.look`.
 
-    Ground, ship, air: east, north, up.  Satellites: "north" points to the Earth's centre, "up" near Earth north,
-    "east" completes them, so that azimuth and elevation of everything on the Earth are small angles around 0.
+    Ground, ship, air: east, north, up.  A radar that reports u and v: its face's own axes, right (level, as seen from
+    the radar looking out), normal (to the ``boresight``, up by ``face_tilt``), up the face.  Satellites: "north" points
+    to the Earth's centre, "up" near Earth north, "east" completes them, so that azimuth and elevation of everything on
+    the Earth are small angles around 0.
     Raises `CopfuseError` for a sensor without a place (imaging satellites, whose orbits are not modelled).
     """
     time = np.atleast_1d(np.asarray(time, float))
@@ -38,11 +40,18 @@ def place(sensor: Sensor, time) -> tuple[np.ndarray, np.ndarray]:
     else:
         raise CopfuseError(f"sensor {sensor.name} of kind {sensor.kind!r} has no place: it neither stands anywhere nor has an orbit")
     if sensor.platform not in ("geo", "heo", "leo"):
-        return origin, np.broadcast_to(frames.enu_axes(sensor.lat, sensor.lon), (len(time), 3, 3))
+        level = frames.enu_axes(sensor.lat, sensor.lon)
+        return origin, np.broadcast_to(_face(sensor) @ level if sensor.cosines else level, (len(time), 3, 3))
     north = -origin / np.linalg.norm(origin, axis=1, keepdims=True)
     up = np.array([0.0, 0.0, 1.0]) - north[:, 2:] * north
     up /= np.linalg.norm(up, axis=1, keepdims=True)
     return origin, np.stack([np.cross(north, up), north, up], axis=1)
+
+
+def _face(sensor: Sensor) -> np.ndarray:
+    """Right, normal and up of a radar's face as rows (3, 3) in east, north, up."""
+    s, c, st, ct = np.sin(sensor.boresight), np.cos(sensor.boresight), np.sin(sensor.face_tilt), np.cos(sensor.face_tilt)
+    return np.array([[c, -s, 0.0], [ct * s, ct * c, st], [-st * s, -st * c, ct]])
 
 
 def _orbit_position(orbit: Orbit, time: np.ndarray) -> np.ndarray:
@@ -89,6 +98,8 @@ def scan_angle(sensor: Sensor, azimuth, elevation) -> tuple[np.ndarray, np.ndarr
 def accuracy(sensor: Sensor, snr, azimuth, elevation) -> np.ndarray:
     """Standard deviations (n, 4) of range m, azimuth rad, elevation rad, range rate m/s; nan where a sensor has none.
 
+    Of u and v for a radar that reports them, whatever the two angles: the array's beam does not broaden there.
+
     Radar: range resolution / sqrt(2 SNR), beamwidth / (1.6 sqrt(2 SNR)) (monopulse, Barton & Ward 1969, with k_m = 1.6), each
     with its floor.  On a fixed face the beam is as wide as ``1 / cos`` of the scan angle in its own direction (an array
     measures direction cosines), and an azimuth error is a cross-range angle over cos(elevation).  Their correlation off the axes
@@ -101,6 +112,12 @@ def accuracy(sensor: Sensor, snr, azimuth, elevation) -> np.ndarray:
         sigma[:, 1], sigma[:, 2] = sensor.sigma_los / level, sensor.sigma_los
         return sigma
     root = np.sqrt(2.0 * snr)
+    if sensor.cosines:
+        sigma[:, 0] = np.maximum(sensor.range_resolution / root, sensor.sigma_range_min)
+        sigma[:, 1] = np.maximum(sensor.beamwidth_az / (1.6 * root), sensor.sigma_angle_min)
+        sigma[:, 2] = np.maximum(sensor.beamwidth_el / (1.6 * root), sensor.sigma_angle_min)
+        sigma[:, 3] = sensor.sigma_range_rate
+        return sigma
     across, _ = scan_angle(sensor, azimuth, elevation)
     along = np.maximum(np.cos(elevation - sensor.face_tilt), 0.02)
     sigma[:, 0] = np.maximum(sensor.range_resolution / root, sensor.sigma_range_min)
@@ -111,14 +128,14 @@ def accuracy(sensor: Sensor, snr, azimuth, elevation) -> np.ndarray:
 
 
 def observe(sensor: Sensor, x, time, rcs, boosting) -> tuple[np.ndarray, np.ndarray]:
-    """True range, azimuth, elevation, range rate (n, 4) and mean SNR (n,), 0 where the target cannot be seen.
+    """True range, azimuth, elevation (or u, v), range rate (n, 4) and mean SNR (n,), 0 where the target cannot be seen.
 
     ``x (n, 6)`` Earth-fixed, ``time (n,)`` s, ``rcs`` m^2 and ``boosting`` (bool) scalars or (n,).  Infrared has nan for
     range and range rate.  No noise and no bias.
     """
     x = np.atleast_2d(np.asarray(x, float))
     origin, axes = place(sensor, np.broadcast_to(np.asarray(time, float), len(x)))
-    z = frames.look(x, origin, axes)
+    z = frames.look(x, origin, frames.enu_axes(sensor.lat, sensor.lon) if sensor.cosines else axes)
     burning = np.broadcast_to(np.asarray(boosting, bool), len(x))
     seen = _in_sector(sensor, z)
     if sensor.kind == "infrared":
@@ -130,6 +147,8 @@ def observe(sensor: Sensor, x, time, rcs, boosting) -> tuple[np.ndarray, np.ndar
     else:
         snr = sensor.snr0 * (sensor.range0 / z[:, 0]) ** 2
         z[:, [0, 3]] = np.nan
+    if sensor.cosines:
+        z = frames.look(x, origin, axes, 1)
     return z, np.where(seen, snr, 0.0)
 
 
@@ -201,13 +220,22 @@ CLUTTER_RATE = 4000.0  # m/s, notional: a Doppler radar's false plots have range
 def clutter_density(sensor: Sensor) -> float:
     """Expected false plots per search per m rad rad (radar) or per rad rad (infrared).
 
-    They are uniform in range and angles; where the radar measures range rate, the density per m rad rad m/s is this over
-    ``2 CLUTTER_RATE``.
+    They are uniform in range and angles; in u and v, where a radar reports those, this is their mean density.  Where the
+    radar measures range rate, the density per m rad rad m/s is this over ``2 CLUTTER_RATE``.
     """
-    volume = sensor.azimuth_width * (sensor.max_elevation - sensor.min_elevation)
+    volume = _cosine_area(sensor) if sensor.cosines else sensor.azimuth_width * (sensor.max_elevation - sensor.min_elevation)
     if sensor.kind == "radar":
         volume *= sensor.range_max
     return sensor.clutter_per_scan / volume
+
+
+def _cosine_area(sensor: Sensor) -> float:
+    """Area of a sector in the plane of u and v: the integral of the cosine off the normal over the solid angle."""
+    low, high = sensor.min_elevation, sensor.max_elevation
+    level = 0.5 * (high - low) + 0.25 * (np.sin(2.0 * high) - np.sin(2.0 * low))  # of cos^2, and of sin cos:
+    slope = 0.5 * (np.sin(high) ** 2 - np.sin(low) ** 2)
+    across = 2.0 * np.sin(0.5 * sensor.azimuth_width)
+    return float(np.cos(sensor.face_tilt) * across * level + np.sin(sensor.face_tilt) * sensor.azimuth_width * slope)
 
 
 def in_service(sensor: Sensor, when: datetime) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from copfuse import flights, motion, recorded, sensors, vehicles
+from copfuse import flights, frames, motion, recorded, sensors, vehicles
 from copfuse.constants import BOOST
 from copfuse.errors import CopfuseError, suggestion
 from copfuse.kernels import sensing
@@ -159,7 +159,7 @@ def _turn_up(sensor: Sensor, scenario: Scenario, seed: int) -> tuple[str, float,
 
 
 def _bias(sensor: Sensor, tick: float, n: int, scale: float, seed: int) -> np.ndarray:
-    """Range m, azimuth rad, elevation rad, clock s: Gauss-Markov errors at the ticks, rows (n, 4)."""
+    """Range m, azimuth and elevation rad (or u and v), clock s: Gauss-Markov errors at the ticks, rows (n, 4)."""
     wandering = np.empty((n, 4))
     sensing.wander(_stream(seed, f"{sensor.name} bias").standard_normal((n, 4)), tick, sensor.bias_time, wandering)
     return scale * np.array(sensor.bias_sigma) * wandering
@@ -190,7 +190,7 @@ def _plots(
     sigma = sensors.accuracy(sensor, measured, z[row, 1], z[row, 2])
     error = sigma * normal
     error[:, :3] += bias[tick[row], :3]
-    return time[tick[row]], _wrapped(z[row] + error), sigma, measured, number[row]
+    return time[tick[row]], _wrapped(sensor, z[row] + error), sigma, measured, number[row]
 
 
 def _aloft(truth: Truth, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -242,11 +242,17 @@ def _false_plots(sensor: Sensor, time: np.ndarray, scenario: Scenario, seed: int
         z[:, 3] = sensors.CLUTTER_RATE * (2.0 * share[:, 3] - 1.0) + 0.0 * sensor.sigma_range_rate
     snr = -np.log(sensor.pfa) - np.log1p(-share[:, 4]) - 1.0  # noise alone, given that it passed the threshold
     sigma = sensors.accuracy(sensor, snr, z[:, 1], z[:, 2])
-    return np.repeat(time, count), _wrapped(z), sigma, snr, np.full(n, -1)
+    if sensor.cosines:
+        origin, axes = sensors.place(sensor, 0.0)
+        there = frames.point(z[:, 0], z[:, 1], z[:, 2], origin, frames.enu_axes(sensor.lat, sensor.lon))
+        z[:, 1:3] = frames.look(there, origin, axes, 1)[:, 1:3]
+    return np.repeat(time, count), _wrapped(sensor, z), sigma, snr, np.full(n, -1)
 
 
-def _wrapped(z: np.ndarray) -> np.ndarray:
-    z[:, 1] = np.mod(z[:, 1], 2.0 * np.pi)
+def _wrapped(sensor: Sensor, z: np.ndarray) -> np.ndarray:
+    """Azimuths brought to [0, 2 pi); direction cosines stay what they are."""
+    if not sensor.cosines:
+        z[:, 1] = np.mod(z[:, 1], 2.0 * np.pi)
     return z
 
 

@@ -166,7 +166,8 @@ class Truth(Table):
 class Detections(Table):
     """One report of one sensor, sorted by time, then sensor.
 
-    ``z`` and ``sigma`` are range m, azimuth rad, elevation rad, range rate m/s, nan where a sensor has none;
+    ``z`` and ``sigma`` are range m, azimuth rad, elevation rad, range rate m/s, nan where a sensor has none; of a radar
+    with ``angles = "u-v"`` columns 1 and 2 hold direction cosines u and v in its face's axes (see `sensors.place`) instead;
     ``sensor`` is an index into ``meta["sensors"]`` (names); ``object`` is the truth label, −1 for clutter, for
     scoring only.  Rows of one sensor with one time are one scan.
     """

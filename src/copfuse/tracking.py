@@ -44,7 +44,7 @@ SAME_OBJECT = 16.8  # squared distance of two tracks of one node taken as one ob
 
 @dataclass(frozen=True)
 class Scan:
-    """The plots of one sensor at one time, ``rows`` of the Detections table; ``z``, ``sigma`` ``(m, 4)``."""
+    """The plots of one sensor at one time, ``rows`` of the Detections table; ``z``, ``sigma`` ``(m, 4)``, with u, v where ``cosines``."""
 
     time: float
     node: int
@@ -56,6 +56,7 @@ class Scan:
     axes: np.ndarray
     log_density: float
     revisit: float
+    cosines: int = 0
 
 
 @dataclass(frozen=True)
@@ -137,15 +138,16 @@ def bias_covariance(columns: dict[str, np.ndarray], number: np.ndarray, detectio
         origin[mine], axes[mine] = place(scenario.sensors[k], columns["time"][mine])
     bias = np.array([_bias_sigma(s, scenario) for s in scenario.sensors])
     sigma = np.hypot(detections.sigma[plot], np.pad(bias, ((0, 0), (0, 1)))[sensor])
+    cosines = np.array([s.cosines for s in scenario.sensors])
     B = np.zeros((n, 6, 6))
     wander = 1.0 / (1.0 / np.maximum([s.bias_time for s in scenario.sensors], 1.0) + 1.0 / LOOK_TIME)
     counts = number.max() + 1, len(bias)
-    consider(number, sensor, columns["time"], columns["x"], sigma, origin, axes, *counts, bias, wander, BIAS_MEMORY, B)
+    consider(number, sensor, columns["time"], columns["x"], sigma, origin, axes, cosines, *counts, bias, wander, BIAS_MEMORY, B)
     return B
 
 
 def _bias_sigma(sensor: Any, scenario: Any) -> np.ndarray:
-    """Standard deviations of a sensor's bias in range m, azimuth rad, elevation rad in this scenario."""
+    """Standard deviations of a sensor's bias in range m and its two angles (rad, or u and v) in this scenario."""
     return np.nan_to_num(scenario.bias * np.asarray(sensor.bias_sigma[:3], float))
 
 
@@ -168,7 +170,8 @@ def scans(detections: Detections, scenario: Any, node: str | None = None) -> Ite
         origin, axes = poses[int(first)]
         sigma = np.hypot(detections.sigma[first:last], bias)
         rows = np.arange(first, last)
-        yield Scan(float(time[first]), at, k, rows, detections.z[first:last], sigma, origin, axes, log_density, revisit)
+        cosines = scenario.sensors[k].cosines
+        yield Scan(float(time[first]), at, k, rows, detections.z[first:last], sigma, origin, axes, log_density, revisit, cosines)
 
 
 def _sensor_facts(sensor: Any, scenario: Any, node: str | None) -> tuple[int, np.ndarray, float, float]:
@@ -186,7 +189,7 @@ def step(live: Live, scan: Scan) -> tuple[Live, dict[str, np.ndarray] | None]:
     live = live[~stale] if stale.any() else live
     near = np.flatnonzero(_near(live, scan))
     predicted = filters.predict(live.bank[near], scan.time)
-    d2, loglik = filters.expect(predicted, scan.z, scan.sigma, scan.origin, scan.axes)
+    d2, loglik = filters.expect(predicted, scan.z, scan.sigma, scan.origin, scan.axes, scan.cosines)
     ratio = loglik - scan.log_density
     limit = gate(np.isfinite(scan.z).sum(axis=1))
     column = gnn(d2, ratio, limit).argmax(axis=1) - 1
@@ -215,8 +218,9 @@ def _near(live: Live, scan: Scan) -> np.ndarray:
     if len(live) == 0 or np.isnan(scan.z[:, 0]).any():
         return np.ones(len(live), bool)
     bank, dt = live.bank, scan.time - live.bank.time
-    plots = point(scan.z[:, 0], scan.z[:, 1], scan.z[:, 2], scan.origin, scan.axes)
-    blur = np.hypot(scan.sigma[:, 0], scan.z[:, 0] * np.hypot(scan.sigma[:, 1], scan.sigma[:, 2]))
+    plots = point(scan.z[:, 0], scan.z[:, 1], scan.z[:, 2], scan.origin, scan.axes, scan.cosines)
+    slant = np.sqrt(np.maximum(1.0 - scan.z[:, 1] ** 2 - scan.z[:, 2] ** 2, 0.01)) if scan.cosines else 1.0
+    blur = np.hypot(scan.sigma[:, 0], scan.z[:, 0] * np.hypot(scan.sigma[:, 1], scan.sigma[:, 2]) / slant)
     sigma = np.sqrt(np.trace(bank.P6[:, :3, :3], axis1=1, axis2=2)) + dt * np.sqrt(np.trace(bank.P6[:, 3:, 3:], axis1=1, axis2=2))
     reach = 10.0 * sigma + 0.5 * FIERCEST * dt**2 + 1e3
     away = np.linalg.norm((bank.x6[:, :3] + dt[:, None] * bank.x6[:, 3:])[:, None] - plots, axis=2)
@@ -227,7 +231,7 @@ def _update(live: Live, scan: Scan, hit: np.ndarray, plot: np.ndarray, predicted
     """The live tracks ``hit``, whose predictions are ``predicted``, with their plots; ``ratio`` is their gain in score."""
     if len(hit) == 0:
         return live
-    new = filters.update(predicted, scan.z[plot], scan.sigma[plot], scan.origin, scan.axes)
+    new = filters.update(predicted, scan.z[plot], scan.sigma[plot], scan.origin, scan.axes, scan.cosines)
     bank = Bank(*(getattr(live.bank, n).copy() for n in Bank.__dataclass_fields__))
     for name in Bank.__dataclass_fields__:
         getattr(bank, name)[hit] = getattr(new, name)
@@ -252,7 +256,7 @@ def _start(live: Live, scan: Scan, free: np.ndarray) -> Live:
     if n == 0:
         return live
     new = Live(
-        bank=filters.start(scan.time, scan.z[free], scan.sigma[free], scan.origin, scan.axes),
+        bank=filters.start(scan.time, scan.z[free], scan.sigma[free], scan.origin, scan.axes, scan.cosines),
         number=live.next_number + np.arange(n), hits=np.ones(n, int), llr=np.zeros(n), firm=np.zeros(n, bool),
         burnt=np.zeros(n, bool), sensors=np.full(n, np.uint64(1) << np.uint64(scan.sensor)), revisit=np.full(n, scan.revisit),
     )  # fmt: skip

@@ -6,7 +6,21 @@ import numpy as np
 
 from copfuse.constants import REENTRY_ALTITUDE
 from copfuse.kernels import njit
-from copfuse.kernels.flight import BETA, END, HEAVY, SPHERE, START, STEP_AIR, STEP_BOOST, STEP_COAST, advance, height
+from copfuse.kernels.flight import (
+    BETA,
+    END,
+    HEAVY,
+    LIFT,
+    SPHERE,
+    START,
+    STEP_AIR,
+    STEP_BOOST,
+    STEP_COAST,
+    above,
+    advance,
+    crossing,
+    height,
+)
 
 _DEEPEST = -20e3  # m; a trial flight that has gone so deep stays there
 
@@ -16,8 +30,9 @@ def through(state, begin, stages, marks, p, at, x):
     """States ``x (m, 6)`` at ascending times ``at (m,)`` of the flight that has ``state (6)`` at time ``begin``.
 
     ``stages, marks, p`` as in `kernels.flight.march`.  Before ``begin`` the object rests at ``state``; the ground is
-    passed through, so that residuals stay smooth.  The path does not depend on the times asked for: each is one shorter step
-    beside it, so that slopes of whatever is asked of one flight agree to rounding.
+    passed through, so that residuals stay smooth.  A body that lifts (``p[LIFT]``) does so from an apogee after burnout on.
+    The path does not depend on the times asked for: each is one shorter step beside it, so that slopes of whatever is
+    asked of one flight agree to rounding.
     """
     work = np.zeros((10, 6))
     s, new = np.zeros(6), np.zeros(6)
@@ -27,6 +42,7 @@ def through(state, begin, stages, marks, p, at, x):
     burnt = stages[n_stage - 1, END] if n_stage > 0 else begin
     t = begin
     mark = 0
+    lifting = False
     for m in range(len(at)):
         while True:
             h = height(p[SPHERE], s[0], s[1], s[2])
@@ -45,10 +61,18 @@ def through(state, begin, stages, marks, p, at, x):
             exact = t + step >= marks[mark] - 1e-9
             if exact:
                 step = marks[mark] - t
+            top = False
+            if p[LIFT] > 0.0 and not lifting and t >= burnt and above(0, s, p, work[8]) > 1e-5:
+                advance(t, step, s, stage, beta, False, stages, p, work, new)
+                top = above(0, new, p, work[8]) <= 0.0
+                if top:
+                    step = crossing(0, t, step, s, stage, beta, False, stages, p, work, new)
+                    exact = False
             if at[m] < t + step:
-                advance(t, at[m] - t, s, stage, beta, False, stages, p, work, x[m])
+                advance(t, at[m] - t, s, stage, beta, lifting, stages, p, work, x[m])
                 break
-            advance(t, step, s, stage, beta, False, stages, p, work, new)
+            advance(t, step, s, stage, beta, lifting, stages, p, work, new)
+            lifting = lifting or top
             t = marks[mark] if exact else t + step
             for i in range(6):
                 s[i] = new[i]

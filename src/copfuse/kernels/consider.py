@@ -19,54 +19,78 @@ def _cross(a, b, out):
 
 
 @njit
-def _directions(x, origin, axes, unit, turn):
-    """Unit vectors of range, azimuth and elevation at x seen from origin (rows of ``unit``), the rotation vectors per
-    radian of the two angles (rows 1, 2 of ``turn``); returns range and its level part."""
-    d = np.empty(3)
+def _directions(x, origin, axes, cosines, slope, shift, turn):
+    """How range and the two angles (or u, v) go with position at x seen from origin, and back.
+
+    Rows of ``slope (3, 3)``: the derivative of each by position; of ``shift``: what one unit more of it, the others kept,
+    moves a target by; of ``turn``: the rotation vector of that move about the sensor (none for range).
+    """
+    unit = np.empty(3)
     for i in range(3):
-        d[i] = x[i] - origin[i]
-    r = math.sqrt(d[0] ** 2 + d[1] ** 2 + d[2] ** 2)
-    level = 0.0
+        unit[i] = x[i] - origin[i]
+    r = math.sqrt(unit[0] ** 2 + unit[1] ** 2 + unit[2] ** 2)
+    u, w, v = 0.0, 0.0, 0.0
     for i in range(3):
-        unit[0, i] = d[i] / r
+        unit[i] /= r
+        u += axes[0, i] * unit[i]
+        w += axes[1, i] * unit[i]
+        v += axes[2, i] * unit[i]
+    for i in range(3):
+        slope[0, i] = unit[i]
+        shift[0, i] = unit[i]
+        turn[0, i] = 0.0
+    if cosines != 0:
+        w = math.copysign(max(abs(w), 1e-3), w)
+        for i in range(3):
+            slope[1, i] = (axes[0, i] - u * unit[i]) / r
+            slope[2, i] = (axes[2, i] - v * unit[i]) / r
+            shift[1, i] = r * (axes[0, i] - u / w * axes[1, i])
+            shift[2, i] = r * (axes[2, i] - v / w * axes[1, i])
+        for c in range(1, 3):
+            _cross(unit, shift[c], turn[c])
+            for i in range(3):
+                turn[c, i] /= r
+        return
+    level = math.sqrt(max(1.0 - v * v, 1e-12))
+    for i in range(3):
         turn[1, i] = -axes[2, i]
-        level += axes[2, i] * unit[0, i]
-    level = math.sqrt(max(1.0 - level * level, 1e-12))
-    _cross(turn[1], unit[0], unit[1])
+    _cross(turn[1], unit, slope[1])
     for i in range(3):
-        unit[1, i] /= level
-    _cross(unit[1], unit[0], unit[2])  # east x forward = up
-    _cross(unit[0], unit[2], turn[2])
-    return r, level * r
+        slope[1, i] /= level
+    _cross(slope[1], unit, slope[2])  # east x forward = up
+    _cross(unit, slope[2], turn[2])
+    for i in range(3):
+        shift[1, i] = slope[1, i] * level * r
+        shift[2, i] = slope[2, i] * r
+        slope[1, i] /= level * r
+        slope[2, i] /= r
 
 
 @njit
-def _learn(L, x, sigma, origin, axes, unit, turn):
+def _learn(L, x, sigma, origin, axes, cosines, slope, shift, turn):
     """Add to L (3, 3) the information on position of a plot with these sigmas."""
-    r, level = _directions(x, origin, axes, unit, turn)
+    _directions(x, origin, axes, cosines, slope, shift, turn)
     for c in range(3):
         if math.isnan(sigma[c]):
             continue
-        size = sigma[c] * (1.0 if c == 0 else (level if c == 1 else r))
         for i in range(3):
             for j in range(3):
-                L[i, j] += unit[c, i] * unit[c, j] / (size * size)
+                L[i, j] += slope[c, i] * slope[c, j] / (sigma[c] * sigma[c])
 
 
 @njit
-def _move(W, x, origin, axes, bias, bias_time, unit, turn, g, moved, B):
+def _move(W, x, origin, axes, cosines, bias, bias_time, slope, shift, turn, g, moved, B):
     """Add to B (6, 6) what one sensor's biases do to an estimate at x in which it has the share W (3, 3)."""
-    r, level = _directions(x, origin, axes, unit, turn)
+    _directions(x, origin, axes, cosines, slope, shift, turn)
     for c in range(3):
         if not bias[c] > 0.0:
             continue
-        size = 1.0 if c == 0 else (level if c == 1 else r)
         _cross(turn[c], x[3:6], moved)
         for i in range(3):
             g[i] = 0.0
             g[3 + i] = 0.0
             for m in range(3):
-                g[i] += W[i, m] * unit[c, m] * size
+                g[i] += W[i, m] * shift[c, m]
                 if c > 0:
                     g[3 + i] += W[i, m] * moved[m]
         for i in range(6):
@@ -79,7 +103,7 @@ def _move(W, x, origin, axes, bias, bias_time, unit, turn, g, moved, B):
 
 
 @njit
-def consider(track, sensor, time, x, sigma, origin, axes, n_track, n_sensor, bias, bias_time, memory, B):
+def consider(track, sensor, time, x, sigma, origin, axes, cosines, n_track, n_sensor, bias, bias_time, memory, B):
     """Covariance ``B (n, 6, 6)`` that sensor biases leave in rows of tracks, in time order.
 
     Each sensor's share in a track is that of its information on position, forgotten over ``memory`` s: with
@@ -89,21 +113,22 @@ def consider(track, sensor, time, x, sigma, origin, axes, n_track, n_sensor, bia
     ``bias_time`` also passes for a velocity of its own size over that time.
 
     Args: ``track (n,)``, ``sensor (n,)`` numbers, ``time (n,)``, ``x (n, 6)``, ``sigma (n, 4)`` of the plot, its
-    sensor's ``origin (n, 3)``, ``axes (n, 3, 3)``; ``bias (n_sensor, 3)`` standard deviations m, rad, rad, and
-    ``bias_time (n_sensor,)`` s.
+    sensor's ``origin (n, 3)``, ``axes (n, 3, 3)``; ``cosines (n_sensor,)`` as in `frames.look`; ``bias (n_sensor, 3)``
+    standard deviations of range m and of the two angles (rad, or u and v), and ``bias_time (n_sensor,)`` s.
     """
     L = np.zeros((n_track, n_sensor, 3, 3))
     last = np.zeros(n_track)
     at, facing = np.zeros((n_sensor, 3)), np.zeros((n_sensor, 3, 3))  # where each sensor last was
     total, inverse, lower, W = np.zeros((3, 3)), np.zeros((3, 3)), np.zeros((3, 3)), np.zeros((3, 3))
-    unit, turn, g, moved = np.zeros((3, 3)), np.zeros((3, 3)), np.zeros(6), np.zeros(3)
+    slope, shift, turn = np.zeros((3, 3)), np.zeros((3, 3)), np.zeros((3, 3))
+    g, moved = np.zeros(6), np.zeros(3)
     for row in range(len(time)):
         t, s = track[row], sensor[row]
         L[t] *= math.exp(-(time[row] - last[t]) / memory)
         last[t] = time[row]
         at[s] = origin[row]
         facing[s] = axes[row]
-        _learn(L[t, s], x[row], sigma[row], origin[row], axes[row], unit, turn)
+        _learn(L[t, s], x[row], sigma[row], origin[row], axes[row], cosines[s], slope, shift, turn)
         for i in range(3):
             for j in range(3):
                 total[i, j] = 1e-10 if i == j else 0.0  # a prior of 100 km, so that two angles alone have an inverse
@@ -118,7 +143,7 @@ def consider(track, sensor, time, x, sigma, origin, axes, n_track, n_sensor, bia
                     W[i, j] = 0.0
                     for m in range(3):
                         W[i, j] += inverse[i, m] * L[t, k, m, j]
-            _move(W, x[row], at[k], facing[k], bias[k], bias_time[k], unit, turn, g, moved, B[row])
+            _move(W, x[row], at[k], facing[k], cosines[k], bias[k], bias_time[k], slope, shift, turn, g, moved, B[row])
 
 
 @njit

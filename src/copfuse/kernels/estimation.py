@@ -137,16 +137,23 @@ def predict(x, P, mu, dt, noise, x_out, P_out, mu_out, x6, P6):
 
 
 @njit
-def measure(s, origin, axes, z):
-    """z = range m, azimuth rad (-pi, pi], elevation rad, range rate m/s of state s seen from origin in axes."""
+def measure(s, origin, axes, cosines, z):
+    """z = range m, azimuth rad (-pi, pi], elevation rad, range rate m/s of state s seen from origin in axes.
+
+    With ``cosines`` not 0 the direction cosines u, v along the first and third axis stand in the angles' places.
+    """
     dx, dy, dz = s[0] - origin[0], s[1] - origin[1], s[2] - origin[2]
     e = axes[0, 0] * dx + axes[0, 1] * dy + axes[0, 2] * dz
     n = axes[1, 0] * dx + axes[1, 1] * dy + axes[1, 2] * dz
     u = axes[2, 0] * dx + axes[2, 1] * dy + axes[2, 2] * dz
     r = math.sqrt(e * e + n * n + u * u)
     z[0] = r
-    z[1] = math.atan2(e, n)
-    z[2] = math.atan2(u, math.sqrt(e * e + n * n))
+    if cosines != 0:
+        z[1] = e / r
+        z[2] = u / r
+    else:
+        z[1] = math.atan2(e, n)
+        z[2] = math.atan2(u, math.sqrt(e * e + n * n))
     z[3] = (dx * s[3] + dy * s[4] + dz * s[5]) / r
 
 
@@ -157,13 +164,13 @@ def wrap(angle):
 
 
 @njit
-def regress(n, x, P, origin, axes, lower, s, z, first, slopes, z_mean, Z):
+def regress(n, x, P, origin, axes, cosines, lower, s, z, first, slopes, z_mean, Z):
     """Statistical linear regression of the measurement on the state: mean, slopes (4, n) on the square root, residual.
 
     ``z - z_mean = slopes L^-1 (x - mean) + e``; Z (4, 4) becomes the covariance of z without noise.
     """
     cholesky(P, n, lower)
-    measure(x, origin, axes, first)
+    measure(x, origin, axes, cosines, first)
     spread = math.sqrt(n)
     w = 1.0 / (2 * n)
     for c in range(4):
@@ -175,7 +182,7 @@ def regress(n, x, P, origin, axes, lower, s, z, first, slopes, z_mean, Z):
             f = spread if sign == 0 else -spread
             for i in range(n):
                 s[i] = x[i] + f * lower[i, j]
-            measure(s, origin, axes, z)
+            measure(s, origin, axes, cosines, z)
             for c in range(4):
                 d = z[c] - first[c]
                 if c == 1 or c == 2:
@@ -213,7 +220,7 @@ def innovation(z, sigma, z_mean, Z, have, nu, S):
 
 
 @njit
-def expect(x, P, mu, origin, axes, z, sigma, d2, loglik):
+def expect(x, P, mu, origin, axes, cosines, z, sigma, d2, loglik):
     """Squared Mahalanobis distances and log likelihoods (n, m) of m plots under n predicted tracks.
 
     The likelihood is the mixture's over the models, the distance the least of those models that are not
@@ -234,7 +241,7 @@ def expect(x, P, mu, origin, axes, z, sigma, d2, loglik):
     for t in range(len(mu)):
         for j in range(N_MODEL):
             n = dimension(j)
-            regress(n, x[t, j], P[t, j], origin, axes, lower, s, zz, first, slopes, z_mean[j], Z[j])
+            regress(n, x[t, j], P[t, j], origin, axes, cosines, lower, s, zz, first, slopes, z_mean[j], Z[j])
         for k in range(len(z)):
             d2[t, k] = np.inf
             best = -1e300
@@ -258,9 +265,9 @@ def expect(x, P, mu, origin, axes, z, sigma, d2, loglik):
 
 
 @njit
-def update_model(n, x, P, origin, axes, z, sigma, lower, s, zz, first, slopes, z_mean, Z, S, nu, have, l4, K, A):
+def update_model(n, x, P, origin, axes, cosines, z, sigma, lower, s, zz, first, slopes, z_mean, Z, S, nu, have, l4, K, A):
     """Update one model with one plot in place (Joseph-like form on the square root, so P stays positive definite)."""
-    regress(n, x, P, origin, axes, lower, s, zz, first, slopes, z_mean, Z)
+    regress(n, x, P, origin, axes, cosines, lower, s, zz, first, slopes, z_mean, Z)
     m = innovation(z, sigma, z_mean, Z, have, nu, S)
     cholesky(S, m, l4)
     for i in range(n):  # K = L slopes' S^-1, a row at a time
@@ -313,7 +320,7 @@ def update_model(n, x, P, origin, axes, z, sigma, lower, s, zz, first, slopes, z
 
 
 @njit
-def update(x, P, mu, origin, axes, z, sigma, x6, P6):
+def update(x, P, mu, origin, axes, cosines, z, sigma, x6, P6):
     """Update n predicted tracks in place, each with its own plot row ``z (n, 4), sigma (n, 4)``; combined ``x6, P6`` out."""
     lower = np.zeros((9, 9))
     A = np.zeros((9, 9))
@@ -334,8 +341,9 @@ def update(x, P, mu, origin, axes, z, sigma, x6, P6):
         for j in range(N_MODEL):
             n = dimension(j)
             ll[j] = update_model(
-                n, x[t, j], P[t, j], origin, axes, z[t], sigma[t], lower, s, zz, first, slopes, z_mean, Z, S, nu, have, l4, K, A
-            )
+                n, x[t, j], P[t, j], origin, axes, cosines, z[t], sigma[t],
+                lower, s, zz, first, slopes, z_mean, Z, S, nu, have, l4, K, A,
+            )  # fmt: skip
             best = max(best, ll[j])
         total = 0.0
         for j in range(N_MODEL):
