@@ -1,0 +1,364 @@
+"""The extended Kalman filter for n tracks: predict and update in one fused call, as scalar loops.
+
+Free fall (6 components: J2 field, rotating Earth) or re-entry (7: natural logarithm of the ballistic coefficient), as in
+`kernels.motions`.  The transition matrix is the exact derivative of the Runge-Kutta step that moves the mean: the step is
+differentiated stage by stage (internal differentiation; Hairer, Norsett & Wanner, Solving ODEs I, 2nd ed., section II.6),
+with gravity gradient, Coriolis and drag terms in closed form.  A plot's components are independent, so they update one after
+another on the line through the predicted mean, which equals the joint update (Bar-Shalom, Li & Kirubarajan, 2001, section
+7.4.3); each in Joseph's form.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from copfuse.constants import EARTH_A, EARTH_B, EARTH_E2, EARTH_OMEGA, J2, MU
+from copfuse.kernels import njit
+from copfuse.kernels.earth import _GMR, _H, _L, _RADIUS, _T, _UP_H, _UP_LOG, altitude
+from copfuse.kernels.motions import _DRAG_MOST, REENTRY, add_process_noise, drag
+
+_P, _M = 56, 112  # where work arrays begin in w, behind F: each of 7 rows, 8 apart, so that loops over columns become vectors
+_ZENITH = 1e-6  # horizontal over slant range below which a plot's azimuth says nothing
+
+
+@njit
+def free_fall(s, m, k, G):
+    """Acceleration k[m, 3:6] of free fall at state s in the rotating frame and its derivatives G[m] (3, 3) by position.
+
+    Those by velocity are constant (Coriolis) and not written.  (An index m, not a slice, which would be counted in and out.)
+    """
+    x, y, z = s[0], s[1], s[2]
+    r2 = x * x + y * y + z * z
+    g = -MU / (r2 * math.sqrt(r2))
+    j = 1.5 * J2 * EARTH_A * EARTH_A / r2
+    q = 5.0 * z * z / r2
+    spin = EARTH_OMEGA * EARTH_OMEGA
+    level = g * (1.0 + j * (1.0 - q))
+    polar = g * (1.0 + j * (3.0 - q))
+    k[m, 3] = level * x + spin * x + 2.0 * EARTH_OMEGA * s[4]
+    k[m, 4] = level * y + spin * y - 2.0 * EARTH_OMEGA * s[3]
+    k[m, 5] = polar * z
+    d_level = g / r2 * (-3.0 - j * (5.0 - 7.0 * q))
+    d_polar = g / r2 * (-3.0 - j * (15.0 - 7.0 * q))
+    G[m, 0, 0] = level + spin + x * x * d_level
+    G[m, 1, 1] = level + spin + y * y * d_level
+    G[m, 2, 2] = polar + z * z * (d_polar - 10.0 * g * j / r2)
+    G[m, 0, 1] = x * y * d_level
+    G[m, 1, 0] = G[m, 0, 1]
+    G[m, 0, 2] = x * z * d_polar
+    G[m, 2, 0] = G[m, 0, 2]
+    G[m, 1, 2] = y * z * d_polar
+    G[m, 2, 1] = G[m, 1, 2]
+
+
+@njit
+def thinning(h):
+    """Derivative of the logarithm of the US76 density by geometric height h (m), 1/m."""
+    i = 0
+    if h >= 86e3:
+        if h >= _UP_H[-1]:
+            return 0.0
+        while h >= _UP_H[i + 1]:
+            i += 1
+        return (_UP_LOG[i + 1] - _UP_LOG[i]) / (_UP_H[i + 1] - _UP_H[i])
+    scale = _RADIUS / (_RADIUS + h)
+    geo = scale * h
+    while i < 6 and geo >= _H[i + 1]:
+        i += 1
+    return -(_GMR + _L[i]) / (_T[i] + _L[i] * (geo - _H[i])) * scale * scale
+
+
+@njit
+def add_drag(s, m, k, G):
+    """Add the drag at state s (7) to the acceleration k[m, 3:6] and its derivatives G[m] (3, 7), by velocity that of drag alone."""
+    for i in range(3):
+        for j in range(3, 7):
+            G[m, i, j] = 0.0
+    by = drag(s)
+    if by <= 0.0:
+        return
+    h = altitude(s[0], s[1], s[2])
+    v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
+    # the vertical: the ellipsoid's normal, its parallel's radius of curvature taken at a latitude right to 1e-4
+    p2 = s[0] * s[0] + s[1] * s[1]
+    up_z = s[2] * (EARTH_A / EARTH_B) ** 2
+    n = EARTH_A / math.sqrt(1.0 - EARTH_E2 * up_z * up_z / (p2 + up_z * up_z))
+    up_z = s[2] * (n + h) / (n * (1.0 - EARTH_E2) + h)
+    along = 1.0 / math.sqrt(p2 + up_z * up_z)
+    k_h = by * thinning(h) if h > 0.0 else 0.0  # under the ground the model's air is that of the ground
+    k_v = by / v
+    k_b = -by
+    if by >= _DRAG_MOST / (v + 1.0):  # the model's limit on drag
+        k_h, k_v, k_b = 0.0, -by / (v + 1.0), 0.0
+    for i in range(3):
+        u = s[3 + i]
+        k[m, 3 + i] -= by * u
+        G[m, i, 0] -= k_h * u * s[0] * along
+        G[m, i, 1] -= k_h * u * s[1] * along
+        G[m, i, 2] -= k_h * u * up_z * along
+        for j in range(3):
+            G[m, i, 3 + j] = -u * k_v * s[3 + j] / v
+        G[m, i, 3 + i] -= by
+        G[m, i, 6] = -u * k_b
+
+
+@njit(inline="always")
+def bend(xx, xy, xz, yy, yz, zz, p0, p1, p2, q0, q1):
+    """The free-fall acceleration's change at stage m by a change p of position, q of velocity."""
+    a0 = xx * p0 + xy * p1 + xz * p2 + 2.0 * EARTH_OMEGA * q1
+    a1 = xy * p0 + yy * p1 + yz * p2 - 2.0 * EARTH_OMEGA * q0
+    a2 = xz * p0 + yz * p1 + zz * p2
+    return a0, a1, a2
+
+
+@njit
+def fall(G, h, w):
+    """F's columns, side by side, through one Runge-Kutta step of h seconds of free fall, given G (4, 3, 7) at its stages."""
+    half, sixth = 0.5 * h, h / 6.0
+    ixx, ixy, ixz, iyy, iyz, izz = G[0, 0, 0], G[0, 0, 1], G[0, 0, 2], G[0, 1, 1], G[0, 1, 2], G[0, 2, 2]
+    jxx, jxy, jxz, jyy, jyz, jzz = G[1, 0, 0], G[1, 0, 1], G[1, 0, 2], G[1, 1, 1], G[1, 1, 2], G[1, 2, 2]
+    kxx, kxy, kxz, kyy, kyz, kzz = G[2, 0, 0], G[2, 0, 1], G[2, 0, 2], G[2, 1, 1], G[2, 1, 2], G[2, 2, 2]
+    lxx, lxy, lxz, lyy, lyz, lzz = G[3, 0, 0], G[3, 0, 1], G[3, 0, 2], G[3, 1, 1], G[3, 1, 2], G[3, 2, 2]
+    for c in range(8):
+        p0, p1, p2, q0, q1, q2 = w[c], w[8 + c], w[16 + c], w[24 + c], w[32 + c], w[40 + c]
+        a0, a1, a2 = bend(ixx, ixy, ixz, iyy, iyz, izz, p0, p1, p2, q0, q1)
+        u0, u1, u2 = q0 + half * a0, q1 + half * a1, q2 + half * a2
+        b0, b1, b2 = bend(jxx, jxy, jxz, jyy, jyz, jzz, p0 + half * q0, p1 + half * q1, p2 + half * q2, u0, u1)
+        v0, v1, v2 = q0 + half * b0, q1 + half * b1, q2 + half * b2
+        c0, c1, c2 = bend(kxx, kxy, kxz, kyy, kyz, kzz, p0 + half * u0, p1 + half * u1, p2 + half * u2, v0, v1)
+        z0, z1, z2 = q0 + h * c0, q1 + h * c1, q2 + h * c2
+        d0, d1, d2 = bend(lxx, lxy, lxz, lyy, lyz, lzz, p0 + h * v0, p1 + h * v1, p2 + h * v2, z0, z1)
+        w[c] = p0 + sixth * (q0 + 2.0 * (u0 + v0) + z0)
+        w[8 + c] = p1 + sixth * (q1 + 2.0 * (u1 + v1) + z1)
+        w[16 + c] = p2 + sixth * (q2 + 2.0 * (u2 + v2) + z2)
+        w[24 + c] = q0 + sixth * (a0 + 2.0 * (b0 + c0) + d0)
+        w[32 + c] = q1 + sixth * (a1 + 2.0 * (b1 + c1) + d1)
+        w[40 + c] = q2 + sixth * (a2 + 2.0 * (b2 + c2) + d2)
+
+
+@njit
+def fall_in_air(G, h, w, k, y):
+    """As `fall`, with drag: the full derivatives G, and a seventh component that stays as it is.  k (4, 7), y (7) are work arrays."""
+    for c in range(7):
+        for i in range(7):
+            y[i] = w[8 * i + c]
+        for m in range(4):
+            for i in range(3):
+                k[m, i] = y[3 + i]
+                t = G[m, i, 6] * y[6]
+                for j in range(6):
+                    t += G[m, i, j] * y[j]
+                k[m, 3 + i] = t
+            k[m, 3] += 2.0 * EARTH_OMEGA * y[4]
+            k[m, 4] -= 2.0 * EARTH_OMEGA * y[3]
+            far = h if m == 2 else 0.5 * h
+            for i in range(6):
+                y[i] = w[8 * i + c] + far * k[m, i]
+        for i in range(6):
+            w[8 * i + c] += h / 6.0 * (k[0, i] + 2.0 * k[1, i] + 2.0 * k[2, i] + k[3, i])
+
+
+@njit
+def move(model, d, s, dt, w, G, k, y):
+    """Advance s (d) by dt seconds with the classical Runge-Kutta rule; F, the head of w, becomes the derivative of that map.
+
+    Steps are those of `motions.propagate`.  G (4, 3, 7), k (4, 7), y (7) are work arrays.
+    """
+    dragged = model == REENTRY
+    for i in range(56):
+        w[i] = 0.0
+    for i in range(7):
+        w[9 * i] = 1.0
+    steps = int(math.ceil(abs(dt) / (1.0 if dragged and altitude(s[0], s[1], s[2]) < 120e3 else 10.0)))
+    for _ in range(steps):
+        h = dt / steps
+        for i in range(d):
+            y[i] = s[i]
+        for m in range(4):
+            free_fall(y, m, k, G)
+            if dragged:
+                add_drag(y, m, k, G)
+            far = h if m == 2 else 0.5 * h
+            for i in range(3):
+                k[m, i] = y[3 + i]
+            for i in range(6):
+                y[i] = s[i] + far * k[m, i]
+        for i in range(6):
+            s[i] += h / 6.0 * (k[0, i] + 2.0 * k[1, i] + 2.0 * k[2, i] + k[3, i])
+        if dragged:
+            fall_in_air(G, h, w, k, y)
+        else:
+            fall(G, h, w)
+
+
+@njit
+def carry(d, P, w):
+    """P (d, d) becomes F P F', with F the head of w and the rest of w for work."""
+    for i in range(d):
+        for j in range(d):
+            w[_P + 8 * i + j] = P[i, j]
+    for i in range(d):  # F P
+        f0, f1, f2, f3, f4, f5, f6 = w[8 * i], w[8 * i + 1], w[8 * i + 2], w[8 * i + 3], w[8 * i + 4], w[8 * i + 5], w[8 * i + 6]
+        for j in range(8):
+            t = f0 * w[_P + j] + f1 * w[_P + 8 + j] + f2 * w[_P + 16 + j]
+            t += f3 * w[_P + 24 + j] + f4 * w[_P + 32 + j] + f5 * w[_P + 40 + j]
+            w[_M + 8 * i + j] = t + f6 * w[_P + 48 + j]
+    for i in range(d):
+        m = _M + 8 * i
+        m0, m1, m2, m3, m4, m5, m6 = w[m], w[m + 1], w[m + 2], w[m + 3], w[m + 4], w[m + 5], w[m + 6]
+        for j in range(i + 1):
+            f = 8 * j
+            t = m0 * w[f] + m1 * w[f + 1] + m2 * w[f + 2] + m3 * w[f + 3] + m4 * w[f + 4] + m5 * w[f + 5] + m6 * w[f + 6]
+            P[i, j] = t
+            P[j, i] = t
+
+
+@njit
+def look(s, origin, axes, z, H):
+    """z (4) = range, azimuth, elevation, range rate of state s from origin in axes, and the derivatives H (4, 6).
+
+    Returns whether the azimuth can be told: not where s stands at the zenith.
+    """
+    d0, d1, d2 = s[0] - origin[0], s[1] - origin[1], s[2] - origin[2]
+    e = axes[0, 0] * d0 + axes[0, 1] * d1 + axes[0, 2] * d2
+    n = axes[1, 0] * d0 + axes[1, 1] * d1 + axes[1, 2] * d2
+    u = axes[2, 0] * d0 + axes[2, 1] * d1 + axes[2, 2] * d2
+    level2 = e * e + n * n
+    level = math.sqrt(level2)
+    r = math.sqrt(level2 + u * u)
+    H[0, 0], H[0, 1], H[0, 2] = d0 / r, d1 / r, d2 / r
+    rate = H[0, 0] * s[3] + H[0, 1] * s[4] + H[0, 2] * s[5]
+    z[0] = r
+    z[1] = math.atan2(e, n)
+    z[2] = math.atan2(u, level)
+    z[3] = rate
+    flat = max(level, _ZENITH * r)
+    for i in range(3):
+        H[1, i] = (n * axes[0, i] - e * axes[1, i]) / (flat * flat)
+        H[2, i] = (axes[2, i] - u / r * H[0, i]) / flat
+        H[3, i] = (s[3 + i] - rate * H[0, i]) / r
+        H[3, 3 + i] = H[0, i]
+    return level > _ZENITH * r
+
+
+@njit
+def absorb(d, H, c, variance, nu, dx, P, a, b):
+    """One scalar measurement with derivatives H[c] into dx (d) and P (d, d), Joseph's form; a, b (d) are work arrays.
+
+    ``nu`` is its innovation at the predicted mean; returns its variance and what is left of it on the line through dx.
+    """
+    h0, h1, h2, h3, h4, h5 = H[c, 0], H[c, 1], H[c, 2], 0.0, 0.0, 0.0
+    moving = c == 3  # range rate alone has to do with velocity
+    if moving:
+        h3, h4, h5 = H[c, 3], H[c, 4], H[c, 5]
+    for i in range(d):
+        t = P[i, 0] * h0 + P[i, 1] * h1 + P[i, 2] * h2
+        if moving:
+            t += P[i, 3] * h3 + P[i, 4] * h4 + P[i, 5] * h5
+        a[i] = t
+    s = variance + h0 * a[0] + h1 * a[1] + h2 * a[2]
+    nu -= h0 * dx[0] + h1 * dx[1] + h2 * dx[2]
+    if moving:
+        s += h3 * a[3] + h4 * a[4] + h5 * a[5]
+        nu -= h3 * dx[3] + h4 * dx[4] + h5 * dx[5]
+    over = 1.0 / s
+    for i in range(d):  # T = (I - K h') P, not symmetric; b = variance K - T h
+        gain = a[i] * over
+        dx[i] += gain * nu
+        for j in range(d):
+            P[i, j] -= gain * a[j]
+        t = P[i, 0] * h0 + P[i, 1] * h1 + P[i, 2] * h2
+        if moving:
+            t += P[i, 3] * h3 + P[i, 4] * h4 + P[i, 5] * h5
+        b[i] = variance * gain - t
+    for i in range(d):
+        a[i] *= over
+    for i in range(d):  # T (I - K h')' + K variance K'
+        for j in range(i + 1):
+            P[i, j] += b[i] * a[j]
+            P[j, i] = P[i, j]
+    return s, nu
+
+
+@njit(inline="always")
+def one(model, d, x, P, dt, z, sigma, origin, axes, noise, w, G, k, H, y, dx, a, b, seen):
+    """Predict x (d), P (d, d) by dt and update them with one plot, in place; returns log likelihood and squared distance.
+
+    w (168, zeros), G (4, 3, 7), k (4, 7), H (4, 6), y, dx, a, b (7), seen (4) are work arrays.
+    """
+    if dt != 0.0:
+        move(model, d, x, dt, w, G, k, y)
+        carry(d, P, w)
+        add_process_noise(model, x, P, dt, noise)
+    known = look(x, origin, axes, seen, H)
+    for i in range(d):
+        dx[i] = 0.0
+    loglik, d2 = 0.0, 0.0
+    for c in range(4):
+        if math.isnan(z[c]) or math.isnan(sigma[c]) or (c == 1 and not known):
+            continue
+        nu = z[c] - seen[c]
+        if c == 1 or c == 2:
+            nu -= 2.0 * math.pi * math.floor((nu + math.pi) / (2.0 * math.pi))
+        s, nu = absorb(d, H, c, sigma[c] * sigma[c], nu, dx, P, a, b)
+        d2 += nu * nu / s
+        loglik -= 0.5 * (nu * nu / s + math.log(2.0 * math.pi * s))
+    for i in range(d):
+        x[i] += dx[i]
+    return loglik, d2
+
+
+@njit
+def usable(x, P, dt, z, sigma):
+    """Whether mean, covariance and time are finite, variances above zero, and the plot's standard deviations too or NaN."""
+    total = dt
+    for i in range(len(x)):
+        total += x[i]
+        if not P[i, i] > 0.0:
+            return False
+        for j in range(len(x)):
+            total += P[i, j]
+    for c in range(4):
+        if sigma[c] <= 0.0 or math.isinf(sigma[c]) or math.isinf(z[c]):
+            return False
+    return math.isfinite(total)
+
+
+@njit
+def step(model, x, P, dt, z, sigma, origin, axes, noise, loglik, d2):
+    """Predict x (n, d), P (n, d, d) by dt (n,) and update each with its own plot of one sensor's scan, all in place.
+
+    Returns the first row that is not `usable`, where it stops; -1 where all are.
+    """
+    w, G, k, H = np.zeros(168), np.empty((4, 3, 7)), np.empty((4, 7)), np.empty((4, 6))
+    y, dx, a, b, seen = np.empty(7), np.empty(7), np.empty(7), np.empty(7), np.empty(4)
+    d = x.shape[1]
+    for t in range(len(x)):
+        if not usable(x[t], P[t], dt[t], z[t], sigma[t]):
+            return t
+        loglik[t], d2[t] = one(model, d, x[t], P[t], dt[t], z[t], sigma[t], origin, axes, noise, w, G, k, H, y, dx, a, b, seen)
+    return -1
+
+
+@njit
+def series(model, x, P, dt, z, sigma, origin, axes, noise, xs, Ps, loglik, d2):
+    """One track, x (d), P (d, d), in place through T plots of any sensors: xs (T, d), Ps (T, d, d) after each.
+
+    Returns the first plot before which the track, or which itself, is not `usable`, where it stops; -1 where all are.
+    """
+    w, G, k, H = np.zeros(168), np.empty((4, 3, 7)), np.empty((4, 7)), np.empty((4, 6))
+    y, dx, a, b, seen = np.empty(7), np.empty(7), np.empty(7), np.empty(7), np.empty(4)
+    d = len(x)
+    for t in range(len(dt)):
+        if not usable(x, P, dt[t], z[t], sigma[t]):
+            return t
+        loglik[t], d2[t] = one(
+            model, d, x, P, dt[t], z[t], sigma[t], origin[t], axes[t], noise, w, G, k, H, y, dx, a, b, seen
+        )
+        for i in range(d):
+            xs[t, i] = x[i]
+            for j in range(d):
+                Ps[t, i, j] = P[i, j]
+    return -1
