@@ -281,7 +281,7 @@ def test_expected_information_stays_below_the_mean_over_detections(whole):
 def test_a_fall_without_noise_is_known_better(whole):
     """After a long coast, and while the engine burns not at all."""
     s, truth, d = whole
-    usual, exact = (bounds.bound(truth, s, "USA", detections=d, noise=n) for n in (1.0, 0.0))
+    usual, exact = (bounds.bound(truth, s, "USA", detections=d, noise=n) for n in (10.0, 0.0))
     assert np.array_equal(at(usual, 140.0), at(exact, 140.0)) and np.all(exact.position <= usual.position * (1 + 1e-6))
     row = [np.searchsorted(b.time, 1000.0) for b in (exact, usual)]
     assert exact.position[row[0]] < 0.9 * usual.position[row[1]] and exact.velocity[row[0]] < 0.6 * usual.velocity[row[1]]

@@ -273,7 +273,7 @@ def test_process_noise_of_boost_and_glide_acts_along_and_across():
     F, G = np.zeros((9, 9)), np.zeros((9, 9))
     F[:3, 3:6], F[3:6, 7], F[3:6, 8] = np.eye(3), up, np.cross(e, up)
     G[3:6, 3:6] = filters.COAST_ACCELERATION * np.eye(3)
-    G[6, 6], G[7, 7], G[8, 8] = filters.GLIDE_BETA_RATE, filters.LIFT_JERK, 0.25 * filters.LIFT_JERK
+    G[7, 7], G[8, 8] = filters.LIFT_JERK, 0.25 * filters.LIFT_JERK
     assert np.allclose(P, van_loan(F, G, dt), rtol=1e-5, atol=1e-12)
 
 

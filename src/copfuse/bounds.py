@@ -22,7 +22,7 @@ from copfuse import atmosphere, filters, frames, motion, sensitivity, simulate
 from copfuse import sensors as sensing
 from copfuse.constants import BOOST, EARTH_OMEGA, GLIDE, NODES, REENTRY_ALTITUDE
 from copfuse.errors import CopfuseError, suggestion
-from copfuse.kernels import earth
+from copfuse.kernels import earth, motions
 from copfuse.tables import Detections, Truth
 
 PRIOR = (1e6, 1e4)  # m, m/s per axis before the first plot: next to nothing, *notional*
@@ -180,7 +180,8 @@ def process_noise(x, dt, driven, beta: float, noise: float = 1.0) -> np.ndarray:
     wider = (_P, _A, jerk * dt**3 / 6), (_V, _A, jerk * dt**2 / 2), (_A, _A, jerk * dt)
     for row, column, size in shared + wider:
         Q[:, row, column] = Q[:, column, row] = size[:, None, None] * np.eye(3)
-    Q[:, _B, _B] = np.where(driven, 0.0, noise * filters.LOG_BETA_RATE * dt)
+    felt = rate * speed / (rate * speed + motions.FELT)
+    Q[:, _B, _B] = np.where(driven, 0.0, noise * filters.LOG_BETA_RATE * felt * dt)
     return Q
 
 

@@ -31,6 +31,7 @@ GLIDE_BETA_RATE, LIFT_JERK, LIFT_SHARE = 4, 5, 6  # 1/s, m^2/s^5, 1/s (times dra
 STEERING, THRUST_JERK, FLOW_RATE = 7, 8, 9  # m^2/s^3, m^2/s^5, 1/s^3
 N_NOISE = 10
 
+FELT = 0.1  # m/s^2 of drag at which Mach number and attitude begin to matter, *notional*
 LIFT_TIME = 60.0  # s, memory of lift and turn, *notional*
 MOST_THRUST = 250.0  # m/s^2 and
 MOST_FLOW = 0.1  # 1/s: growth stops there, so that a forecast over minutes stays finite
@@ -198,10 +199,11 @@ def add_process_noise(model, x, P, dt, noise):
         return
     slowing = drag(x) * speed
     _velocity_noise(P, noise[COAST_ACCELERATION] + noise[DRAG_ERROR] * slowing * slowing, t)
+    felt = slowing / (slowing + FELT)  # the ballistic coefficient of a body in empty space wanders nowhere
     if model == 2:
-        P[6, 6] += noise[LOG_BETA_RATE] * t
+        P[6, 6] += felt * noise[LOG_BETA_RATE] * t
         return
-    P[6, 6] += noise[GLIDE_BETA_RATE] * t
+    P[6, 6] += felt * noise[GLIDE_BETA_RATE] * t
     u0, u1, u2, r0, r1, r2 = across(x, e0, e1, e2)
     q, t = noise[LIFT_JERK] + noise[LIFT_SHARE] * slowing * slowing, min(t, LIFT_TIME)
     _driven_noise(P, 7, (u0, u1, u2), q, t)
