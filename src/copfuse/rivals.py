@@ -141,6 +141,8 @@ def filterpy_extended(problem: Problem) -> Estimates:
     from filterpy.kalman import ExtendedKalmanFilter
 
     class Falling(ExtendedKalmanFilter):
+        x: np.ndarray
+
         def predict_x(self, u=0):
             points, end = stages(self.x.tolist(), problem.step)
             self.F = transition(points, problem.step)
