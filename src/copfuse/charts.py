@@ -110,6 +110,8 @@ def _finished(figure: Any, panels: Any, path: Truth) -> None:
 
     time = path.time - path.time[0]
     for ax in panels:
+        if not any(np.isfinite(line.get_ydata(orig=True)).any() for line in ax.lines):  # nothing to scale by
+            ax.set_ylim(1.0, 100.0)
         for p in np.unique(path.phase):
             below = (path.phase == p) | np.r_[False, path.phase[:-1] == p]
             ax.fill_between(time, 0.0, 1.0, where=below, transform=ax.get_xaxis_transform(), color=PHASE_COLOURS[p], alpha=0.15, lw=0)

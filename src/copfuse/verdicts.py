@@ -142,6 +142,7 @@ def _errors(rule: _Rule, samples: np.ndarray, at: np.ndarray, phase: int, source
     """Error over bound and mean NEES of settled tracks.  Of pictures, which delays make older than the plots, nothing is asked.
 
     In boost the error is asked to be near the bound by the true model, where there is one; ``..._own`` is over the filters' own.
+    A ratio of sums is ruled by the times of largest errors; ``..._even`` weighs all times alike (root mean squared ratio).
     """
     keep = samples["settled"] & np.isfinite(samples["bound_position"]) & np.isfinite(samples["bound_velocity"])
     samples, at = samples[keep], at[keep]
@@ -152,6 +153,9 @@ def _errors(rule: _Rule, samples: np.ndarray, at: np.ndarray, phase: int, source
     for name in ("position", "velocity"):
         most = RATIO.get(phase) if tracker and not real else None
         made.append(_ratio(rule, name, samples, at, "true" if planned else "bound", most))
+        even = samples[name] / np.maximum(samples[f"bound_{name}"], 1e-12)
+        value, interval, seeds = _quotient(even, np.ones(len(even)), at, rule.seeds, rule.source + rule.phase + name + "even")
+        made.append(rule.figure(f"{name}_even", math.sqrt(value), (math.sqrt(interval[0]), math.sqrt(interval[1])), seeds))
         if planned:
             made.append(replace(_ratio(rule, name, samples, at, "bound", None), name=f"{name}_own"))
     value, interval, seeds = _quotient(samples["nees"] / 6.0, np.ones(len(samples)), at, rule.seeds, rule.source + rule.phase + "nees")
