@@ -222,6 +222,15 @@ def test_no_rows_no_plot_and_the_zenith():
     assert np.isfinite(new.x).all() and np.allclose(new.x, above, atol=1e-3) and new.d2[0] < 1e-6
 
 
+@pytest.mark.skipif(PLAIN, reason="nothing is compiled")
+def test_read_only_and_strided_views_compile_nothing_new():
+    z, sigma = np.broadcast_to(plain_look(start()), (1, 4)), np.broadcast_to(SIGMA, (1, 4))
+    kalman.step(0.0, start()[None], P0[None], 1.0, z.copy(), sigma.copy(), ORIGIN, AXES)
+    known = len(kernel.step.signatures)
+    kalman.step(0.0, start()[None], P0[None], 1.0, z, sigma, ORIGIN, np.asfortranarray(AXES), noise=list(filters.NOISE))
+    assert len(kernel.step.signatures) == known
+
+
 BAD = {
     "model": (dict(model="cruise"), "there are: coast, reentry"),
     "shape": (dict(x=np.zeros((2, 6))), r"x has shape \(2, 6\)"),

@@ -14,8 +14,9 @@ PACKAGE = Path(copfuse.__file__).parent
 ORDER = [
     "errors", "constants", "kernels", "tables", "checking", "frames", "atmosphere", "vehicles", "motion",
     "sensitivity", "swerling", "laydowns", "sensors", "coverage", "recorded", "flights", "scenario", "simulate",
-    "gaussian", "mixtures", "conversions", "kalman", "filters", "forecast", "association", "tracking",
-    "network", "fusion", "bounds", "batch", "reconstruction", "measures", "metrics", "study", "bench", "accuracy", "verdicts", "maps", "curves", "plots", "cli",
+    "gaussian", "mixtures", "conversions", "filters", "kalman", "forecast", "association", "tracking",
+    "network", "fusion", "bounds", "batch", "reconstruction", "measures", "metrics", "study", "rivals", "bench", "accuracy",
+    "maps", "curves", "charts", "verdicts", "plots", "cli",
 ]  # fmt: skip
 EXACT = {"__init__"}  # names its modules as text and imports them when first used
 

@@ -10,15 +10,16 @@ bound are then what is compared.  `study` does this for many seeds, over process
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from copfuse import bounds, forecast, fusion, measures, metrics, network, simulate, tracking
+from copfuse import bounds, flights, forecast, fusion, measures, metrics, network, simulate, tracking
 from copfuse.constants import BOOST, MIDCOURSE, NODES, PHASES, TERMINAL
-from copfuse.scenario import Scenario
-from copfuse.tables import Detections, Truth
+from copfuse.errors import CopfuseError
+from copfuse.scenario import Scenario, load
+from copfuse.tables import Detections, Tracks, Truth
 
 CELL = 5.0  # s: one error per source and object in each
 SETTLING = 10.0  # s after a track is firm from which its errors count against the bound
@@ -34,6 +35,7 @@ DELAYS = ("firm", "burnout", "reentry")  # first plot to firm track; burnout and
 SAMPLE = np.dtype([
     ("source", "i1"), ("object", "i4"), ("phase", "i1"), ("time", "f8"), ("settled", "?"),
     ("position", "f8"), ("velocity", "f8"), ("bound_position", "f8"), ("bound_velocity", "f8"), ("nees", "f8"),
+    ("true_position", "f8"), ("true_velocity", "f8"),
     ("impact", "f8"), ("impact_size", "f8"), ("launch", "f8"), ("launch_size", "f8"),
 ])  # fmt: skip
 DELAY = np.dtype([("source", "i1"), ("object", "i4"), ("kind", "i1"), ("value", "f8")])
@@ -46,43 +48,66 @@ CUSTODY = np.dtype([
 class Measured:
     """One seed.  Structured arrays:
 
-    ``samples``: squared errors m^2, (m/s)^2 of position and velocity and the traces of the bound, NEES of 6; ``impact`` and ``launch``
+    ``samples``: squared errors m^2, (m/s)^2 of position and velocity and the traces of the bound by the filters' model and by
+    the true one (nan: no plan), NEES of 6; ``impact`` and ``launch``
     1 where the 95 % ellipse holds the truth, 0 where not, nan where there is none, and its semi-major axis in m;
     ``delays``: s, inf for never; ``custody``: seconds in which the source had a plot of the object in the last `FRESH` s, and of those
-    with a firm track; seconds with plots of two sensors after the first firm track, and of those without a track.
+    with a firm track; seconds with plots of two sensors after the first firm track, and of those without a track;
+    ``false``: firm tracks of nothing, in so many sensor-``days``.
     """
 
     seed: int
     samples: np.ndarray
     delays: np.ndarray
     custody: np.ndarray
+    false: int
+    days: float
 
 
-def study(
-    scenario: Scenario, truth: Truth, seeds: int, jobs: int = -1, pictures: bool = True,
-    progress: Callable[[Iterator[Any], int], Any] | None = None,
-) -> list[Measured]:  # fmt: skip
+Progress = Callable[[Iterator[Any], int], Any] | None
+
+
+def study(scenario: Scenario, truth: Truth, seeds: int, jobs: int = -1, pictures: bool = True, progress: Progress = None) -> list[Measured]:
     """Seeds 0 to ``seeds`` - 1 over ``jobs`` processes (-1: one per core), in order; the first runs here and compiles.
 
     ``progress(iterator, total)`` may wrap the results as they come, as `tqdm.tqdm` does.
     """
+    return _spread(measure, [(scenario, truth, seed, pictures) for seed in range(seeds)], jobs, progress)
+
+
+def study_record(every: int, bias: float, jobs: int = -1, progress: Progress = None) -> list[Measured]:
+    """Likewise seed 0 of every n-th launch of the record that can be flown, under the packaged laydown, without pictures."""
+    rows = [row for row in flights.launches() if flights.flyable(row)]
+    able = [f.row.id for f in flights.fit_all(rows[::every]) if not f.reason]
+    return _spread(_measure_launch, [(id_, bias, k) for k, id_ in enumerate(able)], jobs, progress)
+
+
+def _measure_launch(id_: str, bias: float, number: int) -> Measured:
+    """One launch; its object bears the ``number``, so that objects of several launches stay apart."""
+    scenario = replace(load(id_), bias=bias)
+    found = measure(scenario, simulate.fly(scenario), 0, False)
+    for rows in (found.samples, found.delays, found.custody):
+        rows["object"] = number
+    return found
+
+
+def _spread(work: Callable[..., Measured], tasks: list[tuple[Any, ...]], jobs: int, progress: Progress) -> list[Measured]:
     from joblib import Parallel, delayed, parallel_config
 
     def results() -> Iterator[Measured]:
-        yield measure(scenario, truth, 0, pictures)
+        yield work(*tasks[0])
         with parallel_config("loky", inner_max_num_threads=1):
-            work = (delayed(measure)(scenario, truth, seed, pictures) for seed in range(1, seeds))
-            yield from Parallel(n_jobs=jobs, return_as="generator", batch_size=1)(work)
+            yield from Parallel(n_jobs=jobs, return_as="generator", batch_size=1)(delayed(work)(*task) for task in tasks[1:])
 
-    return list(progress(results(), seeds) if progress else results())
+    return list(progress(results(), len(tasks)) if progress else results())
 
 
 def measure(scenario: Scenario, truth: Truth, seed: int, pictures: bool = True) -> Measured:
     """One seed of a scenario whose ``truth`` has been flown; ``pictures`` False leaves sharing and fusion out."""
     detections = simulate.detect(truth, scenario, seed=seed)
     local = tracking.track(detections, scenario)
-    seen = [_Seen.of(node, local, node, truth) for node in range(3)]
-    seen.append(_Seen.of(3, tracking.track(detections, scenario, node="HUB"), 3, truth))
+    hub = tracking.track(detections, scenario, node="HUB")
+    seen = [_Seen.of(node, local if node < 3 else hub, node, truth) for node in TRACKERS]
     if pictures:
         messages = network.share(local, scenario, "realtime", seed=seed, detections=detections)
         picture = fusion.fuse(local, messages, scenario, detections=detections)
@@ -90,7 +115,7 @@ def measure(scenario: Scenario, truth: Truth, seed: int, pictures: bool = True) 
     samples, delays, custody = [np.zeros(0, SAMPLE)], [np.zeros(0, DELAY)], [np.zeros(0, CUSTODY)]
     for k in _missiles(truth):
         path = truth[truth.object == k]
-        limits = [bounds.bound(truth, scenario, node, object=k, detections=detections) for node in NODES]
+        limits = [_limits(truth, scenario, node, k, detections) for node in NODES]
         for source in seen:
             node = min(source.source, NODES.index("HUB"))
             rows = np.flatnonzero(source.object == k)
@@ -100,7 +125,25 @@ def measure(scenario: Scenario, truth: Truth, seed: int, pictures: bool = True) 
             custody.append(_custody(source, rows, path, plots))
             if source.source in TRACKERS:
                 delays.append(_delays(source, rows, path, plots))
-    return Measured(seed, np.concatenate(samples), np.concatenate(delays), np.concatenate(custody))
+    days = len(detections.meta["schedule"]) * float(truth.time.max(initial=0.0)) / 86400.0
+    return Measured(seed, np.concatenate(samples), np.concatenate(delays), np.concatenate(custody), false_tracks(local, detections), days)
+
+
+def false_tracks(tracks: Tracks, detections: Detections) -> int:
+    """How many firm tracks are made mostly of plots of nothing."""
+    _, number = np.unique(np.stack([tracks.node, tracks.track]), axis=1, return_inverse=True)
+    number = number.ravel()
+    nothing = np.bincount(number, weights=detections.object[tracks.detection] < 0) > 0.5 * np.bincount(number)
+    return int((nothing & (np.bincount(number, weights=tracks.firm) > 0)).sum())
+
+
+def _limits(truth: Truth, scenario: Scenario, node: str, object: int, detections: Detections) -> tuple[bounds.Bound, bounds.Bound | None]:
+    """The bound by the filters' model, and by the true one where there is a plan to know."""
+    usual = bounds.bound(truth, scenario, node, object=object, detections=detections)
+    try:
+        return usual, bounds.bound(truth, scenario, node, object=object, detections=detections, model="true")
+    except CopfuseError:  # a recorded flight follows no plan
+        return usual, None
 
 
 class _Seen(NamedTuple):
@@ -141,7 +184,7 @@ def _phase(path: Truth, time: np.ndarray) -> np.ndarray:
     return path.phase[np.clip(np.searchsorted(path.time, time, side="right") - 1, 0, len(path) - 1)]
 
 
-def _samples(seen: _Seen, rows: np.ndarray, path: Truth, limit: bounds.Bound, about: dict[str, Any]) -> np.ndarray:
+def _samples(seen: _Seen, rows: np.ndarray, path: Truth, limits: tuple[Any, Any], about: dict[str, Any]) -> np.ndarray:
     """One line per cell: the newest row of ``rows`` in it, beside the bound at the same time."""
     rows = rows[_last_of(np.floor(seen.table.time[rows] / CELL))]
     table, error = seen.table[rows], seen.error[rows]
@@ -150,11 +193,8 @@ def _samples(seen: _Seen, rows: np.ndarray, path: Truth, limit: bounds.Bound, ab
     out["time"], out["settled"] = table.time, table.time >= seen.firm[rows] + SETTLING
     out["position"], out["velocity"] = (error[:, :3] ** 2).sum(axis=1), (error[:, 3:] ** 2).sum(axis=1)
     out["nees"] = measures.nees(error, table.P)
-    at = np.searchsorted(limit.time, table.time + 1e-9, side="right") - 1
-    least = limit.P[np.clip(at, 0, None)] if len(limit.time) else np.full((len(rows), 6, 6), np.nan)
-    known = (at >= 0) & (len(limit.time) > 0)
-    out["bound_position"] = np.where(known, np.trace(least[:, :3, :3], axis1=1, axis2=2), np.nan)
-    out["bound_velocity"] = np.where(known, np.trace(least[:, 3:, 3:], axis1=1, axis2=2), np.nan)
+    for name, limit in zip(("bound", "true"), limits, strict=True):
+        out[f"{name}_position"], out[f"{name}_velocity"] = _traces(limit, table.time)
     for name in ("impact", "impact_size", "launch", "launch_size"):
         out[name] = np.nan
     if len(rows) and about.get("landed", True):
@@ -162,6 +202,15 @@ def _samples(seen: _Seen, rows: np.ndarray, path: Truth, limit: bounds.Bound, ab
     if len(rows) and seen.source not in TRACKERS:
         out["launch"], out["launch_size"] = _ellipses(table.launch_point, table.launch_point_P, path.x[0, :3])
     return out
+
+
+def _traces(limit: bounds.Bound | None, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Traces (n,) of a bound's position and velocity at times (n,), plots of those times included; nan before it begins."""
+    if limit is None or len(limit.time) == 0:
+        return np.full(len(time), np.nan), np.full(len(time), np.nan)
+    at = np.searchsorted(limit.time, time + 1e-9, side="right") - 1
+    P = np.where(at[:, None, None] >= 0, limit.P[np.clip(at, 0, None)], np.nan)
+    return np.trace(P[:, :3, :3], axis1=1, axis2=2), np.trace(P[:, 3:, 3:], axis1=1, axis2=2)
 
 
 def _impact(seen: _Seen, table: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -257,14 +257,16 @@ def bench_filters(seconds: float, table: str | None, cold: bool) -> None:
 @click.option("--bias/--no-bias", default=False, help="Also with the sensor biases of the scenario, which no target is about.")
 @click.option("--pictures/--no-pictures", default=True, help="Also what sharing and fusion make of the tracks.")
 @click.option("--flights", metavar="FOLDER", help="Also every recorded flight (.csv) of a folder, as if launched from Sohae.")
+@click.option("--record", type=click.IntRange(min=1), metavar="N", help="Also every N-th launch of the record, one seed each.")
 @click.option("--csv", "table", metavar="FILE", help="Write the figures as CSV too.")
 @click.option("--out", metavar="FOLDER", help="Draw errors, NEES and ellipses over time into this folder.")
 def bench_accuracy(
-    scenario: tuple[str, ...], seeds: int, jobs: int, bias: bool, pictures: bool, flights: str | None, table: str | None, out: str | None
-) -> None:
+    scenario: tuple[str, ...], seeds: int, jobs: int, bias: bool, pictures: bool, flights: str | None, record: int | None,
+    table: str | None, out: str | None,
+) -> None:  # fmt: skip
     """Measure tracks over many seeds against the posterior Cramer-Rao bound, and say which targets are reached.
 
-    SCENARIO is one or more of what "copfuse run" takes; without it, all packaged scenarios.
+    SCENARIO is one or more of what "copfuse run" takes; without it, and without --flights and --record, all packaged ones.
 
     \b
     Examples:
@@ -278,16 +280,19 @@ def bench_accuracy(
         raise CopfuseError(f"cannot draw into {out!r}: there is no such folder")
     from copfuse import verdicts
 
-    chosen = verdicts.chosen(scenario, flights)
+    chosen = verdicts.chosen(scenario, flights, not record)
     say_compiling("run")
-    lines: list[Any] = []
+    made: list[Any] = []
     for one in chosen:
         for scale in dict.fromkeys((0.0, one.bias) if bias else (0.0,)):
-            made = verdicts.accuracy(one, scale, seeds, jobs, pictures, folder, click.echo, _counted)
-            lines += verdicts.rows(made)
+            made += verdicts.accuracy(one, scale, seeds, jobs, pictures, folder, click.echo, _counted)
             if path:
-                write_csv(path, verdicts.HEADS, lines)
-    click.echo(verdicts.summary(lines))
+                write_csv(path, verdicts.HEADS, verdicts.rows(made))
+    for scale in ((0.0, 1.0) if bias else (0.0,)) if record else ():
+        made += verdicts.accuracy_of_the_record(record or 1, scale, jobs, click.echo, _counted)
+    if path:
+        write_csv(path, verdicts.HEADS, verdicts.rows(made))
+    click.echo(verdicts.summary(made))
 
 
 def _counted(items: Any, total: int) -> Any:

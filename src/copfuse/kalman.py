@@ -39,7 +39,7 @@ def step(time, x, P, to_time, z, sigma, origin, axes, model: str = "coast", nois
     dt = np.empty(n)
     dt[:] = np.subtract(to_time, time)
     loglik, d2 = np.empty(n), np.empty(n)
-    bad = kernel.step(number, x, P, dt, z, sigma, origin, axes, noise, loglik, d2)
+    bad = kernel.step(number, x, P, dt, z, sigma, origin, axes, np.array(noise, float), loglik, d2)
     if bad >= 0:
         raise _refusal(bad, x, P, dt, z, sigma)
     return Update(x, P, loglik, d2)
@@ -56,10 +56,11 @@ def series(time, x, P, times, z, sigma, origin, axes, model: str = "coast", nois
     times = np.atleast_1d(np.asarray(times, float))
     n = len(times)
     z, sigma = _plots(z, sigma, n)
-    origin = np.ascontiguousarray(np.broadcast_to(np.asarray(origin, float), (n, 3)))
-    axes = np.ascontiguousarray(np.broadcast_to(np.asarray(axes, float), (n, 3, 3)))
+    origin = _array(np.broadcast_to(origin, (n, 3)), (n, 3), "origin")
+    axes = _array(np.broadcast_to(axes, (n, 3, 3)), (n, 3, 3), "axes")
     dt = np.diff(times, prepend=time)
     new = Update(np.empty((n, d)), np.empty((n, d, d)), np.empty(n), np.empty(n))
+    noise = np.array(noise, float)
     bad = kernel.series(number, x[0], P[0], dt, z, sigma, origin, axes, noise, new.x, new.P, new.loglik, new.d2)
     if bad >= 0:
         raise _refusal(bad, x, P, dt, z, sigma)
@@ -78,7 +79,7 @@ def _plots(z, sigma, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _array(values, shape: tuple[int, ...], name: str) -> np.ndarray:
-    values = np.ascontiguousarray(values, float)
+    values = np.array(values, float, order="C")  # a copy: a read-only view would be another type, and compiled anew
     if values.shape != shape:
         raise CopfuseError(f"{name} has shape {values.shape}; {shape} is needed")
     return values

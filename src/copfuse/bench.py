@@ -1,0 +1,289 @@
+"""`copfuse bench filters`: microseconds per predict + update of this package's filters and of others, on the same data.
+
+One falling object, one radar; every filter sees the same plots, and first has to give the same answers.  Times are CPU
+times, medians over rounds in which every line takes its turn, so that a busy machine slows all of them alike.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from copfuse import filters as bank
+from copfuse import frames, kalman, rivals
+from copfuse.errors import CopfuseError
+from copfuse.kernels import estimation, motions
+from copfuse.tables import replacing
+
+EQUAL = 1e-6  # of the standard deviation: means; of the variances' geometric mean: covariances
+TRACKS = 100
+ABOUT = """Predict + update of one falling object (J2, rotating Earth, one Runge-Kutta step of 1 s; range, azimuth, elevation).
+All get the same functions and analytic Jacobians: filterpy and Stone Soup in plain Python on floats, the fastest way to
+write them there; their unscented filters without wrapping angles (none wraps here), on the same points (kappa 0: cubature).
+filterpy's IMM has three 9-state UKFs, as its dimensions must be equal; this package's has five models of 6 to 9 states."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One filter: ``run`` does ``steps`` predict + updates; times are compared with those of the line ``base``."""
+
+    name: str
+    run: Callable[[], object]
+    steps: int
+    base: str = ""
+    target: float = 0.0  # at least so many times the base's time; below 0: the base at most so many times this one's
+
+
+def problem(plots: int = 200) -> rivals.Problem:
+    """An object climbing through 150 km as a radar 320 km away sees it once a second."""
+    site = np.radians(38.0), np.radians(128.0)
+    place = np.radians(40.0), np.radians(130.0)
+    x = np.concatenate([frames.ecef(*place, 150e3), np.array([3500.0, -500.0, 1800.0]) @ frames.enu_axes(*place)])
+    origin, axes = frames.ecef(*site, 100.0), frames.enu_axes(*site)
+    rng = np.random.default_rng(0)
+    sigma = np.tile([20.0, 1e-3, 1e-3, np.nan], (plots, 1))
+    s, z = x.tolist(), []
+    for _ in range(plots):
+        s = rivals.stages(s, 1.0)[1]
+        z.append([*rivals.look(s, origin, axes), np.nan])
+    wide, Q, Q9 = np.append(x, np.zeros(3)), np.zeros((6, 6)), np.zeros((2, 9, 9))
+    motions.add_process_noise(motions.COAST, wide, Q, 1.0, bank.NOISE)
+    for k, model in enumerate((motions.MANOEUVRE, motions.GLIDE)):
+        motions.add_process_noise(model, wide, Q9[k], 1.0, bank.NOISE)
+    P = np.diag([1e6] * 3 + [1e4] * 3)
+    off = np.array([500.0, -300.0, 100.0, 20.0, 10.0, -30.0])
+    return rivals.Problem(1.0, x + off, P, np.array(z) + sigma * rng.standard_normal(sigma.shape), sigma, origin, axes, Q, Q9)
+
+
+# This package's filters ---------------------------------------------------------------------------------------------
+
+
+def extended(p: rivals.Problem) -> rivals.Estimates:
+    """`kalman.series`: all plots in one call."""
+    new = kalman.series(0.0, p.x, p.P, p.step * np.arange(1.0, len(p.z) + 1), p.z, p.sigma, p.origin, p.axes)
+    return new.x, new.P
+
+
+def extended_scans(p: rivals.Problem, tracks: int) -> rivals.Estimates:
+    """`kalman.step`, a call a scan, over ``tracks`` equal tracks; the first one's estimates."""
+    x, P = np.tile(p.x, (tracks, 1)), np.tile(p.P, (tracks, 1, 1))
+    xs, Ps = [], []
+    for k, (z, sigma) in enumerate(zip(p.z, p.sigma, strict=True)):
+        plots = np.broadcast_to(z, (tracks, 4)), np.broadcast_to(sigma, (tracks, 4))
+        new = kalman.step(p.step * k, x, P, p.step * (k + 1), *plots, p.origin, p.axes)
+        x, P = new.x, new.P
+        xs.append(x[0])
+        Ps.append(P[0])
+    return np.array(xs), np.array(Ps)
+
+
+def cubature(p: rivals.Problem, model: int = motions.COAST) -> rivals.Estimates:
+    """One model of the multiple-model filter alone, by cubature: two compiled calls a plot."""
+    n = int(motions.DIMENSION[model])
+    x, P = np.append(p.x, np.zeros(n - 6)), np.diag(np.full(n, 25.0))
+    P[:6, :6] = p.P
+    square, points, k, y = np.zeros((9, 9)), np.zeros((18, 9)), np.zeros((4, 9)), np.zeros(9)
+    s, zz, first, slopes, z_mean = np.zeros(9), np.zeros(4), np.zeros(4), np.zeros((4, 9)), np.zeros(4)
+    Z, S, nu, have, l4 = np.zeros((4, 4)), np.zeros((4, 4)), np.zeros(4), np.zeros(4, np.int64), np.zeros((4, 4))
+    K, A = np.zeros((9, 4)), np.zeros((9, 9))
+    work = square, s, zz, first, slopes, z_mean, Z, S, nu, have, l4, K, A
+    xs, Ps = [], []
+    for z, sigma in zip(p.z, p.sigma, strict=True):
+        estimation.predict_model(model, n, x, P, p.step, bank.NOISE, square, points, k, y)
+        estimation.update_model(n, x, P, p.origin, p.axes, 0, z, sigma, *work)
+        xs.append(x.copy())
+        Ps.append(P.copy())
+    return np.array(xs), np.array(Ps)
+
+
+def models(p: rivals.Problem, tracks: int) -> rivals.Estimates:
+    """The production filter, `filters.predict` and `filters.update`, over ``tracks`` equal tracks; the first one's moments."""
+    even = np.full((tracks, motions.N_MODEL), 1.0 / motions.N_MODEL)
+    now = bank.bank(0.0, np.tile(p.x, (tracks, 1)), np.tile(p.P, (tracks, 1, 1)), even, acceleration_sigma=np.full(tracks, 5.0))
+    xs, Ps = [], []
+    for k, (z, sigma) in enumerate(zip(p.z, p.sigma, strict=True)):
+        now = bank.predict(now, p.step * (k + 1))
+        now = bank.update(now, np.tile(z, (tracks, 1)), np.tile(sigma, (tracks, 1)), p.origin, p.axes)
+        xs.append(now.x6[0])
+        Ps.append(now.P6[0])
+    return np.array(xs), np.array(Ps)
+
+
+# The lines, their answers and their times ---------------------------------------------------------------------------
+
+
+def difference(one: rivals.Estimates, other: rivals.Estimates) -> float:
+    """The largest difference: of means in standard deviations, of covariances relative to the variances' geometric mean."""
+    (x, P), (y, Q) = one, other
+    sd = np.sqrt(np.einsum("tii->ti", P))
+    return float(max(np.abs((x - y) / sd).max(), np.abs((P - Q) / (sd[:, :, None] * sd[:, None, :])).max()))
+
+
+def agreed(name: str, one: rivals.Estimates, other: rivals.Estimates) -> str:
+    """A sentence about equal answers; raises `CopfuseError` where they are not equal."""
+    worst = difference(one, other)
+    if not worst <= EQUAL:
+        raise CopfuseError(f"bench: {name} differ by {worst:.1e} of a standard deviation, more than {EQUAL:g}; no speed is printed")
+    return f"  {name}: equal to {worst:.0e}"
+
+
+def contest(p: rivals.Problem) -> tuple[list[str], list[Line]]:
+    """What was checked and left out, and the lines to time: answers are compared here, before anything is timed."""
+    n, said = len(p.z), []
+    ekf, ukf = extended(p), cubature(p)
+    said.append(agreed("EKF, a call a scan and a call in all", extended_scans(p, 3), ekf))
+    lines = [
+        Line("EKF  copfuse, one call in all", lambda: extended(p), n),
+        Line(f"EKF  copfuse, {TRACKS} tracks a call", lambda: extended_scans(p, TRACKS), n * TRACKS),
+        Line("EKF  copfuse, 1 track a call", lambda: extended_scans(p, 1), n),
+    ]
+    ours, scan = lines[0].name, lines[1].name
+    if rivals.compiler():
+        plain = rivals.compiled_c()
+        said.append(agreed("EKF, copfuse and C", plain(p), ekf))
+        lines.append(Line("EKF  plain C, one call in all", lambda: plain(p), n, ours, -1.5))
+    else:
+        said.append("  no C compiler here: the line of plain C is left out")
+    said.append(agreed("EKF, copfuse and filterpy", rivals.filterpy_extended(p), ekf))
+    said.append(agreed("UKF, copfuse and filterpy", rivals.filterpy_unscented(p), ukf))
+    fast = cubature(p, motions.MANOEUVRE)
+    said.append(agreed("UKF of 9 states, copfuse and filterpy", rivals.filterpy_models(p, one=True), fast))
+    lines.append(Line("EKF  filterpy", lambda: rivals.filterpy_extended(p), n, scan, 100.0))
+    soup = rivals.stonesoup_version()
+    if soup:
+        said.append(agreed("EKF, copfuse and Stone Soup", rivals.stonesoup(p, False), ekf))
+        said.append(agreed("UKF, copfuse and Stone Soup", rivals.stonesoup(p, True), ukf))
+        lines.append(Line("EKF  Stone Soup", lambda: rivals.stonesoup(p, False), n, scan, 500.0))
+    else:
+        said.append("  Stone Soup is not installed (pip install 'copfuse[bench]'): its lines are left out")
+    lines.append(Line("UKF  copfuse, 1 track a call", lambda: cubature(p), n))
+    lines.append(Line("UKF  filterpy", lambda: rivals.filterpy_unscented(p), n, lines[-1].name))
+    if soup:
+        lines.append(Line("UKF  Stone Soup", lambda: rivals.stonesoup(p, True), n, lines[-2].name))
+    several = Line(f"IMM  copfuse, five models, {TRACKS} tracks a call", lambda: models(p, TRACKS), n * TRACKS)
+    lines += [several, Line("IMM  copfuse, five models, 1 track a call", lambda: models(p, 1), n)]
+    lines.append(Line("IMM  filterpy, three UKFs of 9 states", lambda: rivals.filterpy_models(p), n, several.name, 300.0))
+    return said, lines
+
+
+def timed(lines: list[Line], seconds: float) -> dict[str, float]:
+    """Median CPU time in microseconds per step of every line, over as many rounds as fit (at least one)."""
+    found: dict[str, list[float]] = {line.name: [] for line in lines}
+    for line in lines:
+        line.run()
+    end = time.perf_counter() + seconds
+    while True:
+        for line in lines:
+            count, begin = 0, time.process_time()
+            while (spent := time.process_time() - begin) < 2e-3 or not count:
+                line.run()
+                count += 1
+            found[line.name].append(1e6 * spent / (count * line.steps))
+        if time.perf_counter() >= end:
+            return {name: float(np.median(values)) for name, values in found.items()}
+
+
+def verdict(line: Line, took: dict[str, float]) -> tuple[float, str]:
+    """How many times the base's time a line took (for a target below 0: the other way round), and whether that is the target."""
+    if not line.base:
+        return float("nan"), ""
+    if line.target < 0.0:
+        ratio = took[line.base] / took[line.name]
+        return ratio, f"ours / C, at most {-line.target:g}: " + ("reached" if ratio <= -line.target else "not reached")
+    ratio = took[line.name] / took[line.base]
+    if not line.target:
+        return ratio, ""
+    return ratio, f"at least {line.target:g}: " + ("reached" if ratio >= line.target else "not reached")
+
+
+def machine() -> str:
+    """Processor, cores and versions."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        name = next((row.split(":")[1].strip() for row in info.read_text().splitlines() if row.startswith("model name")), name)
+    parts = [f"{p} {version(p)}" for p in ("numpy", "numba", "filterpy")]
+    soup = rivals.stonesoup_version()
+    parts.append(f"Stone Soup {soup}" if soup else "no Stone Soup")
+    return f"{name}, {os.cpu_count()} cores; Python {platform.python_version()}, " + ", ".join(parts)
+
+
+# Compiling ----------------------------------------------------------------------------------------------------------
+
+_LOAD = """
+import sys, time
+begin = time.perf_counter()
+from copfuse import bench
+bench.warm()
+print(time.perf_counter() - begin)
+"""
+
+
+def warm() -> None:
+    """Call every kernel that a run, the record and the coverage map use, once."""
+    from copfuse import coverage, laydowns, study
+
+    study.run("hokkaido-2017", seed=0)
+    coverage.coverage(laydowns.laydown("northeast-asia"), [39.2], [125.7])
+    p = problem(2)
+    extended(p)
+    extended_scans(p, 1)
+
+
+def cold() -> list[str]:
+    """Seconds that all kernels add to a run: in an empty cache, and from it."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "COPFUSE_CACHE": folder}
+        first, second, third = (
+            float(subprocess.run([sys.executable, "-c", _LOAD], env=environment, check=True, capture_output=True, text=True).stdout)
+            for _ in range(3)
+        )
+    begin = time.perf_counter()
+    warm()  # in this process everything is compiled and loaded by then, or is at the second call
+    begin = time.perf_counter()
+    warm()
+    work = time.perf_counter() - begin
+    compiling, loading = first - work, min(second, third) - work
+    return [
+        f"compiling all kernels in an empty cache: {compiling:.1f} s; below 25 s: " + ("reached" if compiling < 25.0 else "not reached"),
+        f"loading them from the cache: {loading:.1f} s; below 2 s: " + ("reached" if loading < 2.0 else "not reached"),
+    ]
+
+
+def filters(seconds: float = 20.0, table: Path | None = None, compiling: bool = False, say: Callable[[str], object] = print) -> None:
+    """Check that answers agree, time for about ``seconds``, and ``say`` a line each; ``table`` is a CSV file to write as well.
+
+    Raises `CopfuseError` where two filters that should agree do not.
+    """
+    say(machine())
+    say(ABOUT)
+    p = problem()
+    said, lines = contest(p)
+    say("Answers, in standard deviations, at most:")
+    for sentence in said:
+        say(sentence)
+    took = timed(lines, seconds)
+    say(f"\n{'':<42}{'us':>10}{'ratio':>9}")
+    rows = []
+    for line in lines:
+        ratio, judged = verdict(line, took)
+        shown = "" if np.isnan(ratio) else f"{ratio:.2f}" if ratio < 10.0 else f"{ratio:.0f}"
+        say(f"{line.name:<42}{took[line.name]:>10.2f}{shown:>9}  {judged}".rstrip())
+        rows.append([line.name, f"{took[line.name]:.4f}", shown, line.base, judged])
+    if compiling:
+        for sentence in cold():
+            say(sentence)
+    if table:
+        with replacing(table) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows([["filter", "us_per_step", "ratio", "to", "verdict"], *rows])

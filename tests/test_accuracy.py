@@ -1,0 +1,262 @@
+"""`copfuse bench accuracy`: its numbers against a naive count, against hand-made seeds, and the same over any number of processes."""
+
+from __future__ import annotations
+
+import csv
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from conftest import straight_truth
+from copfuse import accuracy, bounds, charts, cli, fusion, metrics, motion, simulate, tracking, verdicts
+from copfuse import scenario as scenarios
+from copfuse.accuracy import CUSTODY, DELAY, SAMPLE, SOURCES, Measured
+from copfuse.constants import BOOST, GLIDE, MIDCOURSE, NODES, TERMINAL
+from copfuse.tables import Detections, Tracks
+
+slow_without_compiler = pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="minutes without compiled kernels")
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    """A pull-up flight before a sensor each of Korea, Japan and the United States that plots it often."""
+    whole = scenarios.load("pull-up-2019")
+    truth = simulate.fly(whole)
+    plots = simulate.detect(truth, whole, seed=0)
+    count = np.bincount(plots.sensor[plots.object == 0], minlength=len(whole.sensors))
+    chosen = []
+    for nation, place in (("KOR", 1), ("JPN", 0), ("USA", 2)):
+        able = [k for k in np.argsort(-count, kind="stable") if whole.sensors[k].nation == nation and count[k]]
+        chosen.append(able[min(place, len(able) - 1)])
+    return replace(whole, name="tiny", bias=0.0, sensors=tuple(whole.sensors[k] for k in sorted(chosen))), truth
+
+
+@pytest.fixture(scope="module")
+def seeds(tiny):
+    return accuracy.study(*tiny, seeds=2, jobs=1, pictures=False)
+
+
+# Figures from hand-made seeds -----------------------------------------------------------------------------------------
+
+
+def seed_of(n=20, error=1.0, bound=1.0, nees=6.0, inside=19, phase=MIDCOURSE, delay=1.0, held=98, lost=0) -> Measured:
+    samples = np.zeros(n, SAMPLE)
+    samples["phase"], samples["settled"], samples["time"] = phase, True, 5.0 * np.arange(n)
+    for name in ("position", "velocity"):
+        samples[name], samples[f"bound_{name}"], samples[f"true_{name}"] = error**2, bound**2, (0.5 * bound) ** 2
+    samples["nees"], samples["impact"], samples["impact_size"] = nees, np.arange(n) < inside, 3e3
+    samples["launch"] = np.nan
+    delays = np.array([(0, 0, 1, delay), (0, 0, 1, delay + 1), (0, 0, 2, delay)], DELAY)
+    custody = np.array([(0, 0, GLIDE, 100, held, 50, lost)], CUSTODY)
+    return Measured(0, samples, delays, custody, 0, 0.5)
+
+
+def figure(made, name, phase, source="KOR"):
+    (found,) = [f for f in made if (f.name, f.phase, f.source) == (name, phase, source)]
+    return found
+
+
+def test_figures_of_hand_made_seeds():
+    made = verdicts.figures([seed_of(error=1.0), seed_of(error=np.sqrt(1.2))], "hand", 0.0, False)
+    assert figure(made, "position", "midcourse").value == pytest.approx(np.sqrt(1.1))
+    assert figure(made, "position", "midcourse").reached
+    anees = figure(made, "anees", "midcourse")
+    assert anees.value == pytest.approx(1.0) and (anees.low, anees.high) == (1.0, 1.0) and anees.reached and anees.seeds == 2
+    assert figure(made, "impact", "midcourse").value == 0.95 and figure(made, "impact", "midcourse").reached
+    assert figure(made, "impact_km", "midcourse").value == pytest.approx(3.0)
+    assert figure(made, "burnout_median", "").value == 1.0 and figure(made, "burnout_95", "").value == 2.0
+    assert figure(made, "custody", "").value == 0.98 and figure(made, "custody", "").reached
+    assert figure(made, "false_a_day", "", "nations").value == 0.0
+    assert "position <= 1.1" in verdicts.text(made) and "not reached" not in verdicts.text(made)
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "phase"),
+    [
+        (dict(error=1.11), "position", "midcourse"), (dict(error=1.11), "velocity", "midcourse"),
+        (dict(nees=12.0), "anees", "midcourse"), (dict(nees=0.5), "anees", "midcourse"),
+        (dict(inside=20), "impact", "midcourse"), (dict(inside=18), "impact", "midcourse"),
+        (dict(delay=5.5), "burnout_median", ""), (dict(delay=np.inf), "burnout_95", ""), (dict(delay=6.0), "reentry_median", ""),
+        (dict(held=94), "custody", ""), (dict(phase=TERMINAL, error=1.31), "position", "terminal"),
+        (dict(phase=BOOST, error=0.8), "velocity", "boost"), (dict(phase=GLIDE, nees=13.0), "anees", "glide"),
+    ],
+)  # fmt: skip
+def test_what_misses_its_target_is_named(change, name, phase):
+    made = verdicts.figures([seed_of(**change)] * 3, "hand", 0.0, False)
+    assert figure(made, name, phase).reached is False
+    assert f"{name} {figure(made, name, phase).target}" in verdicts.text(made)
+    assert all(f.reached is None for f in verdicts.figures([seed_of(**change)] * 3, "hand", 1.0, False))
+
+
+def test_in_boost_the_true_model_is_the_measure():
+    made = verdicts.figures([seed_of(phase=BOOST, error=0.7)] * 2, "hand", 0.0, False)
+    assert figure(made, "position", "boost").value == pytest.approx(1.4)
+    assert figure(made, "position_own", "boost").value == pytest.approx(0.7)
+
+
+def test_a_recorded_flight_must_not_be_lost_before_two_sensors():
+    kept, lost = (verdicts.figures([seed_of(lost=lost)] * 2, "hand", 0.0, True) for lost in (0, 1))
+    assert figure(kept, "lost", "").reached is True
+    assert figure(lost, "lost", "").reached is False and figure(lost, "lost", "").value == 0.02
+    assert figure(kept, "position", "midcourse").reached is None and figure(kept, "anees", "midcourse").target == "<= 2.0"
+
+
+def test_the_bootstrap_finds_the_spread_of_a_mean():
+    """Of 400 seeds of unit normal means, the 95 % interval of the mean is 2 x 1.96 / 20 wide, within 15 %."""
+    top = 5.0 + np.random.default_rng(3).standard_normal(400)
+    low, high = verdicts.bootstrap(top, np.ones(400), "spread")
+    assert high - low == pytest.approx(2 * 1.96 * top.std() / 20, rel=0.15)
+    assert low < top.mean() < high
+    assert verdicts.bootstrap(top, np.ones(400), "spread") == (low, high)
+
+
+# Measured seeds -------------------------------------------------------------------------------------------------------
+
+
+@slow_without_compiler
+def test_samples_equal_a_naive_count(tiny, seeds):
+    scenario, truth = tiny
+    detections = simulate.detect(truth, scenario, seed=1)
+    tracks = tracking.track(detections, scenario)
+    limit = bounds.bound(truth, scenario, "KOR", detections=detections)
+    cells: dict[int, tuple[float, ...]] = {}
+    firm: dict[int, float] = {}
+    for i in range(len(tracks)):
+        t = float(tracks.time[i])
+        if tracks.node[i] != 0 or not tracks.firm[i] or t > truth.time[-1]:
+            continue
+        firm.setdefault(int(tracks.track[i]), t)
+        x = motion.interpolate(truth.time, truth.x, np.array([t]))[0]
+        e = tracks.x[i] - x
+        if np.linalg.norm(e[:3]) < metrics.gate_radius(tracks.P[i : i + 1])[0]:
+            P = limit.P[np.flatnonzero(limit.time <= t + 1e-9)[-1]]
+            nees = e @ np.linalg.inv(tracks.P[i]) @ e
+            settled = t >= firm[int(tracks.track[i])] + 10.0
+            cells[int(t // 5)] = (t, e[:3] @ e[:3], e[3:] @ e[3:], np.trace(P[:3, :3]), np.trace(P[3:, 3:]), nees, settled)
+    mine = seeds[1].samples[seeds[1].samples["source"] == 0]
+    names = ("time", "position", "velocity", "bound_position", "bound_velocity", "nees", "settled")
+    assert len(mine) == len(cells) > 8
+    for row, cell in zip(mine, sorted(cells), strict=True):
+        np.testing.assert_allclose([float(row[n]) for n in names], cells[cell], rtol=1e-5)
+
+
+@slow_without_compiler
+def test_seconds_in_custody_equal_a_naive_count(tiny, seeds):
+    scenario, truth = tiny
+    detections = simulate.detect(truth, scenario, seed=1)
+    tracks = tracking.track(detections, scenario, node="HUB")
+    tracks = tracks[tracks.firm]
+    found = metrics.match(tracks, truth).object
+    plots, rows = detections.time[detections.object == 0], tracks.time[found == 0]
+    covered = held = 0
+    for t in np.arange(0.0, truth.time[-1], 1.0):
+        seen = ((plots <= t) & (plots >= t - 10.0)).any()
+        covered += seen
+        held += seen and ((rows <= t) & (rows >= t - 10.0)).any()
+    mine = seeds[1].custody[seeds[1].custody["source"] == 3]
+    assert (mine["covered"].sum(), mine["held"].sum()) == (covered, held)
+    assert covered > 50
+
+
+@slow_without_compiler
+def test_any_number_of_processes_gives_the_same(tiny, seeds):
+    again = accuracy.study(*tiny, seeds=2, jobs=2, pictures=False)
+    for one, two in zip(seeds, again, strict=True):
+        assert (one.seed, one.false, one.days) == (two.seed, two.false, two.days)
+        for name in ("samples", "delays", "custody"):
+            assert getattr(one, name).tobytes() == getattr(two, name).tobytes()
+
+
+@slow_without_compiler
+def test_a_tracker_that_is_too_sure_is_found_out(tiny, seeds, monkeypatch):
+    honest = tracking.track
+
+    def boastful(detections: Detections, scenario, node=None) -> Tracks:
+        tracks = honest(detections, scenario, node)
+        return replace(tracks, P=tracks.P / 8.0)
+
+    monkeypatch.setattr(tracking, "track", boastful)
+    lying = accuracy.study(*tiny, seeds=2, jobs=1, pictures=False)
+    ours, theirs = (verdicts.figures(results, "tiny", 0.0, False) for results in (seeds, lying))
+    judged = [(f.phase, f.source) for f in ours if f.name == "anees" and f.reached]
+    assert judged
+    for phase, source in judged:
+        assert figure(theirs, "anees", phase, source).value > 4.0
+        assert figure(theirs, "anees", phase, source).reached is False
+
+
+def test_false_tracks_are_those_made_of_clutter():
+    n = 9
+    columns = {name: np.zeros((n, *shape), kind) for name, (kind, shape) in Tracks.COLUMNS.items()}
+    columns["track"] = np.repeat([0, 1, 2], 3)
+    columns["firm"] = np.array([0, 0, 1, 0, 0, 1, 0, 0, 0], bool)
+    columns["detection"] = np.arange(n)
+    thing = np.array([0, 0, -1, -1, -1, 0, -1, -1, -1])
+    plots = Detections(np.arange(n), np.zeros(n), np.zeros((n, 4)), np.ones((n, 4)), np.ones(n), thing, {"sensors": ["a"]})
+    assert accuracy.false_tracks(Tracks(**columns), plots) == 1
+
+
+@slow_without_compiler
+def test_pictures_are_measured_where_asked(tiny, monkeypatch):
+    found = accuracy.measure(*tiny, 0)
+    assert set(found.samples["source"]) >= {SOURCES.index(f"{n} realtime") for n in NODES if n != "JPN"}
+    assert np.isfinite(found.samples["launch"][found.samples["source"] > 3]).any()
+    monkeypatch.setattr(fusion, "fuse", None)  # not called without
+    assert accuracy.measure(*tiny, 0, pictures=False).samples["source"].max() <= 3
+
+
+def test_a_flight_without_impact_is_drawn(tmp_path):
+    """One that ends in orbit has no impact ellipse, and one that nobody saw has nothing."""
+    truth = straight_truth([(0, 0, 0)], [np.arange(0.0, 60.0)])
+    seen = seed_of(n=12)
+    seen.samples["impact"] = seen.samples["impact_size"] = np.nan
+    none = Measured(0, seen.samples[:0], seen.delays[:0], seen.custody[:0], 0, 0.5)
+    for k, one in enumerate((seen, none)):
+        drawn = charts.draw([one] * 2, truth, "%s", tmp_path / str(k))
+        assert [path.name for path in drawn] == [f"{k}-errors.png", f"{k}-nees.png", f"{k}-ellipses.png"]
+        assert all(path.stat().st_size > 5000 for path in drawn)
+    assert verdicts.figures([none] * 2, "hand", 0.0, False)[0].name == "false_a_day"
+    assert "false firm tracks" in verdicts.text(verdicts.figures([none] * 2, "hand", 0.0, False))
+
+
+def test_means_over_time_leave_out_thin_cells_and_gaps():
+    samples = np.zeros(9, SAMPLE)
+    samples["time"] = [1, 2, 3, 4, 6, 51, 52, 53, 54]
+    time, mean = charts.over_time(samples, np.array([1.0, 2, 3, 6, 99, 1, 1, 1, 1]), seeds=8)
+    np.testing.assert_array_equal(time, [2.5, np.nan, 52.5])
+    np.testing.assert_array_equal(mean, [3.0, np.nan, 1.0])
+
+
+# The command ----------------------------------------------------------------------------------------------------------
+
+
+@slow_without_compiler
+def test_the_command_prints_writes_and_draws(tiny, tmp_path):
+    unused = [s.name for s in scenarios.load("pull-up-2019").sensors if s.name not in {k.name for k in tiny[0].sensors}]
+    file = tmp_path / "small.toml"
+    file.write_text(f'epoch = 2019-07-24T20:34:00Z\nexclude = {unused!r}\n[[launch]]\nkind = "record"\nid = "2019-07-25-1"\n')
+    asked = ["bench", "accuracy", str(file), "--seeds", "2", "--jobs", "1", "--csv", str(tmp_path / "a.csv"), "--out", str(tmp_path)]
+    answer = CliRunner().invoke(cli.cli, asked, catch_exceptions=False)
+    assert answer.exit_code == 0 and "Targets reached:" in answer.output and "boost     KOR" in answer.output
+    with open(tmp_path / "a.csv", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert {"position", "anees", "impact", "burnout_median", "false_a_day"} <= {row["name"] for row in rows}
+    assert {row["reached"] for row in rows} <= {"True", "False", ""}
+    for name in ("errors", "nees", "ellipses"):
+        assert (tmp_path / f"small-{name}.png").stat().st_size > 20_000
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [(["hokaido-2017"], "hokkaido-2017"), (["--flights", "nowhere"], "'nowhere'"), (["--out", "nowhere"], "'nowhere'"),
+     (["--csv", "a.txt"], "must end in .csv")],
+)  # fmt: skip
+def test_bad_input_gives_one_sentence(asked, told, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["bench", "accuracy", *asked])
+    said = capsys.readouterr().err.strip()
+    assert stopped.value.code == 2
+    assert told in said and "\n" not in said and "Traceback" not in said

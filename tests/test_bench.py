@@ -1,0 +1,76 @@
+"""`copfuse bench filters`: equal answers come before any speed; what is not installed is said and left out."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from copfuse import bench, cli, rivals
+from copfuse.errors import CopfuseError
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    whole = bench.problem
+    monkeypatch.setattr(bench, "problem", lambda: whole(5))
+
+
+def test_equal_answers_are_checked_then_ratios_printed(tmp_path, capsys):
+    table = tmp_path / "filters.csv"
+    with pytest.raises(SystemExit) as left:
+        cli.main(["bench", "filters", "--seconds", "0", "--csv", str(table)])
+    out = capsys.readouterr().out
+    assert left.value.code == 0 and out.index("copfuse and filterpy: equal to") < out.index("ratio")
+    for word in ("EKF  filterpy", "UKF  filterpy", "IMM  filterpy", "numba", "cores"):
+        assert word in out
+    rows = list(csv.DictReader(table.open()))
+    judged = [row for row in rows if row["verdict"]]
+    assert len(judged) >= 2 and all(float(row["us_per_step"]) > 0.0 for row in rows)
+    for row in judged:
+        assert row["verdict"].endswith("reached") and float(row["ratio"]) > 0.0 and row["to"] in [r["filter"] for r in rows]
+    assert ("EKF  plain C" in out) == bool(rivals.compiler())
+    assert ("UKF  Stone Soup" in out) == bool(rivals.stonesoup_version())
+
+
+def test_what_is_missing_is_said_and_left_out(monkeypatch):
+    monkeypatch.setattr(rivals, "stonesoup_version", lambda: "")
+    monkeypatch.setattr(rivals, "compiler", lambda: "")
+    monkeypatch.setitem(sys.modules, "stonesoup", None)  # an import of it would fail
+    said: list[str] = []
+    bench.filters(0.0, say=said.append)
+    text = "\n".join(said)
+    assert "Stone Soup is not installed" in text and "no C compiler here" in text and "no Stone Soup" in said[0]
+    assert "EKF  Stone Soup" not in text and "EKF  plain C" not in text and "EKF  filterpy" in text
+
+
+def test_an_unequal_answer_stops_it_before_any_speed(monkeypatch):
+    right = rivals.filterpy_extended
+    monkeypatch.setattr(rivals, "filterpy_extended", lambda p: right(replace(p, sigma=1.01 * p.sigma)))
+    said: list[str] = []
+    with pytest.raises(CopfuseError, match="EKF, copfuse and filterpy differ by .* no speed is printed"):
+        bench.filters(0.0, say=said.append)
+    assert not any("ratio" in sentence for sentence in said)
+
+
+def test_the_plain_transition_is_the_derivative_of_the_plain_step():
+    p = bench.problem()
+    points, _ = rivals.stages(p.x.tolist(), 2.0)
+    steps = np.array([10.0] * 3 + [1.0] * 3)
+    columns = [
+        (np.array(rivals.stages((p.x + e).tolist(), 2.0)[1]) - rivals.stages((p.x - e).tolist(), 2.0)[1]) / (2.0 * h)
+        for e, h in zip(np.diag(steps), steps, strict=True)
+    ]
+    assert np.allclose(rivals.transition(points, 2.0), np.array(columns).T, rtol=0, atol=2e-8)
+
+
+def test_verdicts():
+    took = {"ours": 1.0, "far": 150.0, "near": 50.0, "c": 0.5}
+    line = bench.Line("far", lambda: None, 1, "ours", 100.0)
+    assert bench.verdict(line, took) == (150.0, "at least 100: reached")
+    assert bench.verdict(replace(line, name="near"), took)[1] == "at least 100: not reached"
+    assert bench.verdict(replace(line, name="c", target=-1.5), took) == (2.0, "ours / C, at most 1.5: not reached")
+    assert bench.verdict(replace(line, name="c", target=-2.5), took)[1].endswith("at most 2.5: reached")
