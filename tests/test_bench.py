@@ -16,7 +16,7 @@ from copfuse.errors import CopfuseError
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
     whole = bench.problem
-    monkeypatch.setattr(bench, "problem", lambda: whole(5))
+    monkeypatch.setattr(bench, "problem", lambda plots=5, step=1.0: whole(plots, step))
 
 
 def test_equal_answers_are_checked_then_ratios_printed(tmp_path, capsys):
