@@ -97,6 +97,14 @@ def test_in_boost_the_true_model_is_the_measure():
     assert figure(made, "position_own", "boost").value == pytest.approx(0.7)
 
 
+def test_a_bound_that_says_nothing_does_not_count():
+    """Samples whose bound is above the widest gate would drown all others."""
+    vague, plain = seed_of(bound=1e6, error=1e3), seed_of(error=2.0)
+    made = verdicts.figures([vague, plain], "hand", 0.0, False)
+    assert figure(made, "position", "midcourse").value == pytest.approx(2.0)
+    assert figure(made, "position", "midcourse").seeds == 1
+
+
 def test_a_recorded_flight_must_not_be_lost_before_two_sensors():
     kept, lost = (verdicts.figures([seed_of(lost=lost)] * 2, "hand", 0.0, True) for lost in (0, 1))
     assert figure(kept, "lost", "").reached is True

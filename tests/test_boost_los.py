@@ -94,7 +94,7 @@ class Boosting:
     def reach(self):
         return START[: len(self.mean)]
 
-    def states(self, u, time):
+    def states(self, u, time, coarse=False):
         """Earth-fixed."""
         return frames.from_inertial(flown(np.r_[u, TRUTH[len(u) :]], time), time)
 

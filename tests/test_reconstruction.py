@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 
@@ -229,3 +230,32 @@ def test_the_whole_flight_of_hokkaido_2017_lies_in_its_intervals():
         ]
         assert np.linalg.norm(f.boost.point - truth.x[0, :3]) < 3e3
     assert sum(held) >= binom.ppf(0.001, len(held), 0.95)
+
+
+def test_whitening_equals_the_inverse_of_a_cholesky_factor():
+    """Plots of two sensors with wandering biases and clock errors: the whole covariance written out."""
+    scenario = laydown("three", bias=1.0)
+    detections = plots(scenario, np.array(SIGMA["doppler"]), 3, 7.0)
+    mine = batch.gather(detections, scenario, np.arange(len(detections)), True)
+    x = motion.interpolate(coasting().time, coasting().x, mine.time)
+    errors, rng = batch.tight(mine, x), np.random.default_rng(4)
+    d = rng.standard_normal((len(mine.time), 4, 3))
+    later, earlier = (batch.miss(mine, np.hstack([x[:, :3] + h * x[:, 3:], x[:, 3:]])) for h in (0.05, -0.05))
+    rate, (row, part) = (earlier - later) / 0.1, np.nonzero(mine.have)
+    along, own = rate[row, part] * mine.bias[row, 3], np.where(part < 3, mine.bias[row, part], 0.0)
+    same = mine.sensor[row][:, None] == mine.sensor[row]
+    fading = same * np.exp(-np.abs(mine.time[row][:, None] - mine.time[row]) / mine.fade[row])
+    cov = fading * (np.outer(along, along) + np.outer(own, own) * (part[:, None] == part)) + np.diag(mine.sigma[row, part] ** 2)
+    found, flat = errors.white(d), d[row, part]
+    np.testing.assert_allclose(found.T @ found, flat.T @ np.linalg.solve(cov, flat), rtol=1e-8)
+
+
+@pytest.mark.parametrize("bias", [0.0, 1.0])
+def test_a_pull_up_gets_no_impact_instead_of_a_wrong_one(bias):
+    """Every eighth plot: the lifted flight is not a free fall, and that is said in place of an interval."""
+    scenario = replace(load("pull-up-2019"), bias=bias)
+    detections = detect(fly(scenario), scenario, seed=2)
+    found = reconstruct(detections, scenario, np.flatnonzero(detections.object == 0)[::8])
+    assert found.boost is None and "does not describe its plots" in found.about and "lift" in found.about
+    assert np.isnan(found.impact_point).all() and np.isnan(found.P).all() and np.isnan(found.impact_time.value)
+    assert np.isnan(found.apogee.sigma) and "impact   unknown" in str(found)

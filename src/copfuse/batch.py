@@ -21,13 +21,15 @@ from scipy.stats import chi2
 from copfuse import filters, frames, vehicles
 from copfuse.errors import CopfuseError
 from copfuse.kernels import flight as kernel
+from copfuse.kernels import wander
 from copfuse.kernels.arc import through
 from copfuse.sensors import place
 from copfuse.tables import Detections
 
 FEWEST = 4  # plots of one object
 STUDENT = 4.0  # degrees of freedom of the error distribution of the first, robust fit
-FIRST = 200  # plots at most in it
+FIRST = 200  # plots at most in it,
+FAR = 100  # and while errors are widened
 WIDE = (300.0, 30.0, 5.0, 1.0)  # times sigma in its rounds: from afar, then closer
 NEAR = 100.0  # squared distance above which a plot is false for every model
 MOSTLY = 0.8  # share of the plots that an honest fit keeps
@@ -36,6 +38,8 @@ CLOSING = 5000.0  # m/s by which a clock error turns into a range error in the g
 BOOST_SIGMA = {"turn": 0.4, "burn": 0.4, "spent": 0.4, "heavy": 0.4, "gain": 1.0}  # of logarithms, *notional*
 KICK_SIGMA = 0.5  # rad
 SETTLED = {True: 0.05, False: 0.02}  # standard deviations moved by a step that ends a fit, robust or final
+WORTH = {True: 0.1, False: 0.0}  # a step that lowers the cost by less ends a fit
+COARSE = (1.0, 1.0, 5.0)  # s, steps in boost, below 140 km, above
 TRIES = {True: 20, False: 30}  # steps of one fit at most
 
 # The plots and their errors ------------------------------------------------------------------------------------------
@@ -85,11 +89,11 @@ def miss(plots: Plots, x: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Errors:
-    """What whitens the measured components: their sigma (n, 4), or a Cholesky factor per sensor where errors correlate."""
+    """What whitens the measured components: their sigma (n, 4), or per sensor what `kernels.wander` needs where errors correlate."""
 
     have: np.ndarray
     sigma: np.ndarray
-    blocks: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
+    blocks: tuple[tuple[np.ndarray, ...], ...] = ()  # index, load, keep, gain, root
 
     def white(self, d: np.ndarray) -> np.ndarray:
         """Whitened columns (m, k) of ``d (n, 4, k)``."""
@@ -97,8 +101,10 @@ class Errors:
         if not self.blocks:
             return flat / self.sigma[self.have][:, None]
         out = np.empty_like(flat)
-        for index, lower in self.blocks:
-            out[index] = solve_triangular(lower, flat[index], lower=True, check_finite=False)
+        for index, *filtered in self.blocks:
+            part = np.empty((len(index), flat.shape[1]))
+            wander.innovations(*filtered, flat[index], part)
+            out[index] = part
         return out
 
 
@@ -119,15 +125,15 @@ def tight(plots: Plots, x: np.ndarray) -> Errors:
     rate = (miss(plots, behind) - miss(plots, ahead)) / (2.0 * step)
     which, part = np.nonzero(plots.have)
     blocks = []
-    for k in np.unique(plots.sensor):
+    for k in np.unique(plots.sensor[which]):
         index = np.flatnonzero(plots.sensor[which] == k)
         i, c = which[index], part[index]
-        shared = np.exp(-np.abs(plots.time[i][:, None] - plots.time[i]) / plots.fade[i])
-        along = rate[i, c] * plots.bias[i, 3]
-        own = np.where(c < 3, plots.bias[i, np.minimum(c, 2)], 0.0)
-        cov = shared * (np.outer(along, along) + np.outer(own, own) * (c[:, None] == c))
-        cov[np.diag_indices(len(i))] += sigma[i, c] ** 2
-        blocks.append((index, np.linalg.cholesky(cov)))
+        load = plots.bias[i] * np.eye(4)[c] * (c < 3)[:, None]
+        load[:, 3] = rate[i, c] * plots.bias[i, 3]
+        keep = np.exp(-np.diff(plots.time[i], prepend=plots.time[i[0]]) / plots.fade[i])
+        gain, root = np.empty((len(i), 4)), np.empty(len(i))
+        wander.gains(load, sigma[i, c], keep, gain, root)
+        blocks.append((index, load, keep, gain, root))
     return Errors(plots.have, sigma, tuple(blocks))
 
 
@@ -148,10 +154,13 @@ class Model:
     reach: np.ndarray
     name: str = ""
 
-    def states(self, u: np.ndarray, time: np.ndarray) -> np.ndarray:
-        """States (n, 6) at ascending times."""
+    def states(self, u: np.ndarray, time: np.ndarray, coarse: bool = False) -> np.ndarray:
+        """States (n, 6) at ascending times; ``coarse``: with steps that are short enough for a search."""
         x = np.empty((len(time), 6))
-        through(*self.of(u), time, x)
+        state, begin, stages, marks, p = self.of(u)
+        if coarse:
+            p[kernel.STEP_BOOST : kernel.STEP_COAST + 1] = COARSE
+        through(state, begin, stages, marks, p, time, x)
         return x
 
     def slopes(self, f: Callable[[np.ndarray], np.ndarray], u: np.ndarray) -> np.ndarray:
@@ -249,7 +258,7 @@ def descend(model: Model, plots: Plots, errors: Errors, u: np.ndarray, robust: b
     pull = np.diag(1.0 / model.sigma)[known]
 
     def white(v: np.ndarray) -> np.ndarray:
-        return errors.white(miss(plots, model.states(v, plots.time))[:, :, None])[:, 0]
+        return errors.white(miss(plots, model.states(v, plots.time, robust))[:, :, None])[:, 0]
 
     def weigh(r: np.ndarray, v: np.ndarray) -> tuple[float, np.ndarray]:
         prior = float(((pull @ (v - model.mean)) ** 2).sum())
@@ -262,7 +271,7 @@ def descend(model: Model, plots: Plots, errors: Errors, u: np.ndarray, robust: b
     cost, weight = weigh(r, u)
     damp = 1e-3
     for _ in range(TRIES[robust]):
-        J = slopes(model, plots, errors, u)
+        J = slopes(model, plots, errors, u, robust)
         left = np.vstack([np.column_stack([J, r]) * weight[:, None], np.column_stack([pull, pull @ (u - model.mean)])])
         scale = np.linalg.norm(left, axis=0) + 1e-30
         whole: Any = np.linalg.qr(left / scale, mode="r")
@@ -278,39 +287,42 @@ def descend(model: Model, plots: Plots, errors: Errors, u: np.ndarray, robust: b
             damp = max(10.0 * damp, 1e-8)
         else:
             break
-        gone = float(np.linalg.norm(R @ (scale * move)))
+        gone, gained = float(np.linalg.norm(R @ (scale * move))), cost - cost_new
         u, r, cost, weight, damp = u + move, r_new, cost_new, weight_new, 0.1 * damp
-        if gone < SETTLED[robust]:
+        if gone < SETTLED[robust] or gained < WORTH[robust]:
             break
     return u, J, r, cost
 
 
-def slopes(model: Model, plots: Plots, errors: Errors, u: np.ndarray) -> np.ndarray:
-    """Derivatives (m, k) of the whitened residuals by the parameters."""
-    return errors.white(model.slopes(lambda v: miss(plots, model.states(v, plots.time)), u))
+def slopes(model: Model, plots: Plots, errors: Errors, u: np.ndarray, coarse: bool = False) -> np.ndarray:
+    """Derivatives (m, k) of the whitened residuals by the parameters; a boost's are nearly collinear: ``coarse`` is for a search."""
+    return errors.white(model.slopes(lambda v: miss(plots, model.states(v, plots.time, coarse)), u))
 
 
-def approach(model: Model, plots: Plots, u: np.ndarray) -> tuple[np.ndarray, float]:
-    """The robust fit of a `few` plots: parameters and Student's cost."""
-    plots = few(plots)
+def approach(model: Model, plots: Plots, u: np.ndarray, rounds: tuple[float, ...] = WIDE) -> tuple[np.ndarray, float]:
+    """The robust fit of a `few` plots, in ``rounds`` of closer and closer errors: parameters and Student's cost."""
     cost = math.inf
-    for wide in WIDE:
-        u, _, _, cost = descend(model, plots, loose(plots, wide), u, True)
+    for wide in rounds:
+        some = few(plots, FAR if wide > 1.0 else FIRST)
+        u, _, _, cost = descend(model, some, loose(some, wide), u, True)
     return u, cost
 
 
-def few(plots: Plots) -> Plots:
-    """At most `FIRST` of the plots, spread evenly."""
-    return plots[np.unique(np.linspace(0, len(plots.time) - 1, FIRST).astype(int))]
+def few(plots: Plots, most: int = FIRST) -> Plots:
+    """At most so many of the plots, spread evenly."""
+    return plots[np.unique(np.linspace(0, len(plots.time) - 1, most).astype(int))]
 
 
 def surprise(model: Model, plots: Plots, u: np.ndarray) -> tuple[np.ndarray, float]:
     """Parameters fitted to a `few` plots near u, and minus twice the logarithm of the model's evidence (Laplace's
-    approximation, MacKay, Neural Computation 4(3), 1992, up to a constant that models of the same plots share)."""
+    approximation, MacKay, Neural Computation 4(3), 1992, up to a constant that models of the same plots share); infinite where hardly
+    a plot is near."""
     plots = few(plots)
     errors = loose(plots, 1.0)
     r = np.where(plots.have, miss(plots, model.states(u, plots.time)) / errors.sigma, 0.0)
     plots = replace(plots, have=plots.have & ((r * r).sum(axis=1) < NEAR)[:, None])
+    if plots.have.sum() < 8:
+        return u, math.inf
     u, J, r, cost = descend(model, plots, tight(plots, model.states(u, plots.time)), u, False)
     volume = np.linalg.slogdet(spread(model, J))[1] - np.log(model.sigma[np.isfinite(model.sigma)]).sum()
     return u, cost - 2.0 * float(volume)

@@ -61,9 +61,13 @@ def _errors(figure: Any, samples: np.ndarray, path: Truth, seeds: int) -> None:
                 word = SOURCES[source] if ax is panels[0] and column == "%s" and len(time) else None
                 ax.plot(time - path.time[0], np.sqrt(mean), color=NODE_COLOURS[source], label=word, **style)
         ax.set_yscale("log")
+        shown = np.concatenate([over_time(m, m[name], seeds)[1] for m in (samples[samples["source"] == s] for s in TRACKERS)])
+        if np.isfinite(shown).any():  # a bound before anything is known may leave the axes above
+            ax.set_ylim(top=3.0 * float(np.sqrt(np.nanmax(shown))))
         ax.set_ylabel(f"root mean square error of {name}, {unit}", fontsize=8.5)
     for word, line in (("bound, the filters' model", DASHED), ("bound, the true model", DOTTED)):
-        panels[0].plot([], [], color="#666666", label=word, ls=line)
+        if line == DASHED or np.isfinite(samples["true_position"]).any():
+            panels[0].plot([], [], color="#666666", label=word, ls=line)
     _finished(figure, panels, path)
 
 

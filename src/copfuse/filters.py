@@ -40,6 +40,7 @@ THRUST = (35.0, 20.0)  # m/s^2 thrust less drag over mass, and sigma
 FLOW = (0.015, 0.008)  # 1/s mass flow over mass, and sigma
 LIFT_SIGMA = 10.0  # m/s^2, lift and turn
 LOG_BETA = (np.log(5000.0), 0.8)  # ballistic coefficient in kg/m^2
+_FIVE = tuple(v / scale for v, scale in zip(np.polynomial.hermite_e.hermegauss(5), (1.0, np.sqrt(2.0 * np.pi)), strict=True))
 
 
 @dataclass(frozen=True)
@@ -146,25 +147,18 @@ def update(tracks: Bank, z, sigma, origin, axes, cosines: int = 0) -> Bank:
 def start(time: float, z, sigma, origin, axes, cosines: int = 0) -> Bank:
     """One-plot tracks from plots ``z (m, 4), sigma (m, 4)`` of one scan, with honest, wide covariances.
 
-    A radar plot goes to Earth-fixed axes by cubature over range and the two angles (or cosines), so a "contact lens" keeps its
-    curvature's variance (third-degree rule, cf. Cookson et al., MIT-LL TR-1184).  Two angles without range start on
+    A radar plot goes to Earth-fixed axes by five Gauss-Hermite points along each angle (or cosine), so a "contact lens" keeps
+    its curvature's variance (as by the expansion CM3, Cookson et al., MIT-LL TR-1184).  Two angles without range start on
     the prior altitude of a plume just above the clouds.  Range rate, where given, updates the velocity.
     """
     z, sigma = np.atleast_2d(np.asarray(z, float)), np.atleast_2d(np.asarray(sigma, float))
     plume = np.isnan(z[:, 0])
-    mean = np.where(plume, PLUME_ALTITUDE[0], z[:, 0])
-    spread = np.where(plume, PLUME_ALTITUDE[1], sigma[:, 0])
-    points = []
-    for k in range(3):
-        for sign in (1.0, -1.0):
-            step = sign * np.sqrt(3.0) * np.stack([spread, sigma[:, 1], sigma[:, 2]], axis=1) * (np.arange(3) == k)
-            first, az, el = mean + step[:, 0], z[:, 1] + step[:, 1], z[:, 2] + step[:, 2]
-            distance = np.where(plume, range_to_altitude(first, az, el, origin, axes), first) if plume.any() else first
-            points.append(frames.point(distance, az, el, origin, axes, cosines))
-    cloud = np.array(points)
-    position = cloud.mean(axis=0)
+    position, cov = (_above_clouds if plume.any() else _cap)(z, sigma, origin, axes, cosines)
+    if plume.any() and not plume.all():
+        there, spread = _cap(z[~plume], sigma[~plume], origin, axes, cosines)
+        position[~plume], cov[~plume] = there, spread
     P6 = np.zeros((len(z), 6, 6))
-    P6[:, :3, :3] = np.einsum("kni,knj->nij", cloud - position, cloud - position) / len(cloud)
+    P6[:, :3, :3] = cov
     height = frames.altitude(position)
     speed = np.interp(height, (0.0, SPEED_SIGMA[2]), SPEED_SIGMA[:2])
     P6[:, (3, 4, 5), (3, 4, 5)] = np.where(plume, PLUME_SPEED[1], speed)[:, None] ** 2
@@ -177,6 +171,35 @@ def start(time: float, z, sigma, origin, axes, cosines: int = 0) -> Bank:
         only_rate = np.where(np.arange(4) == 3, z, np.nan)
         new = update(new, only_rate, sigma, origin, axes, cosines)
     return new
+
+
+def _cap(z, sigma, origin, axes, cosines: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (n, 3) and covariances (n, 3, 3) of radar plots; position is range times direction, so range is exact."""
+    node, weight = _FIVE
+    first = z[:, 1] + node[:, None, None] * sigma[:, 1]
+    second = z[:, 2] + node[None, :, None] * sigma[:, 2]
+    both = np.broadcast_arrays(first, second)
+    way = frames.point(1.0, both[0].ravel(), both[1].ravel(), np.zeros(3), axes, cosines).reshape(-1, len(z), 3)
+    share = np.outer(weight, weight).ravel()
+    mean = np.einsum("k,kni->ni", share, way)
+    bent = np.einsum("k,kni,knj->nij", share, way - mean, way - mean)
+    r2, s2 = (v[:, None, None] ** 2 for v in (z[:, 0], sigma[:, 0]))
+    return origin + z[:, :1] * mean, r2 * bent + s2 * (bent + mean[:, :, None] * mean[:, None, :])
+
+
+def _above_clouds(z, sigma, origin, axes, cosines: int) -> tuple[np.ndarray, np.ndarray]:
+    """Likewise of two angles at the prior altitude of a plume, by cubature over the altitude and both."""
+    n = len(z)
+    spread = np.stack([np.full(n, PLUME_ALTITUDE[1]), sigma[:, 1], sigma[:, 2]], axis=1)
+    cloud = []
+    for axis in range(3):
+        for sign in (1.0, -1.0):
+            step = sign * np.sqrt(3.0) * spread * (np.arange(3) == axis)
+            first, second = z[:, 1] + step[:, 1], z[:, 2] + step[:, 2]
+            distance = range_to_altitude(PLUME_ALTITUDE[0] + step[:, 0], first, second, origin, axes)
+            cloud.append(frames.point(distance, first, second, origin, axes, cosines))
+    mean = np.mean(cloud, axis=0)
+    return mean, np.einsum("kni,knj->nij", cloud - mean, cloud - mean) / len(cloud)
 
 
 def forget_drag(tracks: Bank, rows) -> None:

@@ -65,8 +65,8 @@ class Reconstruction:
     ``log_beta``: of the ballistic coefficient in kg/m^2.  ``ground_range`` is nan without a launch point.  ``used`` and
     ``rejected`` are rows of the plots' table; ``residuals`` holds per sensor the number of plots and the root mean
     square of range, azimuth, elevation and range rate residuals over sigma, biases included (nan: not measured).
-    ``chi2`` over ``dof`` (biases taken into account) is about 1 where the model describes the flight; ``about`` says
-    what was fitted and why not more.
+    ``chi2`` over ``dof`` (biases taken into account) is about 1 where the model describes the flight; where it does not (lift, another
+    burn), apogee, impact and every interval are nan.  ``about`` says what was fitted and why not more.
     """
 
     time: float
@@ -101,7 +101,8 @@ class Reconstruction:
         lines.append(_told("impact", self.impact_point, self.impact_P, self.impact_time))
         if self.boost is not None:
             lines.append(f"range    {_span(self.ground_range, 1e3, 'km', 2)}")
-        lines.append(f"beta     {math.exp(self.log_beta.value):.0f} kg/m^2, times or over {math.exp(1.96 * self.log_beta.sigma):.2f}")
+        if math.isfinite(self.log_beta.sigma):
+            lines.append(f"beta     {math.exp(self.log_beta.value):.0f} kg/m^2, times or over {math.exp(1.96 * self.log_beta.sigma):.2f}")
         for name, (n, rms) in self.residuals.items():
             each = " ".join(f"{label} {v:.2f}" for label, v in zip(("range", "az", "el", "rate"), rms, strict=True) if np.isfinite(v))
             lines.append(f"  {name:<14} {n:4d} plots, residual/sigma: {each}")
@@ -109,16 +110,19 @@ class Reconstruction:
 
 
 def _span(v: Value, unit: float, name: str, digits: int) -> str:
-    return f"{v.value / unit:.{digits}f} ± {1.96 * v.sigma / unit:.{digits}f} {name}"
+    if not math.isfinite(v.value):
+        return "unknown"
+    return f"{v.value / unit:.{digits}f} ± {f'{1.96 * v.sigma / unit:.{digits}f}' if math.isfinite(v.sigma) else 'unknown'} {name}"
 
 
 def _root(slope: np.ndarray, P: np.ndarray) -> float:
-    return math.sqrt(max(float(slope @ P @ slope), 0.0))
+    square = float(slope @ P @ slope)
+    return math.nan if math.isnan(square) else math.sqrt(max(square, 0.0))
 
 
 def _told(what: str, point: np.ndarray, P: np.ndarray, when: Value) -> str:
     if not np.isfinite(point).all():
-        return f"{what:<8} none: it does not come down"
+        return f"{what:<8} unknown"
     lat, lon, _ = frames.geodetic(point)
     axes = frames.enu_axes(lat[0], lon[0])[:2]
     size = np.sqrt(chi2.ppf(0.95, 2) * np.maximum(np.linalg.eigvalsh(axes @ P @ axes.T), 0.0)) / 1e3
@@ -176,7 +180,7 @@ def reconstruct(
     if boost:
         best, about = _boosted(plots, coast)
     if best is None and not coast.honest:
-        about += "; the free flight does not describe its plots, so its intervals are too small"
+        about += "; the free flight does not describe its plots, so nothing follows from it and every interval is unknown (nan)"
     return _result(best or coast, plots if best else plots[radar & (plots.time >= _begin(coast))], scenario, about)
 
 
@@ -246,18 +250,16 @@ def _boosted(plots: Plots, coast: Fit) -> tuple[Fit | None, str]:
     if not coast.honest:
         told = f"chi-squared/dof {coast.chi2 / coast.dof:.2f} and {int((~coast.kept).sum())} plots refused"
         return None, f"no boost: even the free flight has {told} (lift, or another burn?)"
-    tried = []
-    for name in CLASSES:
-        model, u = _guess(plots, coast, name)
-        u, cost = batch.approach(model, plots, u)
-        tried.append((cost, model, u))
-    least = min(cost for cost, _, _ in tried)
+    tried = [(0.0, *_guess(plots, coast, name)) for name in CLASSES]
+    for wide in batch.WIDE:  # what is far behind the best even where errors count for little is given up
+        tried = [(cost, model, u) for model, (u, cost) in ((m, batch.approach(m, plots, u, (wide,))) for _, m, u in tried)]
+        least = min(cost for cost, _, _ in tried)
+        tried = [trial for trial in tried if trial[0] < least + PLAUSIBLE]
     best = None
-    for cost, model, u in tried:
-        if cost < least + PLAUSIBLE:
-            u, surprise = batch.surprise(model, plots, u)
-            if best is None or surprise < best[0]:
-                best = surprise, model, u
+    for _, model, u in tried:
+        u, surprise = batch.surprise(model, plots, u)
+        if surprise < (best[0] if best else math.inf):
+            best = surprise, model, u
     if best is None:
         return None, "no boost: none of the profiles comes near the plots"
     _, model, u = best
@@ -327,6 +329,8 @@ def _result(fitted: Fit, plots: Plots, scenario: Any, about: str) -> Reconstruct
     q = outcome(model, u)
     root = model.slopes(lambda v: outcome(model, v), u) @ fitted.root
     P = root @ root.T
+    if not fitted.honest:
+        q[_TOP:], P[:] = np.nan, np.nan
 
     def value(i: int) -> Value:
         return Value(float(q[i]), math.sqrt(max(P[i, i], 0.0)) if np.isfinite(P[i, i]) else math.nan)
@@ -340,7 +344,7 @@ def _result(fitted: Fit, plots: Plots, scenario: Any, about: str) -> Reconstruct
         count = np.isfinite(mine).sum(axis=0)
         rms = np.sqrt(np.nansum(mine**2, axis=0) / np.where(count, count, np.nan))
         residuals[scenario.sensors[k].name] = len(mine), rms
-    log_beta = Value(float(u[6]), float(np.linalg.norm(fitted.root[6])))
+    log_beta = Value(float(u[6]), float(np.linalg.norm(fitted.root[6])) if fitted.honest else math.nan)
     return Reconstruction(
         float(q[_TIME]), q[_X], P[_X, _X], log_beta, powered, value(_TOP), value(_WHEN), value(_DOWN), q[_POINT],
         P[_POINT, _POINT], value(_RANGE), fitted.chi2, fitted.dof, used.row, plots[~fitted.kept].row, residuals, about,
