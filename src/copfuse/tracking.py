@@ -37,7 +37,7 @@ FORGOTTEN = 1e-3  # probability of the thrusting model under which its thrust is
 RELIGHT = 8.0  # m/s^2 forward that mean a further stage, not lift, *notional*
 BOOST_CEILING = 250e3  # m, no engine burns above, *notional*
 BIAS_MEMORY = 30.0  # s over which a sensor's share in a track is forgotten, *notional*
-FIERCEST = 300.0  # m/s^2, more than any boost, drag or lift
+FIERCEST = 1500.0  # m/s^2, more than any boost, drag or lift
 LOOK_TIME = 200.0  # s in which the look at a target turns, so that a constant bias moves it by other amounts, *notional*
 SAME_OBJECT = 16.8  # squared distance of two tracks of one node taken as one object: chi-squared, 6 components, 99 %
 

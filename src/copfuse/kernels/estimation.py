@@ -14,11 +14,13 @@ import numpy as np
 
 from copfuse.kernels import njit
 from copfuse.kernels.earth import altitude
-from copfuse.kernels.motions import N_MODEL, add_process_noise, dimension, propagate, seen_as, transition
+from copfuse.kernels.motions import N_MODEL, PUSH_SIGMA, add_process_noise, dimension, propagate, seen_as, transition
 from copfuse.kernels.small import cholesky, solve_lower
 
 _NEGLIGIBLE = 1e-3  # model probability below which a model opens no gate
 _LEAST = 1e-12  # probability that every model keeps
+ASLEEP = 1e-7  # model probability below which a model is not computed
+BURNOUT_STEP = 2.0  # s: an engine that may burn is asked as often whether it has gone out
 
 
 @njit
@@ -110,10 +112,39 @@ def combine(x, P, mu, x6, P6):
 
 
 @njit
+def likeliest(mu):
+    """The model of greatest probability."""
+    best = 0
+    for j in range(1, N_MODEL):
+        if mu[j] > mu[best]:
+            best = j
+    return best
+
+
+@njit
+def follow(j, leader, x, P):
+    """Give a sleeping model j the leader's position and velocity; what it adds stays, uncorrelated (an unknown push: at rest)."""
+    for a in range(6):
+        x[j, a] = x[leader, a]
+        for b in range(6):
+            P[j, a, b] = P[leader, a, b]
+        for b in range(6, 9):
+            P[j, a, b] = 0.0
+            P[j, b, a] = 0.0
+    if j == 0:
+        for a in range(6, 9):
+            x[j, a] = 0.0
+            for b in range(6, 9):
+                P[j, a, b] = PUSH_SIGMA * PUSH_SIGMA if a == b else 0.0
+
+
+@njit
 def predict(x, P, mu, dt, noise, x_out, P_out, mu_out, x6, P6):
     """Predict n tracks by dt (n,) each: mixing, the models, and the combined estimate.
 
     ``x (n, N_MODEL, 9), P (n, N_MODEL, 9, 9), mu (n, N_MODEL)`` in; the same and ``x6 (n, 6), P6 (n, 6, 6)`` out.
+    Where an engine may burn, steps are no longer than `BURNOUT_STEP`, so that it can go out between two plots.  Models
+    less probable than `ASLEEP` are not computed: they follow the likeliest.
     """
     lower = np.zeros((9, 9))
     points = np.zeros((18, 9))
@@ -123,16 +154,40 @@ def predict(x, P, mu, dt, noise, x_out, P_out, mu_out, x6, P6):
     xs = np.zeros((N_MODEL, 9))
     Ps = np.zeros((N_MODEL, 9, 9))
     J = np.zeros((9, 9))
+    x_now = np.zeros((N_MODEL, 9))
+    P_now = np.zeros((N_MODEL, 9, 9))
+    mu_now = np.zeros(N_MODEL)
     for t in range(len(mu)):
-        combine(x[t], P[t], mu[t], x6[t], P6[t])
-        s = x6[t]
-        h = altitude(s[0], s[1], s[2])
-        r = math.sqrt(s[0] ** 2 + s[1] ** 2 + s[2] ** 2)
-        transition(h, (s[0] * s[3] + s[1] * s[4] + s[2] * s[5]) / r, dt[t], Pi)
-        mix(x[t], P[t], mu[t], Pi, x_out[t], P_out[t], mu_out[t], xs, Ps, J)
-        for j in range(N_MODEL):
-            n = dimension(j)
-            predict_model(j, n, x_out[t, j], P_out[t, j], dt[t], noise, lower, points, k, y)
+        steps = 1
+        if mu[t, 0] + mu[t, 4] > _NEGLIGIBLE and abs(dt[t]) > BURNOUT_STEP:
+            steps = min(int(math.ceil(abs(dt[t]) / BURNOUT_STEP)), 15)
+        h = dt[t] / steps
+        for i in range(N_MODEL):
+            mu_now[i] = mu[t, i]
+            for a in range(9):
+                x_now[i, a] = x[t, i, a]
+                for b in range(9):
+                    P_now[i, a, b] = P[t, i, a, b]
+        for step in range(steps):
+            if step > 0:
+                for i in range(N_MODEL):
+                    mu_now[i] = mu_out[t, i]
+                    for a in range(9):
+                        x_now[i, a] = x_out[t, i, a]
+                        for b in range(9):
+                            P_now[i, a, b] = P_out[t, i, a, b]
+            combine(x_now, P_now, mu_now, x6[t], P6[t])
+            s = x6[t]
+            r = math.sqrt(s[0] ** 2 + s[1] ** 2 + s[2] ** 2)
+            transition(altitude(s[0], s[1], s[2]), (s[0] * s[3] + s[1] * s[4] + s[2] * s[5]) / r, h, Pi)
+            mix(x_now, P_now, mu_now, Pi, x_out[t], P_out[t], mu_out[t], xs, Ps, J)
+            leader = likeliest(mu_out[t])
+            for j in range(N_MODEL):
+                if mu_out[t, j] > ASLEEP:
+                    predict_model(j, dimension(j), x_out[t, j], P_out[t, j], h, noise, lower, points, k, y)
+            for j in range(N_MODEL):
+                if not mu_out[t, j] > ASLEEP:
+                    follow(j, leader, x_out[t], P_out[t])
         combine(x_out[t], P_out[t], mu_out[t], x6[t], P6[t])
 
 
@@ -240,12 +295,17 @@ def expect(x, P, mu, origin, axes, cosines, z, sigma, d2, loglik):
     have = np.zeros(4, np.int64)
     for t in range(len(mu)):
         for j in range(N_MODEL):
+            if not mu[t, j] > ASLEEP:
+                continue
             n = dimension(j)
             regress(n, x[t, j], P[t, j], origin, axes, cosines, lower, s, zz, first, slopes, z_mean[j], Z[j])
         for k in range(len(z)):
             d2[t, k] = np.inf
             best = -1e300
             for j in range(N_MODEL):
+                ll[j] = -1e300
+                if not mu[t, j] > ASLEEP:
+                    continue
                 m = innovation(z[k], sigma[k], z_mean[j], Z[j], have, nu, S)
                 cholesky(S, m, l4)
                 solve_lower(l4, m, nu)
@@ -338,7 +398,10 @@ def update(x, P, mu, origin, axes, cosines, z, sigma, x6, P6):
     ll = np.zeros(N_MODEL)
     for t in range(len(mu)):
         best = -1e300
+        leader = likeliest(mu[t])
         for j in range(N_MODEL):
+            if not mu[t, j] > ASLEEP:
+                continue
             n = dimension(j)
             ll[j] = update_model(
                 n, x[t, j], P[t, j], origin, axes, cosines, z[t], sigma[t],
@@ -347,7 +410,11 @@ def update(x, P, mu, origin, axes, cosines, z, sigma, x6, P6):
             best = max(best, ll[j])
         total = 0.0
         for j in range(N_MODEL):
-            mu[t, j] = max(mu[t, j] * math.exp(ll[j] - best), _LEAST)
+            if mu[t, j] > ASLEEP:
+                mu[t, j] = max(mu[t, j] * math.exp(ll[j] - best), _LEAST)
+            else:  # nobody asked it: it neither gains nor loses
+                mu[t, j] = max(mu[t, j] * math.exp(ll[leader] - best), _LEAST)
+                follow(j, leader, x[t], P[t])
             total += mu[t, j]
         for j in range(N_MODEL):
             mu[t, j] /= total

@@ -32,12 +32,13 @@ STEERING, THRUST_JERK, FLOW_RATE = 7, 8, 9  # m^2/s^3, m^2/s^5, 1/s^3
 N_NOISE = 10
 
 FELT = 0.1  # m/s^2 of drag at which Mach number and attitude begin to matter, *notional*
+PUSH_SIGMA = 30.0  # m/s^2 per axis, of a push of which nothing is known, *notional*
 LIFT_TIME = 60.0  # s, memory of lift and turn, *notional*
 MOST_THRUST = 250.0  # m/s^2 and
 MOST_FLOW = 0.1  # 1/s: growth stops there, so that a forecast over minutes stays finite
 _BOOST_LOG_BETA = math.log(30e3)  # a burning missile's ballistic coefficient, where the size of its drag's changes is asked for
 _DRAG_CEILING = 150e3  # m, the filters know no drag above
-_DRAG_MOST = 600.0  # m/s^2, so that a cubature point thrown under the ground stays finite
+_DRAG_MOST = 3000.0  # m/s^2, so that a cubature point thrown under the ground stays finite; a steep fall at 7 km/s has half of it
 _LEAST_COSINE = 1e-3  # of the path's angle to the horizontal, where "up, normal to the velocity" still means something
 
 
@@ -219,7 +220,7 @@ def transition(h, climb, dt, Pi):
     for i in range(N_MODEL):
         for j in range(N_MODEL):
             Pi[i, j] = 0.0
-    again = (1.0 / 400.0 if climb > 0.0 else 1.0 / 4000.0) if h < 150e3 else 1e-9
+    again = (1.0 / 400.0 if climb > 0.0 else 1.0 / 4000.0) if h < 150e3 else 1e-8
     for engine in (0, 4):
         Pi[engine, 1] = 1.0 / 80.0 if h > 60e3 else 1.0 / 400.0
         Pi[1, engine] = again
