@@ -39,7 +39,7 @@ BOOST_SIGMA = {"turn": 0.4, "burn": 0.4, "spent": 0.4, "heavy": 0.4, "gain": 1.0
 KICK_SIGMA = 0.5  # rad
 SETTLED = {True: 0.05, False: 0.02}  # standard deviations moved by a step that ends a fit, robust or final
 WORTH = {True: 0.1, False: 0.0}  # a step that lowers the cost by less ends a fit
-COARSE = (1.0, 1.0, 5.0)  # s, steps in boost, below 140 km, above
+COARSE = (2.0, 1.0, 10.0)  # s, steps in boost, below 140 km, above
 TRIES = {True: 20, False: 30}  # steps of one fit at most
 
 # The plots and their errors ------------------------------------------------------------------------------------------
@@ -242,8 +242,8 @@ class Fit:
 
     @property
     def honest(self) -> bool:
-        """Whether chi-squared is where it belongs, to five standard deviations and the gate's cut, and the gate refused few."""
-        return self.kept.mean() > MOSTLY and self.chi2 < self.dof + 5.0 * math.sqrt(2.0 * self.dof) + 0.02 * self.dof
+        """Whether chi-squared is where it belongs, to four standard deviations and the gate's cut, and the gate refused few."""
+        return self.kept.mean() > MOSTLY and self.chi2 < self.dof + 4.0 * math.sqrt(2.0 * self.dof) + 0.02 * self.dof
 
 
 def descend(model: Model, plots: Plots, errors: Errors, u: np.ndarray, robust: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:

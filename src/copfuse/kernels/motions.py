@@ -165,7 +165,7 @@ def _driven_noise(P, c, e, q, t):
         P[a + 3, c] += q * t**2 / 2.0 * e[a]
         P[c, a + 3] += q * t**2 / 2.0 * e[a]
         for b in range(3):
-            both = q * e[a] * e[b]
+            both = q * (e[a] * e[b])  # in this order the sums below are symmetric to the last bit
             P[a, b] += both * t**5 / 20.0
             P[a, b + 3] += both * t**4 / 8.0
             P[b + 3, a] += both * t**4 / 8.0
