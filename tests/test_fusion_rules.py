@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
-from copfuse import filters, forecast, frames
-from copfuse.kernels.forecast import impact, intersect, intersect_rows
+from copfuse import atmosphere, filters, forecast, frames
+from copfuse.kernels.forecast import impact, intersect, intersect_rows, soar
 
 pytestmark = pytest.mark.kernels
 
@@ -118,7 +118,7 @@ def test_impact_without_air_equals_dop853(height, along, climb):
     x = coasting(height, along, climb)
     want, seconds = free_fall_to_ground(x)
     mean, cov, when = np.zeros((1, 3)), np.zeros((1, 3, 3)), np.zeros((1, 2))
-    impact(x[None], 1e-6 * np.eye(6)[None], np.array([[40.0, 1e-6]]), np.zeros((1, 3)), np.zeros(1), mean, cov, when)
+    impact(x[None], 1e-6 * np.eye(6)[None], np.array([[40.0, 1e-6]]), np.zeros((1, 3)), np.zeros(1), np.zeros(1), mean, cov, when)
     assert np.linalg.norm(mean[0] - want) < 50.0 and abs(when[0, 0] - seconds) < 0.1
 
 
@@ -130,7 +130,7 @@ def test_impact_covariance_matches_monte_carlo():
     beta = np.array([np.log(5000.0), 0.3])
     cloud, cov, when = np.zeros((4000, 3)), np.zeros((4000, 3, 3)), np.zeros((4000, 2))
     betas = np.stack([beta[0] + beta[1] * rng.standard_normal(4000), np.full(4000, 1e-6)], axis=1)
-    impact(drawn, np.tile(1e-6 * np.eye(6), (4000, 1, 1)), betas, np.zeros((4000, 3)), np.zeros(4000), cloud, cov, when)
+    impact(drawn, np.tile(1e-6 * np.eye(6), (4000, 1, 1)), betas, np.zeros((4000, 3)), np.zeros(4000), np.zeros(4000), cloud, cov, when)
     mean, P, _, _ = forecast.impact_point(x[None], np.diag(sigma**2)[None], beta[None], np.zeros((1, 3)), np.array([[0.0, 1, 0, 0]]))
     lat, lon, _ = frames.geodetic(mean)
     flat = frames.enu_axes(lat, lon)[0, :2]
@@ -146,6 +146,53 @@ def test_a_forecast_in_boost_is_wider_than_in_coast():
         np.sqrt(np.trace(forecast.impact_point(x, P, beta, push, np.array([phase]))[1][0])) for phase in ([1.0, 0, 0, 0], [0.0, 1, 0, 0])
     ]
     assert sizes[0] > 100e3 and sizes[0] > 10 * sizes[1]
+
+
+@pytest.mark.parametrize("ratio, slow", [(1.0, 1500.0), (3.0, 900.0)])
+def test_a_soaring_body_flies_as_the_formulas_say(ratio, slow):
+    """Lift that turns the path level, at most 2 ratio times the drag, which it raises by the parabolic polar: DOP853 (SciPy)."""
+    beta, w = 5000.0, np.array([0, 0, 7.292115e-5])
+    x = coasting(55e3, 2800.0, -300.0)
+
+    def rate(_, s):
+        p, v = s[:3], s[3:]
+        r, speed = np.linalg.norm(p), np.linalg.norm(v)
+        e = v / speed
+        up = p / r - (p @ e) / r * e
+        up /= np.linalg.norm(up)
+        k = 1.5 * 1.08262982e-3 * (6378137.0 / r) ** 2
+        free = -3.986004418e14 / r**3 * p * (1 + k * (np.array([1, 1, 3]) - 5 * (p[2] / r) ** 2)) - 2 * np.cross(w, v)
+        free -= np.cross(w, np.cross(w, p))
+        clean = 0.5 * atmosphere.density(frames.altitude(p))[0] * speed**2 / beta
+        sine = p @ e / r
+        wanted = -((free - clean * e) @ up) - speed**2 * np.sqrt(1 - sine**2) / r - 0.1 * speed * sine
+        lift = np.clip(wanted, 0.0, 2.0 * ratio * clean)
+        return np.r_[v, free + lift * up - clean * (1.0 + (lift / (2.0 * ratio * clean)) ** 2) * e]
+
+    def stop(_, s):
+        return np.linalg.norm(s[3:]) - slow
+
+    stop.terminal = True
+    end = solve_ivp(rate, (0, 3000), x, "DOP853", events=stop, rtol=1e-8, atol=1e-3)
+    s = np.r_[x, np.log(beta), 0.0, 0.0]
+    seconds = soar(s, ratio, slow, np.zeros((4, 9)), np.zeros(9))
+    assert abs(seconds - end.t[-1]) < 2.0 and np.linalg.norm(s[:3] - end.y[:3, -1]) < 2.0 * slow
+
+
+def test_lift_is_allowed_for_where_it_may_be():
+    """Low in the air a forecast is wide and further on; after seconds of drag without lift, or high above the air, it is not."""
+    P, beta, push = np.diag([50.0**2] * 3 + [5.0**2] * 3)[None], np.array([[8.5, 0.1]]), np.zeros((1, 3))
+    falls, glides = np.array([[0.0, 0, 1, 0]]), np.array([[0.0, 0, 0, 1]])
+    low, deep = coasting(50e3, 2500.0, -200.0)[None], coasting(25e3, 2500.0, -800.0)[None]
+
+    def spread(x, p):
+        return float(np.sqrt(np.trace(forecast.impact_point(x, P, beta, push, p)[1][0])))
+
+    assert spread(low, glides) > spread(low, falls) > 20e3 and spread(deep, falls) < 0.5 * spread(deep, glides)
+    high = np.array([[0.0, 1, 0, 0]])
+    assert forecast.lift(coasting(300e3)[None], high)[0] == 0.0 and spread(coasting(300e3)[None], high) < 20e3
+    ahead = [forecast.impact_point(low, P, beta, push, p)[0][0] @ frames.enu_axes(0.7, 2.25)[0] for p in (falls, glides)]
+    assert ahead[1] > ahead[0] + 50e3
 
 
 def test_what_stays_in_orbit_has_no_impact():

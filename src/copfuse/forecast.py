@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from copfuse import filters, frames
+from copfuse import atmosphere, filters, frames
 from copfuse.constants import BOOST, G0, GLIDE
 from copfuse.filters import Bank
 from copfuse.kernels import forecast as kernel
@@ -13,41 +13,40 @@ from copfuse.kernels import forecast as kernel
 # height / tan(flight-path angle), give or take; *notional*, from the flights of the launch record (see tests)
 BEND, BEND_SIGMA = 0.55, 0.15
 BOOST_CEILING = 60e3  # m, free fall is traced back to here before the bend is assumed
-# What flies in the air may use lift: a forecast allows this many times the height along the path (one sigma, scaled by the
-# probability of glide), and half of it for flights that stay below 70 km, which often pull up; *notional*
-GLIDE_REACH = 4.0
-LOW_FLIGHT = 70e3  # m
+# What flies in the air may use lift.  Where the glide model has not had the air to tell (drag below LIFT_SHOWS, m/s^2),
+# flights that stay below LOW_FLIGHT use it with this chance, because low flights often pull up; *notional*
+LOW_FLIGHT, MAY_LIFT, LIFT_SHOWS = 110e3, 0.5, 3.0
 
 
 def impact_point(x, P, log_beta, push, phase_probability) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Where and when objects come down if nothing but gravity, drag and (in boost) a rest of the burn acts on them.
+    """Where and when objects come down under gravity, drag, in boost a rest of the burn, and lift where it may be.
 
     Args: ``x (n, 6)``, ``P (n, 6, 6)``, ``log_beta (n, 2)`` mean and sigma, ``push (n, 3)`` m/s^2,
     ``phase_probability (n, 4)``.  Returns point ``(n, 3)`` m Earth-fixed, covariance ``(n, 3, 3)`` m^2, time to impact
-    ``(n,)`` s and its sigma; nan where a part of the distribution stays in orbit.  The covariance grows along the
-    path by the distance that lift could add (`lift`).
+    ``(n,)`` s and its sigma; nan where a part of the distribution stays in orbit.  Where the body
+    may have lift (`lift`) the forecast is spread over how far that may carry it.
     """
     x, P = np.ascontiguousarray(x, float), np.ascontiguousarray(P, float)
     n = len(x)
     mean, cov, when = np.zeros((n, 3)), np.zeros((n, 3, 3)), np.zeros((n, 2))
     p = np.asarray(phase_probability, float)
     if n:
-        kernel.impact(x, P, np.asarray(log_beta, float), np.asarray(push, float), np.ascontiguousarray(p[:, BOOST]), mean, cov, when)
-    reach = lift(x, p) * np.minimum(GLIDE_REACH * frames.altitude(x), np.linalg.norm(x[:, 3:], axis=1) * np.nan_to_num(when[:, 0]))
-    along = _horizontal(x)
-    cov += (reach**2)[:, None, None] * along[:, :, None] * along[:, None, :]
+        boosting = np.ascontiguousarray(p[:, BOOST])
+        kernel.impact(x, P, np.asarray(log_beta, float), np.asarray(push, float), boosting, lift(x, p), mean, cov, when)
     lost = ~np.isfinite(mean).all(axis=1) | ~np.isfinite(when).all(axis=1)
     mean[lost], cov[lost], when[lost] = np.nan, np.nan, np.nan
     return mean, cov, when[:, 0], when[:, 1]
 
 
 def lift(x, phase_probability) -> np.ndarray:
-    """How far a forecast must allow for lift, (n,) in [0, 1], of states ``x (n, 6)``; nothing above the air or in boost."""
+    """Probability (n,) that lift carries states ``x (n, 6)`` on; nothing in boost, or where the path leads high above the air."""
     p = np.asarray(phase_probability, float)
-    height = frames.altitude(x)
+    height, speed = frames.altitude(x), np.linalg.norm(x[:, 3:], axis=1)
     climb = np.einsum("ni,ni->n", x[:, :3], x[:, 3:]) / np.linalg.norm(x[:, :3], axis=1)
     apogee = height + climb**2 / (2 * G0)  # past or to come
-    return np.minimum(p[:, GLIDE] + np.where(apogee < LOW_FLIGHT, 0.5 * (1.0 - p[:, BOOST]), 0.0), 1.0)
+    slowing = 0.5 * atmosphere.density(np.maximum(height, 0.0)) * speed**2 / np.exp(filters.LOG_BETA[0])
+    untold = np.where(apogee < LOW_FLIGHT, MAY_LIFT / (1.0 + slowing / LIFT_SHOWS), 0.0)
+    return np.minimum(p[:, GLIDE] + untold * (1.0 - p[:, BOOST] - p[:, GLIDE]), 1.0 - p[:, BOOST])
 
 
 def launch_point(tracks: Bank, boosting) -> tuple[np.ndarray, np.ndarray]:

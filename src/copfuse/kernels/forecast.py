@@ -8,16 +8,23 @@ import numpy as np
 
 from copfuse.kernels import njit
 from copfuse.kernels.earth import altitude
-from copfuse.kernels.motions import derivative, propagate
+from copfuse.kernels.motions import across, ahead, derivative, drag, propagate
 from copfuse.kernels.small import cholesky, invert
 
 _LONGEST_FLIGHT = 7200.0  # s; what has not come down by then is in orbit
-# A forecast in boost stands for these further burn times, s, equally likely; *notional*, as is the time in which a burning
+# A forecast in boost stands for these further burn times, s, with these weights; *notional*, as is the time in which a burning
 # missile's acceleration grows by e as it empties
-BURNS = np.array([0.0, 10.0, 25.0, 50.0, 90.0])
+BURNS = np.array([0.0, 10.0, 25.0, 50.0, 90.0, 150.0, 240.0])
+BURN_WEIGHTS = np.array([0.17, 0.17, 0.17, 0.17, 0.16, 0.09, 0.07])
+# Where lift must be allowed for: greatest lift over drag, and the speed, m/s, at which it ends in a dive; *notional*
+SOARS = np.array([[1.0, 1500.0], [1.0, 900.0], [2.0, 1500.0], [2.0, 900.0], [3.0, 900.0]])
+_NO_SOAR = 0.2  # share of a lifting body's forecasts that fall freely from here
 _EMPTYING = 60.0  # s
 _LEAST_PUSH = 20.0  # m/s^2, thrust over mass of a missile that has just left the ground; a short track may not know yet
 _SIDE = 0.01  # share of the along-path variance that a forecast in boost allows across it: steering
+_TURN = 0.04  # likewise where there is lift: turns
+_BACK = 0.7  # lift ends at this share of the speed at the latest
+_LEVELLING = 0.1  # 1/s, how fast lift takes the sink out of a path, *notional*
 _SCATTER = 150.0  # m, wind and trim of a re-entering body, per axis
 _FASTEST = 7200.0  # m/s over ground at burnout; what is faster goes to orbit
 
@@ -80,6 +87,51 @@ def burn(s, push, seconds, k, y):
 
 
 @njit
+def _soaring(s, ratio, d):
+    """d = rates of state s (7) under drag and the lift that turns the path level; ``ratio`` is the greatest lift over drag.
+
+    Parabolic polar: drag is D0 (1 + (lift / most)^2) with most = 2 ratio D0, so that lift over drag is greatest at ``most``.
+    """
+    derivative(2, s, d)
+    v, e0, e1, e2 = ahead(s)
+    u0, u1, u2, _, _, _ = across(s, e0, e1, e2)
+    clean = drag(s) * v
+    most = 2.0 * ratio * clean
+    if most < 1e-6:
+        return
+    r = math.sqrt(s[0] * s[0] + s[1] * s[1] + s[2] * s[2])
+    sine = (s[0] * e0 + s[1] * e1 + s[2] * e2) / r
+    falling = d[3] * u0 + d[4] * u1 + d[5] * u2
+    wanted = -falling - v * v * math.sqrt(max(1.0 - sine * sine, 0.0)) / r - _LEVELLING * v * sine
+    lift = min(max(wanted, 0.0), most)
+    more = clean * (lift / most) ** 2
+    d[3] += lift * u0 - more * e0
+    d[4] += lift * u1 - more * e1
+    d[5] += lift * u2 - more * e2
+
+
+@njit
+def soar(s, ratio, slow, k, y):
+    """Move state s (7) on with lift until its speed is below ``slow`` m/s or it is on the ground; returns the seconds, nan for never."""
+    t = 0.0
+    h = altitude(s[0], s[1], s[2])
+    while h > 0.0 and math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5]) > slow:
+        if t > _LONGEST_FLIGHT:
+            return math.nan
+        v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
+        dt = min(max(0.5 * (h - 100e3) / v, 1.0), 60.0)
+        _soaring(s, ratio, k[0])
+        for i in range(7):
+            y[i] = s[i] + 0.5 * dt * k[0, i]
+        _soaring(y, ratio, k[1])
+        for i in range(7):
+            s[i] += dt * k[1, i]
+        t += dt
+        h = altitude(s[0], s[1], s[2])
+    return t
+
+
+@njit
 def _moments(points, times, weights, n, mean, P):
     """Weighted mean (3) and covariance (3, 3) of positions, mean and variance of times."""
     total = 0.0
@@ -104,22 +156,23 @@ def _moments(points, times, weights, n, mean, P):
 
 
 @njit
-def impact(x, P, log_beta, push, boosting, mean, cov, when):
+def impact(x, P, log_beta, push, boosting, lifting, mean, cov, when):
     """Impact points ``mean (n, 3)``, ``cov (n, 3, 3)`` and ``when (n, 2)``: time to impact and its sigma, s.
 
     Cubature points of position, velocity and ln(beta) (``log_beta (n, 2)``: mean, sigma) fall to the ground.  With
-    probability ``boosting (n,)`` the push (n, 3) goes on for one of the times in `BURNS`, so a forecast in boost is
-    the distribution over burnout times that it must be.  nan where a point does not come down.
+    probability ``boosting (n,)`` the push (n, 3) goes on for one of the times in `BURNS`, with ``lifting (n,)`` lift carries
+    the body on in one of the ways of `SOARS`: a forecast is the distribution over both that it must be.  nan where a point
+    does not come down.
     """
     lower = np.zeros((9, 9))
     C = np.zeros((9, 9))
     k = np.zeros((4, 9))
     y = np.zeros(9)
     s = np.zeros(9)
-    n_burn = len(BURNS)
-    points = np.zeros((14 + n_burn, 3))
-    times = np.zeros(14 + n_burn)
-    weights = np.zeros(14 + n_burn)
+    n_burn, n_soar = len(BURNS), len(SOARS)
+    points = np.zeros((14 + n_burn + n_soar, 3))
+    times = np.zeros(14 + n_burn + n_soar)
+    weights = np.zeros(14 + n_burn + n_soar)
     spread = math.sqrt(7.0)
     for t in range(len(x)):
         for i in range(6):
@@ -129,13 +182,14 @@ def impact(x, P, log_beta, push, boosting, mean, cov, when):
             C[i, 6] = 0.0
         C[6, 6] = log_beta[t, 1] ** 2
         cholesky(C, 7, lower)
+        soaring = lifting[t] * (1.0 - _NO_SOAR)
         for p in range(14):
             sign = spread if p % 2 == 0 else -spread
             for i in range(6):
                 s[i] = x[t, i] + sign * lower[i, p // 2]
             s[6] = log_beta[t, 0] + sign * lower[6, p // 2]
             times[p] = fall(s, k, y)
-            weights[p] = (1.0 - boosting[t]) / 14.0 + boosting[t] / n_burn / 14.0
+            weights[p] = (1.0 - boosting[t] - soaring + boosting[t] * BURN_WEIGHTS[0]) / 14.0
             for i in range(3):
                 points[p, i] = s[i]
         m = 14
@@ -148,12 +202,26 @@ def impact(x, P, log_beta, push, boosting, mean, cov, when):
                 times[m] = burnt + fall(s, k, y)
                 if math.isnan(times[m]):
                     continue  # to orbit: the forecast is of what comes down
-                weights[m] = boosting[t] / n_burn
+                weights[m] = boosting[t] * BURN_WEIGHTS[b]
+                for i in range(3):
+                    points[m, i] = s[i]
+                m += 1
+        if soaring > 0.01:
+            for b in range(n_soar):
+                for i in range(6):
+                    s[i] = x[t, i]
+                s[6] = log_beta[t, 0]
+                v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
+                soared = soar(s, SOARS[b, 0], min(SOARS[b, 1], _BACK * v), k, y)
+                times[m] = soared + fall(s, k, y)
+                if math.isnan(times[m]):
+                    continue
+                weights[m] = soaring / n_soar
                 for i in range(3):
                     points[m, i] = s[i]
                 m += 1
         tm, tv = _moments(points, times, weights, m, mean[t], cov[t])
-        side = boosting[t] * _SIDE * (cov[t, 0, 0] + cov[t, 1, 1] + cov[t, 2, 2])
+        side = (boosting[t] * _SIDE + soaring * _TURN) * (cov[t, 0, 0] + cov[t, 1, 1] + cov[t, 2, 2])
         for i in range(3):
             cov[t, i, i] += side + _SCATTER**2
         when[t, 0] = tm
