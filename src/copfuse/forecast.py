@@ -11,7 +11,7 @@ from copfuse.kernels import forecast as kernel
 
 # A boosting missile's path bends over from the vertical: the ground covered since launch is this share of
 # height / tan(flight-path angle), give or take; *notional*, from the flights of the launch record (see tests)
-BEND, BEND_SIGMA = 0.55, 0.15
+BEND, BEND_SIGMA = 0.62, 0.17
 BOOST_CEILING = 60e3  # m, free fall is traced back to here before the bend is assumed
 # What flies in the air may use lift.  Where the glide model has not had the air to tell (drag below LIFT_SHOWS, m/s^2),
 # flights that stay below LOW_FLIGHT use it with this chance, because low flights often pull up; *notional*
