@@ -83,6 +83,7 @@ def bank(time, x6, P6, mu, acceleration=None, acceleration_sigma=None, log_beta=
     wider models add; left out, they take this module's priors.
     """
     x6, P6 = np.asarray(x6, float), np.asarray(P6, float)
+    P6 = 0.5 * (P6 + np.swapaxes(P6, 1, 2))
     n = len(x6)
     x, P = np.zeros((n, motions.N_MODEL, 9)), np.zeros((n, motions.N_MODEL, 9, 9))
     x[:, :, :6] = x6[:, None]

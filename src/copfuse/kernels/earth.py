@@ -9,13 +9,14 @@ import numpy as np
 from copfuse.constants import EARTH_A, EARTH_B, EARTH_E2, EARTH_OMEGA, J2, MU
 from copfuse.kernels import njit
 
+DEEPEST = 1e6  # m, nothing that flies is nearer to the Earth's centre; gravity grows no more there, so a wild guess stays finite
 _EP2 = (EARTH_A / EARTH_B) ** 2 - 1.0  # second eccentricity squared
 
 
 @njit
 def gravitation(x, y, z):
     """Gravitational acceleration (J2 field) at an Earth-fixed point, m/s^2."""
-    r2 = x * x + y * y + z * z
+    r2 = max(x * x + y * y + z * z, DEEPEST * DEEPEST)
     r = math.sqrt(r2)
     g = -MU / (r2 * r)
     k = 1.5 * J2 * EARTH_A * EARTH_A / r2
@@ -36,7 +37,7 @@ def free_acceleration(x, y, z, vx, vy):
 def altitude(x, y, z):
     """Geodetic height above WGS-84, m (Bowring 1985, closed form; below 1 mm up to 10 000 km)."""
     p = math.sqrt(x * x + y * y)
-    r = math.sqrt(p * p + z * z)
+    r = math.sqrt(p * p + z * z) + 1e-9
     tan_u = EARTH_B * z / (EARTH_A * p + 1e-9) * (1.0 + _EP2 * EARTH_B / r)
     cos_u = 1.0 / math.sqrt(1.0 + tan_u * tan_u)
     sin_u = tan_u * cos_u

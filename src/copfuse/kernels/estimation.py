@@ -21,6 +21,15 @@ _NEGLIGIBLE = 1e-3  # model probability below which a model opens no gate
 _LEAST = 1e-12  # probability that every model keeps
 ASLEEP = 1e-7  # model probability below which a model is not computed
 BURNOUT_STEP = 2.0  # s: an engine that may burn is asked as often whether it has gone out
+_NEAREST = 1e-3  # m, a target on top of the sensor is taken as that far away, so that it has a direction
+_ROUNDING = 1e-14  # share of its own variance added to each component, so that rounding leaves no covariance indefinite
+
+
+@njit
+def firm_up(P, n):
+    """Lift the diagonal of P's leading n rows by `_ROUNDING`: far below any noise, above what sums of n terms lose."""
+    for i in range(n):
+        P[i, i] += _ROUNDING * P[i, i] + 1e-300
 
 
 @njit
@@ -52,6 +61,7 @@ def predict_model(model, n, x, P, dt, noise, lower, points, k, y):
             P[i, j] = c * w
             P[j, i] = c * w
     add_process_noise(model, x, P, dt, noise)
+    firm_up(P, n)
 
 
 @njit
@@ -66,15 +76,15 @@ def mix(x, P, mu, Pi, x_out, P_out, mu_out, xs, Ps, J):
         c = 0.0
         for i in range(N_MODEL):
             c += Pi[i, j] * mu[i]
-        c = max(c, _LEAST)
-        mu_out[j] = c
-        total += c
+        mu_out[j] = max(c, _LEAST)
+        total += mu_out[j]
+        alone = not c > 1e-200  # nothing comes here: the model goes on from its own
         for a in range(n):
             x_out[j, a] = 0.0
             for b in range(n):
                 P_out[j, a, b] = 0.0
         for i in range(N_MODEL):
-            w = Pi[i, j] * mu[i] / c
+            w = (1.0 if i == j else 0.0) if alone else Pi[i, j] * mu[i] / c
             if w > 0.0:
                 seen_as(i, j, x, P, xs[i], Ps[i], J)
                 for a in range(n):
@@ -82,7 +92,7 @@ def mix(x, P, mu, Pi, x_out, P_out, mu_out, xs, Ps, J):
         for a in range(n):
             x_out[j, a] += x[j, a]
         for i in range(N_MODEL):
-            w = Pi[i, j] * mu[i] / c
+            w = (1.0 if i == j else 0.0) if alone else Pi[i, j] * mu[i] / c
             if w > 0.0:
                 for a in range(n):
                     da = xs[i, a] - x_out[j, a]
@@ -109,6 +119,7 @@ def combine(x, P, mu, x6, P6):
                 s += mu[i] * (P[i, a, b] + (x[i, a] - x6[a]) * (x[i, b] - x6[b]))
             P6[a, b] = s
             P6[b, a] = s
+    firm_up(P6, 6)
 
 
 @njit
@@ -201,7 +212,7 @@ def measure(s, origin, axes, cosines, z):
     e = axes[0, 0] * dx + axes[0, 1] * dy + axes[0, 2] * dz
     n = axes[1, 0] * dx + axes[1, 1] * dy + axes[1, 2] * dz
     u = axes[2, 0] * dx + axes[2, 1] * dy + axes[2, 2] * dz
-    r = math.sqrt(e * e + n * n + u * u)
+    r = max(math.sqrt(e * e + n * n + u * u), _NEAREST)
     z[0] = r
     if cosines != 0:
         z[1] = e / r
@@ -219,10 +230,12 @@ def wrap(angle):
 
 
 @njit
-def regress(n, x, P, origin, axes, cosines, lower, s, z, first, slopes, z_mean, Z):
+def regress(n, x, P, origin, axes, cosines, lower, s, z, first, slopes, z_mean, Z, bent):
     """Statistical linear regression of the measurement on the state: mean, slopes (4, n) on the square root, residual.
 
-    ``z - z_mean = slopes L^-1 (x - mean) + e``; Z (4, 4) becomes the covariance of z without noise.
+    ``z - z_mean = slopes L^-1 (x - mean) + e``; Z (4, 4) becomes the covariance of z without noise.  Of two points across
+    the mean the half difference makes the slope, the half sum what no line explains: row j of ``bent (n, 4 or more)``, less
+    their mean over j, so that ``cov e = bent' bent / n`` is a sum of squares, however small beside Z.
     """
     cholesky(P, n, lower)
     measure(x, origin, axes, cosines, first)
@@ -230,8 +243,6 @@ def regress(n, x, P, origin, axes, cosines, lower, s, z, first, slopes, z_mean, 
     w = 1.0 / (2 * n)
     for c in range(4):
         z_mean[c] = 0.0
-        for d in range(4):
-            Z[c, d] = 0.0
     for j in range(n):
         for sign in range(2):
             f = spread if sign == 0 else -spread
@@ -244,14 +255,17 @@ def regress(n, x, P, origin, axes, cosines, lower, s, z, first, slopes, z_mean, 
                     d = wrap(d)
                 z_mean[c] += w * d
                 slopes[c, j] = w * spread * d if sign == 0 else slopes[c, j] - w * spread * d
-                z[c] = d
-            for c in range(4):
-                for d in range(c + 1):
-                    Z[c, d] += w * z[c] * z[d]
+                bent[j, c] = 0.5 * d if sign == 0 else bent[j, c] + 0.5 * d
+    for j in range(n):
+        for c in range(4):
+            bent[j, c] -= z_mean[c]
     for c in range(4):
         for d in range(c + 1):
-            Z[c, d] -= z_mean[c] * z_mean[d]
-            Z[d, c] = Z[c, d]
+            t = 0.0
+            for j in range(n):
+                t += slopes[c, j] * slopes[d, j] + 2.0 * w * bent[j, c] * bent[j, d]
+            Z[c, d] = t
+            Z[d, c] = t
     for c in range(4):
         z_mean[c] += first[c]
 
@@ -293,12 +307,13 @@ def expect(x, P, mu, origin, axes, cosines, z, sigma, d2, loglik):
     nu = np.zeros(4)
     ll = np.zeros(N_MODEL)
     have = np.zeros(4, np.int64)
+    bent = np.zeros((9, 9))
     for t in range(len(mu)):
         for j in range(N_MODEL):
             if not mu[t, j] > ASLEEP:
                 continue
             n = dimension(j)
-            regress(n, x[t, j], P[t, j], origin, axes, cosines, lower, s, zz, first, slopes, z_mean[j], Z[j])
+            regress(n, x[t, j], P[t, j], origin, axes, cosines, lower, s, zz, first, slopes, z_mean[j], Z[j], bent)
         for k in range(len(z)):
             d2[t, k] = np.inf
             best = -1e300
@@ -316,7 +331,7 @@ def expect(x, P, mu, origin, axes, cosines, z, sigma, d2, loglik):
                     log_det += 2.0 * math.log(l4[a, a])
                 if mu[t, j] > _NEGLIGIBLE:
                     d2[t, k] = min(d2[t, k], q)
-                ll[j] = math.log(mu[t, j]) - 0.5 * (q + log_det + m * math.log(2.0 * math.pi))
+                ll[j] = math.log(max(mu[t, j], _LEAST)) - 0.5 * (q + log_det + m * math.log(2.0 * math.pi))
                 best = max(best, ll[j])
             total = 0.0
             for j in range(N_MODEL):
@@ -325,9 +340,13 @@ def expect(x, P, mu, origin, axes, cosines, z, sigma, d2, loglik):
 
 
 @njit
-def update_model(n, x, P, origin, axes, cosines, z, sigma, lower, s, zz, first, slopes, z_mean, Z, S, nu, have, l4, K, A):
-    """Update one model with one plot in place (Joseph-like form on the square root, so P stays positive definite)."""
-    regress(n, x, P, origin, axes, cosines, lower, s, zz, first, slopes, z_mean, Z)
+def update_model(n, x, P, origin, axes, cosines, z, sigma, lower, s, zz, first, slopes, z_mean, Z, S, nu, have, l4, K, bent):
+    """Update one model with one plot in place.
+
+    Joseph's form as a sum of squares, of the square root's, the noises' and the curvature's columns, so that however badly
+    the innovation's covariance is conditioned no difference of large numbers makes P indefinite.
+    """
+    regress(n, x, P, origin, axes, cosines, lower, s, zz, first, slopes, z_mean, Z, bent)
     m = innovation(z, sigma, z_mean, Z, have, nu, S)
     cholesky(S, m, l4)
     for i in range(n):  # K = L slopes' S^-1, a row at a time
@@ -352,26 +371,31 @@ def update_model(n, x, P, origin, axes, cosines, z, sigma, lower, s, zz, first, 
             t += K[i, a] * nu[a]
         x[i] += t
         for j in range(n):
-            t = lower[i, j]
             for a in range(m):
-                t -= K[i, a] * slopes[have[a], j]
-            A[i, j] = t
-    for a in range(m):  # S now holds the part of the innovation that the regression does not explain: noise and curvature
-        for b in range(m):
-            t = S[a, b]
-            for j in range(n):
-                t -= slopes[have[a], j] * slopes[have[b], j]
-            S[a, b] = t
+                lower[i, j] -= K[i, a] * slopes[have[a], j]
     for i in range(n):
         for j in range(i + 1):
             t = 0.0
             for k in range(n):
-                t += A[i, k] * A[j, k]
+                t += lower[i, k] * lower[j, k]
             for a in range(m):
-                for b in range(m):
-                    t += K[i, a] * S[a, b] * K[j, b]
+                t += K[i, a] * sigma[have[a]] * sigma[have[a]] * K[j, a]
             P[i, j] = t
-            P[j, i] = t
+    share = math.sqrt(1.0 / n)
+    for k in range(n):
+        for i in range(n):
+            t = 0.0
+            for a in range(m):
+                t += K[i, a] * bent[k, have[a]]
+            s[i] = t * share
+        for i in range(n):
+            t = s[i]
+            for j in range(i + 1):
+                P[i, j] += t * s[j]
+    for i in range(n):
+        for j in range(i):
+            P[j, i] = P[i, j]
+    firm_up(P, n)
     solve_lower(l4, m, nu)
     q = 0.0
     for a in range(m):
@@ -383,7 +407,7 @@ def update_model(n, x, P, origin, axes, cosines, z, sigma, lower, s, zz, first, 
 def update(x, P, mu, origin, axes, cosines, z, sigma, x6, P6):
     """Update n predicted tracks in place, each with its own plot row ``z (n, 4), sigma (n, 4)``; combined ``x6, P6`` out."""
     lower = np.zeros((9, 9))
-    A = np.zeros((9, 9))
+    bent = np.zeros((9, 9))
     K = np.zeros((9, 4))
     l4 = np.zeros((4, 4))
     s = np.zeros(9)
@@ -399,21 +423,23 @@ def update(x, P, mu, origin, axes, cosines, z, sigma, x6, P6):
     for t in range(len(mu)):
         best = -1e300
         leader = likeliest(mu[t])
+        before = mu[t, leader]
         for j in range(N_MODEL):
             if not mu[t, j] > ASLEEP:
                 continue
             n = dimension(j)
             ll[j] = update_model(
                 n, x[t, j], P[t, j], origin, axes, cosines, z[t], sigma[t],
-                lower, s, zz, first, slopes, z_mean, Z, S, nu, have, l4, K, A,
+                lower, s, zz, first, slopes, z_mean, Z, S, nu, have, l4, K, bent,
             )  # fmt: skip
+            ll[j] += math.log(max(mu[t, j], _LEAST))
             best = max(best, ll[j])
         total = 0.0
         for j in range(N_MODEL):
             if mu[t, j] > ASLEEP:
-                mu[t, j] = max(mu[t, j] * math.exp(ll[j] - best), _LEAST)
+                mu[t, j] = max(math.exp(ll[j] - best), _LEAST)
             else:  # nobody asked it: it neither gains nor loses
-                mu[t, j] = max(mu[t, j] * math.exp(ll[leader] - best), _LEAST)
+                mu[t, j] = max(mu[t, j] / before * math.exp(ll[leader] - best), _LEAST)
                 follow(j, leader, x[t], P[t])
             total += mu[t, j]
         for j in range(N_MODEL):

@@ -16,7 +16,7 @@ import numpy as np
 
 from copfuse.constants import EARTH_A, EARTH_B, EARTH_E2, EARTH_OMEGA, J2, MU
 from copfuse.kernels import njit
-from copfuse.kernels.earth import _GMR, _H, _L, _RADIUS, _T, _UP_H, _UP_LOG, altitude
+from copfuse.kernels.earth import _GMR, _H, _L, _RADIUS, _T, _UP_H, _UP_LOG, DEEPEST, altitude
 from copfuse.kernels.motions import _DRAG_MOST, REENTRY, add_process_noise, drag
 
 _P, _M = 56, 112  # where work arrays begin in w, behind F: each of 7 rows, 8 apart, so that loops over columns become vectors
@@ -30,7 +30,7 @@ def free_fall(s, m, k, G):
     Those by velocity are constant (Coriolis) and not written.  (An index m, not a slice, which would be counted in and out.)
     """
     x, y, z = s[0], s[1], s[2]
-    r2 = x * x + y * y + z * z
+    r2 = max(x * x + y * y + z * z, DEEPEST * DEEPEST)
     g = -MU / (r2 * math.sqrt(r2))
     j = 1.5 * J2 * EARTH_A * EARTH_A / r2
     q = 5.0 * z * z / r2

@@ -120,6 +120,15 @@ def derivative(model, s, d):
 
 
 @njit
+def _rates(model, s, h, d):
+    """`derivative`; going back (h < 0) lift and turn fade as they do ahead: a stationary Markov process is its own mirror image."""
+    derivative(model, s, d)
+    if h < 0.0 and model == 3:
+        d[7] = -d[7]
+        d[8] = -d[8]
+
+
+@njit
 def propagate(model, n, s, dt, k, y):
     """Advance state s by dt seconds (either sign) with the classical Runge-Kutta rule; k (4, 9), y (9) are work arrays."""
     longest = 2.0 if model == 0 or model == 4 else 10.0
@@ -130,16 +139,16 @@ def propagate(model, n, s, dt, k, y):
         return
     h = dt / steps
     for _ in range(steps):
-        derivative(model, s, k[0])
+        _rates(model, s, h, k[0])
         for i in range(n):
             y[i] = s[i] + 0.5 * h * k[0, i]
-        derivative(model, y, k[1])
+        _rates(model, y, h, k[1])
         for i in range(n):
             y[i] = s[i] + 0.5 * h * k[1, i]
-        derivative(model, y, k[2])
+        _rates(model, y, h, k[2])
         for i in range(n):
             y[i] = s[i] + h * k[2, i]
-        derivative(model, y, k[3])
+        _rates(model, y, h, k[3])
         for i in range(n):
             s[i] += h / 6.0 * (k[0, i] + 2.0 * k[1, i] + 2.0 * k[2, i] + k[3, i])
 
