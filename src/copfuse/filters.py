@@ -133,7 +133,7 @@ def expect(tracks: Bank, z, sigma, origin, axes, cosines: int = 0) -> tuple[np.n
     shape = (len(tracks), len(z))
     d2, loglik = np.zeros(shape), np.zeros(shape)
     if d2.size:
-        kernel.expect(tracks.x, tracks.P, tracks.mu, origin, axes, int(cosines), np.asarray(z, float), np.asarray(sigma, float), d2, loglik)
+        kernel.expect(tracks.x, tracks.P, tracks.mu, *_plain(origin, axes), int(cosines), *_plain(z, sigma), d2, loglik)
     return d2, loglik
 
 
@@ -141,8 +141,13 @@ def update(tracks: Bank, z, sigma, origin, axes, cosines: int = 0) -> Bank:
     """Predicted tracks, each updated with its own plot: row i of ``z (n, 4), sigma (n, 4)``."""
     new = Bank(tracks.time, tracks.x.copy(), tracks.P.copy(), tracks.mu.copy(), tracks.x6.copy(), tracks.P6.copy())
     if len(tracks):
-        kernel.update(new.x, new.P, new.mu, origin, axes, int(cosines), np.array(z, float), np.array(sigma, float), new.x6, new.P6)
+        kernel.update(new.x, new.P, new.mu, *_plain(origin, axes), int(cosines), *_plain(z, sigma), new.x6, new.P6)
     return new
+
+
+def _plain(*arrays) -> tuple[np.ndarray, ...]:
+    """Copies of one memory layout: kernels are compiled anew for every other, and for what is read-only."""
+    return tuple(np.array(a, float, order="C") for a in arrays)
 
 
 def start(time: float, z, sigma, origin, axes, cosines: int = 0) -> Bank:

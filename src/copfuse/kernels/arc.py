@@ -7,17 +7,16 @@ import numpy as np
 from copfuse.constants import REENTRY_ALTITUDE
 from copfuse.kernels import njit
 from copfuse.kernels.flight import (
-    BETA,
+    APEX,
     END,
-    HEAVY,
     LIFT,
     SPHERE,
-    START,
     STEP_AIR,
     STEP_BOOST,
     STEP_COAST,
     above,
     advance,
+    burning,
     crossing,
     height,
 )
@@ -42,7 +41,7 @@ def through(state, begin, stages, marks, p, at, x):
     burnt = stages[n_stage - 1, END] if n_stage > 0 else begin
     t = begin
     mark = 0
-    lifting = False
+    lifting = p[LIFT] < 0.0  # no, in a way that has nothing compiled for a plain False
     for m in range(len(at)):
         while True:
             h = height(p[SPHERE], s[0], s[1], s[2])
@@ -50,11 +49,7 @@ def through(state, begin, stages, marks, p, at, x):
                 for i in range(6):
                     x[m, i] = s[i]
                 break
-            stage, beta = -1, p[BETA]
-            for k in range(n_stage - 1, -1, -1):
-                if t < stages[k, END]:
-                    beta = stages[k, HEAVY]
-                    stage = k if t >= stages[k, START] else -1
+            stage, beta = burning(t, stages, p)
             step = p[STEP_BOOST] if t < burnt else (p[STEP_COAST] if h > REENTRY_ALTITUDE + 40e3 else p[STEP_AIR])
             while marks[mark] <= t:
                 mark += 1
@@ -62,11 +57,11 @@ def through(state, begin, stages, marks, p, at, x):
             if exact:
                 step = marks[mark] - t
             top = False
-            if p[LIFT] > 0.0 and not lifting and t >= burnt and above(0, s, p, work[8]) > 1e-5:
-                advance(t, step, s, stage, beta, False, stages, p, work, new)
-                top = above(0, new, p, work[8]) <= 0.0
+            if p[LIFT] > 0.0 and not lifting and t >= burnt and above(APEX, s, p, work[8]) > 1e-5:
+                advance(t, step, s, stage, beta, lifting, stages, p, work, new)
+                top = above(APEX, new, p, work[8]) <= 0.0
                 if top:
-                    step = crossing(0, t, step, s, stage, beta, False, stages, p, work, new)
+                    step = crossing(APEX, t, step, s, stage, beta, lifting, stages, p, work, new)
                     exact = False
             if at[m] < t + step:
                 advance(t, at[m] - t, s, stage, beta, lifting, stages, p, work, x[m])

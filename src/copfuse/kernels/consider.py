@@ -124,17 +124,21 @@ def consider(track, sensor, time, x, sigma, origin, axes, cosines, n_track, n_se
     g, moved = np.zeros(6), np.zeros(3)
     for row in range(len(time)):
         t, s = track[row], sensor[row]
-        L[t] *= math.exp(-(time[row] - last[t]) / memory)
+        keep = math.exp(-(time[row] - last[t]) / memory)
         last[t] = time[row]
-        at[s] = origin[row]
-        facing[s] = axes[row]
+        for i in range(3):
+            at[s, i] = origin[row, i]
+            for j in range(3):
+                facing[s, i, j] = axes[row, i, j]
+                for k in range(n_sensor):
+                    L[t, k, i, j] *= keep
         _learn(L[t, s], x[row], sigma[row], origin[row], axes[row], cosines[s], slope, shift, turn)
         for i in range(3):
             for j in range(3):
                 total[i, j] = 1e-10 if i == j else 0.0  # a prior of 100 km, so that two angles alone have an inverse
                 for k in range(n_sensor):
                     total[i, j] += L[t, k, i, j]
-        invert(total, 3, lower, inverse)
+        invert(total, len(total), lower, inverse)
         for k in range(n_sensor):
             if L[t, k, 0, 0] + L[t, k, 1, 1] + L[t, k, 2, 2] < 1e-12:
                 continue
@@ -229,7 +233,7 @@ def common(track, time, x, P, prior, n_track, D):
         fall_matrix(x[before], dt, F, work, half)
         _carry(F, P[before], half, drifted)
         _carry(F, D[before], half, grown)
-        invert(prior[row], 6, lower, inverse)
+        invert(prior[row], len(inverse), lower, inverse)
         for i in range(6):
             for j in range(6):
                 grown[i, j] += prior[row, i, j] - drifted[i, j]

@@ -43,9 +43,9 @@ def altitude(x, y, z):
     sin_u = tan_u * cos_u
     top = z + _EP2 * EARTH_B * sin_u**3
     bottom = p - EARTH_E2 * EARTH_A * cos_u**3
-    lat = math.atan2(top, bottom)
-    s = math.sin(lat)
-    return p * math.cos(lat) + z * s - EARTH_A * math.sqrt(1.0 - EARTH_E2 * s * s)
+    over = 1.0 / math.sqrt(top * top + bottom * bottom)
+    s = top * over  # sine of the latitude; the cosine is bottom * over
+    return p * bottom * over + z * s - EARTH_A * math.sqrt(1.0 - EARTH_E2 * s * s)
 
 
 @njit

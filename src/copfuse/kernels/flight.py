@@ -21,6 +21,9 @@ PARAMETERS = 19
 # columns of `force`: magnitudes of the specific forces, m/s^2
 THRUSTING, DRAGGING, LIFTING = range(3)
 
+# What `crossing` looks for; numpy's integers, as numba compiles all that takes a plain one anew for each value
+APEX, ENTRY, GROUND = np.arange(3)
+
 # Drag coefficient over its hypersonic value against Mach number: a generic slender body, notional; linear between.
 MACH = np.array([0.0, 0.7, 0.95, 1.1, 1.3, 2.0, 3.0, 5.0])
 DRAG = np.array([1.30, 1.30, 1.75, 2.30, 2.25, 1.75, 1.35, 1.0])
@@ -161,11 +164,11 @@ def advance(t, h, s, stage, beta, lifting, stages, p, work, new):
 
 @njit
 def above(kind, s, p, n):
-    """What an event looks for a zero of: vertical speed (kind 0), height over re-entry (1) or over the ground (2)."""
-    if kind == 0:
+    """What an event looks for a zero of: vertical speed (`APEX`), height over re-entry (`ENTRY`) or over the ground (`GROUND`)."""
+    if kind == APEX:
         upward(p[SPHERE], s, n)
         return n[0] * s[3] + n[1] * s[4] + n[2] * s[5]
-    return height(p[SPHERE], s[0], s[1], s[2]) - (REENTRY_ALTITUDE if kind == 1 else 0.0)
+    return height(p[SPHERE], s[0], s[1], s[2]) - (REENTRY_ALTITUDE if kind == ENTRY else 0.0)
 
 
 @njit
@@ -199,6 +202,17 @@ def crossing(kind, t, h, s, stage, beta, lifting, stages, p, work, new):
 
 
 @njit
+def burning(t, stages, p):
+    """The row of ``stages`` that burns at time t (-1: none) and the ballistic coefficient, kg/m^2, as `derivative` takes it."""
+    stage, beta = -1, p[BETA]
+    for k in range(stages.shape[0] - 1, -1, -1):
+        if t < stages[k, END]:
+            beta = stages[k, HEAVY]
+            stage = k if t >= stages[k, START] else -1
+    return stage, beta
+
+
+@njit
 def march(state, begin, stages, marks, p, keep, time, x, force, summary):
     """Fly from ``state (6)`` at time ``begin`` to the ground; returns the number of rows, -1 when they did not fit.
 
@@ -216,15 +230,11 @@ def march(state, begin, stages, marks, p, keep, time, x, force, summary):
     burnt = stages[n_stage - 1, END] if n_stage > 0 else begin
     mark = 0
     rows = 0
-    lifting = False
+    lifting = p[LIFT] < 0.0  # no, in a way that has nothing compiled for a plain False
     h_old = height(sphere, s[0], s[1], s[2])
     summary[0], summary[1], summary[2] = h_old, t, 0.0
     while True:
-        stage, beta = -1, p[BETA]
-        for k in range(n_stage - 1, -1, -1):
-            if t < stages[k, END]:
-                beta = stages[k, HEAVY]
-                stage = k if t >= stages[k, START] else -1
+        stage, beta = burning(t, stages, p)
         row = rows if keep else min(rows, 1)
         if row >= time.shape[0]:
             return -1
@@ -241,20 +251,21 @@ def march(state, begin, stages, marks, p, keep, time, x, force, summary):
         exact = t + step >= marks[mark] - 1e-6
         if exact:
             step = marks[mark] - t
-        climbing = above(0, s, p, work[8])
+        climbing = above(APEX, s, p, work[8])
         advance(t, step, s, stage, beta, lifting, stages, p, work, new)
         h_new = height(sphere, new[0], new[1], new[2])
-        cut = -1.0
-        if climbing > 1e-5 and above(0, new, p, work[8]) <= 0.0:
-            cut = crossing(0, t, step, s, stage, beta, lifting, stages, p, work, new)
-            lifting = p[LIFT] > 0.0 and t + cut >= burnt
+        event = -1
+        if climbing > 1e-5 and above(APEX, new, p, work[8]) <= 0.0:
+            event = APEX
         elif h_old > REENTRY_ALTITUDE + 1e-3 and h_new <= REENTRY_ALTITUDE:
-            cut = crossing(1, t, step, s, stage, beta, lifting, stages, p, work, new)
+            event = ENTRY
         elif h_new <= 0.0 and t > begin:
-            cut = crossing(2, t, step, s, stage, beta, lifting, stages, p, work, new)
+            event = GROUND
             summary[2] = 1.0
-        if cut >= 0.0:
-            t += cut
+        if event >= 0:
+            t += crossing(event, t, step, s, stage, beta, lifting, stages, p, work, new)
+            if event == APEX:
+                lifting = p[LIFT] > 0.0 and t >= burnt
             h_new = height(sphere, new[0], new[1], new[2])
         else:
             t = marks[mark] if exact else t + step

@@ -318,15 +318,19 @@ def intersect_rows(x, P, D, have, x_out, P_out):
                 continue
             if base < 0:
                 base = s
-                first[:] = 0.0
-                P_out[t] = P[t, s]
-                common[:] = D[t, s]
+                for i in range(6):
+                    first[i] = 0.0
+                    for j in range(6):
+                        P_out[t, i, j] = P[t, s, i, j]
+                        common[i, j] = D[t, s, i, j]
                 continue
             for i in range(6):
                 other[i] = x[t, s, i] - x[t, base, i]
             intersect(first, P_out[t], common, other, P[t, s], D[t, s], False, mean, cov, part)
-            first[:] = mean
-            P_out[t] = cov
-            common[:] = part
+            for i in range(6):
+                first[i] = mean[i]
+                for j in range(6):
+                    P_out[t, i, j] = cov[i, j]
+                    common[i, j] = part[i, j]
         for i in range(6):
             x_out[t, i] = x[t, base, i] + first[i]
