@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from copfuse import bench, cli, rivals
+from copfuse import bench, cli, customary, rivals
 from copfuse.errors import CopfuseError
 
 
@@ -24,7 +24,7 @@ def test_equal_answers_are_checked_then_ratios_printed(tmp_path, capsys):
     with pytest.raises(SystemExit) as left:
         cli.main(["bench", "filters", "--seconds", "0", "--csv", str(table)])
     out = capsys.readouterr().out
-    assert left.value.code == 0 and out.index("copfuse and filterpy: equal to") < out.index("ratio")
+    assert left.value.code == 0 and out.index("copfuse and filterpy, as its users write it: equal to") < out.index("us    ratio")
     for word in ("EKF  filterpy", "UKF  filterpy", "IMM  filterpy", "numba", "cores"):
         assert word in out
     rows = list(csv.DictReader(table.open()))
@@ -51,9 +51,9 @@ def test_an_unequal_answer_stops_it_before_any_speed(monkeypatch):
     right = rivals.filterpy_extended
     monkeypatch.setattr(rivals, "filterpy_extended", lambda p: right(replace(p, sigma=1.01 * p.sigma)))
     said: list[str] = []
-    with pytest.raises(CopfuseError, match="EKF, copfuse and filterpy differ by .* no speed is printed"):
+    with pytest.raises(CopfuseError, match="EKF, copfuse and filterpy, .* differ by .* no speed is printed"):
         bench.filters(0.0, say=said.append)
-    assert not any("ratio" in sentence for sentence in said)
+    assert not any("us    ratio" in sentence for sentence in said)
 
 
 def test_the_plain_transition_is_the_derivative_of_the_plain_step():
@@ -65,6 +65,34 @@ def test_the_plain_transition_is_the_derivative_of_the_plain_step():
         for e, h in zip(np.diag(steps), steps, strict=True)
     ]
     assert np.allclose(rivals.transition(points, 2.0), np.array(columns).T, rtol=0, atol=2e-8)
+
+
+@pytest.mark.parametrize("plain", [rivals, customary])
+def test_the_slope_is_the_derivative_of_the_look(plain):
+    p = bench.problem()
+
+    def look(x):
+        return np.array(plain.look(x, p.origin, p.axes))
+
+    columns = [(look(p.x + e) - look(p.x - e)) / 20.0 for e in np.diag([10.0] * 3 + [0.0] * 3)]
+    assert np.allclose(plain.slope(p.x, p.origin, p.axes), np.array(columns).T, rtol=1e-6, atol=1e-14)
+
+
+def test_models_as_users_write_them_are_those_written_for_speed():
+    p = bench.problem()
+    points, end = rivals.stages(p.x.tolist(), 2.0)
+    found, there = customary.stages(p.x, 2.0)
+    assert np.allclose(there, end, rtol=1e-14) and np.allclose(found, np.array(points), rtol=1e-14)
+    assert np.allclose(customary.transition(found, 2.0), rivals.transition(points, 2.0), rtol=1e-12, atol=1e-18)
+    pushed = customary.stages(np.append(p.x, [1.0, -2.0, 3.0]), 2.0)[1]
+    assert np.allclose(pushed, [*rivals.stages(p.x.tolist(), 2.0, (1.0, -2.0, 3.0))[1], 1.0, -2.0, 3.0], rtol=1e-14)
+    assert np.allclose(customary.residual(np.array([5.0, 3.1, -3.1]), np.array([2.0, -3.1, 3.1])), [3.0, 6.2 - 2 * np.pi, 2 * np.pi - 6.2])
+
+
+def test_targets_are_judged_on_filters_as_users_write_them():
+    _, lines = bench.contest(bench.problem())
+    judged = [line.name for line in lines if line.target > 0.0]
+    assert judged and all(bench.USERS in name for name in judged)
 
 
 def test_verdicts():
