@@ -20,6 +20,8 @@ from copfuse.kernels.earth import _GMR, _H, _L, _RADIUS, _T, _UP_H, _UP_LOG, DEE
 from copfuse.kernels.motions import _DRAG_MOST, REENTRY, add_process_noise, drag
 
 _P, _M = 56, 112  # where work arrays begin in w, behind F: each of 7 rows, 8 apart, so that loops over columns become vectors
+_NEAREST = 1e-3  # m, a target on top of the sensor is taken as that far away
+_ROUNDING = 4e-15  # share of the variances that went into a sum which its rounding can have lost, given back to the diagonal
 _ZENITH = 1e-6  # horizontal over slant range below which a plot's azimuth says nothing
 
 
@@ -213,6 +215,10 @@ def carry(d, P, w):
             t = m0 * w[f] + m1 * w[f + 1] + m2 * w[f + 2] + m3 * w[f + 3] + m4 * w[f + 4] + m5 * w[f + 5] + m6 * w[f + 6]
             P[i, j] = t
             P[j, i] = t
+        lost = 0.0
+        for j in range(d):
+            lost += w[8 * i + j] * w[8 * i + j] * w[_P + 9 * j]
+        P[i, i] += _ROUNDING * lost
 
 
 @njit
@@ -227,7 +233,7 @@ def look(s, origin, axes, z, H):
     u = axes[2, 0] * d0 + axes[2, 1] * d1 + axes[2, 2] * d2
     level2 = e * e + n * n
     level = math.sqrt(level2)
-    r = math.sqrt(level2 + u * u)
+    r = max(math.sqrt(level2 + u * u), _NEAREST)
     H[0, 0], H[0, 1], H[0, 2] = d0 / r, d1 / r, d2 / r
     rate = H[0, 0] * s[3] + H[0, 1] * s[4] + H[0, 2] * s[5]
     z[0] = r
@@ -258,12 +264,17 @@ def absorb(d, H, c, variance, nu, dx, P, a, b):
         if moving:
             t += P[i, 3] * h3 + P[i, 4] * h4 + P[i, 5] * h5
         a[i] = t
+    blur = h0 * h0 * P[0, 0] + h1 * h1 * P[1, 1] + h2 * h2 * P[2, 2]
+    if moving:
+        blur += h3 * h3 * P[3, 3] + h4 * h4 * P[4, 4] + h5 * h5 * P[5, 5]
+    variance += 4.0 * _ROUNDING * blur  # no plot is sharper than the rounding of what it is compared with
     s = variance + h0 * a[0] + h1 * a[1] + h2 * a[2]
     nu -= h0 * dx[0] + h1 * dx[1] + h2 * dx[2]
     if moving:
         s += h3 * a[3] + h4 * a[4] + h5 * a[5]
         nu -= h3 * dx[3] + h4 * dx[4] + h5 * dx[5]
     over = 1.0 / s
+    lift = _ROUNDING * (1.0 + math.sqrt(blur * over))  # what rounding can do to T a', where a is a difference of large numbers
     for i in range(d):  # T = (I - K h') P, not symmetric; b = variance K - T h
         gain = a[i] * over
         dx[i] += gain * nu
@@ -273,6 +284,7 @@ def absorb(d, H, c, variance, nu, dx, P, a, b):
         if moving:
             t += P[i, 3] * h3 + P[i, 4] * h4 + P[i, 5] * h5
         b[i] = variance * gain - t
+        P[i, i] += lift * (P[i, i] + gain * a[i])  # of the variance before: a plot far sharper than it leaves but rounding
     for i in range(d):
         a[i] *= over
     for i in range(d):  # T (I - K h')' + K variance K'
