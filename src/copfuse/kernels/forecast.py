@@ -8,9 +8,10 @@ import numpy as np
 
 from copfuse.kernels import njit
 from copfuse.kernels.earth import altitude
-from copfuse.kernels.motions import across, ahead, derivative, drag, propagate
+from copfuse.kernels.motions import MANOEUVRE, REENTRY, across, ahead, derivative, dimension, drag, propagate
 from copfuse.kernels.small import cholesky, invert
 
+_PUSHED, _FALLING = np.array([MANOEUVRE, REENTRY])  # numpy's, as numba compiles for each plain number anew
 _LONGEST_FLIGHT = 7200.0  # s; what has not come down by then is in orbit
 # A forecast in boost stands for these further burn times, s, with these weights; *notional*, as is the time in which a burning
 # missile's acceleration grows by e as it empties
@@ -31,16 +32,16 @@ _FASTEST = 7200.0  # m/s over ground at burnout; what is faster goes to orbit
 
 @njit
 def _rk4(s, dt, k, y):
-    derivative(2, s, k[0])
+    derivative(_FALLING, s, k[0])
     for i in range(7):
         y[i] = s[i] + 0.5 * dt * k[0, i]
-    derivative(2, y, k[1])
+    derivative(_FALLING, y, k[1])
     for i in range(7):
         y[i] = s[i] + 0.5 * dt * k[1, i]
-    derivative(2, y, k[2])
+    derivative(_FALLING, y, k[2])
     for i in range(7):
         y[i] = s[i] + dt * k[2, i]
-    derivative(2, y, k[3])
+    derivative(_FALLING, y, k[3])
     for i in range(7):
         s[i] += dt / 6.0 * (k[0, i] + 2.0 * k[1, i] + 2.0 * k[2, i] + k[3, i])
 
@@ -81,7 +82,7 @@ def burn(s, push, seconds, k, y):
         a = push * math.exp((t + 0.5 * dt) / _EMPTYING)
         for i in range(3):
             s[6 + i] = a * s[3 + i] / v
-        propagate(0, 9, s, dt, k, y)
+        propagate(_PUSHED, dimension(_PUSHED), s, dt, k, y)
         t += dt
     return t
 
@@ -92,7 +93,7 @@ def _soaring(s, ratio, d):
 
     Parabolic polar: drag is D0 (1 + (lift / most)^2) with most = 2 ratio D0, so that lift over drag is greatest at ``most``.
     """
-    derivative(2, s, d)
+    derivative(_FALLING, s, d)
     v, e0, e1, e2 = ahead(s)
     u0, u1, u2, _, _, _ = across(s, e0, e1, e2)
     clean = drag(s) * v
@@ -181,7 +182,7 @@ def impact(x, P, log_beta, push, boosting, lifting, mean, cov, when):
             C[6, i] = 0.0
             C[i, 6] = 0.0
         C[6, 6] = log_beta[t, 1] ** 2
-        cholesky(C, 7, lower)
+        cholesky(C, dimension(_FALLING), lower)
         soaring = lifting[t] * (1.0 - _NO_SOAR)
         for p in range(14):
             sign = spread if p % 2 == 0 else -spread
@@ -192,7 +193,7 @@ def impact(x, P, log_beta, push, boosting, lifting, mean, cov, when):
             weights[p] = (1.0 - boosting[t] - soaring + boosting[t] * BURN_WEIGHTS[0]) / 14.0
             for i in range(3):
                 points[p, i] = s[i]
-        m = 14
+        m = len(points) - n_burn - n_soar
         if boosting[t] > 0.01:
             for b in range(1, n_burn):
                 for i in range(6):

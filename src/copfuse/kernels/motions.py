@@ -24,6 +24,7 @@ from copfuse.kernels.earth import air, altitude, free_acceleration
 MANOEUVRE, COAST, REENTRY, GLIDE, BOOST = 0, 1, 2, 3, 4
 N_MODEL = 5
 WIDEST = 9
+_FIRST, _SECOND, _THIRD = np.arange(6, 9)  # components that a model adds; numpy's, as numba compiles for each plain number anew
 DIMENSION = np.array([9, 6, 7, 9, 8])
 # places in `noise`: spectral densities; see `filters` for values and reasons
 JERK, COAST_ACCELERATION, DRAG_ERROR, LOG_BETA_RATE = 0, 1, 2, 3  # m^2/s^5, m^2/s^3, s, 1/s
@@ -189,9 +190,9 @@ def add_process_noise(model, x, P, dt, noise):
     """
     t = abs(dt)
     if model == 0:
-        _driven_noise(P, 6, (1.0, 0.0, 0.0), noise[JERK], t)
-        _driven_noise(P, 7, (0.0, 1.0, 0.0), noise[JERK], t)
-        _driven_noise(P, 8, (0.0, 0.0, 1.0), noise[JERK], t)
+        _driven_noise(P, _FIRST, (1.0, 0.0, 0.0), noise[JERK], t)
+        _driven_noise(P, _SECOND, (0.0, 1.0, 0.0), noise[JERK], t)
+        _driven_noise(P, _THIRD, (0.0, 0.0, 1.0), noise[JERK], t)
         return
     if model == 1:
         _velocity_noise(P, noise[COAST_ACCELERATION], t)
@@ -200,7 +201,7 @@ def add_process_noise(model, x, P, dt, noise):
     if model == 4:
         slowing = drag_of(x, _BOOST_LOG_BETA) * speed
         _velocity_noise(P, noise[STEERING], t)
-        _driven_noise(P, 6, (e0, e1, e2), noise[THRUST_JERK] + noise[LIFT_SHARE] * slowing * slowing, t)
+        _driven_noise(P, _FIRST, (e0, e1, e2), noise[THRUST_JERK] + noise[LIFT_SHARE] * slowing * slowing, t)
         q = noise[FLOW_RATE]
         P[7, 7] += q * t
         P[6, 7] += q * x[6] * t**2 / 2.0
@@ -216,8 +217,8 @@ def add_process_noise(model, x, P, dt, noise):
     P[6, 6] += felt * noise[GLIDE_BETA_RATE] * t
     u0, u1, u2, r0, r1, r2 = across(x, e0, e1, e2)
     q, t = noise[LIFT_JERK] + noise[LIFT_SHARE] * slowing * slowing, min(t, LIFT_TIME)
-    _driven_noise(P, 7, (u0, u1, u2), q, t)
-    _driven_noise(P, 8, (r0, r1, r2), 0.25 * q, t)
+    _driven_noise(P, _SECOND, (u0, u1, u2), q, t)
+    _driven_noise(P, _THIRD, (r0, r1, r2), 0.25 * q, t)
 
 
 @njit
@@ -302,7 +303,7 @@ def _thrust_to_push(x, P, xs, Ps, J):
         J[6 + a, 6] = e[a]
         for b in range(3):
             J[6 + a, 3 + b] = x[6] / v * ((1.0 if a == b else 0.0) - e[a] * e[b])
-    _congruent(J, P, 9, 8, Ps)
+    _congruent(J, P, dimension(MANOEUVRE), dimension(BOOST), Ps)
     for a in range(6, 9):
         Ps[a, a] += 1.0  # m^2/s^4: thrust is not quite along the velocity
 
@@ -320,7 +321,7 @@ def _push_to_thrust(x, P, flow_variance, xs, Ps, J):
     for b in range(3):
         J[6, 6 + b] = e[b]
         J[6, 3 + b] = (x[6 + b] - along * e[b]) / v
-    _congruent(J, P, 7, 9, Ps)
+    _congruent(J, P, dimension(BOOST) - 1, dimension(MANOEUVRE), Ps)
     for a in range(7):
         Ps[a, 7] = 0.0
         Ps[7, a] = 0.0
