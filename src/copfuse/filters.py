@@ -24,9 +24,9 @@ LOG_BETA_RATE = 4e-4  # 1/s
 GLIDE_BETA_RATE = 1e-2  # 1/s: drag doubles within some 50 s where lift costs it
 LIFT_JERK = 0.5  # m^2/s^5
 LIFT_SHARE = 0.05  # 1/s: lift (and a burning missile's drag) changes by a fifth of the drag in a second
-STEERING = 0.01  # m^2/s^3 across and along the velocity: thrust is along it to half a degree
-THRUST_JERK = 0.02  # m^2/s^5: thrust and mass flow of an engine hardly wander
-FLOW_RATE = 1e-7  # 1/s^3
+STEERING = 0.003  # m^2/s^3 across and along the velocity: thrust is along it to half a degree
+THRUST_JERK = 0.005  # m^2/s^5: thrust and mass flow of an engine hardly wander
+FLOW_RATE = 3e-8  # 1/s^3
 NOISE = np.array([
     JERK, COAST_ACCELERATION, DRAG_ERROR, LOG_BETA_RATE, GLIDE_BETA_RATE, LIFT_JERK, LIFT_SHARE, STEERING, THRUST_JERK, FLOW_RATE,
 ])  # fmt: skip

@@ -154,7 +154,7 @@ def predict(x, P, mu, dt, noise, x_out, P_out, mu_out, x6, P6):
     """Predict n tracks by dt (n,) each: mixing, the models, and the combined estimate.
 
     ``x (n, N_MODEL, 9), P (n, N_MODEL, 9, 9), mu (n, N_MODEL)`` in; the same and ``x6 (n, 6), P6 (n, 6, 6)`` out.
-    Where an engine may burn, steps are no longer than `BURNOUT_STEP`, so that it can go out between two plots.  Models
+    Where an engine may burn, steps are no longer than `BURNOUT_STEP` (five at most), so that it can go out between two plots.  Models
     less probable than `ASLEEP` are not computed: they follow the likeliest.
     """
     lower = np.zeros((9, 9))
@@ -171,7 +171,7 @@ def predict(x, P, mu, dt, noise, x_out, P_out, mu_out, x6, P6):
     for t in range(len(mu)):
         steps = 1
         if mu[t, 0] + mu[t, 4] > _NEGLIGIBLE and abs(dt[t]) > BURNOUT_STEP:
-            steps = min(int(math.ceil(abs(dt[t]) / BURNOUT_STEP)), 15)
+            steps = min(int(math.ceil(abs(dt[t]) / BURNOUT_STEP)), 5)
         h = dt[t] / steps
         for i in range(N_MODEL):
             mu_now[i] = mu[t, i]

@@ -134,7 +134,7 @@ def propagate(model, n, s, dt, k, y):
     """Advance state s by dt seconds (either sign) with the classical Runge-Kutta rule; k (4, 9), y (9) are work arrays."""
     longest = 2.0 if model == 0 or model == 4 else 10.0
     if (model == 2 or model == 3) and altitude(s[0], s[1], s[2]) < 120e3:
-        longest = 1.0
+        longest = 1.0 if s[3] * s[3] + s[4] * s[4] + s[5] * s[5] > 800.0**2 else 3.0
     steps = int(math.ceil(abs(dt) / longest))
     if steps < 1:
         return
