@@ -17,9 +17,11 @@ import numpy as np
 from copfuse.constants import EARTH_A, EARTH_B, EARTH_E2, EARTH_OMEGA, J2, MU
 from copfuse.kernels import njit
 from copfuse.kernels.earth import _GMR, _H, _L, _RADIUS, _T, _UP_H, _UP_LOG, DEEPEST, altitude
-from copfuse.kernels.motions import _DRAG_MOST, REENTRY, add_process_noise, drag
+from copfuse.kernels.motions import _DRAG_MOST, COAST_ACCELERATION, REENTRY, _velocity_noise, add_process_noise, drag
 
-_P, _M = 56, 112  # where work arrays begin in w, behind F: each of 7 rows, 8 apart, so that loops over columns become vectors
+# Where work arrays begin in w, behind F: matrices of 7 rows, 8 apart, and vectors of 8, so that loops over columns become vectors
+_P, _M, _A, _B, _K, _DX = 56, 112, 168, 176, 184, 192
+_WORK = 200
 _NEAREST = 1e-3  # m, a target on top of the sensor is taken as that far away
 _ROUNDING = 4e-15  # share of the variances that went into a sum which its rounding can have lost, given back to the diagonal
 _ZENITH = 1e-6  # horizontal over slant range below which a plot's azimuth says nothing
@@ -196,11 +198,13 @@ def move(model, d, s, dt, w, G, k, y):
 
 
 @njit
-def carry(d, P, w):
-    """P (d, d) becomes F P F', with F the head of w and the rest of w for work."""
-    for i in range(d):
+def carry(d, w):
+    """P in w becomes F P F', with F the head of w."""
+    for i in range(d):  # what rounding can lose
+        lost = 0.0
         for j in range(d):
-            w[_P + 8 * i + j] = P[i, j]
+            lost += w[8 * i + j] * w[8 * i + j] * w[_P + 9 * j]
+        w[_A + i] = _ROUNDING * lost
     for i in range(d):  # F P
         f0, f1, f2, f3, f4, f5, f6 = w[8 * i], w[8 * i + 1], w[8 * i + 2], w[8 * i + 3], w[8 * i + 4], w[8 * i + 5], w[8 * i + 6]
         for j in range(8):
@@ -213,12 +217,9 @@ def carry(d, P, w):
         for j in range(i + 1):
             f = 8 * j
             t = m0 * w[f] + m1 * w[f + 1] + m2 * w[f + 2] + m3 * w[f + 3] + m4 * w[f + 4] + m5 * w[f + 5] + m6 * w[f + 6]
-            P[i, j] = t
-            P[j, i] = t
-        lost = 0.0
-        for j in range(d):
-            lost += w[8 * i + j] * w[8 * i + j] * w[_P + 9 * j]
-        P[i, i] += _ROUNDING * lost
+            w[_P + 8 * i + j] = t
+            w[_P + 8 * j + i] = t
+        w[_P + 9 * i] += w[_A + i]
 
 
 @njit
@@ -250,63 +251,64 @@ def look(s, origin, axes, z, H):
 
 
 @njit
-def absorb(d, H, c, variance, nu, dx, P, a, b):
-    """One scalar measurement with derivatives H[c] into dx (d) and P (d, d), Joseph's form; a, b (d) are work arrays.
+def absorb(H, c, variance, nu, w):
+    """One scalar measurement with derivatives H[c] into the change dx of the mean and P, both in w, by Joseph's form.
 
     ``nu`` is its innovation at the predicted mean; returns its variance and what is left of it on the line through dx.
     """
     h0, h1, h2, h3, h4, h5 = H[c, 0], H[c, 1], H[c, 2], 0.0, 0.0, 0.0
     moving = c == 3  # range rate alone has to do with velocity
+    blur = h0 * h0 * w[_P] + h1 * h1 * w[_P + 9] + h2 * h2 * w[_P + 18]
+    for j in range(8):  # a = P h
+        w[_A + j] = h0 * w[_P + j] + h1 * w[_P + 8 + j] + h2 * w[_P + 16 + j]
     if moving:
         h3, h4, h5 = H[c, 3], H[c, 4], H[c, 5]
-    for i in range(d):
-        t = P[i, 0] * h0 + P[i, 1] * h1 + P[i, 2] * h2
-        if moving:
-            t += P[i, 3] * h3 + P[i, 4] * h4 + P[i, 5] * h5
-        a[i] = t
-    blur = h0 * h0 * P[0, 0] + h1 * h1 * P[1, 1] + h2 * h2 * P[2, 2]
-    if moving:
-        blur += h3 * h3 * P[3, 3] + h4 * h4 * P[4, 4] + h5 * h5 * P[5, 5]
+        blur += h3 * h3 * w[_P + 27] + h4 * h4 * w[_P + 36] + h5 * h5 * w[_P + 45]
+        for j in range(8):
+            w[_A + j] += h3 * w[_P + 24 + j] + h4 * w[_P + 32 + j] + h5 * w[_P + 40 + j]
+    a0, a1, a2, a3, a4, a5 = w[_A], w[_A + 1], w[_A + 2], w[_A + 3], w[_A + 4], w[_A + 5]
     variance += 4.0 * _ROUNDING * blur  # no plot is sharper than the rounding of what it is compared with
-    s = variance + h0 * a[0] + h1 * a[1] + h2 * a[2]
-    nu -= h0 * dx[0] + h1 * dx[1] + h2 * dx[2]
+    s = variance + h0 * a0 + h1 * a1 + h2 * a2
+    nu -= h0 * w[_DX] + h1 * w[_DX + 1] + h2 * w[_DX + 2]
     if moving:
-        s += h3 * a[3] + h4 * a[4] + h5 * a[5]
-        nu -= h3 * dx[3] + h4 * dx[4] + h5 * dx[5]
+        s += h3 * a3 + h4 * a4 + h5 * a5
+        nu -= h3 * w[_DX + 3] + h4 * w[_DX + 4] + h5 * w[_DX + 5]
     over = 1.0 / s
     lift = _ROUNDING * (1.0 + math.sqrt(blur * over))  # what rounding can do to T a', where a is a difference of large numbers
-    for i in range(d):  # T = (I - K h') P, not symmetric; b = variance K - T h
-        gain = a[i] * over
-        dx[i] += gain * nu
-        for j in range(d):
-            P[i, j] -= gain * a[j]
-        t = P[i, 0] * h0 + P[i, 1] * h1 + P[i, 2] * h2
+    for j in range(8):  # T = (I - K h') P and b = variance K - T h, which but for rounding is zero
+        k = w[_A + j] * over
+        t = h0 * (w[_P + j] - k * a0) + h1 * (w[_P + 8 + j] - k * a1) + h2 * (w[_P + 16 + j] - k * a2)
         if moving:
-            t += P[i, 3] * h3 + P[i, 4] * h4 + P[i, 5] * h5
-        b[i] = variance * gain - t
-        P[i, i] += lift * (P[i, i] + gain * a[i])  # of the variance before: a plot far sharper than it leaves but rounding
-    for i in range(d):
-        a[i] *= over
-    for i in range(d):  # T (I - K h')' + K variance K'
-        for j in range(i + 1):
-            P[i, j] += b[i] * a[j]
-            P[j, i] = P[i, j]
+            t += h3 * (w[_P + 24 + j] - k * a3) + h4 * (w[_P + 32 + j] - k * a4) + h5 * (w[_P + 40 + j] - k * a5)
+        w[_B + j] = 0.5 * (variance * k - t)
+        w[_K + j] = k
+        w[_DX + j] += k * nu
+    for i in range(7):  # T (I - K h')' + K variance K' = T + b K', halves of which and of its transpose are added
+        p, a, k, b = _P + 8 * i, w[_A + i], w[_K + i], w[_B + i]
+        before = w[p + i]
+        for j in range(8):
+            w[p + j] += (b * w[_K + j] + k * w[_B + j]) - over * (a * w[_A + j])
+        w[p + i] += lift * before  # a plot far sharper than it leaves but rounding
     return s, nu
 
 
 @njit(inline="always")
-def one(model, d, x, P, dt, z, sigma, origin, axes, noise, w, G, k, H, y, dx, a, b, seen):
-    """Predict x (d), P (d, d) by dt and update them with one plot, in place; returns log likelihood and squared distance.
+def one(model, d, x, P, dt, z, sigma, origin, axes, noise, w, G, k, H, y, seen):
+    """Predict mean x (d) and covariance P (7, 8) by dt and update them with one plot, in place.
 
-    w (168, zeros), G (4, 3, 7), k (4, 7), H (4, 6), y, dx, a, b (7), seen (4) are work arrays.
+    P is the part of w from `_P` on.  w (`_WORK`), G (4, 3, 7), k (4, 7), H (4, 6), y (7), seen (4) are work arrays.
+    Returns log likelihood and squared distance.
     """
     if dt != 0.0:
         move(model, d, x, dt, w, G, k, y)
-        carry(d, P, w)
-        add_process_noise(model, x, P, dt, noise)
+        carry(d, w)
+        if model == REENTRY:
+            add_process_noise(REENTRY, x, P, dt, noise)
+        else:
+            _velocity_noise(P, noise[COAST_ACCELERATION], abs(dt))
     known = look(x, origin, axes, seen, H)
-    for i in range(d):
-        dx[i] = 0.0
+    for i in range(8):
+        w[_DX + i] = 0.0
     loglik, d2 = 0.0, 0.0
     for c in range(4):
         if math.isnan(z[c]) or math.isnan(sigma[c]) or (c == 1 and not known):
@@ -314,24 +316,25 @@ def one(model, d, x, P, dt, z, sigma, origin, axes, noise, w, G, k, H, y, dx, a,
         nu = z[c] - seen[c]
         if c == 1 or c == 2:
             nu -= 2.0 * math.pi * math.floor((nu + math.pi) / (2.0 * math.pi))
-        s, nu = absorb(d, H, c, sigma[c] * sigma[c], nu, dx, P, a, b)
+        s, nu = absorb(H, c, sigma[c] * sigma[c], nu, w)
         d2 += nu * nu / s
         loglik -= 0.5 * (nu * nu / s + math.log(2.0 * math.pi * s))
     for i in range(d):
-        x[i] += dx[i]
+        x[i] += w[_DX + i]
     return loglik, d2
 
 
 @njit
-def usable(x, P, dt, z, sigma):
-    """Whether mean, covariance and time are finite, variances above zero, and the plot's standard deviations too or NaN."""
+def usable(d, x, w, dt, z, sigma):
+    """Whether mean, covariance (in w) and time are finite, variances above zero, and the plot's standard deviations too or NaN."""
     total = dt
-    for i in range(len(x)):
-        total += x[i]
-        if not P[i, i] > 0.0:
+    for i in range(d):
+        row = x[i]
+        if not w[_P + 9 * i] > 0.0:
             return False
-        for j in range(len(x)):
-            total += P[i, j]
+        for j in range(7):
+            row += w[_P + 8 * i + j]
+        total += row
     for c in range(4):
         if sigma[c] <= 0.0 or math.isinf(sigma[c]) or math.isinf(z[c]):
             return False
@@ -344,33 +347,40 @@ def step(model, x, P, dt, z, sigma, origin, axes, noise, loglik, d2):
 
     Returns the first row that is not `usable`, where it stops; -1 where all are.
     """
-    w, G, k, H = np.zeros(168), np.empty((4, 3, 7)), np.empty((4, 7)), np.empty((4, 6))
-    y, dx, a, b, seen = np.empty(7), np.empty(7), np.empty(7), np.empty(7), np.empty(4)
+    w, G, k, H, y, seen = np.zeros(_WORK), np.empty((4, 3, 7)), np.empty((4, 7)), np.empty((4, 6)), np.empty(7), np.empty(4)
+    inner = w[_P:_M].reshape(7, 8)
     d = x.shape[1]
     for t in range(len(x)):
-        if not usable(x[t], P[t], dt[t], z[t], sigma[t]):
+        for i in range(d):
+            for j in range(d):
+                inner[i, j] = P[t, i, j]
+        if not usable(d, x[t], w, dt[t], z[t], sigma[t]):
             return t
-        loglik[t], d2[t] = one(model, d, x[t], P[t], dt[t], z[t], sigma[t], origin, axes, noise, w, G, k, H, y, dx, a, b, seen)
+        loglik[t], d2[t] = one(model, d, x[t], inner, dt[t], z[t], sigma[t], origin, axes, noise, w, G, k, H, y, seen)
+        for i in range(d):
+            for j in range(d):
+                P[t, i, j] = inner[i, j]
     return -1
 
 
 @njit
 def series(model, x, P, dt, z, sigma, origin, axes, noise, xs, Ps, loglik, d2):
-    """One track, x (d), P (d, d), in place through T plots of any sensors: xs (T, d), Ps (T, d, d) after each.
+    """One track, x (d) and from P (d, d) on, through T plots of any sensors: xs (T, d), Ps (T, d, d) after each.
 
     Returns the first plot before which the track, or which itself, is not `usable`, where it stops; -1 where all are.
     """
-    w, G, k, H = np.zeros(168), np.empty((4, 3, 7)), np.empty((4, 7)), np.empty((4, 6))
-    y, dx, a, b, seen = np.empty(7), np.empty(7), np.empty(7), np.empty(7), np.empty(4)
+    w, G, k, H, y, seen = np.zeros(_WORK), np.empty((4, 3, 7)), np.empty((4, 7)), np.empty((4, 6)), np.empty(7), np.empty(4)
+    inner = w[_P:_M].reshape(7, 8)
     d = len(x)
+    for i in range(d):
+        for j in range(d):
+            inner[i, j] = P[i, j]
     for t in range(len(dt)):
-        if not usable(x, P, dt[t], z[t], sigma[t]):
+        if not usable(d, x, w, dt[t], z[t], sigma[t]):
             return t
-        loglik[t], d2[t] = one(
-            model, d, x, P, dt[t], z[t], sigma[t], origin[t], axes[t], noise, w, G, k, H, y, dx, a, b, seen
-        )
+        loglik[t], d2[t] = one(model, d, x, inner, dt[t], z[t], sigma[t], origin[t], axes[t], noise, w, G, k, H, y, seen)
         for i in range(d):
             xs[t, i] = x[i]
             for j in range(d):
-                Ps[t, i, j] = P[i, j]
+                Ps[t, i, j] = inner[i, j]
     return -1

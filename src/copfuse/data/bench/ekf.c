@@ -6,7 +6,7 @@
 #define D 6
 
 static const double MU = 3.986004418e14, EARTH_A = 6378137.0, OMEGA = 7.292115e-5, J2 = 1.08262982e-3, ZENITH = 1e-6;
-static const double PI = 3.14159265358979323846;
+static const double PI = 3.14159265358979323846, NEAREST = 1e-3, ROUNDING = 4e-15;
 
 static void free_fall(const double *s, double *a, double G[3][3]) {
   double x = s[0], y = s[1], z = s[2];
@@ -72,19 +72,24 @@ static void move(double *s, double dt, double F[D][D]) {
 }
 
 static void carry(double F[D][D], double P[D][D]) {
-  double M[D][D];
+  double M[D][D], before[D];
+  for (int i = 0; i < D; i++) before[i] = P[i][i];
   for (int i = 0; i < D; i++)
     for (int j = 0; j < D; j++) {
       double t = F[i][0] * P[0][j];
       for (int k = 1; k < D; k++) t += F[i][k] * P[k][j];
       M[i][j] = t;
     }
-  for (int i = 0; i < D; i++)
+  for (int i = 0; i < D; i++) {
     for (int j = 0; j <= i; j++) {
       double t = M[i][0] * F[j][0];
       for (int k = 1; k < D; k++) t += M[i][k] * F[j][k];
       P[i][j] = P[j][i] = t;
     }
+    double lost = 0.0;
+    for (int j = 0; j < D; j++) lost += F[i][j] * F[i][j] * before[j];
+    P[i][i] += ROUNDING * lost;
+  }
 }
 
 static int look(const double *s, const double *origin, const double *axes, double *z, double H[4][D]) {
@@ -95,7 +100,7 @@ static int look(const double *s, const double *origin, const double *axes, doubl
     n += axes[3 + i] * d[i];
     u += axes[6 + i] * d[i];
   }
-  double level2 = e * e + n * n, level = sqrt(level2), r = sqrt(level2 + u * u);
+  double level2 = e * e + n * n, level = sqrt(level2), r = fmax(sqrt(level2 + u * u), NEAREST);
   for (int i = 0; i < 3; i++) H[0][i] = d[i] / r;
   double rate = H[0][0] * s[3] + H[0][1] * s[4] + H[0][2] * s[5];
   z[0] = r;
@@ -113,32 +118,33 @@ static int look(const double *s, const double *origin, const double *axes, doubl
 }
 
 static double absorb(int moving, const double *h, double variance, double *nu, double *dx, double P[D][D]) {
-  double a[D], b[D];
-  for (int i = 0; i < D; i++) {
-    a[i] = P[i][0] * h[0] + P[i][1] * h[1] + P[i][2] * h[2];
-    if (moving) a[i] += P[i][3] * h[3] + P[i][4] * h[4] + P[i][5] * h[5];
+  double a[D], b[D], k[D];
+  double blur = h[0] * h[0] * P[0][0] + h[1] * h[1] * P[1][1] + h[2] * h[2] * P[2][2];
+  for (int j = 0; j < D; j++) a[j] = h[0] * P[0][j] + h[1] * P[1][j] + h[2] * P[2][j];
+  if (moving) {
+    blur += h[3] * h[3] * P[3][3] + h[4] * h[4] * P[4][4] + h[5] * h[5] * P[5][5];
+    for (int j = 0; j < D; j++) a[j] += h[3] * P[3][j] + h[4] * P[4][j] + h[5] * P[5][j];
   }
+  variance += 4.0 * ROUNDING * blur;
   double s = variance + h[0] * a[0] + h[1] * a[1] + h[2] * a[2];
   *nu -= h[0] * dx[0] + h[1] * dx[1] + h[2] * dx[2];
   if (moving) {
     s += h[3] * a[3] + h[4] * a[4] + h[5] * a[5];
     *nu -= h[3] * dx[3] + h[4] * dx[4] + h[5] * dx[5];
   }
-  double over = 1.0 / s;
-  for (int i = 0; i < D; i++) {
-    double gain = a[i] * over;
-    dx[i] += gain * *nu;
-    for (int j = 0; j < D; j++) P[i][j] -= gain * a[j];
-    double t = P[i][0] * h[0] + P[i][1] * h[1] + P[i][2] * h[2];
-    if (moving) t += P[i][3] * h[3] + P[i][4] * h[4] + P[i][5] * h[5];
-    b[i] = variance * gain - t;
+  double over = 1.0 / s, lift = ROUNDING * (1.0 + sqrt(blur * over));
+  for (int j = 0; j < D; j++) {
+    k[j] = a[j] * over;
+    double t = h[0] * (P[0][j] - k[j] * a[0]) + h[1] * (P[1][j] - k[j] * a[1]) + h[2] * (P[2][j] - k[j] * a[2]);
+    if (moving) t += h[3] * (P[3][j] - k[j] * a[3]) + h[4] * (P[4][j] - k[j] * a[4]) + h[5] * (P[5][j] - k[j] * a[5]);
+    b[j] = 0.5 * (variance * k[j] - t);
+    dx[j] += k[j] * *nu;
   }
-  for (int i = 0; i < D; i++) a[i] *= over;
-  for (int i = 0; i < D; i++)
-    for (int j = 0; j <= i; j++) {
-      P[i][j] += b[i] * a[j];
-      P[j][i] = P[i][j];
-    }
+  for (int i = 0; i < D; i++) {
+    double before = P[i][i];
+    for (int j = 0; j < D; j++) P[i][j] += (b[i] * k[j] + k[i] * b[j]) - over * (a[i] * a[j]);
+    P[i][i] += lift * before;
+  }
   return s;
 }
 
