@@ -180,7 +180,7 @@ def test_common_part_equals_two_filters_on_one_object():
         crosses.append(cross)
     D = np.zeros((31, 6, 6))
     rows = np.tile(x, (31, 1))
-    common(np.zeros(31, int), np.arange(31.0), rows, np.array(P), np.array(prior), 1, D)
+    common(np.zeros(31, int), np.arange(31.0), rows, *2 * (np.array(P), np.array(prior)), np.ones(31), 1, D)
     assert np.allclose(D, crosses, rtol=1e-5, atol=1e-5)
     assert np.allclose(D, plain_common(np.arange(31.0), P, prior, F), rtol=1e-5, atol=1e-5)
 

@@ -17,7 +17,7 @@ from copfuse.kernels import estimation as kernel
 from copfuse.kernels import motions
 
 # Spectral densities of the process noise, from what each model leaves out, *notional*.
-JERK = 9.0  # m^2/s^5: pitch-over, staging and whatever has no model change the acceleration by some 3 m/s^2 in a second
+JERK = 3.0  # m^2/s^5: pitch-over, staging and whatever has no model change the acceleration by some 2 m/s^2 in a second
 COAST_ACCELERATION = 1e-8  # m^2/s^3: what J2 leaves out of gravity above the air is some 1e-5 m/s^2 for a minute or less
 DRAG_ERROR = 2e-3  # s: 3 % of the drag, correlated over a second, as the drag coefficient moves with Mach number and attitude
 LOG_BETA_RATE = 4e-4  # 1/s

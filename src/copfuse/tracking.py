@@ -115,9 +115,9 @@ def track(detections: Detections, scenario: Any, node: str | None = None) -> Tra
         return Tracks.empty(**meta)
     columns = {name: np.concatenate([r[name] for r in rows]) for name in rows[0]}
     _, number = np.unique(np.stack([columns["node"], columns["track"]]), axis=1, return_inverse=True)
-    number, prior = number.ravel(), columns.pop("prior")
-    columns["P_common"] = np.zeros_like(prior)
-    common(number, columns["time"], columns["x"], columns["P"], prior, number.max() + 1, columns["P_common"])
+    number, covariances = number.ravel(), [columns.pop(name) for name in ("prior", "noisy", "noisy_prior", "share")]
+    columns["P_common"] = np.zeros_like(columns["P"])
+    common(number, columns["time"], columns["x"], columns["P"], *covariances, number.max() + 1, columns["P_common"])
     columns["P_common"] = filters.within(columns["P_common"], columns["P"])
     if scenario.bias > 0:
         columns["P"] = columns["P"] + bias_covariance(columns, number, detections, scenario)
@@ -198,7 +198,8 @@ def step(live: Live, scan: Scan) -> tuple[Live, dict[str, np.ndarray] | None]:
     free = np.setdiff1d(np.arange(len(scan.z)), plot)
     live = _update(live, scan, hit, plot, predicted[took], ratio[took, plot])
     live = _start(live, scan, free)
-    prior = np.concatenate([predicted.P6[took], live.bank.P6[len(live) - len(free) :]])
+    new = live.bank[len(live) - len(free) :]
+    prior = Bank.stack([predicted[took], new])
     changed = np.r_[hit, np.arange(len(live) - len(free), len(live))].astype(int)
     row = np.r_[scan.rows[plot], scan.rows[free]].astype(int)
     out = _rows(live, scan, changed, row, prior) if len(changed) else None
@@ -282,16 +283,23 @@ def _merge(live: Live, hit: np.ndarray) -> Live:
     return live[~drop]
 
 
-def _rows(live: Live, scan: Scan, changed: np.ndarray, detection: np.ndarray, prior: np.ndarray) -> dict[str, np.ndarray]:
+def _rows(live: Live, scan: Scan, changed: np.ndarray, detection: np.ndarray, prior: Bank) -> dict[str, np.ndarray]:
     bank = live.bank[changed]
     acceleration, sigma = push(bank)
     return {
         "time": np.full(len(changed), scan.time), "node": np.full(len(changed), scan.node), "track": live.number[changed],
-        "x": bank.x6, "P": bank.P6, "prior": prior, "acceleration": acceleration, "acceleration_sigma": sigma,
+        "x": bank.x6, "P": bank.P6, "acceleration": acceleration, "acceleration_sigma": sigma,
         "log_beta": np.stack([bank.x[:, REENTRY, 6], np.sqrt(bank.P[:, REENTRY, 6, 6])], axis=1),
         "phase_probability": phase_probability(bank, live.burnt[changed]), "hits": live.hits[changed], "llr": live.llr[changed],
         "firm": live.firm[changed], "detection": detection, "sensors": live.sensors[changed],
+        "prior": prior.P6, "noisy": noisy(bank), "noisy_prior": noisy(prior), "share": 1.0 - prior.mu[:, THRUSTING],
     }  # fmt: skip
+
+
+def noisy(bank: Bank) -> np.ndarray:
+    """Mean covariance (n, 6, 6) of the models but that of thrust, whose process noise is next to nothing."""
+    w = np.where(np.arange(bank.mu.shape[1]) == THRUSTING, 0.0, bank.mu) + 1e-300
+    return np.einsum("nj,njab->nab", w / w.sum(axis=1, keepdims=True), bank.P[:, :, :6, :6])
 
 
 def push(bank: Bank) -> tuple[np.ndarray, np.ndarray]:

@@ -208,13 +208,15 @@ def _carry(F, P, half, out):
 
 
 @njit
-def common(track, time, x, P, prior, n_track, D):
+def common(track, time, x, P, prior, noisy, noisy_prior, share, n_track, D):
     """The part ``D (n, 6, 6)`` of each row's ``P (n, 6, 6)`` that does not come from its own plots.
 
-    Process noise (with the spread of the models) and the first row's prior reach every tracker of an object alike;
-    the errors of disjoint sets of plots do not.  With ``prior (n, 6, 6)`` the predicted covariance before each row's update,
-    ``Q = prior - F P F'`` is what the prediction added and ``I - K H = P prior^-1`` what the update left, so
-    ``D <- (I - K H) (F D F' + Q) (I - K H)'`` (the noise half of the covariance recursion, Bar-Shalom 1981).
+    Process noise and the first row's prior reach every tracker of an object alike; the errors of disjoint sets of plots do
+    not, nor does the spread of a mixture's models, whose weights come from the plots, nor thrust, which is estimated from them.
+    With ``prior (n, 6, 6)`` the predicted covariance before each row's update, ``I - K H = P prior^-1`` is what the update
+    left.  ``noisy (n, 6, 6)`` and ``noisy_prior`` are the mean covariances after and before it of the models whose process
+    noise counts and ``share (n,)`` their probability, so ``Q = share (noisy_prior - F noisy F')`` is what the prediction
+    added, and ``D <- (I - K H) (F D F' + Q) (I - K H)'`` (the noise half of the covariance recursion, Bar-Shalom 1981).
     Rows are in time order; a track's first row gives its velocity prior to D.
     """
     seen = np.zeros(n_track, np.int64) - 1
@@ -231,12 +233,12 @@ def common(track, time, x, P, prior, n_track, D):
             continue
         dt = time[row] - time[before]
         fall_matrix(x[before], dt, F, work, half)
-        _carry(F, P[before], half, drifted)
+        _carry(F, noisy[before], half, drifted)
         _carry(F, D[before], half, grown)
         invert(prior[row], len(inverse), lower, inverse)
         for i in range(6):
             for j in range(6):
-                grown[i, j] += prior[row, i, j] - drifted[i, j]
+                grown[i, j] += share[row] * (noisy_prior[row, i, j] - drifted[i, j])
                 A[i, j] = 0.0
                 for k in range(6):
                     A[i, j] += P[row, i, k] * inverse[k, j]

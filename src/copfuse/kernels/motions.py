@@ -237,7 +237,7 @@ def transition(h, climb, dt, Pi):
         Pi[2, engine] = again if engine == 4 else (1.0 / 200.0 if h < 80e3 else again)
         Pi[3, engine] = again if engine == 4 else (1.0 / 100.0 if h < 80e3 else again)
     Pi[0, 4] = 1.0 / 10.0
-    Pi[4, 0] = 1.0 / 20.0 if h < 12e3 else (1.0 / 100.0 if h < 40e3 else 1.0 / 400.0)
+    Pi[4, 0] = 1.0 / 20.0 if h < 12e3 else (1.0 / 200.0 if h < 40e3 else 1.0 / 2000.0)
     Pi[0, 2] = 1.0 / 60.0 if h < 110e3 else 1e-6
     Pi[4, 2] = 1.0 / 200.0 if h < 110e3 else 1e-6
     lift = 1.0 / 100.0 if h < 80e3 else (1.0 / 1000.0 if h < 110e3 else 1e-9)
