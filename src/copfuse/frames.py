@@ -60,7 +60,7 @@ def look(x, origin, axes, cosines=0) -> np.ndarray:
     x = np.atleast_2d(np.asarray(x, float))
     d = x[:, :3] - origin
     local = np.einsum("...ij,...j->...i", np.broadcast_to(axes, (len(x), 3, 3)), d)
-    r = np.linalg.norm(d, axis=1)
+    r = np.maximum(np.linalg.norm(d, axis=1), 1e-300)  # on top of the origin: every direction and rate is 0, not nan
     azimuth = np.mod(np.arctan2(local[:, 0], local[:, 1]), 2 * np.pi)
     elevation = np.arctan2(local[:, 2], np.hypot(local[:, 0], local[:, 1]))
     rate = np.einsum("ni,ni->n", d, x[:, 3:6]) / r if x.shape[1] >= 6 else np.full(len(x), np.nan)

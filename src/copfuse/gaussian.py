@@ -213,12 +213,13 @@ def predict(x, P, motion: Model, rule: Rule = CUBATURE) -> Moments:
 @dataclass(frozen=True)
 class Update:
     """x (n, d), P (n, d, d) after a measurement, its log likelihood (n,) and squared Mahalanobis distance (n,), both
-    under the prior's linearisation."""
+    under the prior's linearisation; where a gate was asked for, ``refused`` (n,) says which measurements were left out."""
 
     x: np.ndarray
     P: np.ndarray
     loglik: np.ndarray
     d2: np.ndarray
+    refused: np.ndarray | None = None
 
 
 def update(x, P, z, sensor: Model, rule: Rule = CUBATURE, iterations: int = 1) -> Update:

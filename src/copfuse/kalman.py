@@ -7,6 +7,7 @@ phase of flight is unknown, the multiple-model filter of `filters` follows.  The
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import chdtri
 
 from copfuse.checking import choice
 from copfuse.errors import CopfuseError
@@ -18,7 +19,7 @@ from copfuse.kernels import motions
 MODELS = {"coast": (motions.COAST, 6), "reentry": (motions.REENTRY, 7)}  # number and components
 
 
-def step(time, x, P, to_time, z, sigma, origin, axes, model: str = "coast", noise=NOISE) -> Update:
+def step(time, x, P, to_time, z, sigma, origin, axes, model: str = "coast", noise=NOISE, gate: float | None = None) -> Update:
     """n tracks from ``time`` to ``to_time`` (s, scalars or (n,); either order), each then updated with its plot of one sensor.
 
     x (n, d), P (n, d, d): Earth-fixed m and m/s, d = 6 for model "coast"; 7 for "reentry", the last the natural logarithm of
@@ -27,14 +28,20 @@ def step(time, x, P, to_time, z, sigma, origin, axes, model: str = "coast", nois
     sensor's place and its east, north and up as rows (`sensors.place`, `frames.enu_axes`); an azimuth at the zenith is left
     out.  noise: spectral densities as `filters.NOISE`.
 
-    Returns the new x and P, with the log likelihood and the squared Mahalanobis distance of each plot.  Extended Kalman filter
-    (Bar-Shalom, Li & Kirubarajan, 2001, section 10.3.3), Joseph's form.  Raises `CopfuseError` for an unknown model, a wrong
-    shape, a standard deviation that is not positive, or a state or covariance that is not finite with positive variances.
+    gate: the probability that a true plot is taken, between 0 and 1; a plot whose distance is beyond it (chi-squared) is left out.
+
+    Returns the new x and P, with the log likelihood and the squared Mahalanobis distance of each plot, and with a gate the
+    mask ``refused`` (n,) of the plots left out.  Extended Kalman filter (Bar-Shalom, Li & Kirubarajan, 2001, section 10.3.3),
+    Joseph's form.  Raises `CopfuseError` for an unknown model, a wrong shape, a gate that is no probability, a standard
+    deviation that is not positive, or a state or covariance that is not finite with positive variances.
     """
     number, d = MODELS[choice(model, tuple(MODELS), "model")]
+    if gate is not None and not 0.0 < gate < 1.0:
+        raise CopfuseError(f"gate is {gate}; a probability between 0 and 1 is needed, 0.999 say, or None to take every plot")
     x, P = _state(x, P, d)
     n = len(x)
     z, sigma = _plots(z, sigma, n)
+    before = None if gate is None else (x.copy(), P.copy())
     origin, axes = _array(origin, (3,), "origin"), _array(axes, (3, 3), "axes")
     dt = np.empty(n)
     dt[:] = np.subtract(to_time, time)
@@ -42,7 +49,16 @@ def step(time, x, P, to_time, z, sigma, origin, axes, model: str = "coast", nois
     bad = kernel.step(number, x, P, dt, z, sigma, origin, axes, np.array(noise, float), loglik, d2)
     if bad >= 0:
         raise _refusal(bad, x, P, dt, z, sigma)
-    return Update(x, P, loglik, d2)
+    if gate is None or before is None:
+        return Update(x, P, loglik, d2)
+    seen = (~np.isnan(z + sigma)).sum(axis=1)
+    refused = d2 > chdtri(np.maximum(seen, 1), 1.0 - gate)
+    rows = np.flatnonzero(refused)
+    back, wide = before[0][rows], before[1][rows]
+    none, unused = np.full((len(rows), 4), np.nan), np.empty((2, len(rows)))
+    kernel.step(number, back, wide, dt[rows], none, none, origin, axes, np.array(noise, float), *unused)
+    x[rows], P[rows] = back, wide
+    return Update(x, P, loglik, d2, refused)
 
 
 def series(time, x, P, times, z, sigma, origin, axes, model: str = "coast", noise=NOISE) -> Update:

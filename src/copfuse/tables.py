@@ -309,5 +309,25 @@ class Score(Table):
     }  # fmt: skip
 
 
+def usable_plots(detections: Detections, n_sensor: int) -> None:
+    """Refuse rows of Detections that no sensor can have made, with the first such row, its value and what would have worked."""
+    z, sigma, time = detections.z, detections.sigma, detections.time
+    measured = ~np.isnan(z)
+    wrong = {
+        "time": (~np.isfinite(time), time, "a finite number of seconds"),
+        "sensor": ((detections.sensor < 0) | (detections.sensor >= n_sensor), detections.sensor, f"0 to {n_sensor - 1}"),
+        "z": (np.isinf(z).any(axis=1) | ~measured.any(axis=1) | (z[:, 0] < 0.0), z, "finite values, nan where nothing is measured"),
+        "sigma": ((measured & ~(np.isfinite(sigma) & (sigma > 0.0))).any(axis=1), sigma, "a positive finite one wherever z is measured"),
+    }
+    for name, (bad, value, needed) in wrong.items():
+        if bad.any():
+            row = int(bad.argmax())
+            raise CopfuseError(f"Detections row {row}: {name} is {value[row]}; needed: {needed}")
+    late = np.flatnonzero(np.diff(time) < 0.0)
+    if len(late):
+        row = int(late[0]) + 1
+        raise CopfuseError(f"Detections row {row}: time {time[row]} s comes after {time[row - 1]} s; sort the rows by time, then sensor")
+
+
 TABLES = (Truth, Detections, Tracks, Messages, Picture, Score)
 assert all([f.name for f in fields(t)][:-1] == list(t.COLUMNS) for t in TABLES)

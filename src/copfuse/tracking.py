@@ -23,7 +23,7 @@ from copfuse.kernels.motions import BOOST as THRUSTING
 from copfuse.kernels.motions import GLIDE as LIFTING
 from copfuse.kernels.motions import MANOEUVRE, REENTRY
 from copfuse.sensors import CLUTTER_RATE, clutter_density, place
-from copfuse.tables import Detections, Tracks
+from copfuse.tables import Detections, Tracks, usable_plots
 
 MOST_SENSORS = 64  # bits in `Tracks.sensors`
 FIRM_HITS = 3
@@ -39,6 +39,8 @@ BOOST_CEILING = 250e3  # m, no engine burns above, *notional*
 BIAS_MEMORY = 30.0  # s over which a sensor's share in a track is forgotten, *notional*
 FIERCEST = 1500.0  # m/s^2, more than any boost, drag or lift
 LOOK_TIME = 200.0  # s in which the look at a target turns, so that a constant bias moves it by other amounts, *notional*
+COUNTS = ("plots", "taken", "refused", "contested", "new", "dropped", "merged")  # of `Live.counts`: plots, then tracks
+NEAR_MISS = 1.5**2  # a plot within this many times a gate's squared distance was refused by it; beyond, it is simply new
 SAME_OBJECT = 16.8  # squared distance of two tracks of one node taken as one object: chi-squared, 6 components, 99 %
 
 
@@ -72,6 +74,7 @@ class Live:
     sensors: np.ndarray
     revisit: np.ndarray
     next_number: int = 0
+    counts: tuple[int, ...] = (0,) * len(COUNTS)  # what became of all plots and tracks so far, as in `COUNTS`
 
     def __len__(self) -> int:
         return len(self.number)
@@ -95,11 +98,16 @@ def track(detections: Detections, scenario: Any, node: str | None = None) -> Tra
 
     The node takes plots in time order.  Sensor biases are unknown to it: their standard deviations widen each plot's
     gate and sigma, and what a constant bias leaves in an estimate is added to its covariance
-    (`kernels.consider`; nothing estimates the biases here).  Raises `CopfuseError` for more than 64 sensors.
+    (`kernels.consider`; nothing estimates the biases here).  ``meta["counts"]`` has for every node the number of its plots:
+    taken by a track; refused, just outside a gate; contested, in the gate of a track that took another; and new, near no
+    track (all but the taken start tracks); and of tracks dropped for want of plots and merged into an older one.
+
+    Raises `CopfuseError` for more than 64 sensors or a plot that is malformed (`tables.usable_plots`).
     """
     if len(scenario.sensors) > MOST_SENSORS:
         many = len(scenario.sensors)
         raise CopfuseError(f"scenario {scenario.name!r} has {many} sensors; a track can keep the origin of {MOST_SENSORS} at most")
+    usable_plots(detections, len(scenario.sensors))
     states: dict[int, Live] = {}
     rows: list[dict[str, np.ndarray]] = []
     for scan in scans(detections, scenario, node):
@@ -109,7 +117,7 @@ def track(detections: Detections, scenario: Any, node: str | None = None) -> Tra
             rows.append(new)
     meta = {
         "sensors": [s.name for s in scenario.sensors], "nodes": list(NODES), "scenario": scenario.name,
-        "detections_uid": detections.uid,
+        "detections_uid": detections.uid, "counts": {NODES[k]: dict(zip(COUNTS, states[k].counts, strict=True)) for k in sorted(states)},
     }  # fmt: skip
     if not rows:
         return Tracks.empty(**meta)
@@ -185,7 +193,7 @@ def _sensor_facts(sensor: Any, scenario: Any, node: str | None) -> tuple[int, np
 
 def step(live: Live, scan: Scan) -> tuple[Live, dict[str, np.ndarray] | None]:
     """One scan: drop what is stale, associate, update, start; returns the tracks and the new rows of Tracks."""
-    stale = _stale(live, scan.time)
+    counts, stale = live.counts, _stale(live, scan.time)
     live = live[~stale] if stale.any() else live
     near = np.flatnonzero(_near(live, scan))
     predicted = filters.predict(live.bank[near], scan.time)
@@ -203,7 +211,18 @@ def step(live: Live, scan: Scan) -> tuple[Live, dict[str, np.ndarray] | None]:
     changed = np.r_[hit, np.arange(len(live) - len(free), len(live))].astype(int)
     row = np.r_[scan.rows[plot], scan.rows[free]].astype(int)
     out = _rows(live, scan, changed, row, prior) if len(changed) else None
-    return _merge(live, hit), out
+    merged = _merge(live, hit)
+    now = *_sorted_out(d2, limit, plot), int(stale.sum()), len(live) - len(merged)
+    return replace(merged, counts=tuple(a + b for a, b in zip(counts, now, strict=True))), out
+
+
+def _sorted_out(d2: np.ndarray, limit: np.ndarray, taken: np.ndarray) -> tuple[int, ...]:
+    """How many plots of a scan there are, and of them were taken, refused, contested and new; ``d2 (n, m)``, ``limit (m,)``."""
+    nearest = (d2.min(axis=0) if len(d2) else np.full(len(limit), np.inf)) / limit
+    nearest[taken] = np.nan
+    contested, refused = nearest <= 1.0, (nearest > 1.0) & (nearest <= NEAR_MISS)
+    n, m = len(limit), len(taken)
+    return n, m, int(refused.sum()), int(contested.sum()), n - m - int(refused.sum()) - int(contested.sum())
 
 
 def _stale(live: Live, time: float) -> np.ndarray:
@@ -261,7 +280,7 @@ def _start(live: Live, scan: Scan, free: np.ndarray) -> Live:
         number=live.next_number + np.arange(n), hits=np.ones(n, int), llr=np.zeros(n), firm=np.zeros(n, bool),
         burnt=np.zeros(n, bool), sensors=np.full(n, np.uint64(1) << np.uint64(scan.sensor)), revisit=np.full(n, scan.revisit),
     )  # fmt: skip
-    joined = {name: np.concatenate([getattr(live, name), getattr(new, name)]) for name in _COLUMNS}
+    joined: dict[str, Any] = {name: np.concatenate([getattr(live, name), getattr(new, name)]) for name in _COLUMNS}
     return Live(bank=Bank.stack([live.bank, new.bank]), **joined, next_number=live.next_number + n)
 
 

@@ -71,7 +71,7 @@ def ahead(s):
 @njit
 def across(s, e0, e1, e2):
     """Unit vectors normal to the unit velocity e: up in the vertical plane, and to the right; six numbers."""
-    r = math.sqrt(s[0] * s[0] + s[1] * s[1] + s[2] * s[2])
+    r = math.sqrt(s[0] * s[0] + s[1] * s[1] + s[2] * s[2]) + 1e-9
     sine = (s[0] * e0 + s[1] * e1 + s[2] * e2) / r
     cosine = math.sqrt(max(1.0 - sine * sine, _LEAST_COSINE * _LEAST_COSINE))
     u0, u1, u2 = (s[0] / r - sine * e0) / cosine, (s[1] / r - sine * e1) / cosine, (s[2] / r - sine * e2) / cosine
