@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from conftest import straight_truth
-from copfuse import accuracy, bounds, charts, cli, fusion, metrics, motion, simulate, tracking, verdicts
+from copfuse import accuracy, bounds, charts, cli, filters, fusion, metrics, motion, simulate, tracking, verdicts
 from copfuse import scenario as scenarios
 from copfuse.accuracy import CUSTODY, DELAY, SAMPLE, SOURCES, Measured
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE, NODES, TERMINAL
@@ -268,3 +268,16 @@ def test_bad_input_gives_one_sentence(asked, told, capsys):
     said = capsys.readouterr().err.strip()
     assert stopped.value.code == 2
     assert told in said and "\n" not in said and "Traceback" not in said
+
+
+def test_each_seed_flies_a_ballistic_coefficient_of_its_own():
+    """From the filters' prior, the same for the same seed, and the impact moves; a body with lift stays what it is."""
+    fall, glide = scenarios.load("hokkaido-2017"), scenarios.load("pull-up-2019")
+    truth = simulate.fly(fall)
+    draws = [accuracy.population(fall, truth, seed).launches[0].beta for seed in range(300)]
+    assert accuracy.population(fall, truth, 7).launches[0].beta == draws[7]
+    assert abs(np.mean(np.log(draws)) - filters.LOG_BETA[0]) < 4 * filters.LOG_BETA[1] / np.sqrt(300)
+    assert abs(np.std(np.log(draws)) / filters.LOG_BETA[1] - 1.0) < 0.2
+    other = simulate.fly(accuracy.population(fall, truth, int(np.argmin(draws))))
+    assert np.linalg.norm(other.x[-1, :3] - truth.x[-1, :3]) > 500.0
+    assert accuracy.population(glide, simulate.fly(glide), 0) == glide

@@ -9,14 +9,15 @@ bound are then what is compared.  `study` does this for many seeds, over process
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from copfuse import bounds, flights, forecast, fusion, measures, metrics, network, simulate, tracking
-from copfuse.constants import BOOST, MIDCOURSE, NODES, PHASES, TERMINAL
+from copfuse import bounds, filters, flights, forecast, fusion, measures, metrics, network, simulate, tracking
+from copfuse.constants import BOOST, GLIDE, MIDCOURSE, NODES, PHASES, TERMINAL
 from copfuse.errors import CopfuseError
 from copfuse.scenario import Scenario, load
 from copfuse.tables import Detections, Tracks, Truth
@@ -26,7 +27,8 @@ SETTLING = 10.0  # s after a track is firm from which its errors count against t
 FRESH = 10.0  # s after its newest plot for which an object counts as covered, and a track as held
 STEP = 1.0  # s between looks at custody
 EDGE = 5.0  # s of track before an event, and
-ROWS = 5  # rows of track after it, without which its recognition cannot be judged
+ROWS = 5  # rows of track after it, the last of them within
+LATEST = 60.0  # s, without which its recognition cannot be judged
 
 SOURCES = (*NODES[:3], "HUB plots", *(f"{node} realtime" for node in NODES))  # tracks of own plots; of all plots; pictures
 TRACKERS = range(len(NODES))  # the sources that are trackers
@@ -67,12 +69,40 @@ class Measured:
 Progress = Callable[[Iterator[Any], int], Any] | None
 
 
-def study(scenario: Scenario, truth: Truth, seeds: int, jobs: int = -1, pictures: bool = True, progress: Progress = None) -> list[Measured]:
+def study(scenario: Scenario, truth: Truth, seeds: int, jobs: int = -1, pictures: bool = True, drawn: bool = True,
+          progress: Progress = None) -> list[Measured]:  # fmt: skip
     """Seeds 0 to ``seeds`` - 1 over ``jobs`` processes (-1: one per core), in order; the first runs here and compiles.
 
+    With ``drawn`` each seed flies ballistic coefficients of its own (`population`), else all fly the ``truth``.
     ``progress(iterator, total)`` may wrap the results as they come, as `tqdm.tqdm` does.
     """
-    return _spread(measure, [(scenario, truth, seed, pictures) for seed in range(seeds)], jobs, progress)
+    return _spread(_measure_seed, [(scenario, truth, seed, pictures, drawn) for seed in range(seeds)], jobs, progress)
+
+
+def _measure_seed(scenario: Scenario, truth: Truth, seed: int, pictures: bool, drawn: bool) -> Measured:
+    if drawn:
+        scenario = population(scenario, truth, seed)
+        truth = simulate.fly(scenario)
+    return measure(scenario, truth, seed, pictures)
+
+
+def population(scenario: Scenario, truth: Truth, seed: int) -> Scenario:
+    """The scenario with one draw of ballistic coefficients from the prior that the filters believe in (`filters.LOG_BETA`).
+
+    A 95 % region from a prior holds 95 % of the population that the prior describes, not of draws of one and the same body.
+    Bodies with lift and recorded flights stay what they are.
+    """
+    launches = []
+    for number, launch in enumerate(scenario.launches):
+        lifts = (truth.phase[np.isin(truth.object, _of_launch(truth, number))] == GLIDE).any()
+        stream = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, zlib.crc32(f"{launch.name} beta".encode())])))
+        beta = float(np.exp(filters.LOG_BETA[0] + filters.LOG_BETA[1] * stream.standard_normal()))
+        launches.append(launch if lifts or launch.kind == "recorded" else replace(launch, beta=beta))
+    return replace(scenario, launches=tuple(launches))
+
+
+def _of_launch(truth: Truth, number: int) -> list[int]:
+    return [k for k, about in enumerate(truth.meta["objects"]) if about.get("launch") == number]
 
 
 def study_record(every: int, bias: float, jobs: int = -1, progress: Progress = None) -> list[Measured]:
@@ -238,7 +268,7 @@ def _delays(seen: _Seen, rows: np.ndarray, path: Truth, plots: Detections) -> np
     for kind, phase, then in ((1, BOOST, False), (2, TERMINAL, True)):
         event = event_time(path, phase)
         late = table[table.time >= event]
-        if len(late) < ROWS or (table.time < event - EDGE).sum() < ROWS:
+        if len(late) < ROWS or late.time[ROWS - 1] - event > LATEST or (table.time < event - EDGE).sum() < ROWS:
             continue
         known = np.flatnonzero((late.phase_probability[:, phase] > 0.5) == then)
         found.append((kind, float(late.time[known[0]] - event) if len(known) else np.inf))

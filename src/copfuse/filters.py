@@ -35,6 +35,8 @@ NOISE = np.array([
 SPEED_SIGMA = (600.0, 2500.0, 60e3)  # m/s per axis on the ground and above the third figure, m; linear between
 PLUME_SPEED = (300.0, 400.0)  # m/s upwards and sigma per axis when a satellite first sees a plume
 PLUME_ALTITUDE = (11e3, 4e3)  # m and sigma: a little above the clouds
+# Probabilities of the models (in the order of `kernels.motions`) at a first plot below 100 km, up to 250 km, and above
+MODELS = np.array([[0.4, 0.05, 0.2, 0.1, 0.25], [0.15, 0.6, 0.1, 0.05, 0.1], [0.03, 0.92, 0.02, 0.0, 0.03]])
 ACCELERATION_SIGMA = motions.PUSH_SIGMA  # m/s^2 per axis
 THRUST = (35.0, 20.0)  # m/s^2 thrust less drag over mass, and sigma
 FLOW = (0.015, 0.008)  # 1/s mass flow over mass, and sigma
@@ -170,8 +172,7 @@ def start(time: float, z, sigma, origin, axes, cosines: int = 0) -> Bank:
     P6[:, (3, 4, 5), (3, 4, 5)] = np.where(plume, PLUME_SPEED[1], speed)[:, None] ** 2
     up = position / np.linalg.norm(position, axis=1, keepdims=True)
     x6 = np.concatenate([position, np.where(plume, PLUME_SPEED[0], 0.0)[:, None] * up], axis=1)
-    low = (height < 100e3) | plume
-    mu = np.where(low[:, None], [0.4, 0.05, 0.2, 0.1, 0.25], [0.15, 0.6, 0.1, 0.05, 0.1])
+    mu = np.select([((height < 100e3) | plume)[:, None], (height < 250e3)[:, None]], MODELS[:2], MODELS[2])
     new = bank(time, x6, P6, mu)
     if np.isfinite(z[:, 3]).any():
         only_rate = np.where(np.arange(4) == 3, z, np.nan)

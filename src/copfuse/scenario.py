@@ -44,6 +44,7 @@ class Launch:
     burnout_angle: float = math.nan  # rad above the horizontal
     missile_class: str = "unknown"
     rcs: float | None = None  # m^2, None: the notional figure of the class
+    beta: float | None = None  # kg/m^2, ballistic coefficient after burnout, None: the notional figure of the class (record, ballistic)
     separate: bool = False  # spent stages become objects of their own
     debris: int = 0  # fragments released at the last burnout
 
@@ -71,6 +72,7 @@ _Deg90 = Annotated[float, msgspec.Meta(ge=-90.0, le=90.0)]
 _Deg360 = Annotated[float, msgspec.Meta(ge=-180.0, le=360.0)]
 _Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=86400.0)]
 _Rcs = Annotated[float, msgspec.Meta(gt=0.0, le=1e4)]
+_Beta = Annotated[float, msgspec.Meta(ge=50.0, le=1e5)]
 _Debris = Annotated[int, msgspec.Meta(ge=0, le=100)]
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
 
@@ -81,6 +83,7 @@ class _Record(msgspec.Struct, forbid_unknown_fields=True):
     at: _Seconds = 0.0
     name: _Name | None = None
     rcs_m2: _Rcs | None = None
+    beta_kg_m2: _Beta | None = None
     separate: bool = False
     debris: _Debris = 0
 
@@ -109,6 +112,7 @@ class _Ballistic(msgspec.Struct, forbid_unknown_fields=True):
     name: _Name | None = None
     missile_class: str = "unknown"
     rcs_m2: _Rcs | None = None
+    beta_kg_m2: _Beta | None = None
     debris: _Debris = 0
 
 
@@ -199,7 +203,7 @@ def _launch(table: dict[str, Any], where: str, folder: Path) -> Launch:
         except CopfuseError as error:
             raise CopfuseError(f"{where}: {error}") from None
         return Launch("record", row.name or row.id, row.at, row.id, missile_class=found.missile_class, rcs=row.rcs_m2,
-                      separate=row.separate, debris=row.debris)  # fmt: skip
+                      beta=row.beta_kg_m2, separate=row.separate, debris=row.debris)  # fmt: skip
     place = {"lat": math.radians(row.lat_deg), "lon": math.radians(row.lon_deg), "azimuth": math.radians(row.azimuth_deg % 360.0)}
     made = Launch(kind, row.name or kind, row.at, rcs=row.rcs_m2, **place,  # type: ignore[arg-type]
                   missile_class=choice(row.missile_class, CLASSES, f"{where}: missile_class"))  # fmt: skip
@@ -207,7 +211,7 @@ def _launch(table: dict[str, Any], where: str, folder: Path) -> Launch:
         path = _flight_path(row.path, folder, where)
         return replace(made, path=str(path), name=row.name or path.stem)
     return replace(made, burnout_altitude=1e3 * row.burnout_alt_km, burnout_speed=row.burnout_speed_m_s,
-                   burnout_angle=math.radians(row.burnout_angle_deg), debris=row.debris)  # fmt: skip
+                   burnout_angle=math.radians(row.burnout_angle_deg), beta=row.beta_kg_m2, debris=row.debris)  # fmt: skip
 
 
 def _flight_path(text: str, folder: Path, where: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,6 +48,8 @@ def fly(scenario: Scenario) -> Truth:
 def trajectories(launch: Launch) -> list[tuple[motion.Trajectory, dict[str, Any]]]:
     """The missile of a launch and whatever it sheds: trajectories from ignition at 0 s, and what each object is."""
     flown, profile = _missile(launch)
+    if launch.beta is not None and flown.plan is not None:
+        flown = replace(motion.launch(replace(flown.plan, beta=launch.beta)), about=flown.about)
     rcs = profile.rcs if launch.rcs is None else launch.rcs
     made = [(flown, "missile", launch.name, rcs)]
     if launch.separate:

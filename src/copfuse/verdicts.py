@@ -241,7 +241,7 @@ def accuracy(
     begin = time.perf_counter()
     one = replace(scenario, bias=bias)
     truth = simulate.fly(one)
-    results = measuring.study(one, truth, seeds, jobs, pictures, progress)
+    results = measuring.study(one, truth, seeds, jobs, pictures, progress=progress)
     made = figures(results, one.name, bias, any(launch.kind == "recorded" for launch in one.launches))
     say(_told(f"{one.name}: {one.title}", f"{seeds} seeds", bias, (time.perf_counter() - begin) / seeds, made))
     if folder:
@@ -288,8 +288,9 @@ NOTES = (
     "the filters' own).",
     "ANEES: mean normalised error squared of 6 components, over 6, with its 95 % interval; 1 is right.  Held: of the seconds",
     "in which the source had a plot within 10 s, the share with a firm track.  In 95 %: how often the ellipse held the true",
-    "point, and its median semi-major axis.  A verdict names what misses its target, or all that reached it.  Filters are",
-    "judged with unbiased sensors, because nothing estimates the biases; pictures, older than their plots, by ellipses alone.",
+    "point, and its median semi-major axis; each seed flies a ballistic coefficient of its own, drawn from what the filters",
+    "believe beforehand (not bodies with lift, nor recorded flights).  A verdict names what misses its target, or all that reached it.",
+    "Filters are judged with unbiased sensors, because nothing estimates the biases; pictures, older than their plots, by ellipses alone.",
 )
 
 

@@ -35,9 +35,10 @@ def njit(function: Any = None, **options: Any) -> Any:
     if function is None:
         return lambda inner: njit(inner, **options)
     config: Any = numba.config
+    compiler: Any = numba.njit
     before = config.CACHE_DIR
     config.CACHE_DIR = _CACHE  # read once, when the dispatcher is made
     try:
-        return numba.njit(cache=True, error_model="numpy", no_cfunc_wrapper=True, **options)(function)
+        return compiler(cache=True, error_model="numpy", no_cfunc_wrapper=True, **options)(function)
     finally:
         config.CACHE_DIR = before

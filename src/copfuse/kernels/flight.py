@@ -254,7 +254,7 @@ def march(state, begin, stages, marks, p, keep, time, x, force, summary):
         climbing = above(APEX, s, p, work[8])
         advance(t, step, s, stage, beta, lifting, stages, p, work, new)
         h_new = height(sphere, new[0], new[1], new[2])
-        event = -1
+        event: np.signedinteger | int = -1
         if climbing > 1e-5 and above(APEX, new, p, work[8]) <= 0.0:
             event = APEX
         elif h_old > REENTRY_ALTITUDE + 1e-3 and h_new <= REENTRY_ALTITUDE:
