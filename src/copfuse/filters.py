@@ -36,7 +36,7 @@ SPEED_SIGMA = (600.0, 2500.0, 60e3)  # m/s per axis on the ground and above the 
 PLUME_SPEED = (300.0, 400.0)  # m/s upwards and sigma per axis when a satellite first sees a plume
 PLUME_ALTITUDE = (11e3, 4e3)  # m and sigma: a little above the clouds
 # Probabilities of the models (in the order of `kernels.motions`) at a first plot below 100 km, up to 250 km, and above
-MODELS = np.array([[0.4, 0.05, 0.2, 0.1, 0.25], [0.15, 0.6, 0.1, 0.05, 0.1], [0.03, 0.92, 0.02, 0.0, 0.03]])
+MODELS = np.array([[0.4, 0.05, 0.2, 0.1, 0.25], [0.15, 0.6, 0.1, 0.05, 0.1], [0.08, 0.81, 0.03, 0.01, 0.07]])
 ACCELERATION_SIGMA = motions.PUSH_SIGMA  # m/s^2 per axis
 THRUST = (35.0, 20.0)  # m/s^2 thrust less drag over mass, and sigma
 FLOW = (0.015, 0.008)  # 1/s mass flow over mass, and sigma
