@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import copfuse as cf
 from copfuse import flights, frames, motion, recorded, simulate
 from copfuse.constants import BOOST, MIDCOURSE, TERMINAL
 from copfuse.errors import CopfuseError
@@ -36,6 +38,7 @@ class Launch:
     burnout_angle: float = math.nan
     missile_class: str = "unknown"
     rcs: float | None = None
+    beta: float | None = None
     separate: bool = False
     debris: int = 0
 
@@ -206,3 +209,14 @@ def test_smoothing_finds_the_noise_and_the_signal_under_it():
     assert np.sqrt(np.mean((curve(time) - path)[inner] ** 2)) < 8.0
     rate = curve.derivative()(time) - (16.0 * time - 0.06 * time**2)
     assert np.abs(rate[inner]).max() < 3.0
+
+
+def test_a_given_ballistic_coefficient_moves_the_impact():
+    """The boost stays the same; a lighter body falls short and later."""
+    made = cf.load("hokkaido-2017")
+    usual = cf.fly(made)
+    light = cf.fly(dataclasses.replace(made, launches=(dataclasses.replace(made.launches[0], beta=1000.0),)))
+    burnt = [motion.interpolate(t.time, t.x, [149.0])[0] for t in (usual, light)]
+    assert np.allclose(*burnt, rtol=0, atol=1e-3) and light.time[-1] > usual.time[-1] + 5.0
+    far = [np.linalg.norm(t.x[-1, :3] - t.x[0, :3]) for t in (usual, light)]
+    assert far[0] - 300e3 < far[1] < far[0] - 3e3
