@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from copfuse import cli, study
+from copfuse import cli, simulate, study
 
 HERE = {**os.environ, "PYTHONUNBUFFERED": "1"}
 
@@ -236,6 +237,20 @@ def test_an_interrupt_leaves_nothing_behind(capsys, monkeypatch):
     monkeypatch.setattr(study, "run", interrupted)
     status, out, err = called(capsys, "run", "--save", "tables")
     assert (status, out) == (130, "") and "stopped" in err and "Traceback" not in err and not list(Path().iterdir())
+
+
+def test_an_interrupt_that_the_compiler_swallows_is_not_lost(capsys, monkeypatch):
+    """What a callback of the compiler does with the exception: nothing.  The next stage stops all the same."""
+    real = simulate.fly
+
+    def swallowing(scenario):
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        return real(scenario)
+
+    monkeypatch.setattr(simulate, "fly", swallowing)
+    status, out, err = called(capsys, "run", "2019-07-25-1", "--out", "picture.png")
+    assert (status, out) == (130, "") and "stopped" in err and not list(Path().iterdir())
 
 
 def test_ctrl_c_while_the_kernels_compile(tmp_path):

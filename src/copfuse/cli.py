@@ -6,7 +6,9 @@ import csv
 import math
 import os
 import re
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -39,6 +41,9 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave with 0, 2 for bad input (one sentence on stderr) or 130 for Ctrl-C."""
+    _INTERRUPTS.clear()
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupted)
     try:
         cli.main(arguments, prog_name="copfuse", standalone_mode=False)
     except click.ClickException as error:
@@ -51,6 +56,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         click.echo(f"copfuse: {error}", err=True)
         sys.exit(2)
     sys.exit(0)
+
+
+_INTERRUPTS: list[int] = []
+
+
+def _interrupted(number: int, _: Any) -> NoReturn:
+    """Ctrl-C.  The compiler's callbacks may swallow the exception, so it is remembered too, and raised at the next stage."""
+    _INTERRUPTS.append(number)
+    raise KeyboardInterrupt
 
 
 # Commands ------------------------------------------------------------------------------------------------------------
@@ -350,11 +364,15 @@ class _Stages:
 
     def next(self, name: str) -> None:
         """The verb that starts now."""
+        if _INTERRUPTS:
+            raise KeyboardInterrupt
         self.bar.set_description_str(f"{name:<6}")
         self.bar.update(1)
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, *error: Any) -> None:
         self.bar.close()
+        if _INTERRUPTS and error[0] is None:
+            raise KeyboardInterrupt
 
 
 def aligned(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
