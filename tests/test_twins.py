@@ -1,0 +1,719 @@
+"""Every compiled kernel against plain numpy and scipy: formulas and constants written again, nothing from the package but the kernel."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import integrate, linalg, stats
+
+from copfuse.kernels import arc, consider, earth, estimation, extended, flight, forecast, motions, ray, small, wander
+
+pytestmark = pytest.mark.kernels
+
+MU, J2, OMEGA = 3.986004418e14, 1.08262982e-3, 7.292115e-5
+A, B = 6378137.0, 6378137.0 * (1.0 - 1.0 / 298.257223563)
+SPIN = np.array([0.0, 0.0, OMEGA])
+PLACES = np.array([[3.1e6, 4.4e6, 3.6e6], [-2.0e6, 1.5e6, 6.3e6], [6.9e6, -1.0e5, -2.0e5]])  # m, Earth-fixed, about 100 to 550 km up
+VELOCITY = np.array([-1200.0, 2300.0, 900.0])  # m/s
+
+
+def plain_fall(r, v):
+    """Gradient of the J2 potential (central differences over 200 m) and the two terms of the rotating frame."""
+
+    def potential(q):
+        d = np.linalg.norm(q)
+        return MU / d * (1.0 - J2 * A**2 / (2.0 * d**2) * (3.0 * q[2] ** 2 / d**2 - 1.0))
+
+    pull = np.array([(potential(r + e) - potential(r - e)) / 200.0 for e in 100.0 * np.eye(3)])
+    return pull, pull - 2.0 * np.cross(SPIN, v) - np.cross(SPIN, np.cross(SPIN, r))
+
+
+def plain_point(lat, lon, h):
+    n = A / np.sqrt(1.0 - (1.0 - (B / A) ** 2) * np.sin(lat) ** 2)
+    return np.array([(n + h) * np.cos(lat) * np.cos(lon), (n + h) * np.cos(lat) * np.sin(lon), ((B / A) ** 2 * n + h) * np.sin(lat)])
+
+
+def plain_altitude(r):
+    """Height along the ellipsoid's normal, by fixed-point iteration."""
+    p, lat = np.hypot(r[0], r[1]), np.arctan2(r[2], np.hypot(r[0], r[1]))
+    for _ in range(8):
+        n = A / np.sqrt(1.0 - (1.0 - (B / A) ** 2) * np.sin(lat) ** 2)
+        lat = np.arctan2(r[2] + (1.0 - (B / A) ** 2) * n * np.sin(lat), p)
+    return p * np.cos(lat) + r[2] * np.sin(lat) - A * np.sqrt(1.0 - (1.0 - (B / A) ** 2) * np.sin(lat) ** 2)
+
+
+def plain_density(h):
+    """US Standard Atmosphere 1976 below 86 km, by its layers."""
+    geo, p, base, warm = 6356766.0 * h / (6356766.0 + h), 101325.0, 0.0, 288.15
+    tops, lapses = (11e3, 20e3, 32e3, 47e3, 51e3, 71e3, 1e6), (-6.5e-3, 0.0, 1e-3, 2.8e-3, 0.0, -2.8e-3, -2e-3)
+    for top, lapse in zip(tops, lapses, strict=True):
+        rise = min(geo, top) - base
+        t = warm + lapse * rise
+        heavy = 9.80665 * 0.0289644 / 8.31432
+        p *= (warm / t) ** (heavy / lapse) if lapse else np.exp(-heavy * rise / warm)
+        base, warm = base + rise, t
+    return p * 0.0289644 / (8.31432 * warm)
+
+
+def plain_drag(s, log_beta):
+    """Deceleration vector by drag below 86 km."""
+    return -0.5 * plain_density(max(plain_altitude(s[:3]), 0.0)) * np.linalg.norm(s[3:6]) * s[3:6] / np.exp(log_beta)
+
+
+def plain_flow(s, extra=None):
+    push = 0.0 if extra is None else extra
+    return np.concatenate([s[3:6], plain_fall(s[:3], s[3:6])[1] + push])
+
+
+def plain_measure(s, origin, axes, cosines):
+    e, n, u = axes @ (s[:3] - origin)
+    r = np.sqrt(e**2 + n**2 + u**2)
+    angles = (e / r, u / r) if cosines else (np.arctan2(e, n), np.arctan2(u, np.hypot(e, n)))
+    return np.array([r, *angles, (s[:3] - origin) @ s[3:6] / r])
+
+
+def turned(angle):
+    """The same angle between -pi and pi."""
+    return np.angle(np.exp(1j * angle))
+
+
+def deviation(z, about, cosines):
+    d = z - about
+    if not cosines:
+        d[..., 1] = turned(d[..., 1])
+        d[..., 2] = turned(d[..., 2])
+    return d
+
+
+def plain_moments(x, P, origin, axes, cosines):
+    """Mean, covariance and cross-covariance of the measurement by the third-degree cubature rule."""
+    n = len(x)
+    spread = np.sqrt(n) * np.linalg.cholesky(P)
+    points = x + np.concatenate([spread.T, -spread.T])
+    about = plain_measure(x, origin, axes, cosines)
+    d = deviation(np.array([plain_measure(p, origin, axes, cosines) for p in points]), about, cosines)
+    left = d - d.mean(axis=0)
+    return about + d.mean(axis=0), left.T @ left / (2 * n), (points - x).T @ left / (2 * n)
+
+
+def differences(function, x, steps):
+    return np.array([(function(x + e) - function(x - e)) / (2.0 * h) for e, h in zip(np.diag(steps), steps, strict=True)]).T
+
+
+def covariance(n, seed, scale=1.0):
+    root = np.random.default_rng(seed).normal(size=(n, n)) + 2.0 * np.eye(n)
+    return scale * root @ root.T
+
+
+def sensor():
+    """Origin and axes (east, north, up) of a place in Korea's longitudes, on a sphere."""
+    lat, lon = 0.65, 2.2
+    up = np.array([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+    east = np.array([-np.sin(lon), np.cos(lon), 0.0])
+    return 6.37e6 * up, np.array([east, np.cross(up, east), up])
+
+
+def target(east, north, up):
+    origin, axes = sensor()
+    return np.concatenate([origin + np.array([east, north, up]) @ axes, np.array([300.0, -2000.0, -500.0]) @ axes])
+
+
+def tracks(east, north):
+    """One track of five models about a target; its covariances are a few hundred metres and some tens of m/s wide."""
+    x, P = np.zeros((1, 5, 9)), np.zeros((1, 5, 9, 9))
+    unit = np.array([300.0] * 3 + [20.0] * 3 + [1.0] * 3)
+    for j in range(5):
+        x[0, j, :6] = target(east, north, 90e3) + 100.0 * np.random.default_rng(j).normal(size=6) * ([1.0] * 3 + [0.1] * 3)
+        x[0, j, 6:] = 5.0, 0.01, 0.0
+        P[0, j] = covariance(9, 10 + j) * np.outer(unit, unit) / 10.0
+    return x, P
+
+
+# --- earth and motions
+
+
+@pytest.mark.parametrize("r", PLACES)
+def test_gravity_is_the_gradient_of_the_potential_in_a_turning_frame(r):
+    pull, free = plain_fall(r, VELOCITY)
+    np.testing.assert_allclose(earth.gravitation(*r), pull, atol=1e-8)
+    np.testing.assert_allclose(earth.free_acceleration(*r, *VELOCITY[:2]), free, atol=1e-8)
+    k, G = np.zeros((4, 7)), np.zeros((4, 3, 7))
+    extended.free_fall(np.concatenate([r, VELOCITY]), 2, k, G)
+    np.testing.assert_allclose(k[2, 3:6], free, atol=1e-8)
+    slopes = differences(lambda q: np.array(earth.free_acceleration(*q, *VELOCITY[:2])), r, np.full(3, 50.0))
+    np.testing.assert_allclose(G[2, :, :3], slopes, atol=1e-15, rtol=1e-7)
+
+
+def test_altitude_inverts_the_geodetic_formulas():
+    rows = [(lat, lon, h) for lat in (-1.5, -0.7, 0.0, 0.6, 1.2) for lon in (-2.0, 0.3) for h in (0.0, 3e4, 5e6)]
+    points, out = np.array([plain_point(*row) for row in rows]), np.empty(len(rows))
+    earth.altitudes(points, out)
+    np.testing.assert_allclose(out, [h for *_, h in rows], atol=1e-3)  # below 1 mm is promised
+    np.testing.assert_array_equal(out, [earth.altitude(*p) for p in points])
+
+
+@pytest.mark.parametrize("h", [-500.0, 5e3, 15e3, 25e3, 60e3, 80e3])
+def test_drag_is_half_density_times_speed_over_beta(h):
+    s = np.array([*plain_point(0.6, 2.2, h), 900.0, -1500.0, -700.0, np.log(6000.0)])
+    by = motions.drag_of(s, s[6])
+    np.testing.assert_allclose(-by * s[3:6], plain_drag(s, s[6]), rtol=1e-6)
+    k, G = np.zeros((4, 7)), np.zeros((4, 3, 7))
+    extended.add_drag(s, 1, k, G)
+    np.testing.assert_allclose(k[1, 3:6], plain_drag(s, s[6]), rtol=1e-6)
+    slopes = differences(lambda q: plain_drag(q, q[6]), s, np.array([1.0] * 3 + [0.1] * 3 + [1e-4]))
+    # the vertical is right to 1e-4 only, as its comment says
+    scale = abs(slopes).max(axis=0).clip(1e-300)
+    np.testing.assert_allclose(G[1] / scale, slopes / scale, atol=2e-4)
+
+
+def test_drag_has_a_ceiling_and_a_greatest_value():
+    high, deep = np.array([A + 150.1e3, 0, 0, 0, 7000.0, 0.0, 8.0]), np.array([A - 1e3, 0, 0, -7000.0, 0, 0, 2.0])
+    assert motions.drag_of(high, 8.0) == 0.0
+    assert motions.drag_of(deep, 2.0) == pytest.approx(3000.0 / 7001.0, rel=1e-12)
+
+
+@pytest.mark.parametrize("h", [2e3, 15e3, 40e3, 75e3])
+def test_thinning_is_the_slope_of_the_logarithm_of_density(h):
+    slope = (np.log(plain_density(h + 1.0)) - np.log(plain_density(h - 1.0))) / 2.0
+    assert extended.thinning(h) == pytest.approx(slope, rel=1e-6)
+    assert extended.thinning(88e3) == pytest.approx(np.log(3.416e-6 / 6.958e-6) / 4e3, rel=1e-9)  # the standard's table IV
+    assert extended.thinning(2e6) == 0.0
+
+
+def test_models_have_the_components_that_they_say():
+    assert [motions.dimension(model) for model in range(5)] == [9, 6, 7, 9, 8]
+
+
+def test_up_and_right_are_normal_to_the_velocity():
+    s = np.array([*PLACES[0], *VELOCITY])
+    speed, *e = motions.ahead(s)
+    assert speed == pytest.approx(np.linalg.norm(VELOCITY), rel=1e-15)
+    np.testing.assert_allclose(e, VELOCITY / speed, rtol=1e-6)  # 1 mm/s in the divisor
+    frame = np.array([e, *np.reshape(motions.across(s, *(VELOCITY / speed)), (2, 3))])
+    np.testing.assert_allclose(frame @ frame.T, np.eye(3), atol=1e-6)
+    assert frame[1] @ s[:3] > 0.0
+    np.testing.assert_allclose(frame[2], np.cross(frame[0], frame[1]), atol=1e-6)
+    north = motions.across(np.array([A, 0.0, 0.0, 0.0, 0.0, 100.0]), 0.0, 0.0, 1.0)
+    np.testing.assert_allclose(north, [1, 0, 0, 0, 1, 0], atol=1e-12)  # northwards on the equator, right is east
+
+
+@pytest.mark.parametrize(("tilt", "length"), [(0.0, 0.0), (1e-4, 0.1), (2e-3, 1.0), (0.3, 1.0)])
+def test_up_fades_out_in_vertical_flight(tilt, length):
+    s = np.array([A, 0.0, 0.0, -np.cos(tilt), 0.0, np.sin(tilt)])
+    across = motions.across(s, *s[3:])
+    assert np.linalg.norm(across[:3]) == pytest.approx(length, abs=1e-4)
+    assert np.linalg.norm(across[3:]) == pytest.approx(length, abs=1e-4)
+
+
+# --- small and estimation
+
+
+def test_forward_substitution():
+    lower, b = np.tril(covariance(5, 1)), np.arange(1.0, 6.0)
+    expected = np.append(linalg.solve_triangular(lower[:4, :4], b[:4], lower=True), 5.0)
+    small.solve_lower(lower, 4, b)
+    np.testing.assert_allclose(b, expected, rtol=1e-12)
+
+
+def test_wrap_is_the_angle_of_the_unit_circle():
+    angles = np.array([-20.0, -3.2, -1.0, 0.0, 3.0, 3.2, 7.0, 100.0])
+    np.testing.assert_allclose([estimation.wrap(a) for a in angles], turned(angles), atol=1e-13)
+    assert estimation.wrap(np.pi) == -np.pi
+
+
+def test_combine_gives_the_moments_of_the_mixture():
+    x, P = tracks(200e3, 10e3)
+    mu, x6, P6 = np.array([0.1, 0.3, 0.2, 0.15, 0.25]), np.zeros(6), np.zeros((6, 6))
+    estimation.combine(x[0], P[0], mu, x6, P6)
+    mean = np.average(x[0, :, :6], axis=0, weights=mu)
+    spread = np.cov(x[0, :, :6].T, aweights=mu, ddof=0)
+    np.testing.assert_allclose(x6, mean, rtol=1e-14)
+    np.testing.assert_allclose(P6, np.einsum("i,iab", mu, P[0, :, :6, :6]) + spread, rtol=1e-9, atol=1e-5)
+    assert [estimation.likeliest(np.roll(mu, shift)) for shift in range(5)] == [1, 2, 3, 4, 0]
+
+
+def test_firming_lifts_the_leading_diagonal_by_a_rounding():
+    P, units = covariance(4, 2), np.finfo(float).eps
+    before = P.copy()
+    estimation.firm_up(P, 3)
+    share = np.diag(P - before) / np.diag(before)
+    assert np.all(np.abs(share - [1e-14, 1e-14, 1e-14, 0.0]) <= units)
+    assert np.all((before == P) | np.eye(4, dtype=bool))
+
+
+@pytest.mark.parametrize("sleeper", [0, 2])
+def test_a_sleeping_model_follows_the_leader(sleeper):
+    x, P = tracks(200e3, 10e3)
+    x, P, own = x[0], P[0], P[0, sleeper].copy()
+    mean = np.concatenate([x[1, :6], np.zeros(3) if sleeper == 0 else x[2, 6:]])
+    estimation.follow(sleeper, 1, x, P)
+    np.testing.assert_array_equal(x[sleeper], mean)
+    tail = 900.0 * np.eye(3) if sleeper == 0 else own[6:, 6:]
+    np.testing.assert_array_equal(P[sleeper], linalg.block_diag(P[1, :6, :6], tail))
+
+
+@pytest.mark.parametrize("cosines", [0, 1])
+@pytest.mark.parametrize("n", [6, 9])
+def test_regression_is_the_cubature_rule(n, cosines):
+    x, P = tracks(1e3, -80e3)  # due south, where azimuth wraps
+    x, P, (origin, axes) = x[0, 0, :n].copy(), P[0, 0, :n, :n].copy(), sensor()
+    lower, s, z, first, slopes = np.zeros((9, 9)), np.zeros(9), np.zeros(4), np.zeros(4), np.zeros((4, 9))
+    mean, Z, bent = np.zeros(4), np.zeros((4, 4)), np.zeros((9, 9))
+    estimation.regress(n, x, P, origin, axes, cosines, lower, s, z, first, slopes, mean, Z, bent)
+    want, S, cross = plain_moments(x, P, origin, axes, cosines)
+    unit = np.sqrt(np.diag(S))
+    np.testing.assert_allclose(deviation(mean, want, cosines) / unit, np.zeros(4), atol=1e-9)
+    np.testing.assert_allclose(Z / np.outer(unit, unit), S / np.outer(unit, unit), atol=1e-9)
+    got = lower[:n, :n] @ slopes[:, :n].T
+    np.testing.assert_allclose(got / unit / np.sqrt(np.diag(P))[:, None], cross / unit / np.sqrt(np.diag(P))[:, None], atol=1e-9)
+    line = linalg.solve(P, cross, assume_a="pos")
+    left = S - cross.T @ line  # what no line explains
+    np.testing.assert_allclose((bent[:n, :4].T @ bent[:n, :4] / n) / np.outer(unit, unit), left / np.outer(unit, unit), atol=1e-8)
+    assert np.all(np.abs(bent[:n, :4]).max(axis=0) > 0.0)
+
+
+def test_innovation_takes_what_the_plot_has():
+    z, mean = np.array([1000.0, -3.1, np.nan, 5.0]), np.array([990.0, 3.1, 0.2, 2.0])
+    sigma, Z, have, nu, S = np.array([3.0, 0.1, 0.1, np.nan]), covariance(4, 3), np.zeros(4, np.int64), np.zeros(4), np.zeros((4, 4))
+    assert estimation.innovation(z, sigma, mean, Z, have, nu, S) == 2
+    assert list(have[:2]) == [0, 1]
+    np.testing.assert_allclose(nu[:2], [10.0, 2.0 * np.pi - 6.2], rtol=1e-12)
+    np.testing.assert_allclose(S[:2, :2], Z[:2, :2] + np.diag([9.0, 0.01]), rtol=1e-15)
+
+
+PLOTS = np.array([[0.3, 0.0, 0.0, 5.0], [-0.5, 0.004, -0.002, np.nan], [np.nan, 0.001, 0.003, np.nan]])
+SIGMA = np.array([[50.0, 0.002, 0.003, 3.0]] * 3)
+WIDTH = (6, 7, 9)  # of the models 1, 2, 3, which are awake below
+AWAKE, WEIGHT = (1, 2, 3), np.array([1e-8, 0.6, 0.3995, 5e-4, 1e-9])
+
+
+def plain_mixture(x, P, plot):
+    """Per awake model: innovation, its covariance, the cross-covariance and the logarithm of weight times density."""
+    rows, (origin, axes) = [], sensor()
+    seen = np.isfinite(plot)
+    for j, n in zip(AWAKE, WIDTH, strict=True):
+        mean, S, cross = plain_moments(x[0, j, :n], P[0, j, :n, :n], origin, axes, 0)
+        S, nu = (S + np.diag(SIGMA[0] ** 2))[np.ix_(seen, seen)], deviation(plot, mean, 0)[seen]
+        unit = np.sqrt(np.diag(S))  # metres and radians side by side look singular to scipy
+        density = stats.multivariate_normal(np.zeros(len(nu)), S / np.outer(unit, unit)).logpdf(nu / unit) - np.log(unit).sum()
+        rows.append((nu, S, cross[:, seen], np.log(WEIGHT[j]) + density))
+    return rows
+
+
+def scene():
+    x, P = tracks(1e3, -80e3)
+    for j in (0, 4):
+        x[0, j] *= 2.0  # asleep: wherever it is, nobody looks
+    origin, axes = sensor()
+    return x, P, PLOTS * [300.0, 1.0, 1.0, 1.0] + plain_measure(target(1e3, -80e3, 90e3), origin, axes, 0)
+
+
+def test_likelihood_is_the_mixture_density_of_the_models_awake():
+    (x, P, z), (origin, axes) = scene(), sensor()
+    d2, loglik = np.zeros((1, 3)), np.zeros((1, 3))
+    estimation.expect(x, P, WEIGHT[None], origin, axes, 0, z, SIGMA, d2, loglik)
+    for k in range(3):
+        rows = plain_mixture(x, P, z[k])
+        assert loglik[0, k] == pytest.approx(np.logaddexp.reduce([row[3] for row in rows]), abs=1e-7)
+        distances = [nu @ np.linalg.solve(S, nu) for nu, S, *_ in rows[:2]]  # the third is negligible: it opens no gate
+        assert d2[0, k] == pytest.approx(min(distances), rel=1e-7)
+
+
+def test_update_weighs_the_models_by_their_densities():
+    (x, P, z), (origin, axes) = scene(), sensor()
+    rows = plain_mixture(x, P, z[0])
+    weights = np.exp([row[3] for row in rows] - np.logaddexp.reduce([row[3] for row in rows]))
+    means = [x[0, j, :6] + (cross @ np.linalg.solve(S, nu))[:6] for j, (nu, S, cross, _) in zip(AWAKE, rows, strict=True)]
+    mu, x6, P6 = WEIGHT[None].copy(), np.zeros((1, 6)), np.zeros((1, 6, 6))
+    estimation.update(x, P, mu, origin, axes, 0, z[:1], SIGMA[:1], x6, P6)
+    np.testing.assert_allclose(mu[0, 1:4], weights, atol=2e-8)  # of which those asleep have 1e-8
+    np.testing.assert_allclose(x6[0], np.average(means, axis=0, weights=weights), atol=1e-4)
+    leader = 1 + int(np.argmax(weights))
+    np.testing.assert_array_equal(x[0, 0], [*x[0, leader, :6], 0.0, 0.0, 0.0])
+
+
+def test_prediction_of_a_coasting_track_is_the_integrated_path():
+    x, P, mu = np.zeros((1, 5, 9)), np.zeros((1, 5, 9, 9)), np.full((1, 5), 1e-12)
+    x[0, :, :6], x[0, 2:4, 6] = np.concatenate([PLACES[2], VELOCITY]), 8.0
+    P[0], mu[0, 1] = np.diag([1e-2] * 3 + [1e-4] * 3 + [1e-6] * 3), 1.0
+    x6, P6, out = np.zeros((1, 6)), np.zeros((1, 6, 6)), (np.zeros_like(x), np.zeros_like(P), np.zeros_like(mu))
+    estimation.predict(x, P, mu, np.array([20.0]), np.zeros(10), *out, x6, P6)
+    path = integrate.solve_ivp(lambda _, s: plain_flow(s), (0.0, 20.0), x[0, 1, :6], rtol=1e-11, atol=1e-6)
+    np.testing.assert_allclose(x6[0], path.y[:, -1], atol=1e-3)
+    assert P6[0, 0, 0] == pytest.approx(1e-2 + 400.0 * 1e-4, rel=2e-3)  # gravity's gradient over 20 s is 1e-3 of it
+
+
+# --- consider and wander
+
+
+def plain_transition(r, dt):
+    """The Taylor series to third order of the exponential of the linearised point-mass fall."""
+    gradient = MU / np.linalg.norm(r) ** 5 * (3.0 * np.outer(r, r) - r @ r * np.eye(3))
+    turn = np.cross(np.eye(3), SPIN)  # turn @ v = spin x v
+    M = np.block([[np.zeros((3, 3)), np.eye(3)], [gradient - turn @ turn, -2.0 * turn]]) * dt
+    return np.eye(6) + M + M @ M / 2.0 + M @ M @ M / 6.0, linalg.expm(M)
+
+
+def test_fall_matrices_are_the_series_of_the_exponential():
+    x, dt, F = np.array([[*r, *VELOCITY] for r in PLACES]), np.array([5.0, -40.0, 120.0]), np.zeros((3, 6, 6))
+    consider.fall_matrices(x, dt, F)
+    scale = np.kron([[1.0, 100.0], [0.01, 1.0]], np.ones((3, 3)))  # entries in units of about 100 s
+    for i in range(3):
+        series, full = plain_transition(x[i, :3], dt[i])
+        np.testing.assert_allclose(F[i] / scale, series / scale, atol=1e-13)
+        np.testing.assert_allclose(F[i] / scale, full / scale, atol=2e-3)
+        alone = np.zeros((6, 6))
+        consider.fall_matrix(x[i], dt[i], alone, np.zeros((6, 6)), np.zeros((6, 6)))
+        np.testing.assert_array_equal(F[i], alone)
+
+
+def test_common_part_with_noise_that_only_a_share_of_the_models_has():
+    track, time, share = np.array([0, 1, 0, 0]), np.array([0.0, 0.5, 2.0, 5.0]), np.array([1.0, 1.0, 0.4, 0.7])
+    x = np.array([[*PLACES[0], *VELOCITY]] * 4)
+    P, prior, noisy, noisy_prior = (np.array([covariance(6, 4 * k + i, 1 + k % 2) for i in range(4)]) for k in range(4))
+    D = np.zeros((4, 6, 6))
+    consider.common(track, time, x, P, prior, noisy, noisy_prior, share, 2, D)
+    expected = np.zeros((4, 6, 6))
+    for first in (0, 1):
+        expected[first, 3:, 3:] = P[first, 3:, 3:]
+    for before, row in ((0, 2), (2, 3)):
+        F = plain_transition(x[before, :3], time[row] - time[before])[0]
+        added = share[row] * (noisy_prior[row] - F @ noisy[before] @ F.T)
+        left = P[row] @ np.linalg.inv(prior[row])
+        expected[row] = left @ (F @ expected[before] @ F.T + added) @ left.T
+    np.testing.assert_allclose(D, expected, rtol=1e-9, atol=1e-9 * abs(expected).max())
+
+
+def test_whitening_is_the_inverse_cholesky_factor():
+    rng, m = np.random.default_rng(4), 7
+    load, sigma, keep = rng.normal(size=(m, 4)), rng.uniform(0.3, 2.0, m), rng.uniform(0.3, 1.0, m)
+    gain, root, rows, out = np.zeros((m, 4)), np.zeros(m), rng.normal(size=(m, 3)), np.zeros((m, 3))
+    wander.gains(load, sigma, keep, gain, root)
+    wander.innovations(load, keep, gain, root, rows, out)
+    S = np.diag(sigma**2)
+    for i in range(m):
+        for j in range(m):
+            S[i, j] += load[i] @ load[j] * np.prod(keep[min(i, j) + 1 : max(i, j) + 1])
+    factor = np.linalg.cholesky(S)
+    np.testing.assert_allclose(root, np.diag(factor), rtol=1e-12)
+    np.testing.assert_allclose(out, linalg.solve_triangular(factor, rows, lower=True), atol=1e-12)
+
+
+# --- flight and forecast
+
+
+def parameters(**places):
+    p = np.zeros(flight.PARAMETERS)
+    p[[flight.SPHERE, flight.RISE, flight.PITCH, flight.BLEND, flight.BETA, flight.LATEST]] = 1.0, 4.0, 10.0, 20.0, 5e3, 9e9
+    p[[flight.STEP_BOOST, flight.STEP_AIR, flight.STEP_COAST]] = 0.5, 0.5, 5.0
+    for name, value in places.items():
+        p[getattr(flight, name)] = value
+    return p
+
+
+def plain_orbit(_, s):
+    return np.concatenate([s[3:], -MU * s[:3] / np.linalg.norm(s[:3]) ** 3])
+
+
+THROWN = np.array([6371e3 + 60e3, 0.0, 0.0, 1500.0, 2000.0, 800.0])  # m, m/s: from 60 km, over the test sphere, without air
+
+
+def height(_, s):
+    return np.linalg.norm(s[:3]) - 6371e3
+
+
+def climb(_, s):
+    return s[:3] @ s[3:]
+
+
+def test_drag_factor_is_linear_between_its_points():
+    mach = np.array([0.0, 0.3, 0.8, 1.0, 1.25, 2.9, 4.999, 5.0, 12.0])
+    points = ([0.0, 0.7, 0.95, 1.1, 1.3, 2.0, 3.0, 5.0], [1.30, 1.30, 1.75, 2.30, 2.25, 1.75, 1.35, 1.0])
+    np.testing.assert_allclose([flight.drag_factor(m) for m in mach], np.interp(mach, *points), rtol=1e-14)
+
+
+@pytest.mark.parametrize(("sphere", "polar"), [(0.0, B), (1.0, A)])
+def test_upward_is_the_gradient_of_the_ellipsoid(sphere, polar):
+    s, n = np.array([*PLACES[1], *VELOCITY]), np.zeros(3)
+    flight.upward(sphere, s, n)
+    gradient = differences(lambda r: np.array([np.sum((r / [A, A, polar]) ** 2)]), s[:3], np.full(3, 1e3))[0]
+    np.testing.assert_allclose(n, gradient / np.linalg.norm(gradient), atol=1e-9)
+    expected = np.linalg.norm(s[:3]) - 6371e3 if sphere else plain_altitude(s[:3])
+    assert flight.height(sphere, *s[:3]) == pytest.approx(expected, abs=1e-3)
+
+
+def test_smooth_is_the_cubic_with_level_ends():
+    s = np.linspace(-0.5, 1.5, 9)
+    np.testing.assert_allclose([flight.smooth(v) for v in s], np.interp(s, [0, 1], [0, 1]) ** 2 * (3 - 2 * np.interp(s, [0, 1], [0, 1])))
+
+
+def test_thrust_rises_pitches_over_and_follows_the_velocity():
+    up, across, s, d = np.array([0.0, 0.6, 0.8]), np.array([1.0, 0.0, 0.0]), np.array([0, 0, 0, *VELOCITY]), np.zeros(3)
+    p = parameters()
+    p[flight.UP : flight.UP + 3], p[flight.KICK : flight.KICK + 3] = up, 0.2 * across
+
+    def direction(t):
+        flight.thrust_direction(t, s, p, d)
+        assert np.linalg.norm(d) == pytest.approx(1.0, abs=1e-14)
+        return d.copy()
+
+    ahead = VELOCITY / np.linalg.norm(VELOCITY)
+    np.testing.assert_allclose(direction(3.9), up, atol=1e-14)
+    np.testing.assert_allclose(direction(7.0), np.cos(0.1) * up + np.sin(0.1) * across, atol=1e-14)  # half of the pitch-over
+    kicked = np.cos(0.2) * up + np.sin(0.2) * across
+    np.testing.assert_allclose(direction(10.0), kicked, atol=1e-14)
+    np.testing.assert_allclose(direction(15.0), (kicked + ahead) / np.linalg.norm(kicked + ahead), atol=1e-14)
+    np.testing.assert_allclose(direction(20.1), ahead, atol=1e-14)
+
+
+@pytest.mark.parametrize("sine", [0.0, -0.2])
+def test_lift_takes_the_slope_out_of_the_path(sine):
+    """With the lift wanted, the angle of the path changes at -TURN times its sine: in level flight not at all."""
+    r = np.array([6371e3 + 40e3, 0.0, 0.0])
+    s, fall = np.array([*r, 4000.0 * sine, 4000.0 * np.sqrt(1.0 - sine**2), 0.0]), -MU * r / np.linalg.norm(r) ** 3
+    n, p = np.array([1.0, 0.0, 0.0]), parameters(TURN=0.05, DIVE=1000.0)
+    lift = flight.lift_wanted(s, fall, n, 4000.0, 1e3, p)
+
+    def path(t):
+        at, v = r + t * s[3:] + t**2 / 2.0 * fall, s[3:] + t * (fall + lift * n)
+        return np.arcsin(at @ v / np.linalg.norm(at) / np.linalg.norm(v))
+
+    assert (path(0.01) - path(-0.01)) / 0.02 == pytest.approx(-0.05 * sine, abs=1e-8)
+    assert n @ s[3:] == pytest.approx(0.0, abs=1e-9) and n[0] > 0.0
+    assert flight.lift_wanted(s, fall, np.array([1.0, 0.0, 0.0]), 4000.0, 2.0, p) == 2.0
+    assert flight.lift_wanted(s, fall, np.array([1.0, 0.0, 0.0]), 4000.0, 1e3, parameters(TURN=0.05, DIVE=4001.0)) == 0.0
+    assert flight.lift_wanted(s, -20.0 * fall, np.array([1.0, 0.0, 0.0]), 4000.0, 1e3, p) == 0.0  # never downwards
+
+
+@pytest.mark.parametrize("event", ["APEX", "ENTRY", "GROUND"])
+def test_events_are_those_of_the_integrated_path(event):
+    def passed(t, s):
+        return climb(t, s) if event == "APEX" else height(t, s) - (100e3 if event == "ENTRY" else 0.0)
+
+    passed.direction = -1.0
+    path = integrate.solve_ivp(plain_orbit, (0.0, 600.0), THROWN, events=passed, rtol=1e-12, atol=1e-6, dense_output=True)
+    when, p, stages = path.t_events[0][0], parameters(), np.zeros((0, 5))
+    s, work, new, kind = path.sol(when - 1.3), np.zeros((10, 6)), np.zeros(6), getattr(flight, event)
+    flight.advance(0.0, 3.0, s, -1, 5e3, False, stages, p, work, new)
+    np.testing.assert_allclose(new, path.sol(when + 1.7), rtol=1e-9, atol=1e-4)
+    step = flight.crossing(kind, 0.0, 3.0, s, -1, 5e3, False, stages, p, work, new)
+    assert step == pytest.approx(1.3, abs=1e-5)
+    np.testing.assert_allclose(new, path.y_events[0][0], rtol=1e-9, atol=0.05)
+    assert flight.above(kind, new, p, np.zeros(3)) == pytest.approx(0.0, abs=1e-5)
+
+
+def test_the_stage_that_burns():
+    stages, p = np.array([[0.0, 60.0, 20.0, 90.0, 9e3], [65.0, 120.0, 30.0, 80.0, 7e3]]), parameters()
+    expected = {0.0: (0, 9e3), 59.9: (0, 9e3), 62.0: (-1, 7e3), 65.0: (1, 7e3), 120.0: (-1, 5e3)}
+    assert {t: flight.burning(t, stages, p) for t in expected} == expected
+
+
+def test_a_whole_flight_is_keplers_ellipse():
+    time, x, force, summary = np.zeros(400), np.zeros((400, 6)), np.zeros((400, 3)), np.zeros(3)
+    stages, marks = np.zeros((0, 5)), np.array([np.inf])
+    rows = flight.march(THROWN, 0.0, stages, marks, parameters(), True, time, x, force, summary)
+    spin = np.cross(THROWN[:3], THROWN[3:])
+    energy = THROWN[3:] @ THROWN[3:] / 2.0 - MU / np.linalg.norm(THROWN[:3])
+    apogee = -MU / (2.0 * energy) * (1.0 + np.sqrt(1.0 + 2.0 * energy * spin @ spin / MU**2)) - 6371e3
+    path = integrate.solve_ivp(plain_orbit, (0.0, 900.0), THROWN, events=(climb, height), rtol=1e-12, atol=1e-6, dense_output=True)
+    top, ground = path.t_events[0][0], path.t_events[1][0]
+    np.testing.assert_allclose(summary, [apogee, top, 1.0], rtol=1e-7, atol=1e-3)
+    assert time[rows - 1] == pytest.approx(ground, abs=1e-4)
+    np.testing.assert_allclose(x[:rows], path.sol(time[:rows]).T, rtol=1e-8, atol=0.05)
+    at, beside = np.array([-1.0, 3.3, 100.0, 333.3]), np.zeros((4, 6))
+    arc.through(THROWN, 0.0, stages, marks, parameters(), at, beside)
+    np.testing.assert_allclose(beside, path.sol(at.clip(0.0)).T, rtol=1e-8, atol=0.05)
+
+
+def test_fall_to_the_ground_is_the_integrated_one():
+    s = np.array([*plain_point(0.6, 2.2, 60e3), 900.0, -1500.0, -700.0, np.log(6000.0)])
+    path = integrate.solve_ivp(lambda _, q: plain_flow(q, plain_drag(q, s[6])), (0.0, 400.0), s[:6], events=landed, rtol=1e-9, atol=1e-3)
+    t = forecast.fall(s, np.zeros((4, 9)), np.zeros(9))
+    # the last step's secant, 0.5 s long, and steps of 1 s through the bends of the standard atmosphere
+    assert t == pytest.approx(path.t_events[0][0], abs=0.02)
+    np.testing.assert_allclose(s[:3], path.y_events[0][0][:3], atol=5.0)
+
+
+def landed(_, s):
+    return plain_altitude(s[:3])
+
+
+landed.terminal = True
+
+
+@pytest.mark.parametrize(("seconds", "burnt"), [(25.0, 25.0), (400.0, None)])
+def test_burn_is_growing_thrust_along_the_velocity(seconds, burnt):
+    def fast(_, q):
+        return np.linalg.norm(q[3:]) - 7200.0
+
+    fast.terminal = True
+    s = np.array([*PLACES[0], *VELOCITY, 0.0, 0.0, 0.0])
+    thrust = integrate.solve_ivp(
+        lambda t, q: plain_flow(q, 30.0 * np.exp(t / 60.0) * q[3:] / np.linalg.norm(q[3:])), (0.0, seconds), s[:6], events=fast, rtol=1e-8
+    )
+    t = forecast.burn(s, 30.0, seconds, np.zeros((4, 9)), np.zeros(9))
+    if burnt is None:
+        assert thrust.t[-1] <= t <= thrust.t[-1] + 2.1  # it asks every 2 s
+        return
+    assert t == burnt
+    np.testing.assert_allclose(s[3:6], thrust.y[3:, -1], atol=6.0)  # of 900 m/s gained: thrust's direction is kept for 2 s
+    np.testing.assert_allclose(s[:3], thrust.y[:3, -1], atol=150.0)
+
+
+def test_moments_are_the_weighted_ones():
+    rng = np.random.default_rng(8)
+    points, times, weights, mean, P = rng.normal(size=(9, 3)), rng.normal(size=9), rng.uniform(size=9), np.zeros(3), np.zeros((3, 3))
+    tm, tv = forecast._moments(points, times, weights, 7, mean, P)
+    np.testing.assert_allclose(mean, np.average(points[:7], axis=0, weights=weights[:7]), rtol=1e-12)
+    np.testing.assert_allclose(P, np.cov(points[:7].T, aweights=weights[:7], ddof=0), rtol=1e-12)
+    expected = np.average(times[:7], weights=weights[:7]), np.cov(times[:7], aweights=weights[:7], ddof=0)
+    np.testing.assert_allclose((tm, tv), expected, rtol=1e-12)
+
+
+# --- ray
+
+
+def plain_ray(_, y):
+    bent = 315e-6 * np.exp(-y[0] / 7350.0)
+    return [(6371e3 + y[0]) * np.tan(y[1]), 1.0 - (6371e3 + y[0]) * bent / 7350.0 / (1.0 + bent)]
+
+
+@pytest.mark.parametrize("antenna", [15.0, 2000.0])
+def test_rays_are_the_integrated_ones(antenna):
+    def reached(_, y):
+        return y[0] - antenna
+
+    def end(h, e, angle):
+        return integrate.solve_ivp(plain_ray, (0.0, angle), (h, e), method="DOP853", rtol=1e-11, atol=1e-9).y[:, -1]
+
+    path = integrate.solve_ivp(plain_ray, (0.0, 0.1), (0.0, 0.0), method="DOP853", rtol=1e-11, atol=1e-9, events=reached)
+    graze, far = path.t_events[0][0], 0.08
+    assert ray.grazing_angle(antenna) == pytest.approx(graze, rel=1e-7)
+    np.testing.assert_allclose(ray.advance(antenna, 0.02, far), end(antenna, 0.02, far), rtol=1e-6)
+    steps = far / 4 * np.arange(5)
+    for elevation in (np.nan, 0.02, -0.05):  # the last one meets the Earth: what grazes it is the lowest
+        low = [end(antenna, 0.02, a)[0] if elevation == 0.02 else end(0.0, 0.0, max(a - graze, 0.0))[0] for a in steps]
+        rows, table = np.zeros(5), np.zeros(5)
+        ray.lowest_visible_rows(np.full(5, antenna), steps, np.full(5, elevation), rows)
+        np.testing.assert_allclose(rows[1:], low[1:], rtol=1e-5, atol=0.01)
+        ray.lowest_visible_table(antenna, elevation, far / 4, table)
+        np.testing.assert_allclose(table[1:], low[1:], rtol=1e-5, atol=0.01)
+        assert rows[3] == ray.lowest_visible(antenna, steps[3], elevation)
+
+
+# --- the extended filter's parts
+
+
+@pytest.mark.parametrize("drag", [False, True])
+def test_one_step_of_the_transition_is_the_rule_of_runge_and_kutta(drag):
+    n, h, rng = 7 if drag else 6, 2.0, np.random.default_rng(6)
+    G, w = 1e-2 * rng.normal(size=(4, 3, 7)), np.zeros(200)
+    G[:, :, :3] += np.swapaxes(G[:, :, :3], 1, 2)  # gravity's gradient is symmetric
+    if not drag:
+        G[:, :, 3:] = 0.0
+    F = rng.normal(size=(7, 8))
+    w[:56] = F.ravel()
+    rates = np.zeros((4, 7, 7))
+    rates[:, :3, 3:6], rates[:, 3:6] = np.eye(3), G
+    rates[:, 3, 4] += 2.0 * OMEGA
+    rates[:, 4, 3] -= 2.0 * OMEGA
+    k1 = rates[0] @ F
+    k2 = rates[1] @ (F + h / 2 * k1)
+    k3 = rates[2] @ (F + h / 2 * k2)
+    expected = F + h / 6 * (k1 + 2 * k2 + 2 * k3 + rates[3] @ (F + h * k3))
+    if drag:
+        extended.fall_in_air(G, h, w, np.zeros((4, 7)), np.zeros(7))
+    else:
+        extended.fall(G, h, w)
+    np.testing.assert_allclose(w[:56].reshape(7, 8)[:n, :n], expected[:n, :n], rtol=1e-12, atol=1e-12)
+
+
+def test_carry_is_the_congruence():
+    w, P, F = np.zeros(200), np.zeros((7, 8)), np.zeros((7, 8))
+    P[:, :7], F[:, :7] = covariance(7, 12), np.random.default_rng(13).normal(size=(7, 7))
+    w[:56], w[56:112] = F.ravel(), P.ravel()
+    extended.carry(7, w)
+    np.testing.assert_allclose(w[56:112].reshape(7, 8)[:, :7], F[:, :7] @ P[:, :7] @ F[:, :7].T, rtol=1e-11, atol=1e-11)
+
+
+def test_look_and_its_derivatives():
+    (origin, axes), s, z, H = sensor(), target(-30e3, -80e3, 40e3), np.zeros(4), np.zeros((4, 6))
+    assert extended.look(s, origin, axes, z, H)
+    np.testing.assert_allclose(z, plain_measure(s, origin, axes, 0), rtol=1e-12)
+    slopes = differences(lambda q: plain_measure(q, origin, axes, 0), s, np.array([10.0] * 3 + [1.0] * 3))
+    scale = abs(slopes).max(axis=1)[:, None]
+    np.testing.assert_allclose(H / scale, slopes / scale, atol=1e-6)
+    assert not extended.look(np.concatenate([origin + 5e4 * axes[2], VELOCITY]), origin, axes, z, H)  # in the zenith
+
+
+@pytest.mark.parametrize("c", [1, 3])
+def test_absorb_is_the_scalar_update(c):
+    rng, w, P = np.random.default_rng(14), np.zeros(200), np.zeros((7, 8))
+    H, before = rng.normal(size=(4, 6)), rng.normal(size=7)
+    H[:3, 3:] = 0.0  # range rate alone has to do with velocity
+    P[:, :7] = covariance(7, 15)
+    w[56:112], w[192:199] = P.ravel(), before
+    s, nu = extended.absorb(H, c, 0.7, 1.9, w)
+    h, C = np.append(H[c], 0.0), P[:, :7]
+    gain = C @ h / (h @ C @ h + 0.7)
+    assert s == pytest.approx(h @ C @ h + 0.7, rel=1e-12)
+    assert nu == pytest.approx(1.9 - h @ before, rel=1e-12)
+    np.testing.assert_allclose(w[192:199], before + gain * nu, rtol=1e-12)
+    np.testing.assert_allclose(w[56:112].reshape(7, 8)[:, :7], C - np.outer(gain, h @ C), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("broken", [None, "mean", "variance", "time", "sigma"])
+def test_usable_is_finite_and_positive(broken):
+    w, x, dt, z, sigma = np.zeros(200), np.ones(6), 1.0, np.array([1.0, np.nan, 1.0, 1.0]), np.array([1.0, 1.0, 1.0, np.nan])
+    w[56:112] = np.eye(7, 8).ravel()
+    if broken == "mean":
+        x[3] = np.nan
+    elif broken == "variance":
+        w[56 + 9] = 0.0
+    elif broken == "time":
+        dt = np.inf
+    elif broken == "sigma":
+        sigma[0] = 0.0
+    assert extended.usable(6, x, w, dt, z, sigma) == (broken is None)
+
+
+# --- nobody is left out
+
+THROUGH_CALLERS = {
+    "extended.bend": "inlined into extended.fall",
+    "extended.one": "inlined into extended.step and series",
+    "extended.series": "test_kalman: kalman.series against step after step",
+}
+
+
+def compiled_kernels():
+    for file in sorted((Path(__file__).parents[1] / "src/copfuse/kernels").glob("*.py")):
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                decorators = [ast.unparse(d) for d in node.decorator_list]
+                if any(d == "njit" or d.startswith("njit(") for d in decorators):
+                    yield f"{file.stem}.{node.name}"
+
+
+def named_in_tests():
+    """Yield "module.kernel" wherever a test imports a kernel by name or takes it from a kernel module."""
+    for file in sorted(Path(__file__).parent.glob("test_*.py")):
+        nodes = list(ast.walk(ast.parse(file.read_text())))
+        modules = {}
+        for node in nodes:
+            if isinstance(node, ast.ImportFrom) and node.module == "copfuse.kernels":
+                modules.update({a.asname or a.name: a.name for a in node.names})
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("copfuse.kernels."):
+                yield from (f"{node.module.split('.')[-1]}.{a.name}" for a in node.names)
+        for node in nodes:
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
+                yield f"{modules[node.value.id]}.{node.attr}"
+
+
+def test_every_public_kernel_is_named_by_some_test():
+    kernels, named = set(compiled_kernels()), set(named_in_tests())
+    assert len(kernels) > 60
+    assert kernels - named == set(THROUGH_CALLERS)
