@@ -285,6 +285,7 @@ def bench_accuracy(
     """Measure tracks over many seeds against the posterior Cramer-Rao bound, and say which targets are reached.
 
     SCENARIO is one or more of what "copfuse run" takes; without it, and without --flights and --record, all packaged ones.
+    Slow: 3 to 10 s a seed and scenario on two cores, so all packaged ones at 200 seeds take two to three hours.
 
     \b
     Examples:
