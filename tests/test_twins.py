@@ -75,6 +75,12 @@ def plain_measure(s, origin, axes, cosines):
     return np.array([r, *angles, (s[:3] - origin) @ s[3:6] / r])
 
 
+def stopping(event):
+    """An event at which scipy's integration ends."""
+    event.terminal = True
+    return event
+
+
 def turned(angle):
     """The same angle between -pi and pi."""
     return np.angle(np.exp(1j * angle))
@@ -175,7 +181,7 @@ def test_drag_has_a_ceiling_and_a_greatest_value():
     assert motions.drag_of(deep, 2.0) == pytest.approx(3000.0 / 7001.0, rel=1e-12)
 
 
-@pytest.mark.parametrize("h", [2e3, 15e3, 40e3, 75e3])
+@pytest.mark.parametrize("h", [2e3, 15e3, 25e3, 40e3, 49e3, 60e3, 75e3])
 def test_thinning_is_the_slope_of_the_logarithm_of_density(h):
     slope = (np.log(plain_density(h + 1.0)) - np.log(plain_density(h - 1.0))) / 2.0
     assert extended.thinning(h) == pytest.approx(slope, rel=1e-6)
@@ -346,6 +352,23 @@ def test_prediction_of_a_coasting_track_is_the_integrated_path():
     assert P6[0, 0, 0] == pytest.approx(1e-2 + 400.0 * 1e-4, rel=2e-3)  # gravity's gradient over 20 s is 1e-3 of it
 
 
+def test_a_burning_track_is_predicted_in_steps_of_two_seconds():
+    x, P = tracks(200e3, 10e3)
+    mu, dt = np.array([[0.001, 0.3, 0.3, 0.199, 0.2]]), np.array([6.0])
+    noise, x6, P6 = np.full(10, 1e-3), np.zeros((1, 6)), np.zeros((1, 6, 6))
+
+    def predicted(x, P, mu, dt):
+        out = np.zeros_like(x), np.zeros_like(P), np.zeros_like(mu)
+        estimation.predict(x, P, mu, dt, noise, *out, x6, P6)
+        return out
+
+    whole, parts = predicted(x, P, mu, dt), (x, P, mu)
+    for _ in range(3):
+        parts = predicted(*parts, dt / 3.0)
+    for one, other in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 # --- consider and wander
 
 
@@ -485,7 +508,21 @@ def test_lift_takes_the_slope_out_of_the_path(sine):
     assert n @ s[3:] == pytest.approx(0.0, abs=1e-9) and n[0] > 0.0
     assert flight.lift_wanted(s, fall, np.array([1.0, 0.0, 0.0]), 4000.0, 2.0, p) == 2.0
     assert flight.lift_wanted(s, fall, np.array([1.0, 0.0, 0.0]), 4000.0, 1e3, parameters(TURN=0.05, DIVE=4001.0)) == 0.0
+    fading = flight.lift_wanted(s, fall, np.array([1.0, 0.0, 0.0]), 4000.0, 1e3, parameters(TURN=0.05, DIVE=4000.0 / 1.05))
+    assert fading == pytest.approx(0.5 * lift, rel=1e-12)
     assert flight.lift_wanted(s, -20.0 * fall, np.array([1.0, 0.0, 0.0]), 4000.0, 1e3, p) == 0.0  # never downwards
+
+
+def test_a_step_under_thrust_is_the_integrated_one():
+    stages, work, new = np.array([[3.0, 60.0, 20.0, 90.0, 9e3]]), np.zeros((10, 6)), np.zeros(6)
+
+    def flow(t, s):
+        thrust = 20.0 / (1.0 - (t - 3.0) / 90.0) * s[3:] / np.linalg.norm(s[3:])
+        return plain_orbit(t, s) + np.concatenate([np.zeros(3), thrust])
+
+    flight.advance(40.0, 2.0, THROWN, 0, 9e3, False, stages, parameters(), work, new)
+    path = integrate.solve_ivp(flow, (40.0, 42.0), THROWN, rtol=1e-12, atol=1e-9)
+    np.testing.assert_allclose(new, path.y[:, -1], rtol=1e-12, atol=2e-4)  # what one step of 2 s is off
 
 
 @pytest.mark.parametrize("event", ["APEX", "ENTRY", "GROUND"])
@@ -493,15 +530,14 @@ def test_events_are_those_of_the_integrated_path(event):
     def passed(t, s):
         return climb(t, s) if event == "APEX" else height(t, s) - (100e3 if event == "ENTRY" else 0.0)
 
-    passed.direction = -1.0
-    path = integrate.solve_ivp(plain_orbit, (0.0, 600.0), THROWN, events=passed, rtol=1e-12, atol=1e-6, dense_output=True)
-    when, p, stages = path.t_events[0][0], parameters(), np.zeros((0, 5))
+    path = integrate.solve_ivp(plain_orbit, (0.0, 900.0), THROWN, events=passed, rtol=1e-12, atol=1e-6, dense_output=True)
+    when, p, stages = path.t_events[0][-1], parameters(), np.zeros((0, 5))
     s, work, new, kind = path.sol(when - 1.3), np.zeros((10, 6)), np.zeros(6), getattr(flight, event)
     flight.advance(0.0, 3.0, s, -1, 5e3, False, stages, p, work, new)
     np.testing.assert_allclose(new, path.sol(when + 1.7), rtol=1e-9, atol=1e-4)
     step = flight.crossing(kind, 0.0, 3.0, s, -1, 5e3, False, stages, p, work, new)
     assert step == pytest.approx(1.3, abs=1e-5)
-    np.testing.assert_allclose(new, path.y_events[0][0], rtol=1e-9, atol=0.05)
+    np.testing.assert_allclose(new, path.y_events[0][-1], rtol=1e-9, atol=0.05)
     assert flight.above(kind, new, p, np.zeros(3)) == pytest.approx(0.0, abs=1e-5)
 
 
@@ -528,6 +564,22 @@ def test_a_whole_flight_is_keplers_ellipse():
     np.testing.assert_allclose(beside, path.sol(at.clip(0.0)).T, rtol=1e-8, atol=0.05)
 
 
+@stopping
+def landed(_, s):
+    return plain_altitude(s[:3])
+
+
+def test_trial_flights_with_lift_go_the_way_of_whole_flights():
+    time, x, force, summary = np.zeros(4000), np.zeros((4000, 6)), np.zeros((4000, 3)), np.zeros(3)
+    p = parameters(AIR=1.0, LIFT=1.0, DIVE=1000.0, TURN=0.05)
+    stages, marks = np.zeros((0, 5)), np.array([np.inf])
+    rows = flight.march(THROWN, 0.0, stages, marks, p, True, time, x, force, summary)
+    assert force[:rows, flight.LIFTING].max() > 5.0
+    beside = np.zeros((rows, 6))
+    arc.through(THROWN, 0.0, stages, marks, p, time[:rows], beside)
+    np.testing.assert_allclose(beside[:, :3], x[:rows, :3], atol=1.0)  # steps begin elsewhere in the bends of lift
+
+
 def test_fall_to_the_ground_is_the_integrated_one():
     s = np.array([*plain_point(0.6, 2.2, 60e3), 900.0, -1500.0, -700.0, np.log(6000.0)])
     path = integrate.solve_ivp(lambda _, q: plain_flow(q, plain_drag(q, s[6])), (0.0, 400.0), s[:6], events=landed, rtol=1e-9, atol=1e-3)
@@ -537,19 +589,12 @@ def test_fall_to_the_ground_is_the_integrated_one():
     np.testing.assert_allclose(s[:3], path.y_events[0][0][:3], atol=5.0)
 
 
-def landed(_, s):
-    return plain_altitude(s[:3])
-
-
-landed.terminal = True
-
-
 @pytest.mark.parametrize(("seconds", "burnt"), [(25.0, 25.0), (400.0, None)])
 def test_burn_is_growing_thrust_along_the_velocity(seconds, burnt):
+    @stopping
     def fast(_, q):
         return np.linalg.norm(q[3:]) - 7200.0
 
-    fast.terminal = True
     s = np.array([*PLACES[0], *VELOCITY, 0.0, 0.0, 0.0])
     thrust = integrate.solve_ivp(
         lambda t, q: plain_flow(q, 30.0 * np.exp(t / 60.0) * q[3:] / np.linalg.norm(q[3:])), (0.0, seconds), s[:6], events=fast, rtol=1e-8
@@ -602,6 +647,14 @@ def test_rays_are_the_integrated_ones(antenna):
         ray.lowest_visible_table(antenna, elevation, far / 4, table)
         np.testing.assert_allclose(table[1:], low[1:], rtol=1e-5, atol=0.01)
         assert rows[3] == ray.lowest_visible(antenna, steps[3], elevation)
+
+
+@pytest.mark.parametrize(("h", "e"), [(200e3, 0.3), (10.0, 1.553)])
+def test_high_and_steep_rays_are_straight(h, e):
+    up, along = (6371e3 + h) + 1e5 * np.sin(e), 1e5 * np.cos(e)  # 100 km on
+    expected = np.hypot(up, along) - 6371e3, e + np.arctan2(along, up)
+    np.testing.assert_allclose(ray.advance(h, e, np.arctan2(along, up)), expected, rtol=1e-9)
+    assert ray.advance(h, e, np.pi / 2.0 - e)[0] == np.inf
 
 
 # --- the extended filter's parts
@@ -665,7 +718,7 @@ def test_absorb_is_the_scalar_update(c):
     np.testing.assert_allclose(w[56:112].reshape(7, 8)[:, :7], C - np.outer(gain, h @ C), rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("broken", [None, "mean", "variance", "time", "sigma"])
+@pytest.mark.parametrize("broken", [None, "mean", "variance", "covariance", "time", "sigma", "plot"])
 def test_usable_is_finite_and_positive(broken):
     w, x, dt, z, sigma = np.zeros(200), np.ones(6), 1.0, np.array([1.0, np.nan, 1.0, 1.0]), np.array([1.0, 1.0, 1.0, np.nan])
     w[56:112] = np.eye(7, 8).ravel()
@@ -673,6 +726,10 @@ def test_usable_is_finite_and_positive(broken):
         x[3] = np.nan
     elif broken == "variance":
         w[56 + 9] = 0.0
+    elif broken == "covariance":
+        w[56 + 8 * 4 + 2] = np.inf
+    elif broken == "plot":
+        z[3] = np.inf
     elif broken == "time":
         dt = np.inf
     elif broken == "sigma":
@@ -706,7 +763,7 @@ def named_in_tests():
         for node in nodes:
             if isinstance(node, ast.ImportFrom) and node.module == "copfuse.kernels":
                 modules.update({a.asname or a.name: a.name for a in node.names})
-            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("copfuse.kernels."):
+            elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("copfuse.kernels."):
                 yield from (f"{node.module.split('.')[-1]}.{a.name}" for a in node.names)
         for node in nodes:
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
