@@ -337,7 +337,8 @@ def test_update_weighs_the_models_by_their_densities():
     estimation.update(x, P, mu, origin, axes, 0, z[:1], SIGMA[:1], x6, P6)
     np.testing.assert_allclose(mu[0, 1:4], weights, atol=2e-8)  # of which those asleep have 1e-8
     np.testing.assert_allclose(x6[0], np.average(means, axis=0, weights=weights), atol=1e-4)
-    leader = 1 + int(np.argmax(weights))
+    leader = int(np.argmax(WEIGHT))
+    np.testing.assert_allclose(mu[0, [0, 4]] / mu[0, leader], WEIGHT[[0, 4]] / WEIGHT[leader], rtol=1e-9)  # asleep: no gain, no loss
     np.testing.assert_array_equal(x[0, 0], [*x[0, leader, :6], 0.0, 0.0, 0.0])
 
 
