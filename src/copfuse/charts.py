@@ -72,10 +72,13 @@ def _errors(figure: Any, samples: np.ndarray, path: Truth, seeds: int) -> None:
 
 
 def _nees(figure: Any, samples: np.ndarray, path: Truth, seeds: int) -> None:
-    panels = figure.subplots(2, 1, sharex=True, sharey=True)
-    groups = (TRACKERS, [s for s in range(len(SOURCES)) if s not in TRACKERS])
+    groups: list[tuple[Sequence[int], str]] = [(TRACKERS, "tracks")]
+    pictures = [s for s in range(len(SOURCES)) if s not in TRACKERS]
+    if np.isin(samples["source"], pictures).any():
+        groups.append((pictures, "pictures (realtime)"))
+    panels = figure.subplots(len(groups), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     low, high = (edge / 6.0 for edge in nees_bounds(seeds, 6))
-    for ax, sources, word in zip(panels, groups, ("tracks", "pictures (realtime)"), strict=True):
+    for ax, (sources, word) in zip(panels, groups, strict=True):
         for source in sources:
             mine = samples[samples["source"] == source]
             time, mean = over_time(mine, mine["nees"] / 6.0, seeds)
