@@ -150,7 +150,7 @@ def follow(j, leader, x, P):
 
 
 @njit
-def copy(t, x, P, mu, x_now, P_now, mu_now):
+def _copy(t, x, P, mu, x_now, P_now, mu_now):
     """Track t of a bank as it is now."""
     for i in range(N_MODEL):
         mu_now[i] = mu[t, i]
@@ -184,10 +184,10 @@ def predict(x, P, mu, dt, noise, x_out, P_out, mu_out, x6, P6):
         if mu[t, 0] + mu[t, 4] > _NEGLIGIBLE and abs(dt[t]) > BURNOUT_STEP:
             steps = min(int(math.ceil(abs(dt[t]) / BURNOUT_STEP)), 5)
         h = dt[t] / steps
-        copy(t, x, P, mu, x_now, P_now, mu_now)
+        _copy(t, x, P, mu, x_now, P_now, mu_now)
         for step in range(steps):
             if step > 0:
-                copy(t, x_out, P_out, mu_out, x_now, P_now, mu_now)
+                _copy(t, x_out, P_out, mu_out, x_now, P_now, mu_now)
             combine(x_now, P_now, mu_now, x6[t], P6[t])
             s = x6[t]
             r = math.sqrt(s[0] ** 2 + s[1] ** 2 + s[2] ** 2)
