@@ -316,7 +316,7 @@ def _rows(live: Live, scan: Scan, changed: np.ndarray, detection: np.ndarray, pr
 
 
 def noisy(bank: Bank) -> np.ndarray:
-    """Mean covariance (n, 6, 6) of the models but that of thrust, whose process noise is next to nothing."""
+    """Mean covariance (n, 6, 6) of the models but that of thrust, which grows by what is uncertain in thrust, from own plots."""
     w = np.where(np.arange(bank.mu.shape[1]) == THRUSTING, 0.0, bank.mu) + 1e-300
     return np.einsum("nj,njab->nab", w / w.sum(axis=1, keepdims=True), bank.P[:, :, :6, :6])
 

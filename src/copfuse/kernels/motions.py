@@ -23,7 +23,6 @@ from copfuse.kernels.earth import air, altitude, free_acceleration
 
 MANOEUVRE, COAST, REENTRY, GLIDE, BOOST = 0, 1, 2, 3, 4
 N_MODEL = 5
-WIDEST = 9
 _FIRST, _SECOND, _THIRD = np.arange(6, 9)  # components that a model adds; numpy's, as numba compiles for each plain number anew
 DIMENSION = np.array([9, 6, 7, 9, 8])
 # places in `noise`: spectral densities; see `filters` for values and reasons
