@@ -31,12 +31,15 @@ FIRM_LLR = 15.0
 HOLD = 30.0  # s without a plot after which a firm track is dropped, or HOLD_SCANS revisits where that is longer
 HOLD_SCANS = 3.5
 HOLD_TENTATIVE = 6.0  # s, likewise for a track that is not firm
+FORESEEN = 3e3  # m: a firm track above the air whose position is known that well is still followed, however long nobody sees it, *notional*
 BURNT_OUT = 0.05  # manoeuvre probability under which the engine is taken as out, after
 BURNT_HITS = 6  # plots
 FORGOTTEN = 1e-3  # probability of the thrusting model under which its thrust is taken as unknown
 RELIGHT = 8.0  # m/s^2 forward that mean a further stage, not lift, *notional*
 BOOST_CEILING = 250e3  # m, no engine burns above, *notional*
 BIAS_MEMORY = 30.0  # s over which a sensor's share in a track is forgotten, *notional*
+# What an infrared plot is worth to each model: its sensor sees a plume, so a plot of what does not burn is of something else
+BURNING = np.array([1.0, 0.01, 0.01, 0.01, 1.0])
 FIERCEST = 1500.0  # m/s^2, more than any boost, drag or lift
 LOOK_TIME = 200.0  # s in which the look at a target turns, so that a constant bias moves it by other amounts, *notional*
 COUNTS = ("plots", "taken", "refused", "contested", "new", "dropped", "merged")  # of `Live.counts`: plots, then tracks
@@ -59,6 +62,7 @@ class Scan:
     log_density: float
     revisit: float
     cosines: int = 0
+    plume: bool = False  # the sensor sees burning engines only
 
 
 @dataclass(frozen=True)
@@ -178,8 +182,9 @@ def scans(detections: Detections, scenario: Any, node: str | None = None) -> Ite
         origin, axes = poses[int(first)]
         sigma = np.hypot(detections.sigma[first:last], bias)
         rows = np.arange(first, last)
-        cosines = scenario.sensors[k].cosines
-        yield Scan(float(time[first]), at, k, rows, detections.z[first:last], sigma, origin, axes, log_density, revisit, cosines)
+        eye = scenario.sensors[k]
+        place_ = float(time[first]), at, k, rows, detections.z[first:last], sigma, origin, axes
+        yield Scan(*place_, log_density, revisit, eye.cosines, eye.kind == "infrared")
 
 
 def _sensor_facts(sensor: Any, scenario: Any, node: str | None) -> tuple[int, np.ndarray, float, float]:
@@ -227,7 +232,23 @@ def _sorted_out(d2: np.ndarray, limit: np.ndarray, taken: np.ndarray) -> tuple[i
 
 def _stale(live: Live, time: float) -> np.ndarray:
     limit = np.where(live.firm, np.maximum(HOLD, HOLD_SCANS * live.revisit), np.maximum(HOLD_TENTATIVE, 2.5 * live.revisit))
-    return time - live.bank.time > limit
+    stale = time - live.bank.time > limit
+    return stale & ~(live.firm & _foreseen(live.bank, time)) if stale.any() else stale
+
+
+def _foreseen(bank: Bank, time: float) -> np.ndarray:
+    """Whether tracks are in free flight above the air at ``time`` and their positions known to `FORESEEN`, (n,): gravity is sure.
+
+    A missile between two nations' radars, or below the horizon of the only one, is found again by the same track.
+    """
+    dt = time - bank.time
+    height = altitude(bank.x6[:, :3])
+    r = np.linalg.norm(bank.x6[:, :3], axis=1)
+    climb = (bank.x6[:, :3] * bank.x6[:, 3:]).sum(1) / r
+    level2 = (bank.x6[:, 3:] ** 2).sum(1) - climb**2
+    fall = 9.8 * (6371e3 / r) ** 2 - level2 / r  # what gravity leaves over the Earth's curve
+    sigma = np.sqrt(np.trace(bank.P6[:, :3, :3], axis1=1, axis2=2)) + dt * np.sqrt(np.trace(bank.P6[:, 3:, 3:], axis1=1, axis2=2))
+    return (height + climb * dt - 0.5 * fall * dt**2 > REENTRY_ALTITUDE) & (sigma < FORESEEN)
 
 
 def _near(live: Live, scan: Scan) -> np.ndarray:
@@ -252,6 +273,8 @@ def _update(live: Live, scan: Scan, hit: np.ndarray, plot: np.ndarray, predicted
     if len(hit) == 0:
         return live
     new = filters.update(predicted, scan.z[plot], scan.sigma[plot], scan.origin, scan.axes, scan.cosines)
+    if scan.plume:
+        new = filters.weigh(new, BURNING)
     bank = Bank(*(getattr(live.bank, n).copy() for n in Bank.__dataclass_fields__))
     for name in Bank.__dataclass_fields__:
         getattr(bank, name)[hit] = getattr(new, name)

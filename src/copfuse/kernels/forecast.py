@@ -16,16 +16,21 @@ _LONGEST_FLIGHT = 7200.0  # s; what has not come down by then is in orbit
 # A forecast in boost stands for these further burn times, s, with these weights; *notional*, as is the time in which a burning
 # missile's acceleration grows by e as it empties
 BURNS = np.array([0.0, 10.0, 25.0, 50.0, 90.0, 150.0, 240.0])
-BURN_WEIGHTS = np.array([0.17, 0.17, 0.17, 0.17, 0.16, 0.09, 0.07])
+BURN_WEIGHTS = np.array([0.13, 0.13, 0.14, 0.14, 0.15, 0.15, 0.16])
 # Where lift must be allowed for: greatest lift over drag, and the speed, m/s, at which it ends in a dive; *notional*
 SOARS = np.array([[1.0, 1500.0], [1.0, 900.0], [2.0, 1500.0], [2.0, 900.0], [3.0, 900.0]])
 _NO_SOAR = 0.2  # share of a lifting body's forecasts that fall freely from here
 _EMPTYING = 60.0  # s
+_FULLEST = 0.7  # logarithm of the most that the push grows before a stage is empty and the next begins lower, *notional*
 _LEAST_PUSH = 20.0  # m/s^2, thrust over mass of a missile that has just left the ground; a short track may not know yet
-_SIDE = 0.01  # share of the along-path variance that a forecast in boost allows across it: steering
+_PITCH, _PITCHED = 0.06, 80e3  # rad, and the height m by which a missile has been pitched over, *notional*
+_SKEW = 0.5  # a forecast in boost has a long tail: its variance is made so much larger, for an ellipse to hold 95 %
+_SIDE = 0.02  # share of the along-path variance that a forecast in boost allows across it: steering
 _TURN = 0.04  # likewise where there is lift: turns
 _BACK = 0.7  # lift ends at this share of the speed at the latest
 _LEVELLING = 0.1  # 1/s, how fast lift takes the sink out of a path, *notional*
+_DRAG_TO_COME = 0.2  # of ln(beta): the drag coefficient will change with the Mach number in a way that nobody has seen yet, *notional*
+_OF_THREE = math.sqrt(3.0)  # cubature over three components
 _SCATTER = 150.0  # m, wind and trim of a re-entering body, per axis
 _FASTEST = 7200.0  # m/s over ground at burnout; what is faster goes to orbit
 
@@ -75,11 +80,11 @@ def burn(s, push, seconds, k, y):
     """
     t = 0.0
     while t < seconds:
-        dt = min(2.0, seconds - t)
+        dt = min(5.0, seconds - t)
         v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5]) + 1e-9
         if v > _FASTEST:
             return t
-        a = push * math.exp((t + 0.5 * dt) / _EMPTYING)
+        a = push * math.exp(min((t + 0.5 * dt) / _EMPTYING, _FULLEST))
         for i in range(3):
             s[6 + i] = a * s[3 + i] / v
         propagate(_PUSHED, dimension(_PUSHED), s, dt, k, y)
@@ -171,9 +176,10 @@ def impact(x, P, log_beta, push, boosting, lifting, mean, cov, when):
     y = np.zeros(9)
     s = np.zeros(9)
     n_burn, n_soar = len(BURNS), len(SOARS)
-    points = np.zeros((14 + n_burn + n_soar, 3))
-    times = np.zeros(14 + n_burn + n_soar)
-    weights = np.zeros(14 + n_burn + n_soar)
+    most = 14 + 6 * n_burn + n_soar
+    points = np.zeros((most, 3))
+    times = np.zeros(most)
+    weights = np.zeros(most)
     spread = math.sqrt(7.0)
     for t in range(len(x)):
         for i in range(6):
@@ -181,7 +187,7 @@ def impact(x, P, log_beta, push, boosting, lifting, mean, cov, when):
                 C[i, j] = P[t, i, j]
             C[6, i] = 0.0
             C[i, 6] = 0.0
-        C[6, 6] = log_beta[t, 1] ** 2
+        C[6, 6] = log_beta[t, 1] ** 2 + _DRAG_TO_COME**2
         cholesky(C, dimension(_FALLING), lower)
         soaring = lifting[t] * (1.0 - _NO_SOAR)
         for p in range(14):
@@ -193,20 +199,31 @@ def impact(x, P, log_beta, push, boosting, lifting, mean, cov, when):
             weights[p] = (1.0 - boosting[t] - soaring + boosting[t] * BURN_WEIGHTS[0]) / 14.0
             for i in range(3):
                 points[p, i] = s[i]
-        m = len(points) - n_burn - n_soar
+        m = 14
         if boosting[t] > 0.01:
+            first = max(math.sqrt(push[t, 0] ** 2 + push[t, 1] ** 2 + push[t, 2] ** 2), _LEAST_PUSH)
+            for i in range(3):
+                for j in range(3):
+                    C[i, j] = P[t, i + 3, j + 3]
+            pitch = _PITCH * max(1.0 - altitude(x[t, 0], x[t, 1], x[t, 2]) / _PITCHED, 0.1)
+            for i in range(3):
+                C[i, i] += pitch**2 * (x[t, 3] ** 2 + x[t, 4] ** 2 + x[t, 5] ** 2)
+            cholesky(C, 3, lower)
             for b in range(1, n_burn):
-                for i in range(6):
-                    s[i] = x[t, i]
-                burnt = burn(s, max(math.sqrt(push[t, 0] ** 2 + push[t, 1] ** 2 + push[t, 2] ** 2), _LEAST_PUSH), BURNS[b], k, y)
-                s[6] = log_beta[t, 0]
-                times[m] = burnt + fall(s, k, y)
-                if math.isnan(times[m]):
-                    continue  # to orbit: the forecast is of what comes down
-                weights[m] = boosting[t] * BURN_WEIGHTS[b]
-                for i in range(3):
-                    points[m, i] = s[i]
-                m += 1
+                for p in range(6):  # a gravity turn magnifies what is not known of the velocity
+                    for i in range(6):
+                        s[i] = x[t, i]
+                    for i in range(3):
+                        s[i + 3] += _OF_THREE * (1.0 if p % 2 == 0 else -1.0) * lower[i, p // 2]
+                    burnt = burn(s, first, BURNS[b], k, y)
+                    s[6] = log_beta[t, 0]
+                    times[m] = burnt + fall(s, k, y)
+                    if math.isnan(times[m]):
+                        continue  # to orbit: the forecast is of what comes down
+                    weights[m] = boosting[t] * BURN_WEIGHTS[b] / 6.0
+                    for i in range(3):
+                        points[m, i] = s[i]
+                    m += 1
         if soaring > 0.01:
             for b in range(n_soar):
                 for i in range(6):
@@ -222,6 +239,9 @@ def impact(x, P, log_beta, push, boosting, lifting, mean, cov, when):
                     points[m, i] = s[i]
                 m += 1
         tm, tv = _moments(points, times, weights, m, mean[t], cov[t])
+        for i in range(3):
+            for j in range(3):
+                cov[t, i, j] *= 1.0 + _SKEW * boosting[t]
         side = (boosting[t] * _SIDE + soaring * _TURN) * (cov[t, 0, 0] + cov[t, 1, 1] + cov[t, 2, 2])
         for i in range(3):
             cov[t, i, i] += side + _SCATTER**2
