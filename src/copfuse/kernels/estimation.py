@@ -179,12 +179,6 @@ def predict(x, P, mu, dt, noise, x_out, P_out, mu_out, x6, P6):
     x_now = np.zeros((N_MODEL, 9))
     P_now = np.zeros((N_MODEL, 9, 9))
     mu_now = np.zeros(N_MODEL)
-    _predict(x, P, mu, dt, noise, x_out, P_out, mu_out, x6, P6, lower, points, k, y, Pi, xs, Ps, J, x_now, P_now, mu_now)
-
-
-@borrowing
-def _predict(x, P, mu, dt, noise, x_out, P_out, mu_out, x6, P6, lower, points, k, y, Pi, xs, Ps, J, x_now, P_now, mu_now):
-    """`predict` in work arrays."""
     for t in range(len(mu)):
         steps = 1
         if mu[t, 0] + mu[t, 4] > _NEGLIGIBLE and abs(dt[t]) > BURNOUT_STEP:
@@ -315,12 +309,6 @@ def expect(x, P, mu, origin, axes, cosines, z, sigma, d2, loglik):
     ll = np.zeros(N_MODEL)
     have = np.zeros(4, np.int64)
     bent = np.zeros((9, 9))
-    _expect(x, P, mu, origin, axes, cosines, z, sigma, d2, loglik, lower, l4, s, first, zz, slopes, z_mean, Z, S, nu, ll, have, bent)
-
-
-@borrowing
-def _expect(x, P, mu, origin, axes, cosines, z, sigma, d2, loglik, lower, l4, s, first, zz, slopes, z_mean, Z, S, nu, ll, have, bent):
-    """`expect` in work arrays."""
     for t in range(len(mu)):
         for j in range(N_MODEL):
             if not mu[t, j] > ASLEEP:
@@ -433,12 +421,6 @@ def update(x, P, mu, origin, axes, cosines, z, sigma, x6, P6):
     nu = np.zeros(4)
     have = np.zeros(4, np.int64)
     ll = np.zeros(N_MODEL)
-    _update(x, P, mu, origin, axes, cosines, z, sigma, x6, P6, lower, bent, K, l4, s, first, zz, slopes, z_mean, Z, S, nu, have, ll)
-
-
-@borrowing
-def _update(x, P, mu, origin, axes, cosines, z, sigma, x6, P6, lower, bent, K, l4, s, first, zz, slopes, z_mean, Z, S, nu, have, ll):
-    """`update` in work arrays."""
     for t in range(len(mu)):
         best = -1e300
         leader = likeliest(mu[t])
