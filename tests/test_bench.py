@@ -11,6 +11,7 @@ import pytest
 
 from copfuse import bench, cli, customary, rivals
 from copfuse.errors import CopfuseError
+from copfuse.kernels import motions
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +26,7 @@ def test_equal_answers_are_checked_then_ratios_printed(tmp_path, capsys):
         cli.main(["bench", "filters", "--seconds", "0", "--csv", str(table)])
     out = capsys.readouterr().out
     assert left.value.code == 0 and out.index("copfuse and filterpy, as its users write it: equal to") < out.index("us    ratio")
-    for word in ("EKF  filterpy", "UKF  filterpy", "IMM  filterpy", "numba", "cores"):
+    for word in ("EKF  filterpy", "UKF  filterpy", "IMM  copfuse, 3 models", "IMM  filterpy, 3 models", "numba", "cores"):
         assert word in out
     rows = list(csv.DictReader(table.open()))
     judged = [row for row in rows if row["verdict"]]
@@ -84,8 +85,11 @@ def test_models_as_users_write_them_are_those_written_for_speed():
     found, there = customary.stages(p.x, 2.0)
     assert np.allclose(there, end, rtol=1e-14) and np.allclose(found, np.array(points), rtol=1e-14)
     assert np.allclose(customary.transition(found, 2.0), rivals.transition(points, 2.0), rtol=1e-12, atol=1e-18)
-    pushed = customary.stages(np.append(p.x, [1.0, -2.0, 3.0]), 2.0)[1]
-    assert np.allclose(pushed, [*rivals.stages(p.x.tolist(), 2.0, (1.0, -2.0, 3.0))[1], 1.0, -2.0, 3.0], rtol=1e-14)
+    thrusting = np.append(p.x, [30.0, 0.01])
+    assert np.allclose(customary.stages(thrusting, 2.0)[1], rivals.stages(thrusting.tolist(), 2.0)[1], rtol=1e-14)
+    s, k, y = np.append(thrusting, 0.0), np.zeros((4, 9)), np.zeros(9)
+    motions.propagate(motions.BOOST, 8, s, 2.0, k, y)
+    assert np.allclose(rivals.stages(thrusting.tolist(), 2.0)[1], s[:8], rtol=1e-14)
     assert np.allclose(customary.residual(np.array([5.0, 3.1, -3.1]), np.array([2.0, -3.1, 3.1])), [3.0, 6.2 - 2 * np.pi, 2 * np.pi - 6.2])
 
 
@@ -93,6 +97,33 @@ def test_targets_are_judged_on_filters_as_users_write_them():
     _, lines = bench.contest(bench.problem())
     judged = [line.name for line in lines if line.target > 0.0]
     assert judged and all(bench.USERS in name for name in judged)
+
+
+@pytest.mark.parametrize("count", [3, 5])
+def test_as_many_models_as_the_line_says_are_computed_at_every_step(count):
+    seen: list[np.ndarray] = []
+    bench.models(bench.problem(40), 2, bench.AWAKE[count], seen)
+    assert len(seen) == 40 and (np.sum(seen, axis=1) == count).all()
+    assert count == 5 or all((np.flatnonzero(row) == sorted(bench.THREE)).all() for row in seen)
+
+
+def test_models_left_asleep_stop_it_before_any_speed(monkeypatch):
+    monkeypatch.setitem(bench.AWAKE, 5, (0.0, 1.0, 0.0, 0.0, 0.0))
+    with pytest.raises(CopfuseError, match="of the IMM's models 1 to 1 were computed, not 5"):
+        bench.mixtures(bench.problem())
+
+
+def test_three_models_unlike_filterpys_stop_it(monkeypatch):
+    monkeypatch.setattr(bench, "STEADY", 1.1 * bench.STEADY)
+    right = bench.problem()
+    monkeypatch.setattr(bench, "STEADY", bench.STEADY / 1.1)
+    with pytest.raises(CopfuseError, match="IMM, switching off, .* differ by"):
+        bench.mixtures(right)
+
+
+def test_the_three_models_compared_are_compared_for_long():
+    """Until the boost model, which has nothing to explain, would fall asleep."""
+    assert len(bench.unswitched(bench.problem(30))[0]) == 30
 
 
 def test_verdicts():

@@ -202,23 +202,26 @@ def test_a_model_that_nothing_comes_to_keeps_its_own_estimate():
         assert sound_bank(filters.predict(dataclasses.replace(b, mu=np.array([mu])), b.time))
 
 
-def test_an_exact_plot_on_a_vast_prediction():
-    """10 000 km before, 1 cm and 0.1 microrad after: what curvature leaves must be a sum of squares, not a difference."""
-    b = anywhere(np.random.default_rng(6))
-    x6 = np.r_[frames.ecef(0.70, 2.27, 300e3), [500.0, 800.0, 300.0]][None]
-    b = filters.bank(0.0, x6, np.diag([1e14] * 3 + [1e8] * 3)[None], [[0.2] * 5])
-    z = frames.look(x6, ORIGIN, AXES)
+@pytest.mark.parametrize("before", [1e6, 3e6, 1e7, 2e7])
+def test_an_exact_plot_on_a_vast_prediction(before):
+    """Thousands of km along the line of sight before, 1 cm after: what no line explains must be a sum of squares, no difference."""
+    origin, x6 = np.array([7e6, 0.0, 0.0]), np.r_[7e6 + 1e8, 0.0, 0.0, 500.0, 0.0, 0.0][None]
+    b = filters.bank(0.0, x6, np.diag([before**2, 1e-4, 1e-4, 1.0, 1.0, 1.0])[None], [[0.2] * 5])
+    z = np.array([[1e8 + 0.3 * before, np.nan, np.nan, np.nan]])
     for _ in range(3):
-        b = filters.update(b, z, np.array([[1e-2, 1e-7, 1e-7, 1e-3]]), ORIGIN, AXES)
+        b = filters.update(b, z, np.array([[1e-2, 1e-7, 1e-7, 1e-3]]), origin, np.eye(3))
         assert sound_bank(b)
+    assert np.allclose(b.x[0, :, 0], 7e6 + z[0, 0], rtol=0, atol=0.05)
+    assert np.allclose(b.P[0, :, 0, 0], 1e-4 / 3.0, rtol=0.05)
 
 
-def test_far_off_plots_leave_the_models_their_order():
-    """Two models thousands of log likelihoods apart: the one known to be out does not win for the other's underflow."""
-    b = filters.bank(0.0, np.r_[frames.ecef(0.70, 2.27, 300e3), [500.0, 800.0, 300.0]][None], np.diag([1e2] * 3 + [1.0] * 3)[None],
-                     [[1e-12, 1.0 - 4e-12, 1e-12, 1e-12, 1e-12]])  # fmt: skip
-    new = filters.update(b, frames.look(b.x6, ORIGIN, AXES) + [1e6, 0, 0, 0], np.array([[10.0, 1e-3, 1e-3, np.nan]]), ORIGIN, AXES)
-    assert np.isclose(new.mu[0, motions.COAST], 1.0)  # all share position and sensor, so the likelihoods are equal
+def test_far_off_plots_turn_the_models_odds_as_their_likelihoods_say():
+    """Two models millions of log likelihoods apart: the one thought likely before is out, however its likelihood underflows."""
+    x6 = np.r_[frames.ecef(0.70, 2.27, 300e3), [500.0, 800.0, 300.0]][None]
+    b = filters.bank(0.0, x6, np.diag([1e2] * 3 + [1.0] * 3)[None], [[0.0, 1.0 - 1e-6, 1e-6, 0.0, 0.0]])
+    b.P[:, motions.REENTRY, :6, :6] *= 1e6
+    new = filters.update(b, frames.look(x6, ORIGIN, AXES) + [1e5, 0, 0, 0], np.array([[10.0, 1e-3, 1e-3, np.nan]]), ORIGIN, AXES)
+    assert np.isclose(new.mu[0, motions.REENTRY], 1.0, atol=1e-9) and new.mu[0, motions.COAST] < 1e-11
 
 
 def test_lift_fades_going_back_as_it_does_ahead():

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 from scipy import integrate, linalg, stats
 
-from copfuse.kernels import arc, consider, earth, estimation, extended, flight, forecast, motions, ray, small, wander
+from copfuse.kernels import arc, borrowing, consider, earth, estimation, extended, flight, forecast, motions, ray, small, wander
 
 pytestmark = pytest.mark.kernels
 
@@ -751,8 +752,8 @@ def compiled_kernels():
     for file in sorted((Path(__file__).parents[1] / "src/copfuse/kernels").glob("*.py")):
         for node in ast.parse(file.read_text()).body:
             if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
-                decorators = [ast.unparse(d) for d in node.decorator_list]
-                if any(d == "njit" or d.startswith("njit(") for d in decorators):
+                decorators = [ast.unparse(d).split("(")[0] for d in node.decorator_list]
+                if "njit" in decorators or "borrowing" in decorators:
                     yield f"{file.stem}.{node.name}"
 
 
@@ -775,3 +776,15 @@ def test_every_public_kernel_is_named_by_some_test():
     kernels, named = set(compiled_kernels()), set(named_in_tests())
     assert len(kernels) > 60
     assert kernels - named == set(THROUGH_CALLERS)
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="about compiling")
+def test_a_kernel_that_borrows_may_not_allocate():
+    """It counts no references, so an array of its own would never be freed: numba must refuse it."""
+
+    @borrowing
+    def keeping(n):
+        return np.zeros(n)[0]
+
+    with pytest.raises(numba.core.errors.NumbaError, match="zeros"):
+        keeping(3)

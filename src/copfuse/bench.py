@@ -14,14 +14,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
-from copfuse import customary, frames, kalman, rivals
+from copfuse import customary, frames, kalman, rivals, robust
 from copfuse import filters as bank
 from copfuse.errors import CopfuseError
 from copfuse.kernels import estimation, motions
@@ -33,8 +33,13 @@ ABOUT = """Predict + update of one falling object (J2, rotating Earth, one Runge
 All get the same functions and analytic Jacobians.  Lines "as its users write it" have numpy models, and of Stone Soup its own
 measurement model, angles and vectors: targets are judged on these.  Lines "with scalar models written for speed" have plain
 floats in place of arrays and no wrapping of angles: the fastest found there, so that their ratios are lower; no target is judged
-on them.  Unscented filters stand on the same points (kappa 0: cubature).  filterpy's IMM has three 9-state UKFs, as its
-dimensions must be equal; this package's has five models of 6 to 9 states, and is timed with all five."""
+on them.  Unscented filters stand on the same points (kappa 0: cubature).  The IMMs have free fall, re-entry (here above the air) and
+boost: in filterpy three UKFs of 9 states, as its dimensions must be equal, here 6, 7 and 8 states.  They are compared with switching
+off, since mixing of unequal dimensions is not filterpy's, and timed with it on: this package's production filter with the models'
+probabilities held, so that three of its five, or all, are computed at every step and none is left asleep."""
+THREE = (motions.COAST, motions.REENTRY, motions.BOOST)
+AWAKE = {3: (0.0, 0.6, 0.39999, 0.0, 1e-5), 5: (0.2, 0.2, 0.2, 0.2, 0.2)}  # probabilities that keep so many models computed
+STEADY = np.where(np.isin(np.arange(motions.N_NOISE), (motions.LIFT_SHARE, motions.THRUST_JERK, motions.FLOW_RATE)), 0.0, bank.NOISE)
 USERS, TUNED = "as its users write it", "with scalar models written for speed"
 
 
@@ -50,10 +55,10 @@ class Line:
 
 
 def problem(plots: int = 200, step: float = 1.0) -> rivals.Problem:
-    """An object climbing through 150 km as a radar 320 km away sees it every ``step`` s."""
+    """An object climbing through 160 km as a radar 320 km away sees it every ``step`` s."""
     site = np.radians(38.0), np.radians(128.0)
     place = np.radians(40.0), np.radians(130.0)
-    x = np.concatenate([frames.ecef(*place, 150e3), np.array([3500.0, -500.0, 1800.0]) @ frames.enu_axes(*place)])
+    x = np.concatenate([frames.ecef(*place, 160e3), np.array([3500.0, -500.0, 1800.0]) @ frames.enu_axes(*place)])
     origin, axes = frames.ecef(*site, 100.0), frames.enu_axes(*site)
     rng = np.random.default_rng(0)
     sigma = np.tile([20.0, 1e-3, 1e-3, np.nan], (plots, 1))
@@ -61,13 +66,17 @@ def problem(plots: int = 200, step: float = 1.0) -> rivals.Problem:
     for _ in range(plots):
         s = rivals.stages(s, step)[1]
         z.append([*rivals.look(s, origin, axes), np.nan])
-    wide, Q, Q9 = np.append(x, np.zeros(3)), np.zeros((6, 6)), np.zeros((2, 9, 9))
-    motions.add_process_noise(motions.COAST, wide, Q, step, bank.NOISE)
-    for k, model in enumerate((motions.MANOEUVRE, motions.GLIDE)):
-        motions.add_process_noise(model, wide, Q9[k], step, bank.NOISE)
     P = np.diag([1e6] * 3 + [1e4] * 3)
-    off = np.array([500.0, -300.0, 100.0, 20.0, 10.0, -30.0])
-    return rivals.Problem(step, x + off, P, np.array(z) + sigma * rng.standard_normal(sigma.shape), sigma, origin, axes, Q, Q9)
+    x = x + np.array([500.0, -300.0, 100.0, 20.0, 10.0, -30.0])
+    Q, Q9, start = np.zeros((6, 6)), np.zeros((3, 9, 9)), _bank(x, P, 1, AWAKE[3])
+    motions.add_process_noise(motions.COAST, x, Q, step, bank.NOISE)
+    for k, model in enumerate(THREE):
+        motions.add_process_noise(model, start.x[0, model], Q9[k], step, STEADY)
+    x9, P9 = start.x[0, THREE], start.P[0, THREE]
+    for k, model in enumerate(THREE):  # what a model does not use stands still
+        unused = np.arange(motions.DIMENSION[model], 9)
+        x9[k, unused], P9[k, unused, unused] = 0.0, 1.0
+    return rivals.Problem(step, x, P, np.array(z) + sigma * rng.standard_normal(sigma.shape), sigma, origin, axes, Q, x9, P9, Q9)
 
 
 # This package's filters ---------------------------------------------------------------------------------------------
@@ -92,32 +101,62 @@ def extended_scans(p: rivals.Problem, tracks: int) -> rivals.Estimates:
     return np.array(xs), np.array(Ps)
 
 
-def cubature(p: rivals.Problem, model: int = motions.COAST) -> rivals.Estimates:
-    """One model of the multiple-model filter alone, by cubature: two compiled calls a plot."""
-    n = int(motions.DIMENSION[model])
-    x, P = np.append(p.x, np.zeros(n - 6)), np.diag(np.full(n, 25.0))
-    P[:6, :6] = p.P
-    square, points, k, y = np.zeros((9, 9)), np.zeros((18, 9)), np.zeros((4, 9)), np.zeros(9)
-    s, zz, first, slopes, z_mean = np.zeros(9), np.zeros(4), np.zeros(4), np.zeros((4, 9)), np.zeros(4)
-    Z, S, nu, have, l4 = np.zeros((4, 4)), np.zeros((4, 4)), np.zeros(4), np.zeros(4, np.int64), np.zeros((4, 4))
-    K, A = np.zeros((9, 4)), np.zeros((9, 9))
-    work = square, s, zz, first, slopes, z_mean, Z, S, nu, have, l4, K, A
+def _work() -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+    """Work arrays of `estimation.predict_model` and `estimation.update_model`."""
+    square, have = np.zeros((9, 9)), np.zeros(4, np.int64)
+    (Z, S, l4), (zz, first, z_mean, nu), s = np.zeros((3, 4, 4)), np.zeros((4, 4)), np.zeros(9)
+    predicting = square, np.zeros((18, 9)), np.zeros((4, 9)), np.zeros(9)
+    return predicting, (square, s, zz, first, np.zeros((4, 9)), z_mean, Z, S, nu, have, l4, np.zeros((9, 4)), np.zeros((9, 9)))
+
+
+def cubature(p: rivals.Problem) -> rivals.Estimates:
+    """Free fall alone, of the models of the multiple-model filter, by cubature: two compiled calls a plot."""
+    x, P = p.x.copy(), p.P.copy()
+    predicting, updating = _work()
     xs, Ps = [], []
     for z, sigma in zip(p.z, p.sigma, strict=True):
-        estimation.predict_model(model, n, x, P, p.step, bank.NOISE, square, points, k, y)
-        estimation.update_model(n, x, P, p.origin, p.axes, 0, z, sigma, *work)
+        estimation.predict_model(motions.COAST, 6, x, P, p.step, bank.NOISE, *predicting)
+        estimation.update_model(6, x, P, p.origin, p.axes, 0, z, sigma, *updating)
         xs.append(x.copy())
         Ps.append(P.copy())
     return np.array(xs), np.array(Ps)
 
 
-def models(p: rivals.Problem, tracks: int) -> rivals.Estimates:
-    """The production filter, `filters.predict` and `filters.update`, over ``tracks`` equal tracks; the first one's moments."""
-    even = np.full((tracks, motions.N_MODEL), 1.0 / motions.N_MODEL)
-    now = bank.bank(0.0, np.tile(p.x, (tracks, 1)), np.tile(p.P, (tracks, 1, 1)), even, acceleration_sigma=np.full(tracks, 5.0))
+def _bank(x, P, tracks: int, chances) -> bank.Bank:
+    one = np.full(tracks, 5.0)
+    start = np.tile(x, (tracks, 1)), np.tile(P, (tracks, 1, 1)), np.tile(chances, (tracks, 1))
+    return bank.bank(0.0, *start, acceleration=np.zeros((tracks, 3)), acceleration_sigma=one)
+
+
+def unswitched(p: rivals.Problem) -> rivals.Estimates:
+    """The three models with switching off, by the kernels of the production filter, until one would fall asleep."""
+    now = _bank(p.x, p.P, 1, np.isin(np.arange(motions.N_MODEL), THREE) / 3.0)
+    predicting, _ = _work()
+    xs, Ps = [], []
+    for z, sigma in zip(p.z, p.sigma, strict=True):
+        for model in THREE:
+            n = int(motions.DIMENSION[model])
+            estimation.predict_model(model, n, now.x[0, model], now.P[0, model], p.step, STEADY, *predicting)
+        if not (now.mu[0, THREE] > estimation.ASLEEP).all():
+            break
+        now = bank.update(now, z[None], sigma[None], p.origin, p.axes)
+        xs.append(now.x6[0])
+        Ps.append(now.P6[0])
+    return np.array(xs), np.array(Ps)
+
+
+def models(p: rivals.Problem, tracks: int, chances, computed: list[np.ndarray] | None = None) -> rivals.Estimates:
+    """The production filter, `filters.predict` and `filters.update`, over ``tracks`` equal tracks; the first one's moments.
+
+    The models' probabilities are put back to ``chances`` before every step; ``computed`` collects which models were computed.
+    """
+    now = _bank(p.x, p.P, tracks, chances)
+    held = now.mu.copy()
     xs, Ps = [], []
     for k, (z, sigma) in enumerate(zip(p.z, p.sigma, strict=True)):
-        now = bank.predict(now, p.step * (k + 1))
+        now = bank.predict(replace(now, mu=held), p.step * (k + 1))
+        if computed is not None:
+            computed.append(now.mu[0] > estimation.ASLEEP)
         now = bank.update(now, np.tile(z, (tracks, 1)), np.tile(sigma, (tracks, 1)), p.origin, p.axes)
         xs.append(now.x6[0])
         Ps.append(now.P6[0])
@@ -160,9 +199,6 @@ def contest(p: rivals.Problem) -> tuple[list[str], list[Line]]:
         lines.append(Line("EKF  plain C, one call in all", lambda: plain(dense), 10 * n, ours, -1.5))
     else:
         said.append("  no C compiler here: the line of plain C is left out")
-    fast = cubature(p, motions.MANOEUVRE)
-    said.append(agreed("UKF of 9 states, copfuse and filterpy", rivals.filterpy_models(p, one=True), fast))
-    said.append(agreed("UKF of 9 states, copfuse and filterpy as its users write it", customary.filterpy_models(p, one=True), fast))
     soup = rivals.stonesoup_version()
     if not soup:
         said.append("  Stone Soup is not installed (pip install 'copfuse[bench]'): its lines are left out")
@@ -182,11 +218,29 @@ def contest(p: rivals.Problem) -> tuple[list[str], list[Line]]:
     if soup:
         said.append(agreed(f"UKF, copfuse and Stone Soup, {TUNED}", rivals.stonesoup(p, True), ukf))
         lines.append(Line(f"UKF  Stone Soup, {TUNED}", lambda: rivals.stonesoup(p, True), n, one.name))
-    several = Line(f"IMM  copfuse, five models, {TRACKS} tracks a call", lambda: models(p, TRACKS), n * TRACKS)
+    several, three = mixtures(p)
+    return said + several, lines + three
+
+
+def mixtures(p: rivals.Problem) -> tuple[list[str], list[Line]]:
+    """What was checked of the multiple-model filters, and their lines."""
+    n, off, said = len(p.z), np.eye(3), []
+    alone = unswitched(p)
+    for name, other in ((USERS, customary.filterpy_models), (TUNED, rivals.filterpy_models)):
+        x, P = other(p, off)
+        said.append(agreed(f"IMM, switching off, copfuse and filterpy, {name}", (x[: len(alone[0])], P[: len(alone[0])]), alone))
     said.append(agreed("IMM, filterpy's two", customary.filterpy_models(p), rivals.filterpy_models(p)))
-    lines += [several, Line("IMM  copfuse, five models, 1 track a call", lambda: models(p, 1), n)]
-    lines.append(Line(f"IMM  filterpy, {USERS}", lambda: customary.filterpy_models(p), n, several.name, 300.0))
-    lines.append(Line(f"IMM  filterpy, {TUNED}", lambda: rivals.filterpy_models(p), n, several.name))
+    lines = []
+    for count, chances in AWAKE.items():
+        seen: list[np.ndarray] = []
+        models(p, 1, chances, seen)
+        if not (np.sum(seen, axis=1) == count).all():
+            raise CopfuseError(f"bench: of the IMM's models {min(map(sum, seen))} to {max(map(sum, seen))} were computed, not {count}")
+        lines.append(Line(f"IMM  copfuse, {count} models, {TRACKS} tracks a call", partial(models, p, TRACKS, chances), n * TRACKS))
+    base = lines[0].name
+    lines.append(Line("IMM  copfuse, 3 models, 1 track a call", partial(models, p, 1, AWAKE[3]), n))
+    lines.append(Line(f"IMM  filterpy, 3 models, {USERS}", partial(customary.filterpy_models, p), n, base, 300.0))
+    lines.append(Line(f"IMM  filterpy, 3 models, {TUNED}", partial(rivals.filterpy_models, p), n, base))
     return said, lines
 
 
@@ -271,8 +325,12 @@ def cold() -> list[str]:
     ]
 
 
-def filters(seconds: float = 20.0, table: Path | None = None, compiling: bool = False, say: Callable[[str], object] = print) -> None:
+def filters(
+    seconds: float = 20.0, table: Path | None = None, compiling: bool = False, say: Callable[[str], object] = print, steps: int = 0
+) -> None:
     """Check that answers agree, time for about ``seconds``, and ``say`` a line each; ``table`` is a CSV file to write as well.
+
+    compiling: also `cold`; steps: also so many of `robust.robust`.
 
     Raises `CopfuseError` where two filters that should agree do not.
     """
@@ -295,6 +353,8 @@ def filters(seconds: float = 20.0, table: Path | None = None, compiling: bool = 
     if compiling:
         for sentence in cold():
             say(sentence)
+    if steps:
+        say(str(robust.robust(steps)))
     if table:
         with replacing(table) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows([["filter", "us_per_step", "ratio", "to", "verdict"], *rows])

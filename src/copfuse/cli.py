@@ -252,7 +252,8 @@ def bench() -> None:
 @click.option("--seconds", type=click.FloatRange(min=0.0), default=20.0, show_default=True, help="About how long to measure.")
 @click.option("--csv", "table", metavar="FILE", help="Write the lines as CSV too.")
 @click.option("--cold", is_flag=True, help="Also time compiling all kernels afresh, and loading them from the cache.")
-def bench_filters(seconds: float, table: str | None, cold: bool) -> None:
+@click.option("--robust", is_flag=True, help="Also a million steps of the models over any noise: is a covariance ever indefinite?")
+def bench_filters(seconds: float, table: str | None, cold: bool, robust: bool) -> None:
     """Time predict + update of this package's filters and of others on the same data, after checking that answers agree.
 
     \b
@@ -260,12 +261,13 @@ def bench_filters(seconds: float, table: str | None, cold: bool) -> None:
       copfuse bench filters
       copfuse bench filters --seconds 60 --csv filters.csv
       copfuse bench filters --cold
+      copfuse bench filters --robust
     """
     path = check_output(table, (".csv",)) if table else None
     from copfuse import bench as benchmark
 
     say_compiling("filters")
-    benchmark.filters(seconds, path, cold, click.echo)
+    benchmark.filters(seconds, path, cold, click.echo, 1_000_000 if robust else 0)
 
 
 @bench.command("accuracy", short_help="Errors against the bound, consistency, delays, ellipses: with verdicts.")

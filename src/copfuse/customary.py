@@ -13,21 +13,25 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from copfuse.constants import EARTH_A, EARTH_OMEGA, J2, MU
-from copfuse.rivals import Estimates, Problem
+from copfuse.kernels.motions import MOST_FLOW, MOST_THRUST
+from copfuse.rivals import SWITCHING, USED, Estimates, Problem
 
 _SPIN = np.array([0.0, 0.0, EARTH_OMEGA])
 _CROSS = np.array([[0.0, -EARTH_OMEGA, 0.0], [EARTH_OMEGA, 0.0, 0.0], [0.0, 0.0, 0.0]])  # _CROSS @ v is _SPIN x v
 
 
 def derivative(x: np.ndarray) -> np.ndarray:
-    """Time derivative of x (6, or more: an acceleration behind, constant): J2 field, rotating Earth."""
+    """Time derivative of x (6, or 8: a gravity turn's thrust and mass flow over mass behind): J2 field, rotating Earth."""
     position, velocity = x[:3], x[3:6]
     r = np.linalg.norm(position)
     oblate = 1.5 * J2 * (EARTH_A / r) ** 2 * (np.array([1.0, 1.0, 3.0]) - 5.0 * (position[2] / r) ** 2)
     fall = -MU / r**3 * position * (1.0 + oblate)
     turning = -2.0 * np.cross(_SPIN, velocity) - np.cross(_SPIN, np.cross(_SPIN, position))
-    push = x[6:] if len(x) > 6 else 0.0
-    return np.concatenate([velocity, fall + turning + push, np.zeros(len(x) - 6)])
+    if len(x) == 6:
+        return np.concatenate([velocity, fall + turning])
+    push = x[6] * velocity / (np.linalg.norm(velocity) + 1e-3)
+    growth = x[6:] * x[7] * np.maximum(1.0 - (x[6:] / (MOST_THRUST, MOST_FLOW)) ** 4, 0.0)
+    return np.concatenate([velocity, fall + turning + push, growth])
 
 
 def stages(x: np.ndarray, h: float) -> tuple[list[np.ndarray], np.ndarray]:
@@ -115,12 +119,12 @@ def filterpy_extended(problem: Problem) -> Estimates:
     return np.array(xs), np.array(Ps)
 
 
-def filterpy_models(problem: Problem, one: bool = False) -> Estimates:
-    """filterpy's IMMEstimator over three UKFs of nine states as `rivals.filterpy_models`, or its first filter alone."""
+def filterpy_models(problem: Problem, switching=SWITCHING) -> Estimates:
+    """filterpy's IMMEstimator over three UKFs of nine states, as `rivals.filterpy_models`."""
     from filterpy.kalman import IMMEstimator, JulierSigmaPoints, UnscentedKalmanFilter
 
-    def pushed(x, dt):
-        return stages(x, dt)[1]
+    def thrusting(x, dt):
+        return np.concatenate([stages(x[:8], dt)[1], x[8:]])
 
     def falling(x, dt):
         return np.concatenate([stages(x[:6], dt)[1], x[6:]])
@@ -129,21 +133,18 @@ def filterpy_models(problem: Problem, one: bool = False) -> Estimates:
         return look(x, problem.origin, problem.axes)
 
     filters = []
-    for Q, move in zip(problem.Q9[[0, 1, 1]], (pushed, pushed, falling), strict=True):
-        points = JulierSigmaPoints(9, kappa=0.0)
+    for x, P, Q, used, move in zip(problem.x9, problem.P9, problem.Q9, USED, (falling, falling, thrusting), strict=True):
+        points = JulierSigmaPoints(9, kappa=used - 9)  # the cubature points of what is used
         ukf = UnscentedKalmanFilter(9, 3, problem.step, measured, move, points, residual_z=residual)
-        ukf.Q, ukf.R = Q, np.diag(problem.sigma[0, :3] ** 2)
-        ukf.x, ukf.P = np.concatenate([problem.x, np.zeros(3)]), np.diag(np.full(9, 25.0))
-        ukf.P[:6, :6] = problem.P
+        ukf.x, ukf.P, ukf.Q, ukf.R = x.copy(), P.copy(), Q, np.diag(problem.sigma[0, :3] ** 2)
         filters.append(ukf)
-    switching = 0.02 + 0.94 * np.eye(3)
-    chosen: Any = filters[0] if one else IMMEstimator(filters, np.full(3, 1.0 / 3.0), switching)
+    imm = IMMEstimator(filters, np.full(3, 1.0 / 3.0), np.array(switching))
     xs, Ps = [], []
     for z in problem.z[:, :3]:
-        chosen.predict()
-        chosen.update(z)
-        xs.append(chosen.x.copy())
-        Ps.append(chosen.P.copy())
+        imm.predict()
+        imm.update(z)
+        xs.append(imm.x[:6].copy())
+        Ps.append(imm.P[:6, :6].copy())
     return np.array(xs), np.array(Ps)
 
 

@@ -23,15 +23,19 @@ from typing import Any
 import numpy as np
 
 from copfuse.constants import EARTH_A, EARTH_OMEGA, J2, MU
+from copfuse.kernels.motions import MOST_FLOW, MOST_THRUST
 
 Estimates = tuple[np.ndarray, np.ndarray]
+SWITCHING = 0.02 + 0.94 * np.eye(3)  # chances between three models in one step
+USED = (6, 7, 8)  # components that each of them uses
 
 
 @dataclass(frozen=True)
 class Problem:
     """T plots z (T, 4), ``step`` s apart, of a falling object by one radar; x (6), P (6, 6) before the first step.
 
-    Q (6, 6) and Q9 (2, 9, 9) are the process noise of one step, free and under accelerations of two agilities.
+    Q (6, 6) is the process noise of one step of free fall; x9 (3, 9), P9 (3, 9, 9), Q9 (3, 9, 9) are three models' starts and
+    noises in nine components, of which free fall uses six, re-entry seven and a gravity turn under thrust eight.
     """
 
     step: float
@@ -42,35 +46,43 @@ class Problem:
     origin: np.ndarray
     axes: np.ndarray
     Q: np.ndarray
+    x9: np.ndarray
+    P9: np.ndarray
     Q9: np.ndarray
 
 
 # The motion and the sensor, plainly: components may be floats or arrays of many points ------------------------------
 
 
-def rate(s, push=(0.0, 0.0, 0.0)):
-    """Time derivative of position and velocity: J2 field, rotating Earth, and an acceleration m/s^2 of its own."""
+def rate(s):
+    """Time derivative of position and velocity, J2 field, rotating Earth; with s[6:] of a gravity turn: thrust and mass flow over mass."""
     x, y, z, vx, vy, vz = s[:6]
     r2 = x * x + y * y + z * z
     k = 1.5 * J2 * EARTH_A * EARTH_A / r2
     g = -MU / (r2 * r2**0.5)
     q = 5.0 * z * z / r2
     level = g * (1.0 + k * (1.0 - q)) + EARTH_OMEGA * EARTH_OMEGA
-    ax = level * x + 2.0 * EARTH_OMEGA * vy + push[0]
-    ay = level * y - 2.0 * EARTH_OMEGA * vx + push[1]
-    return vx, vy, vz, ax, ay, g * (1.0 + k * (3.0 - q)) * z + push[2]
+    ax = level * x + 2.0 * EARTH_OMEGA * vy
+    ay = level * y - 2.0 * EARTH_OMEGA * vx
+    az = g * (1.0 + k * (3.0 - q)) * z
+    if len(s) == 6:
+        return vx, vy, vz, ax, ay, az
+    a, b = s[6:]
+    along = a / ((vx * vx + vy * vy + vz * vz) ** 0.5 + 1e-3)
+    ax, ay, az = ax + along * vx, ay + along * vy, az + along * vz
+    return vx, vy, vz, ax, ay, az, a * b * max(1.0 - (a / MOST_THRUST) ** 4, 0.0), b * b * max(1.0 - (b / MOST_FLOW) ** 4, 0.0)
 
 
-def stages(s, h, push=(0.0, 0.0, 0.0)):
+def stages(s, h):
     """The four points of a Runge-Kutta step of h seconds from s, and where it ends."""
-    k1 = rate(s, push)
-    s2 = [a + 0.5 * h * b for a, b in zip(s, k1, strict=False)]
-    k2 = rate(s2, push)
-    s3 = [a + 0.5 * h * b for a, b in zip(s, k2, strict=False)]
-    k3 = rate(s3, push)
-    s4 = [a + h * b for a, b in zip(s, k3, strict=False)]
-    k4 = rate(s4, push)
-    end = [a + h / 6.0 * (b + 2.0 * c + 2.0 * d + e) for a, b, c, d, e in zip(s, k1, k2, k3, k4, strict=False)]
+    k1 = rate(s)
+    s2 = [a + 0.5 * h * b for a, b in zip(s, k1, strict=True)]
+    k2 = rate(s2)
+    s3 = [a + 0.5 * h * b for a, b in zip(s, k2, strict=True)]
+    k3 = rate(s3)
+    s4 = [a + h * b for a, b in zip(s, k3, strict=True)]
+    k4 = rate(s4)
+    end = [a + h / 6.0 * (b + 2.0 * c + 2.0 * d + e) for a, b, c, d, e in zip(s, k1, k2, k3, k4, strict=True)]
     return (s, s2, s3, s4), end
 
 
@@ -163,43 +175,38 @@ def filterpy_extended(problem: Problem) -> Estimates:
 
 def filterpy_unscented(problem: Problem) -> Estimates:
     """filterpy's UnscentedKalmanFilter on Julier's points with kappa 0: the cubature rule."""
-    ukf = _unscented(problem, 6, problem.Q)
-    ukf.x, ukf.P = problem.x.copy(), problem.P.copy()
+    ukf = _unscented(problem, problem.x, problem.P, problem.Q)
     return _stepped(ukf, problem, ukf.update)
 
 
-def filterpy_models(problem: Problem, one: bool = False) -> Estimates:
-    """filterpy's IMMEstimator over three UKFs of nine states: accelerations of two agilities, and free fall (which carries the
-    acceleration along unused, as all dimensions must be equal); or the first of them alone.  x (T, 9) and P (T, 9, 9)."""
+def filterpy_models(problem: Problem, switching=SWITCHING) -> Estimates:
+    """filterpy's IMMEstimator over UKFs of nine states (all dimensions must be equal): free fall, re-entry above the air, where it
+    falls freely with a seventh component, and a gravity turn under thrust.  x (T, 6) and P (T, 6, 6) of the mixture."""
     from filterpy.kalman import IMMEstimator
 
-    filters = [_unscented(problem, 9, Q, pushed) for Q, pushed in zip(problem.Q9[[0, 1, 1]], (True, True, False), strict=True)]
-    for ukf in filters:
-        ukf.x = np.concatenate([problem.x, np.zeros(3)])
-        ukf.P = np.diag(np.full(9, 25.0))
-        ukf.P[:6, :6] = problem.P
-    if one:
-        return _stepped(filters[0], problem, filters[0].update)
-    switching = 0.02 + 0.94 * np.eye(3)
-    imm = IMMEstimator(filters, np.full(3, 1.0 / 3.0), switching)
-    return _stepped(imm, problem, imm.update)
+    each = zip(problem.x9, problem.P9, problem.Q9, USED, strict=True)
+    imm = IMMEstimator([_unscented(problem, *one) for one in each], np.full(3, 1.0 / 3.0), np.array(switching))
+    x, P = _stepped(imm, problem, imm.update)
+    return x[:, :6], P[:, :6, :6]
 
 
-def _unscented(problem: Problem, n: int, Q: np.ndarray, pushed: bool = False) -> Any:
+def _unscented(problem: Problem, x0: np.ndarray, P0: np.ndarray, Q: np.ndarray, used: int = 6) -> Any:
+    """filterpy's UnscentedKalmanFilter of x0's size, of which ``used`` components mean something: kappa is such that it stands on
+    the cubature points of those (the others' points and the middle one cancel)."""
     from filterpy.kalman import JulierSigmaPoints, UnscentedKalmanFilter
 
     origin, axes = problem.origin.tolist(), problem.axes.tolist()
 
     def move(x, dt):
         s = x.tolist()
-        end = stages(s[:6], dt, s[6:] if pushed else (0.0, 0.0, 0.0))[1]
-        return np.array(end + s[6:])
+        return np.array(stages(s[:moved], dt)[1] + s[moved:])
 
     def measured(x):
         return np.array(look(x.tolist(), origin, axes))
 
-    ukf = UnscentedKalmanFilter(n, 3, problem.step, measured, move, JulierSigmaPoints(n, kappa=0.0))
-    ukf.Q, ukf.R = Q, np.diag(problem.sigma[0, :3] ** 2)
+    n, moved = len(x0), 8 if used == 8 else 6  # the seventh of seven is a constant
+    ukf = UnscentedKalmanFilter(n, 3, problem.step, measured, move, JulierSigmaPoints(n, kappa=used - n))
+    ukf.x, ukf.P, ukf.Q, ukf.R = x0.copy(), P0.copy(), Q, np.diag(problem.sigma[0, :3] ** 2)
     return ukf
 
 

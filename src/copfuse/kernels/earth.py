@@ -7,13 +7,13 @@ import math
 import numpy as np
 
 from copfuse.constants import EARTH_A, EARTH_B, EARTH_E2, EARTH_OMEGA, J2, MU
-from copfuse.kernels import njit
+from copfuse.kernels import borrowing
 
 DEEPEST = 1e6  # m, nothing that flies is nearer to the Earth's centre; gravity grows no more there, so a wild guess stays finite
 _EP2 = (EARTH_A / EARTH_B) ** 2 - 1.0  # second eccentricity squared
 
 
-@njit
+@borrowing
 def gravitation(x, y, z):
     """Gravitational acceleration (J2 field) at an Earth-fixed point, m/s^2."""
     r2 = max(x * x + y * y + z * z, DEEPEST * DEEPEST)
@@ -25,7 +25,7 @@ def gravitation(x, y, z):
     return xy * x, xy * y, g * (1.0 + k * (3.0 - s)) * z
 
 
-@njit
+@borrowing
 def free_acceleration(x, y, z, vx, vy):
     """Acceleration of free fall in the rotating frame: J2 gravitation, Coriolis, centrifugal, m/s^2."""
     ax, ay, az = gravitation(x, y, z)
@@ -33,7 +33,7 @@ def free_acceleration(x, y, z, vx, vy):
     return ax + w * w * x + 2.0 * w * vy, ay + w * w * y - 2.0 * w * vx, az
 
 
-@njit
+@borrowing
 def altitude(x, y, z):
     """Geodetic height above WGS-84, m (Bowring 1985, closed form; below 1 mm up to 10 000 km)."""
     p = math.sqrt(x * x + y * y)
@@ -48,7 +48,7 @@ def altitude(x, y, z):
     return p * bottom * over + z * s - EARTH_A * math.sqrt(1.0 - EARTH_E2 * s * s)
 
 
-@njit
+@borrowing
 def altitudes(position, out):
     """Geodetic heights ``out (n,)`` m of Earth-fixed rows ``position (n, 3 or more)``."""
     for i in range(len(out)):
@@ -89,7 +89,7 @@ _UP_LOG = np.log(
 )
 
 
-@njit
+@borrowing
 def air(h):
     """US Standard Atmosphere 1976 at geometric height h (m): density kg/m^3, speed of sound m/s.
 

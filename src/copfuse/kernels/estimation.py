@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from copfuse.kernels import njit
+from copfuse.kernels import borrowing, njit
 from copfuse.kernels.earth import altitude
 from copfuse.kernels.motions import N_MODEL, PUSH_SIGMA, add_process_noise, dimension, propagate, seen_as, transition
 from copfuse.kernels.small import cholesky, solve_lower
@@ -25,14 +25,14 @@ _NEAREST = 1e-3  # m, a target on top of the sensor is taken as that far away, s
 _ROUNDING = 1e-14  # share of its own variance added to each component, so that rounding leaves no covariance indefinite
 
 
-@njit
+@borrowing
 def firm_up(P, n):
     """Lift the diagonal of P's leading n rows by `_ROUNDING`: far below any noise, above what sums of n terms lose."""
     for i in range(n):
         P[i, i] += _ROUNDING * P[i, i] + 1e-300
 
 
-@njit
+@borrowing
 def predict_model(model, n, x, P, dt, noise, lower, points, k, y):
     """Predict one model's mean and covariance by dt, in place."""
     if dt == 0.0:
@@ -64,7 +64,7 @@ def predict_model(model, n, x, P, dt, noise, lower, points, k, y):
     firm_up(P, n)
 
 
-@njit
+@borrowing
 def mix(x, P, mu, Pi, x_out, P_out, mu_out, xs, Ps, J):
     """Mixed initial conditions of the filters and the predicted model probabilities.
 
@@ -105,7 +105,7 @@ def mix(x, P, mu, Pi, x_out, P_out, mu_out, xs, Ps, J):
         mu_out[j] /= total
 
 
-@njit
+@borrowing
 def combine(x, P, mu, x6, P6):
     """Mean and covariance (six components) of the mixture of the models."""
     for a in range(6):
@@ -122,7 +122,7 @@ def combine(x, P, mu, x6, P6):
     firm_up(P6, 6)
 
 
-@njit
+@borrowing
 def likeliest(mu):
     """The model of greatest probability."""
     best = 0
@@ -132,7 +132,7 @@ def likeliest(mu):
     return best
 
 
-@njit
+@borrowing
 def follow(j, leader, x, P):
     """Give a sleeping model j the leader's position and velocity; what it adds stays, uncorrelated (an unknown push: at rest)."""
     for a in range(6):
@@ -149,7 +149,7 @@ def follow(j, leader, x, P):
                 P[j, a, b] = PUSH_SIGMA * PUSH_SIGMA if a == b else 0.0
 
 
-@njit
+@borrowing
 def _copy(t, x, P, mu, x_now, P_now, mu_now):
     """Track t of a bank as it is now."""
     for i in range(N_MODEL):
@@ -203,7 +203,7 @@ def predict(x, P, mu, dt, noise, x_out, P_out, mu_out, x6, P6):
         combine(x_out[t], P_out[t], mu_out[t], x6[t], P6[t])
 
 
-@njit
+@borrowing
 def measure(s, origin, axes, cosines, z):
     """z = range m, azimuth rad (-pi, pi], elevation rad, range rate m/s of state s seen from origin in axes.
 
@@ -224,13 +224,13 @@ def measure(s, origin, axes, cosines, z):
     z[3] = (dx * s[3] + dy * s[4] + dz * s[5]) / r
 
 
-@njit
+@borrowing
 def wrap(angle):
     """The same angle in [-pi, pi)."""
     return angle - 2.0 * math.pi * math.floor((angle + math.pi) / (2.0 * math.pi))
 
 
-@njit
+@borrowing
 def regress(n, x, P, origin, axes, cosines, lower, s, z, first, slopes, z_mean, Z, bent):
     """Statistical linear regression of the measurement on the state: mean, slopes (4, n) on the square root, residual.
 
@@ -271,7 +271,7 @@ def regress(n, x, P, origin, axes, cosines, lower, s, z, first, slopes, z_mean, 
         z_mean[c] += first[c]
 
 
-@njit
+@borrowing
 def innovation(z, sigma, z_mean, Z, have, nu, S):
     """Innovation nu and covariance S over the components that the plot has; returns how many those are."""
     m = 0
@@ -340,7 +340,7 @@ def expect(x, P, mu, origin, axes, cosines, z, sigma, d2, loglik):
             loglik[t, k] = best + math.log(total)
 
 
-@njit
+@borrowing
 def update_model(n, x, P, origin, axes, cosines, z, sigma, lower, s, zz, first, slopes, z_mean, Z, S, nu, have, l4, K, bent):
     """Update one model with one plot in place.
 

@@ -15,7 +15,7 @@ import math
 import numpy as np
 
 from copfuse.constants import EARTH_A, EARTH_B, EARTH_E2, EARTH_OMEGA, J2, MU
-from copfuse.kernels import njit
+from copfuse.kernels import borrowing, njit
 from copfuse.kernels.earth import _GMR, _H, _L, _RADIUS, _T, _UP_H, _UP_LOG, DEEPEST, altitude
 from copfuse.kernels.motions import _DRAG_MOST, COAST_ACCELERATION, REENTRY, _velocity_noise, add_process_noise, drag
 
@@ -27,11 +27,11 @@ _ROUNDING = 4e-15  # share of the variances that went into a sum which its round
 _ZENITH = 1e-6  # horizontal over slant range below which a plot's azimuth says nothing
 
 
-@njit
+@borrowing
 def free_fall(s, m, k, G):
     """Acceleration k[m, 3:6] of free fall at state s in the rotating frame and its derivatives G[m] (3, 3) by position.
 
-    Those by velocity are constant (Coriolis) and not written.  (An index m, not a slice, which would be counted in and out.)
+    Those by velocity are constant (Coriolis) and not written.
     """
     x, y, z = s[0], s[1], s[2]
     r2 = max(x * x + y * y + z * z, DEEPEST * DEEPEST)
@@ -57,7 +57,7 @@ def free_fall(s, m, k, G):
     G[m, 2, 1] = G[m, 1, 2]
 
 
-@njit
+@borrowing
 def thinning(h):
     """Derivative of the logarithm of the US76 density by geometric height h (m), 1/m."""
     i = 0
@@ -74,7 +74,7 @@ def thinning(h):
     return -(_GMR + _L[i]) / (_T[i] + _L[i] * (geo - _H[i])) * scale * scale
 
 
-@njit
+@borrowing
 def add_drag(s, m, k, G):
     """Add the drag at state s (7) to the acceleration k[m, 3:6] and its derivatives G[m] (3, 7), by velocity that of drag alone."""
     for i in range(3):
@@ -108,7 +108,7 @@ def add_drag(s, m, k, G):
         G[m, i, 6] = -u * k_b
 
 
-@njit(inline="always")
+@borrowing(inline="always")
 def bend(xx, xy, xz, yy, yz, zz, p0, p1, p2, q0, q1):
     """The free-fall acceleration's change at stage m by a change p of position, q of velocity."""
     a0 = xx * p0 + xy * p1 + xz * p2 + 2.0 * EARTH_OMEGA * q1
@@ -117,7 +117,7 @@ def bend(xx, xy, xz, yy, yz, zz, p0, p1, p2, q0, q1):
     return a0, a1, a2
 
 
-@njit
+@borrowing
 def fall(G, h, w):
     """F's columns, side by side, through one Runge-Kutta step of h seconds of free fall, given G (4, 3, 7) at its stages."""
     half, sixth = 0.5 * h, h / 6.0
@@ -142,7 +142,7 @@ def fall(G, h, w):
         w[40 + c] = q2 + sixth * (a2 + 2.0 * (b2 + c2) + d2)
 
 
-@njit
+@borrowing
 def fall_in_air(G, h, w, k, y):
     """As `fall`, with drag: the full derivatives G, and a seventh component that stays as it is.  k (4, 7), y (7) are work arrays."""
     for c in range(7):
@@ -164,7 +164,7 @@ def fall_in_air(G, h, w, k, y):
             w[8 * i + c] += h / 6.0 * (k[0, i] + 2.0 * k[1, i] + 2.0 * k[2, i] + k[3, i])
 
 
-@njit
+@borrowing
 def move(model, d, s, dt, w, G, k, y):
     """Advance s (d) by dt seconds with the classical Runge-Kutta rule; F, the head of w, becomes the derivative of that map.
 
@@ -197,7 +197,7 @@ def move(model, d, s, dt, w, G, k, y):
             fall(G, h, w)
 
 
-@njit
+@borrowing
 def carry(d, w):
     """P in w becomes F P F', with F the head of w."""
     for i in range(d):  # what rounding can lose
@@ -207,7 +207,7 @@ def carry(d, w):
         w[_A + i] = _ROUNDING * lost
     for i in range(d):  # F P
         f0, f1, f2, f3, f4, f5, f6 = w[8 * i], w[8 * i + 1], w[8 * i + 2], w[8 * i + 3], w[8 * i + 4], w[8 * i + 5], w[8 * i + 6]
-        for j in range(8):
+        for j in range(7):
             t = f0 * w[_P + j] + f1 * w[_P + 8 + j] + f2 * w[_P + 16 + j]
             t += f3 * w[_P + 24 + j] + f4 * w[_P + 32 + j] + f5 * w[_P + 40 + j]
             w[_M + 8 * i + j] = t + f6 * w[_P + 48 + j]
@@ -222,7 +222,7 @@ def carry(d, w):
         w[_P + 9 * i] += w[_A + i]
 
 
-@njit
+@borrowing
 def look(s, origin, axes, z, H):
     """z (4) = range, azimuth, elevation, range rate of state s from origin in axes, and the derivatives H (4, 6).
 
@@ -250,7 +250,7 @@ def look(s, origin, axes, z, H):
     return level > _ZENITH * r
 
 
-@njit
+@borrowing
 def absorb(H, c, variance, nu, w):
     """One scalar measurement with derivatives H[c] into the change dx of the mean and P, both in w, by Joseph's form.
 
@@ -259,12 +259,12 @@ def absorb(H, c, variance, nu, w):
     h0, h1, h2, h3, h4, h5 = H[c, 0], H[c, 1], H[c, 2], 0.0, 0.0, 0.0
     moving = c == 3  # range rate alone has to do with velocity
     blur = h0 * h0 * w[_P] + h1 * h1 * w[_P + 9] + h2 * h2 * w[_P + 18]
-    for j in range(8):  # a = P h
+    for j in range(7):  # a = P h
         w[_A + j] = h0 * w[_P + j] + h1 * w[_P + 8 + j] + h2 * w[_P + 16 + j]
     if moving:
         h3, h4, h5 = H[c, 3], H[c, 4], H[c, 5]
         blur += h3 * h3 * w[_P + 27] + h4 * h4 * w[_P + 36] + h5 * h5 * w[_P + 45]
-        for j in range(8):
+        for j in range(7):
             w[_A + j] += h3 * w[_P + 24 + j] + h4 * w[_P + 32 + j] + h5 * w[_P + 40 + j]
     a0, a1, a2, a3, a4, a5 = w[_A], w[_A + 1], w[_A + 2], w[_A + 3], w[_A + 4], w[_A + 5]
     variance += 4.0 * _ROUNDING * blur  # no plot is sharper than the rounding of what it is compared with
@@ -275,7 +275,7 @@ def absorb(H, c, variance, nu, w):
         nu -= h3 * w[_DX + 3] + h4 * w[_DX + 4] + h5 * w[_DX + 5]
     over = 1.0 / s
     lift = _ROUNDING * (1.0 + math.sqrt(blur * over))  # what rounding can do to T a', where a is a difference of large numbers
-    for j in range(8):  # T = (I - K h') P and b = variance K - T h, which but for rounding is zero
+    for j in range(7):  # T = (I - K h') P and b = variance K - T h, which but for rounding is zero
         k = w[_A + j] * over
         t = h0 * (w[_P + j] - k * a0) + h1 * (w[_P + 8 + j] - k * a1) + h2 * (w[_P + 16 + j] - k * a2)
         if moving:
@@ -286,13 +286,13 @@ def absorb(H, c, variance, nu, w):
     for i in range(7):  # T (I - K h')' + K variance K' = T + b K', halves of which and of its transpose are added
         p, a, k, b = _P + 8 * i, w[_A + i], w[_K + i], w[_B + i]
         before = w[p + i]
-        for j in range(8):
+        for j in range(7):
             w[p + j] += (b * w[_K + j] + k * w[_B + j]) - over * (a * w[_A + j])
-        w[p + i] += lift * before  # a plot far sharper than it leaves but rounding
+        w[p + i] = before + ((b * k + k * b) - over * (a * a)) + lift * before  # a plot far sharper than it leaves but rounding
     return s, nu
 
 
-@njit(inline="always")
+@borrowing(inline="always")
 def one(model, d, x, P, dt, z, sigma, origin, axes, noise, w, G, k, H, y, seen):
     """Predict mean x (d) and covariance P (7, 8) by dt and update them with one plot, in place.
 
@@ -324,7 +324,7 @@ def one(model, d, x, P, dt, z, sigma, origin, axes, noise, w, G, k, H, y, seen):
     return loglik, d2
 
 
-@njit
+@borrowing
 def usable(d, x, w, dt, z, sigma):
     """Whether mean, covariance (in w) and time are finite, variances above zero, and the plot's standard deviations too or NaN."""
     total = dt
@@ -341,14 +341,9 @@ def usable(d, x, w, dt, z, sigma):
     return math.isfinite(total)
 
 
-@njit
-def step(model, x, P, dt, z, sigma, origin, axes, noise, loglik, d2):
-    """Predict x (n, d), P (n, d, d) by dt (n,) and update each with its own plot of one sensor's scan, all in place.
-
-    Returns the first row that is not `usable`, where it stops; -1 where all are.
-    """
-    w, G, k, H, y, seen = np.zeros(_WORK), np.empty((4, 3, 7)), np.empty((4, 7)), np.empty((4, 6)), np.empty(7), np.empty(4)
-    inner = w[_P:_M].reshape(7, 8)
+@borrowing
+def _steps(model, x, P, dt, z, sigma, origin, axes, noise, loglik, d2, w, inner, G, k, H, y, seen):
+    """`step` in work arrays."""
     d = x.shape[1]
     for t in range(len(x)):
         for i in range(d):
@@ -364,13 +359,19 @@ def step(model, x, P, dt, z, sigma, origin, axes, noise, loglik, d2):
 
 
 @njit
-def series(model, x, P, dt, z, sigma, origin, axes, noise, xs, Ps, loglik, d2):
-    """One track, x (d) and from P (d, d) on, through T plots of any sensors: xs (T, d), Ps (T, d, d) after each.
+def step(model, x, P, dt, z, sigma, origin, axes, noise, loglik, d2):
+    """Predict x (n, d), P (n, d, d) by dt (n,) and update each with its own plot of one sensor's scan, all in place.
 
-    Returns the first plot before which the track, or which itself, is not `usable`, where it stops; -1 where all are.
+    Returns the first row that is not `usable`, where it stops; -1 where all are.
     """
     w, G, k, H, y, seen = np.zeros(_WORK), np.empty((4, 3, 7)), np.empty((4, 7)), np.empty((4, 6)), np.empty(7), np.empty(4)
     inner = w[_P:_M].reshape(7, 8)
+    return _steps(model, x, P, dt, z, sigma, origin, axes, noise, loglik, d2, w, inner, G, k, H, y, seen)
+
+
+@borrowing
+def _plots(model, x, P, dt, z, sigma, origin, axes, noise, xs, Ps, loglik, d2, w, inner, G, k, H, y, seen):
+    """`series` in work arrays."""
     d = len(x)
     for i in range(d):
         for j in range(d):
@@ -384,3 +385,14 @@ def series(model, x, P, dt, z, sigma, origin, axes, noise, xs, Ps, loglik, d2):
             for j in range(d):
                 Ps[t, i, j] = inner[i, j]
     return -1
+
+
+@njit
+def series(model, x, P, dt, z, sigma, origin, axes, noise, xs, Ps, loglik, d2):
+    """One track, x (d) and from P (d, d) on, through T plots of any sensors: xs (T, d), Ps (T, d, d) after each.
+
+    Returns the first plot before which the track, or which itself, is not `usable`, where it stops; -1 where all are.
+    """
+    w, G, k, H, y, seen = np.zeros(_WORK), np.empty((4, 3, 7)), np.empty((4, 7)), np.empty((4, 6)), np.empty(7), np.empty(4)
+    inner = w[_P:_M].reshape(7, 8)
+    return _plots(model, x, P, dt, z, sigma, origin, axes, noise, xs, Ps, loglik, d2, w, inner, G, k, H, y, seen)

@@ -18,7 +18,7 @@ import math
 
 import numpy as np
 
-from copfuse.kernels import njit
+from copfuse.kernels import borrowing, njit
 from copfuse.kernels.earth import air, altitude, free_acceleration
 
 MANOEUVRE, COAST, REENTRY, GLIDE, BOOST = 0, 1, 2, 3, 4
@@ -42,7 +42,7 @@ _DRAG_MOST = 3000.0  # m/s^2, so that a cubature point thrown under the ground s
 _LEAST_COSINE = 1e-3  # of the path's angle to the horizontal, where "up, normal to the velocity" still means something
 
 
-@njit
+@borrowing
 def drag_of(s, log_beta):
     """Deceleration by drag over speed (1/s) at state s: half density times speed over ballistic coefficient."""
     h = altitude(s[0], s[1], s[2])
@@ -53,13 +53,13 @@ def drag_of(s, log_beta):
     return min(0.5 * rho * v * math.exp(-log_beta), _DRAG_MOST / (v + 1.0))
 
 
-@njit
+@borrowing
 def drag(s):
     """`drag_of` a state (7 or more) with its own ln(beta)."""
     return drag_of(s, s[6])
 
 
-@njit
+@borrowing
 def ahead(s):
     """Speed and unit vector of the velocity (short where there is hardly any)."""
     v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
@@ -67,7 +67,7 @@ def ahead(s):
     return v, s[3] * k, s[4] * k, s[5] * k
 
 
-@njit
+@borrowing
 def across(s, e0, e1, e2):
     """Unit vectors normal to the unit velocity e: up in the vertical plane, and to the right; six numbers."""
     r = math.sqrt(s[0] * s[0] + s[1] * s[1] + s[2] * s[2]) + 1e-9
@@ -77,7 +77,7 @@ def across(s, e0, e1, e2):
     return u0, u1, u2, e1 * u2 - e2 * u1, e2 * u0 - e0 * u2, e0 * u1 - e1 * u0
 
 
-@njit
+@borrowing
 def derivative(model, s, d):
     """d = time derivative of state s under a model, Earth-fixed."""
     ax, ay, az = free_acceleration(s[0], s[1], s[2], s[3], s[4])
@@ -119,7 +119,7 @@ def derivative(model, s, d):
     d[5] = az
 
 
-@njit
+@borrowing
 def _rates(model, s, h, d):
     """`derivative`; going back (h < 0) lift and turn fade as they do ahead: a stationary Markov process is its own mirror image."""
     derivative(model, s, d)
@@ -128,7 +128,7 @@ def _rates(model, s, h, d):
         d[8] = -d[8]
 
 
-@njit
+@borrowing
 def propagate(model, n, s, dt, k, y):
     """Advance state s by dt seconds (either sign) with the classical Runge-Kutta rule; k (4, 9), y (9) are work arrays."""
     longest = 2.0 if model == 0 or model == 4 else 10.0
@@ -153,7 +153,7 @@ def propagate(model, n, s, dt, k, y):
             s[i] += h / 6.0 * (k[0, i] + 2.0 * k[1, i] + 2.0 * k[2, i] + k[3, i])
 
 
-@njit
+@borrowing
 def _velocity_noise(P, q, t):
     """White acceleration of density q on every axis."""
     for a in range(3):
@@ -164,7 +164,7 @@ def _velocity_noise(P, q, t):
         P[v, a] += q * t**2 / 2.0
 
 
-@njit
+@borrowing
 def _driven_noise(P, c, e, q, t):
     """White noise of density q on component c, which is an acceleration along e: three numbers."""
     P[c, c] += q * t
@@ -181,7 +181,7 @@ def _driven_noise(P, c, e, q, t):
             P[a + 3, b + 3] += both * t**3 / 3.0
 
 
-@njit
+@borrowing
 def add_process_noise(model, x, P, dt, noise):
     """Add the covariance that the model's white noises (`JERK` ... in ``noise``) build up over dt.
 
@@ -255,13 +255,13 @@ def transition(h, climb, dt, Pi):
         Pi[i, i] = 1.0 - leave
 
 
-@njit
+@borrowing
 def dimension(model):
     """Number of state components of a model."""
     return 6 if model == 1 else (7 if model == 2 else (8 if model == 4 else 9))
 
 
-@njit
+@borrowing
 def seen_as(i, j, x, P, xs, Ps, J):
     """Model i's estimate in the components of model j: mean xs (9), covariance Ps (9, 9).
 
@@ -289,7 +289,7 @@ def seen_as(i, j, x, P, xs, Ps, J):
         _push_to_thrust(x[0], P[0], P[4, 7, 7], xs, Ps, J)
 
 
-@njit
+@borrowing
 def _thrust_to_push(x, P, xs, Ps, J):
     """BOOST's thrust along the velocity as MANOEUVRE's acceleration."""
     v, e0, e1, e2 = ahead(x)
@@ -307,7 +307,7 @@ def _thrust_to_push(x, P, xs, Ps, J):
         Ps[a, a] += 1.0  # m^2/s^4: thrust is not quite along the velocity
 
 
-@njit
+@borrowing
 def _push_to_thrust(x, P, flow_variance, xs, Ps, J):
     """MANOEUVRE's acceleration as BOOST's thrust along the velocity; the mass flow stays BOOST's own."""
     v, e0, e1, e2 = ahead(x)
@@ -327,7 +327,7 @@ def _push_to_thrust(x, P, flow_variance, xs, Ps, J):
     Ps[7, 7] = flow_variance
 
 
-@njit
+@borrowing
 def _congruent(J, P, n, m, out):
     """out (n, n) = J P J' for J (n, m)."""
     for a in range(n):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from copfuse.kernels import njit
+from copfuse.kernels import borrowing
 
 
-@njit
+@borrowing
 def cholesky(a, n, lower):
     """Lower triangular L with L L' = a on the leading n rows; a pivot that rounding made negative is lifted.
 
@@ -34,7 +34,7 @@ def cholesky(a, n, lower):
     return lifted
 
 
-@njit
+@borrowing
 def solve_lower(lower, n, b):
     """Forward substitution in place: b becomes L^-1 b."""
     for i in range(n):
@@ -44,7 +44,7 @@ def solve_lower(lower, n, b):
         b[i] = s / lower[i, i]
 
 
-@njit
+@borrowing
 def invert(a, n, lower, out):
     """out = a^-1 for symmetric positive definite a; returns the natural logarithm of det a."""
     cholesky(a, n, lower)
