@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import copfuse as cf
-from copfuse import filters, frames
+from copfuse import filters, frames, tracking
 from copfuse.constants import BOOST, MIDCOURSE, NODES, TERMINAL
 from copfuse.kernels.consider import common, consider, fall_matrix
 from copfuse.motion import interpolate
@@ -208,8 +208,6 @@ def test_consider_covariance_of_one_radar_is_its_rigid_motion():
 
 def test_the_cheap_look_changes_nothing(monkeypatch):
     """Leaving out what cannot gate gives the same bytes as predicting every track for every scan, over a salvo with clutter."""
-    from copfuse import tracking
-
     s = cf.load("salvo-2022")
     truth = cf.fly(s)
     d = cf.detect(truth, s, seed=3)
@@ -224,3 +222,64 @@ def test_more_sensors_than_bits_are_refused(whole):
     many = tuple(dataclasses.replace(s.sensors[0], name=f"KR-{i}") for i in range(65))
     with pytest.raises(cf.CopfuseError, match="has 65 sensors"):
         cf.track(d, dataclasses.replace(s, sensors=many))
+
+
+def test_a_track_is_followed_through_a_gap_above_the_air(whole):
+    """Three minutes without a plot in free flight: the same track goes on; without the rule another begins."""
+    s, truth, d, _ = whole
+    usa = np.array([x.nation == "USA" for x in s.sensors])
+    mine = d[usa[d.sensor] & (d.object == 0) & ((d.time < 250.0) | (d.time > 430.0))]
+    t = cf.track(mine, s)
+    before, after = t[t.firm & (t.time < 250.0)], t[t.firm & (t.time > 440.0)]
+    assert set(after.track) <= set(before.track) and len(set(after.track)) == 1
+
+
+def test_what_nobody_sees_goes_on_while_it_is_foreseen():
+    """A lone track without scans: followed until it comes down through 100 km, dropped at once where it is known too badly."""
+    s = cf.load("hokkaido-2017")
+    truth = cf.fly(s)
+    path = truth[truth.object == 0]
+    x = interpolate(path.time, path.x, np.array([200.0]))
+    descent = path.time[np.flatnonzero(path.phase == TERMINAL)[0]]
+    mu = np.array([0.0, 1.0, 0.0, 0.0, 0.0])
+    for sigma, last in ((0.3, descent), (30.0, 300.0)):
+        P = np.diag([30.0**2] * 3 + [sigma**2] * 3)[None]
+        one = dataclasses.replace(Live.empty(), bank=filters.bank(200.0, x, P, mu), **{n: np.ones(1) for n in ("hits", "llr", "revisit")})
+        one = dataclasses.replace(one, number=np.zeros(1, int), firm=np.ones(1, bool), burnt=np.ones(1, bool), seen=np.full(1, 200.0))
+        one = dataclasses.replace(one, sensors=np.ones(1, np.uint64))
+        for time in np.arange(201.0, 1200.0, 1.0):
+            one, drop = tracking._coasted(one, time)
+            if drop[0]:
+                break
+        assert time == pytest.approx(last, abs=12.0 if sigma < 1 else 45.0)
+        if sigma < 1:
+            np.testing.assert_allclose(one.bank.x6[0, :3], interpolate(path.time, path.x, one.bank.time)[0, :3], atol=100.0)
+
+
+def test_an_infrared_plot_says_that_an_engine_burns():
+    """Two angles alone cannot tell a burn from a fall; that there is a plot at all can."""
+    s = dataclasses.replace(cf.load("lofted-icbm-2022"), bias=0.0, clutter=0.0)
+    truth = cf.fly(s)
+    d = cf.detect(truth, s, seed=0)
+    infrared = np.array([x.kind == "infrared" for x in s.sensors])
+    t = cf.track(d[infrared[d.sensor]], s)
+    burning = t[t.firm & (t.hits > 5)]
+    assert len(burning) > 20
+    assert (burning.phase_probability[:, BOOST] > 0.9).mean() > 0.95
+
+
+def test_weighing_is_bayes_rule_on_the_mixture():
+    rng = np.random.default_rng(4)
+    x6, P6 = rng.normal(size=(3, 6)) * 1e3 + 6.5e6, np.eye(6)[None] * [[[4.0]], [[9.0]], [[1.0]]]
+    tracks = filters.bank(0.0, x6, P6, np.full((3, 5), 0.2), acceleration=np.full((3, 3), 7.0))
+    tracks.x[:, 0, :6] += 10.0
+    likelihood = np.array([1.0, 0.01, 0.5, 0.2, 0.7])
+    new = filters.weigh(tracks, likelihood)
+    mu = tracks.mu * likelihood / (tracks.mu * likelihood).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(new.mu, mu, rtol=1e-14)
+    mean = np.einsum("nj,nji->ni", mu, tracks.x[:, :, :6])
+    d = tracks.x[:, :, :6] - mean[:, None]
+    cov = np.einsum("nj,njab->nab", mu, tracks.P[:, :, :6, :6]) + np.einsum("nj,nja,njb->nab", mu, d, d)
+    np.testing.assert_allclose(new.x6, mean, rtol=1e-12)
+    np.testing.assert_allclose(new.P6, cov, rtol=1e-9, atol=1e-9)
+    np.testing.assert_array_equal(tracks.mu, 0.2)  # what came in is untouched

@@ -18,7 +18,7 @@ from copfuse.kernels import motions
 
 # Spectral densities of the process noise, from what each model leaves out, *notional*.
 JERK = 3.0  # m^2/s^5: pitch-over, staging and whatever has no model change the acceleration by some 2 m/s^2 in a second
-COAST_ACCELERATION = 1e-10  # m^2/s^3: XX
+COAST_ACCELERATION = 1e-9  # m^2/s^3: a floor, so that gains never close; higher terms of gravity than J2 are 2e-5 m/s^2 and not white
 DRAG_ERROR = 2e-3  # s: 3 % of the drag, correlated over a second, as the drag coefficient moves with Mach number and attitude
 LOG_BETA_RATE = 4e-4  # 1/s
 GLIDE_BETA_RATE = 1e-2  # 1/s: drag doubles within some 50 s where lift costs it
@@ -149,7 +149,7 @@ def update(tracks: Bank, z, sigma, origin, axes, cosines: int = 0) -> Bank:
 
 def weigh(tracks: Bank, likelihood) -> Bank:
     """The tracks after evidence on which model is right alone: ``likelihood (5,)`` of it under each."""
-    new = replace(tracks, mu=tracks.mu * likelihood, x6=tracks.x6.copy(), P6=tracks.P6.copy())
+    new = replace(tracks, P=tracks.P.copy(), mu=tracks.mu * likelihood, x6=tracks.x6.copy(), P6=tracks.P6.copy())
     new.mu[:] /= new.mu.sum(axis=1, keepdims=True)
     for t in range(len(tracks)):
         kernel.combine(new.x[t], new.P[t], new.mu[t], new.x6[t], new.P6[t])

@@ -22,16 +22,16 @@ from copfuse.filters import Bank
 from copfuse.frames import altitude
 from copfuse.kernels.consider import fall_matrices
 from copfuse.kernels.forecast import intersect_rows
+from copfuse.phases import phase_probability
+from copfuse.phases import push as pushed_by
 from copfuse.tables import PLOT, TRACK, Detections, Messages, Picture, Tracks, same_table
-from copfuse.tracking import phase_probability, track
-from copfuse.tracking import push as pushed_by
+from copfuse.tracking import REGISTRATION, track
 
 HOLD = 30.0  # s: a local track whose newest row is older than this (beyond what the link delays) has left the picture
 JOIN = 27.9  # squared distance under which two nations' tracks are one object: chi-squared, 6 components, 1e-4
 PART = 90.0  # and above which they are not (the hysteresis keeps system track numbers stable)
 RECHECK = 4.0  # s between looks at whether what stands together still belongs together
 SETTLED = 10.0  # s after a track turned firm at which its launch point is estimated again
-REGISTRATION = (200.0, 2.0)  # m, m/s: what sensor biases may put between two nations' tracks beyond their covariances, *notional*
 
 
 def fuse(tracks: Tracks, messages: Messages, scenario: Any, detections: Detections | None = None) -> Picture:

@@ -14,14 +14,14 @@ import numpy as np
 
 from copfuse import filters
 from copfuse.association import gate, gnn
-from copfuse.constants import BOOST, GLIDE, MIDCOURSE, NATIONS, NODES, REENTRY_ALTITUDE, TERMINAL
+from copfuse.constants import NATIONS, NODES, REENTRY_ALTITUDE
 from copfuse.errors import CopfuseError
 from copfuse.filters import Bank
 from copfuse.frames import altitude, point
 from copfuse.kernels.consider import common, consider
 from copfuse.kernels.motions import BOOST as THRUSTING
-from copfuse.kernels.motions import GLIDE as LIFTING
-from copfuse.kernels.motions import MANOEUVRE, REENTRY
+from copfuse.kernels.motions import REENTRY
+from copfuse.phases import phase_probability, push, pushed, thrust
 from copfuse.sensors import CLUTTER_RATE, clutter_density, place
 from copfuse.tables import Detections, Tracks, usable_plots
 
@@ -31,15 +31,16 @@ FIRM_LLR = 15.0
 HOLD = 30.0  # s without a plot after which a firm track is dropped, or HOLD_SCANS revisits where that is longer
 HOLD_SCANS = 3.5
 HOLD_TENTATIVE = 6.0  # s, likewise for a track that is not firm
-FORESEEN = 3e3  # m: a firm track above the air whose position is known that well is still followed, however long nobody sees it, *notional*
+FORESEEN = 3e3  # m: a firm track above the air whose position is known that well is followed on, however long nobody sees it, *notional*
+COAST_STEP = 5.0  # s, in such steps, and
+FALLING = np.array([1e-9, 1.0, 1.0, 1e-9, 1e-9])  # of such a track every model's likelihood: pushes unseen for minutes have no bound
+REGISTRATION = (200.0, 2.0)  # m, m/s: what sensors' biases may leave in a track beyond its covariance, *notional*
 BURNT_OUT = 0.05  # manoeuvre probability under which the engine is taken as out, after
 BURNT_HITS = 6  # plots
 FORGOTTEN = 1e-3  # probability of the thrusting model under which its thrust is taken as unknown
 RELIGHT = 8.0  # m/s^2 forward that mean a further stage, not lift, *notional*
-BOOST_CEILING = 250e3  # m, no engine burns above, *notional*
 BIAS_MEMORY = 30.0  # s over which a sensor's share in a track is forgotten, *notional*
-# What an infrared plot is worth to each model: its sensor sees a plume, so a plot of what does not burn is of something else
-BURNING = np.array([1.0, 0.01, 0.01, 0.01, 1.0])
+BURNING = np.array([1.0, 0.01, 0.01, 0.01, 1.0])  # likelihood under each model of a plot by what sees plumes alone, *notional*
 FIERCEST = 1500.0  # m/s^2, more than any boost, drag or lift
 LOOK_TIME = 200.0  # s in which the look at a target turns, so that a constant bias moves it by other amounts, *notional*
 COUNTS = ("plots", "taken", "refused", "contested", "new", "dropped", "merged")  # of `Live.counts`: plots, then tracks
@@ -63,6 +64,7 @@ class Scan:
     revisit: float
     cosines: int = 0
     plume: bool = False  # the sensor sees burning engines only
+    bias: float = 0.0  # the scenario's scale of sensor biases
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class Live:
     burnt: np.ndarray
     sensors: np.ndarray
     revisit: np.ndarray
+    seen: np.ndarray  # s, time of the newest plot; ``bank.time`` is later where a track goes on unseen
     next_number: int = 0
     counts: tuple[int, ...] = (0,) * len(COUNTS)  # what became of all plots and tracks so far, as in `COUNTS`
 
@@ -89,12 +92,12 @@ class Live:
     @staticmethod
     def empty() -> Live:
         """No track yet."""
-        kinds: tuple[Any, ...] = (int, int, float, bool, bool, np.uint64, float)
+        kinds: tuple[Any, ...] = (int, int, float, bool, bool, np.uint64, float, float)
         columns: dict[str, Any] = {name: np.zeros(0, kind) for name, kind in zip(_COLUMNS, kinds, strict=True)}
         return Live(Bank.empty(), **columns)
 
 
-_COLUMNS = ("number", "hits", "llr", "firm", "burnt", "sensors", "revisit")
+_COLUMNS = ("number", "hits", "llr", "firm", "burnt", "sensors", "revisit", "seen")
 
 
 def track(detections: Detections, scenario: Any, node: str | None = None) -> Tracks:
@@ -182,9 +185,9 @@ def scans(detections: Detections, scenario: Any, node: str | None = None) -> Ite
         origin, axes = poses[int(first)]
         sigma = np.hypot(detections.sigma[first:last], bias)
         rows = np.arange(first, last)
-        eye = scenario.sensors[k]
-        place_ = float(time[first]), at, k, rows, detections.z[first:last], sigma, origin, axes
-        yield Scan(*place_, log_density, revisit, eye.cosines, eye.kind == "infrared")
+        cosines, plume = scenario.sensors[k].cosines, scenario.sensors[k].kind == "infrared"
+        facts = log_density, revisit, cosines, plume, scenario.bias
+        yield Scan(float(time[first]), at, k, rows, detections.z[first:last], sigma, origin, axes, *facts)
 
 
 def _sensor_facts(sensor: Any, scenario: Any, node: str | None) -> tuple[int, np.ndarray, float, float]:
@@ -198,7 +201,8 @@ def _sensor_facts(sensor: Any, scenario: Any, node: str | None) -> tuple[int, np
 
 def step(live: Live, scan: Scan) -> tuple[Live, dict[str, np.ndarray] | None]:
     """One scan: drop what is stale, associate, update, start; returns the tracks and the new rows of Tracks."""
-    counts, stale = live.counts, _stale(live, scan.time)
+    counts = live.counts
+    live, stale = _coasted(live, scan.time, scan.bias)
     live = live[~stale] if stale.any() else live
     near = np.flatnonzero(_near(live, scan))
     predicted = filters.predict(live.bank[near], scan.time)
@@ -230,25 +234,41 @@ def _sorted_out(d2: np.ndarray, limit: np.ndarray, taken: np.ndarray) -> tuple[i
     return n, m, int(refused.sum()), int(contested.sum()), n - m - int(refused.sum()) - int(contested.sum())
 
 
-def _stale(live: Live, time: float) -> np.ndarray:
-    limit = np.where(live.firm, np.maximum(HOLD, HOLD_SCANS * live.revisit), np.maximum(HOLD_TENTATIVE, 2.5 * live.revisit))
-    stale = time - live.bank.time > limit
-    return stale & ~(live.firm & _foreseen(live.bank, time)) if stale.any() else stale
+def _coasted(live: Live, time: float, bias: float = 0.0) -> tuple[Live, np.ndarray]:
+    """The tracks with those that nobody sees moved on, and which of them, (n,), are to be dropped.
 
-
-def _foreseen(bank: Bank, time: float) -> np.ndarray:
-    """Whether tracks are in free flight above the air at ``time`` and their positions known to `FORESEEN`, (n,): gravity is sure.
-
-    A missile between two nations' radars, or below the horizon of the only one, is found again by the same track.
+    What is firm, above the air and known to `FORESEEN` is kept however long nobody sees it: gravity is sure.  A missile between
+    two nations' radars, or below the horizon of the only one, is found again by the same track.
     """
-    dt = time - bank.time
-    height = altitude(bank.x6[:, :3])
-    r = np.linalg.norm(bank.x6[:, :3], axis=1)
-    climb = (bank.x6[:, :3] * bank.x6[:, 3:]).sum(1) / r
-    level2 = (bank.x6[:, 3:] ** 2).sum(1) - climb**2
-    fall = 9.8 * (6371e3 / r) ** 2 - level2 / r  # what gravity leaves over the Earth's curve
-    sigma = np.sqrt(np.trace(bank.P6[:, :3, :3], axis1=1, axis2=2)) + dt * np.sqrt(np.trace(bank.P6[:, 3:, 3:], axis1=1, axis2=2))
-    return (height + climb * dt - 0.5 * fall * dt**2 > REENTRY_ALTITUDE) & (sigma < FORESEEN)
+    limit = np.where(live.firm, np.maximum(HOLD, HOLD_SCANS * live.revisit), np.maximum(HOLD_TENTATIVE, 2.5 * live.revisit))
+    quiet = time - live.seen > limit
+    if not quiet.any():
+        return live, quiet
+    ahead = np.flatnonzero(quiet & live.firm & (time - live.bank.time > COAST_STEP))
+    if len(ahead):
+        live = replace(live, bank=_with_rows(live.bank, ahead, _unseen(live.bank[ahead], live.seen[ahead], time, bias)))
+    sigma = np.sqrt(np.trace(live.bank.P6[:, :3, :3], axis1=1, axis2=2))
+    foreseen = live.firm & (altitude(live.bank.x6[:, :3]) > REENTRY_ALTITUDE) & (sigma < FORESEEN)
+    return live, quiet & ~foreseen
+
+
+def _unseen(bank: Bank, seen: np.ndarray, time: float, bias: float) -> Bank:
+    """Tracks last seen at ``seen (n,)``, moved on as what falls; from then on what biases have left in them grows too."""
+    fresh = (bank.time == seen)[:, None, None]
+    bank = filters.weigh(bank, FALLING)
+    blur = np.diag(np.repeat(np.square(REGISTRATION), 3)) * bias**2 * fresh
+    bank.P[:, :, :6, :6] += blur[:, None]
+    while (left := time - bank.time).max() > 0.0:
+        bank = filters.weigh(filters.predict(bank, bank.time + np.minimum(left, COAST_STEP)), FALLING)
+    return bank
+
+
+def _with_rows(bank: Bank, rows: np.ndarray, new: Bank) -> Bank:
+    """A bank with ``new`` in the place of some rows."""
+    out = Bank(*(getattr(bank, n).copy() for n in Bank.__dataclass_fields__))
+    for name in Bank.__dataclass_fields__:
+        getattr(out, name)[rows] = getattr(new, name)
+    return out
 
 
 def _near(live: Live, scan: Scan) -> np.ndarray:
@@ -275,14 +295,12 @@ def _update(live: Live, scan: Scan, hit: np.ndarray, plot: np.ndarray, predicted
     new = filters.update(predicted, scan.z[plot], scan.sigma[plot], scan.origin, scan.axes, scan.cosines)
     if scan.plume:
         new = filters.weigh(new, BURNING)
-    bank = Bank(*(getattr(live.bank, n).copy() for n in Bank.__dataclass_fields__))
-    for name in Bank.__dataclass_fields__:
-        getattr(bank, name)[hit] = getattr(new, name)
-    hits, llr, sensors, revisit = live.hits.copy(), live.llr.copy(), live.sensors.copy(), live.revisit.copy()
+    bank = _with_rows(live.bank, hit, new)
+    hits, llr, sensors, revisit, seen = (getattr(live, n).copy() for n in ("hits", "llr", "sensors", "revisit", "seen"))
     hits[hit] += 1
     llr[hit] += ratio
     sensors[hit] |= np.uint64(1) << np.uint64(scan.sensor)
-    revisit[hit] = scan.revisit
+    revisit[hit], seen[hit] = scan.revisit, scan.time
     firm = live.firm | ((hits >= FIRM_HITS) & (llr > FIRM_LLR))
     engine = pushed(bank)
     filters.forget_drag(bank, ~live.burnt & (engine > 0.5))
@@ -291,7 +309,7 @@ def _update(live: Live, scan: Scan, hit: np.ndarray, plot: np.ndarray, predicted
     lit = (engine > 0.95) & (along > RELIGHT)
     out = (engine < BURNT_OUT) | (along < -2.0 * blur)
     burnt = np.where(live.burnt, ~lit, (hits >= BURNT_HITS) & firm & out)
-    return replace(live, bank=bank, hits=hits, llr=llr, firm=firm, burnt=burnt, sensors=sensors, revisit=revisit)
+    return replace(live, bank=bank, hits=hits, llr=llr, firm=firm, burnt=burnt, sensors=sensors, revisit=revisit, seen=seen)
 
 
 def _start(live: Live, scan: Scan, free: np.ndarray) -> Live:
@@ -301,7 +319,8 @@ def _start(live: Live, scan: Scan, free: np.ndarray) -> Live:
     new = Live(
         bank=filters.start(scan.time, scan.z[free], scan.sigma[free], scan.origin, scan.axes, scan.cosines),
         number=live.next_number + np.arange(n), hits=np.ones(n, int), llr=np.zeros(n), firm=np.zeros(n, bool),
-        burnt=np.zeros(n, bool), sensors=np.full(n, np.uint64(1) << np.uint64(scan.sensor)), revisit=np.full(n, scan.revisit),
+        burnt=np.zeros(n, bool), sensors=np.full(n, np.uint64(1) << np.uint64(scan.sensor)),
+        revisit=np.full(n, scan.revisit), seen=np.full(n, scan.time),
     )  # fmt: skip
     joined: dict[str, Any] = {name: np.concatenate([getattr(live, name), getattr(new, name)]) for name in _COLUMNS}
     return Live(bank=Bank.stack([live.bank, new.bank]), **joined, next_number=live.next_number + n)
@@ -342,53 +361,3 @@ def noisy(bank: Bank) -> np.ndarray:
     """Mean covariance (n, 6, 6) of the models but that of thrust, which grows by what is uncertain in thrust, from own plots."""
     w = np.where(np.arange(bank.mu.shape[1]) == THRUSTING, 0.0, bank.mu) + 1e-300
     return np.einsum("nj,njab->nab", w / w.sum(axis=1, keepdims=True), bank.P[:, :, :6, :6])
-
-
-def push(bank: Bank) -> tuple[np.ndarray, np.ndarray]:
-    """Acceleration that the two pushed models see, (n, 3) m/s^2, and its standard deviation per axis (n,)."""
-    v = bank.x6[:, 3:]
-    ahead = v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1.0)
-    w = bank.mu[:, [MANOEUVRE, THRUSTING]]
-    w = w / w.sum(axis=1, keepdims=True)
-    each = np.stack([bank.x[:, MANOEUVRE, 6:9], bank.x[:, THRUSTING, 6:7] * ahead], axis=1)
-    a = np.einsum("nk,nki->ni", w, each)
-    own = np.stack([np.trace(bank.P[:, MANOEUVRE, 6:9, 6:9], axis1=1, axis2=2), bank.P[:, THRUSTING, 6, 6]], axis=1)
-    variance = np.einsum("nk,nk->n", w, own + ((each - a[:, None]) ** 2).sum(axis=2)) / 3
-    return a, np.sqrt(variance)
-
-
-def thrust(bank: Bank) -> tuple[np.ndarray, np.ndarray]:
-    """The push along the velocity, (n,) m/s^2, and its standard deviation: an engine's is forward, drag's and lift's is not."""
-    a, sigma = push(bank)
-    v = bank.x6[:, 3:]
-    return np.einsum("ni,ni->n", a, v) / np.maximum(np.linalg.norm(v, axis=1), 1.0), sigma
-
-
-def pushed(bank: Bank) -> np.ndarray:
-    """Probability (n,) that an engine burns, or something that has no model acts."""
-    return bank.mu[:, MANOEUVRE] + bank.mu[:, THRUSTING]
-
-
-def phase_probability(bank: Bank, burnt: np.ndarray) -> np.ndarray:
-    """Probabilities of boost, midcourse, terminal and glide, (n, 4), from the models' and the height.
-
-    A push after burnout inside the air is lift (glide), outside it a further stage; free flight is midcourse if it is
-    above 100 km or will climb there, else terminal.  What climbs and has not been seen to burn out is at least as likely
-    to be burning as not: a few plots cannot tell.
-    """
-    height = altitude(bank.x6[:, :3])
-    r = np.linalg.norm(bank.x6[:, :3], axis=1)
-    climb = (bank.x6[:, :3] * bank.x6[:, 3:]).sum(1) / r
-    gravity = 9.8 * (6371e3 / r) ** 2
-    apogee = height + np.where(climb > 0, climb**2, 0.0) / (2 * gravity)
-    engine = pushed(bank)
-    engine = np.where(~burnt & (climb > 0) & (height < BOOST_CEILING), np.maximum(engine, 0.5), engine)
-    low = height < REENTRY_ALTITUDE
-    lift = burnt & low
-    glide = np.where(low, bank.mu[:, LIFTING], 0.0) * (1.0 - engine) / np.maximum(1.0 - pushed(bank), 1e-9)
-    out = apogee > REENTRY_ALTITUDE
-    free = 1.0 - engine - glide
-    p = np.zeros((len(bank), 4))
-    p[:, BOOST], p[:, GLIDE] = np.where(lift, 0.0, engine), glide + np.where(lift, engine, 0.0)
-    p[:, MIDCOURSE], p[:, TERMINAL] = np.where(out, free, 0.0), np.where(out, 0.0, free)
-    return p / p.sum(axis=1, keepdims=True)

@@ -1,0 +1,64 @@
+"""What an estimate says of the phase of flight: how strongly something pushes, and boost, midcourse, terminal or glide."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from copfuse.constants import BOOST, GLIDE, MIDCOURSE, REENTRY_ALTITUDE, TERMINAL
+from copfuse.filters import Bank
+from copfuse.frames import altitude
+from copfuse.kernels.motions import BOOST as THRUSTING
+from copfuse.kernels.motions import GLIDE as LIFTING
+from copfuse.kernels.motions import MANOEUVRE
+
+BOOST_CEILING = 250e3  # m, no engine burns above, *notional*
+
+
+def push(bank: Bank) -> tuple[np.ndarray, np.ndarray]:
+    """Acceleration that the two pushed models see, (n, 3) m/s^2, and its standard deviation per axis (n,)."""
+    v = bank.x6[:, 3:]
+    ahead = v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1.0)
+    w = bank.mu[:, [MANOEUVRE, THRUSTING]]
+    w = w / w.sum(axis=1, keepdims=True)
+    each = np.stack([bank.x[:, MANOEUVRE, 6:9], bank.x[:, THRUSTING, 6:7] * ahead], axis=1)
+    a = np.einsum("nk,nki->ni", w, each)
+    own = np.stack([np.trace(bank.P[:, MANOEUVRE, 6:9, 6:9], axis1=1, axis2=2), bank.P[:, THRUSTING, 6, 6]], axis=1)
+    variance = np.einsum("nk,nk->n", w, own + ((each - a[:, None]) ** 2).sum(axis=2)) / 3
+    return a, np.sqrt(variance)
+
+
+def thrust(bank: Bank) -> tuple[np.ndarray, np.ndarray]:
+    """The push along the velocity, (n,) m/s^2, and its standard deviation: an engine's is forward, drag's and lift's is not."""
+    a, sigma = push(bank)
+    v = bank.x6[:, 3:]
+    return np.einsum("ni,ni->n", a, v) / np.maximum(np.linalg.norm(v, axis=1), 1.0), sigma
+
+
+def pushed(bank: Bank) -> np.ndarray:
+    """Probability (n,) that an engine burns, or something that has no model acts."""
+    return bank.mu[:, MANOEUVRE] + bank.mu[:, THRUSTING]
+
+
+def phase_probability(bank: Bank, burnt: np.ndarray) -> np.ndarray:
+    """Probabilities of boost, midcourse, terminal and glide, (n, 4), from the models' and the height.
+
+    A push after burnout inside the air is lift (glide), outside it a further stage; free flight is midcourse if it is
+    above 100 km or will climb there, else terminal.  What climbs and has not been seen to burn out is at least as likely
+    to be burning as not: a few plots cannot tell.
+    """
+    height = altitude(bank.x6[:, :3])
+    r = np.linalg.norm(bank.x6[:, :3], axis=1)
+    climb = (bank.x6[:, :3] * bank.x6[:, 3:]).sum(1) / r
+    gravity = 9.8 * (6371e3 / r) ** 2
+    apogee = height + np.where(climb > 0, climb**2, 0.0) / (2 * gravity)
+    engine = pushed(bank)
+    engine = np.where(~burnt & (climb > 0) & (height < BOOST_CEILING), np.maximum(engine, 0.5), engine)
+    low = height < REENTRY_ALTITUDE
+    lift = burnt & low
+    glide = np.where(low, bank.mu[:, LIFTING], 0.0) * (1.0 - engine) / np.maximum(1.0 - pushed(bank), 1e-9)
+    out = apogee > REENTRY_ALTITUDE
+    free = 1.0 - engine - glide
+    p = np.zeros((len(bank), 4))
+    p[:, BOOST], p[:, GLIDE] = np.where(lift, 0.0, engine), glide + np.where(lift, engine, 0.0)
+    p[:, MIDCOURSE], p[:, TERMINAL] = np.where(out, free, 0.0), np.where(out, 0.0, free)
+    return p / p.sum(axis=1, keepdims=True)
