@@ -246,7 +246,7 @@ def test_the_command_prints_writes_and_draws(tiny, tmp_path):
     unused = [s.name for s in scenarios.load("pull-up-2019").sensors if s.name not in {k.name for k in tiny[0].sensors}]
     file = tmp_path / "small.toml"
     file.write_text(f'epoch = 2019-07-24T20:34:00Z\nexclude = {unused!r}\n[[launch]]\nkind = "record"\nid = "2019-07-25-1"\n')
-    asked = ["bench", "accuracy", str(file), "--seeds", "2", "--jobs", "1", "--csv", str(tmp_path / "a.csv"), "--out", str(tmp_path)]
+    asked = ["bench", "accuracy", str(file), "--seeds", "2", "--jobs", "1", "--csv", str(tmp_path / "a.csv"), "--out", str(tmp_path / "new")]
     answer = CliRunner().invoke(cli.cli, asked, catch_exceptions=False)
     assert answer.exit_code == 0 and "Targets reached:" in answer.output and "boost     KOR" in answer.output
     with open(tmp_path / "a.csv", newline="") as lines:
@@ -254,12 +254,12 @@ def test_the_command_prints_writes_and_draws(tiny, tmp_path):
     assert {"position", "anees", "impact", "burnout_median", "false_a_day"} <= {row["name"] for row in rows}
     assert {row["reached"] for row in rows} <= {"True", "False", ""}
     for name in ("errors", "nees", "ellipses"):
-        assert (tmp_path / f"small-{name}.png").stat().st_size > 20_000
+        assert (tmp_path / "new" / f"small-{name}.png").stat().st_size > 20_000
 
 
 @pytest.mark.parametrize(
     ("asked", "told"),
-    [(["hokaido-2017"], "hokkaido-2017"), (["--flights", "nowhere"], "'nowhere'"), (["--out", "nowhere"], "'nowhere'"),
+    [(["hokaido-2017"], "hokkaido-2017"), (["--flights", "nowhere"], "'nowhere'"), (["--out", "nowhere/charts"], "'nowhere'"),
      (["--csv", "a.txt"], "must end in .csv")],
 )  # fmt: skip
 def test_bad_input_gives_one_sentence(asked, told, capsys):

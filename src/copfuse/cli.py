@@ -297,8 +297,9 @@ def bench_accuracy(
     """
     path = check_output(table, (".csv",)) if table else None
     folder = Path(out) if out else None
-    if folder and not folder.is_dir():
-        raise CopfuseError(f"cannot draw into {out!r}: there is no such folder")
+    if folder and not (folder.is_dir() or (folder.parent.is_dir() and not folder.exists())):
+        what = "is a file" if folder.exists() else f"has no parent folder {str(folder.parent)!r}"
+        raise CopfuseError(f"cannot draw into {out!r}: it {what}; name a folder, which is made where it is not there yet")
     from copfuse import verdicts
 
     chosen = verdicts.chosen(scenario, flights, not record)

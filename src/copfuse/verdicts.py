@@ -245,6 +245,7 @@ def accuracy(
     made = figures(results, one.name, bias, any(launch.kind == "recorded" for launch in one.launches))
     say(_told(f"{one.name}: {one.title}", f"{seeds} seeds", bias, (time.perf_counter() - begin) / seeds, made))
     if folder:
+        folder.mkdir(exist_ok=True)
         name = one.name + (f"-bias-{bias:g}" if bias else "")
         title = f"{one.title or one.name}: %s, {seeds} seeds, sensor biases x {bias:g}"
         for path in charts.draw(results, truth, title, folder / re.sub(r"[^\w.-]+", "-", name)):

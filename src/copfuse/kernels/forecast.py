@@ -29,7 +29,7 @@ _SIDE = 0.02  # share of the along-path variance that a forecast in boost allows
 _TURN = 0.04  # likewise where there is lift: turns
 _BACK = 0.7  # lift ends at this share of the speed at the latest
 _LEVELLING = 0.1  # 1/s, how fast lift takes the sink out of a path, *notional*
-_DRAG_TO_COME = 0.2  # of ln(beta): the drag coefficient will change with the Mach number in a way that nobody has seen yet, *notional*
+_DRAG_TO_COME = 0.22  # least sigma of ln(beta): the drag coefficient will change with the Mach number, unseen as yet, *notional*
 _OF_THREE = math.sqrt(3.0)  # cubature over three components
 _SCATTER = 150.0  # m, wind and trim of a re-entering body, per axis
 _FASTEST = 7200.0  # m/s over ground at burnout; what is faster goes to orbit
@@ -187,7 +187,7 @@ def impact(x, P, log_beta, push, boosting, lifting, mean, cov, when):
                 C[i, j] = P[t, i, j]
             C[6, i] = 0.0
             C[i, 6] = 0.0
-        C[6, 6] = log_beta[t, 1] ** 2 + _DRAG_TO_COME**2
+        C[6, 6] = max(log_beta[t, 1], _DRAG_TO_COME) ** 2
         cholesky(C, dimension(_FALLING), lower)
         soaring = lifting[t] * (1.0 - _NO_SOAR)
         for p in range(14):
