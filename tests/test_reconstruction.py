@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, chi2
 
-from copfuse import batch, frames, motion, reconstruction, vehicles
+from copfuse import batch, families, frames, motion, vehicles
 from copfuse.errors import CopfuseError
 from copfuse.laydowns import Sensor
 from copfuse.reconstruction import plots_of, reconstruct
@@ -74,7 +74,7 @@ SIGMA = {"lens 5 m": [5.0, 1e-3, 1e-3, np.nan], "lens 1 m": [1.0, 1e-3, 1e-3, np
 
 def at_truth(scenario: Scenario, detections: Detections):
     """The model, the true parameters and a root of the bound there: the inverse of the information, prior included."""
-    model = batch.free(0.0)
+    model = families.free(0.0)
     mine = batch.gather(detections, scenario, np.arange(len(detections)), scenario.bias > 0)
     truth = np.r_[coasting().x[0], np.log(5000.0)]
     errors = batch.tight(mine, model.states(truth, mine.time))
@@ -114,11 +114,11 @@ def test_the_model_with_boost_flies_as_motion_does():
     stage = vehicles.Stage(90.0, 24.0, 125.0, 40e3)
     plan = motion.Plan(np.radians(39.0), np.radians(126.0), (stage,), (0.2, 0.3), vehicles.SHORT, 5000.0)
     flown = motion.launch(plan)
-    model = batch.powered(plan.lat, plan.lon, "SRBM")
+    model = families.powered(plan.lat, plan.lon, "SRBM")
     gain = 24.0 * 125.0 * -np.log1p(-90.0 / 125.0)
     u = np.r_[0, 0, 90.0, plan.kick, 0, np.log(5000.0), np.log(gain), np.log(90.0), -np.log(125.0 / 90.0 - 1.0), np.log(40e3)]
     assert np.abs(model.states(u, flown.time) - flown.x).max() < 0.05
-    q = reconstruction.outcome(model, u)
+    q = families.outcome(model, u)
     assert np.linalg.norm(q[14:17] - flown.x[-1, :3]) < 0.1
     assert q[11] == pytest.approx(flown.apogee, abs=0.01)
     lat, lon, _ = frames.geodetic(flown.x[[0, -1]])
