@@ -25,7 +25,8 @@ GROWTH, STEP, START = 0.25, 4.0, 30.0  # an arc first grows by this share of its
 SURPRISE = 1e-3  # chance that an arc stops growing too early at one step
 FALSE, OUTER = 0.05, 8  # share of a step's plots that may be false, and number of outermost ones of which but one may be
 FELT = 2.0  # m/s^2: a specific force that cannot be told from more is no proof of free flight
-THRUST, WINDOW = 3.0, 8.0  # m/s^2: a specific force above is an engine's, sought in windows of so many s
+THRUST, WINDOW = 5.0, 12.0  # m/s^2: a steady specific force above is an engine's, sought in windows of so many s; *notional*
+SURE = 4.0  # standard deviations, as many windows are tried
 ASCENT, ASCENT_SIGMA = 2.2, 0.35  # seconds since launch times climb over height, of boosts below 100 km; *notional*
 
 
@@ -177,7 +178,7 @@ def bracket(plots: Plots, fitted: Fit, first: float) -> tuple[float, float] | No
             known = _force(mine, drift(x, float(mine.time[0]) - at), fitted.u[6])
         if known is not None:
             force, sigma, x, at = known
-            if force - 2.0 * sigma > THRUST:
+            if force - SURE * sigma > THRUST:
                 return start, unsure
             unsure = end - 0.5 * WINDOW if force + 2.0 * sigma < THRUST else unsure
         end -= 0.5 * WINDOW

@@ -20,7 +20,7 @@ from copfuse.forecast import BEND
 from copfuse.kernels import motions
 
 CLASSES = ("SRBM", "MRBM", "IRBM", "ICBM", "ICBM, solid")  # whose boosts are tried
-QUICK = (1.0, 0.7, 1.4)  # times the rule-of-thumb burn time: starts that are tried until one leads to a fit
+QUICK = (1.0, 0.7)  # times the rule-of-thumb burn time: starts that are tried until one leads to a fit
 PLAUSIBLE = 30.0  # cost above the least up to which a boost is looked at closely
 REFUSED = 0.1  # share of the plots that the gate may refuse in a fit of the whole flight
 HOPELESS = 0.4  # share of the plots before the free flight that a boost worth a whole fit may leave out
@@ -39,13 +39,13 @@ def drift(x: np.ndarray, dt: float) -> np.ndarray:
     return s[:6]
 
 
-def boosted(plots: Plots, coast: Fit) -> tuple[list[tuple[float, Fit]], str]:
+def boosted(plots: Plots, coast: Fit, tries: int = len(QUICK)) -> tuple[list[tuple[float, Fit]], str]:
     """Honest fits of the whole flight with their weights (sum 1), best first, and one sentence on them; none: why."""
     early = plots[plots.time < begin_of(coast)]
     if len(early.time) < 3:
         return [], f"no boost: {len(early.time)} plots before the free flight at {begin_of(coast):.1f} s, 3 are needed"
     told = "no boost: none of the profiles comes near the plots"
-    for quick in QUICK:
+    for quick in QUICK[:tries]:
         likely = searched(early, coast, quick)
         if not likely:
             continue

@@ -171,7 +171,10 @@ def reconstruct(
     arc, first = _free_flight(plots, tracks, radar, since)
     if arc is None:
         return _nothing(plots[radar], first, scenario, boost)
-    fits, about = boosts.boosted(plots[plots.time <= arc.last], arc.fit) if boost else ([], "free flight alone was asked for")
+    fits: list[tuple[float, Fit]] = []
+    about = "free flight alone was asked for"
+    if boost:
+        fits, about = boosts.boosted(plots[plots.time <= arc.last], arc.fit, 1 if arc.ended else len(boosts.QUICK))
     powered = None if fits or not boost else _without_plan(plots[radar], tracks, arc)
     mine = plots[plots.time <= arc.last] if fits else plots[radar & (plots.time >= arc.first) & (plots.time <= arc.last)]
     return _result(fits or [(1.0, arc.fit)], mine, scenario, about, arc, powered)
@@ -237,7 +240,7 @@ def _traced(tracks: Tracks, time: float) -> list[np.ndarray]:
 # What follows from it ------------------------------------------------------------------------------------------------
 
 
-def _mixed(fits: list[tuple[float, Fit]]) -> tuple[np.ndarray, np.ndarray]:
+def mixed(fits: list[tuple[float, Fit]]) -> tuple[np.ndarray, np.ndarray]:
     """Mean (18) and covariance (18, 18) of `families.outcome` over fits with weights: within each, and between them."""
     weight = np.array([w for w, _ in fits])
     each = np.array([families.outcome(f.model, f.u) for _, f in fits])
@@ -277,7 +280,7 @@ def _nothing(plots: Plots, fitted: Fit | None, scenario: Any, boost: bool) -> Re
 
 def _result(fits: list[tuple[float, Fit]], plots: Plots, scenario: Any, about: str, arc: Arc, powered: Boost | None) -> Reconstruction:
     fitted = fits[0][1]
-    q, P = _mixed(fits)
+    q, P = mixed(fits)
     if not fitted.honest:
         q[families.TOP :], P[:] = np.nan, np.nan
     elif arc.ended:
