@@ -10,7 +10,6 @@ with a known covariance.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -212,8 +211,6 @@ def descend(
         for _ in range(9):
             damped = np.vstack([R, math.sqrt(damp) * np.eye(len(u))])
             move = -np.linalg.lstsq(damped, np.r_[right, np.zeros(len(u))], rcond=None)[0] / scale
-            if not robust:
-                move = move + _bend(white, u, r, J, move, R, scale, damped)
             move /= max(1.0, float((np.abs(move) / model.reach).max()))
             r_new = white(u + move)
             cost_new, weight_new = weigh(r_new, u + move)
@@ -227,22 +224,6 @@ def descend(
         if (gone < SETTLED[robust] or gained < WORTH[robust]) and (robust or damp < FREE):
             break
     return u, J, r, cost
-
-
-def _bend(
-    white: Callable[[np.ndarray], np.ndarray],
-    u: np.ndarray, r: np.ndarray, J: np.ndarray, move: np.ndarray, R: np.ndarray, scale: np.ndarray, damped: np.ndarray,
-) -> np.ndarray:  # fmt: skip
-    """Half the geodesic acceleration of a step, by which it follows a curved valley (Transtrum and Sethna, arXiv:1201.5885, sec. 4).
-
-    From the second derivative of the residuals along the step, one more flight; nothing where it is too large to be trusted.
-    """
-    h = 0.1
-    curved = 2.0 / h * ((white(u + h * move) - r) / h - J @ move)
-    right = solve_triangular(R, (J / scale).T @ curved, trans="T")
-    half = -0.5 * np.linalg.lstsq(damped, np.r_[right, np.zeros(len(u))], rcond=None)[0] / scale
-    small = np.isfinite(half).all() and np.linalg.norm(half * scale) <= 0.375 * np.linalg.norm(move * scale)
-    return half if small else np.zeros(len(u))
 
 
 def slopes(model: Model, plots: Plots, errors: Errors, u: np.ndarray, coarse: bool = False, anchor: Anchor | None = None) -> np.ndarray:
