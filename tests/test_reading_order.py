@@ -15,7 +15,7 @@ ORDER = [
     "errors", "constants", "kernels", "tables", "checking", "frames", "atmosphere", "vehicles", "motion",
     "sensitivity", "swerling", "laydowns", "sensors", "coverage", "recorded", "flights", "scenario", "simulate",
     "gaussian", "mixtures", "conversions", "filters", "starting", "kalman", "forecast", "association", "tracking",
-    "network", "fusion", "bounds", "families", "batch", "boosts", "arcs", "reconstruction",
+    "network", "fusion", "bounds", "families", "descent", "batch", "boosts", "arcs", "reconstruction",
     "measures", "metrics", "study", "rivals", "customary", "bench", "accuracy",
     "maps", "curves", "charts", "verdicts", "plots", "cli",
 ]  # fmt: skip

@@ -239,7 +239,7 @@ def test_the_whole_flight_of_hokkaido_2017_stands_on_the_bound_and_in_its_interv
         assert f.boost is not None and f.boost.profile and "range" in str(f), f.about
         mine = batch.gather(detections, scenario, rows, False)
         J = batch.slopes(model, mine, batch.tight(mine, model.states(u, mine.time)), u)
-        root = model.slopes(lambda v: families.outcome(model, v), u) @ batch.spread(model, J)
+        root = families.outcome_slopes(model, u) @ batch.spread(model, J)
         for name, place, found, P in (
             ("launch", families.PLACE, f.boost.point, f.boost.P),
             ("impact", families.POINT, f.impact_point, f.impact_P),

@@ -1,8 +1,8 @@
 """Batch least squares over the plots of one object: the plots and their correlated errors, families of flights, the fit.
 
 Maximum likelihood for Gaussian errors (Bar-Shalom, Li & Kirubarajan, Estimation with Applications to Tracking and
-Navigation, 2001, sec. 3.4 and 3.7) by Levenberg's and Marquardt's steps with central differences of whole compiled flights
-(`kernels.arc`), which are those of `motion`.  False plots lose their say by Student weights, then by a gate.
+Navigation, 2001, sec. 3.4 and 3.7), found by `descent` with central differences of whole compiled flights (`kernels.arc`),
+which are those of `motion`.  False plots lose their say by Student weights, then by a gate.
 Sensor biases are marginalised exactly: a wandering (Gauss-Markov) bias is a correlated error of the sensor's plots
 with a known covariance.
 """
@@ -17,7 +17,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.stats import chi2
 
-from copfuse import frames
+from copfuse import descent, frames
 from copfuse.errors import CopfuseError
 from copfuse.families import Model
 from copfuse.kernels import wander
@@ -35,7 +35,6 @@ GATE = 1e-5  # chance that a true plot is taken for a false one
 CLOSING = 5000.0  # m/s by which a clock error turns into a range error in the gate
 SETTLED = {True: 0.05, False: 0.02}  # standard deviations moved by a step that ends a fit, robust or final
 WORTH = {True: 0.1, False: 0.01}  # a step that lowers the cost by less ends a fit
-FREE = 1e-4  # a final fit ends on a step that was damped less than ten times this: a short step may be short for being held
 ROUNDS = 4  # of gate and fit
 TRIES = {True: 20, False: 30}  # steps of one fit at most
 
@@ -177,53 +176,29 @@ def residuals(model: Model, plots: Plots, errors: Errors, u: np.ndarray, coarse:
 def descend(
     model: Model, plots: Plots, errors: Errors, u: np.ndarray, robust: bool, anchor: Anchor | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Levenberg-Marquardt from u: parameters, whitened slopes of the plots (m, k), whitened residuals (m,), cost.
+    """Least squares from u: parameters, whitened slopes of the plots (m, k), whitened residuals (m,), cost with the prior.
 
-    ``robust``: Student's cost per plot, whose weights (nu + m) / (nu + d^2) are taken anew in every step.  Orthogonal
-    factors instead of normal equations: a boost's parameters are nearly collinear.
+    ``robust``: Student's cost per plot, whose weights (nu + m) / (nu + d^2) are taken anew in every step.
     """
-    which = np.nonzero(errors.have)[0]
-    count = errors.have.sum(axis=1)
-    known = np.isfinite(model.sigma)
-    pull = np.diag(1.0 / model.sigma)[known]
+    which, count = np.nonzero(errors.have)[0], errors.have.sum(axis=1)
 
-    def white(v: np.ndarray) -> np.ndarray:
-        return residuals(model, plots, errors, v, robust, anchor)
-
-    def weigh(r: np.ndarray, v: np.ndarray) -> tuple[float, np.ndarray]:
-        prior = float(((pull @ (v - model.mean)) ** 2).sum())
+    def weigh(r: np.ndarray) -> tuple[float, np.ndarray]:
         if not robust:
-            return float(r @ r) + prior, np.ones(len(r))
+            return float(r @ r), np.ones(len(r))
         own, other = r[: len(which)], r[len(which) :]
         d2 = np.bincount(which, own * own, len(count))
-        cost = float(((STUDENT + count) * np.log1p(d2 / STUDENT)).sum()) + float(other @ other) + prior
+        cost = float(((STUDENT + count) * np.log1p(d2 / STUDENT)).sum()) + float(other @ other)
         return cost, np.append(np.sqrt((STUDENT + count) / (STUDENT + d2))[which], np.ones(len(other)))
 
-    r = white(u)
-    cost, weight = weigh(r, u)
-    damp = 1e-3
-    for _ in range(TRIES[robust]):
-        J = slopes(model, plots, errors, u, robust, anchor)
-        left = np.vstack([np.column_stack([J, r]) * weight[:, None], np.column_stack([pull, pull @ (u - model.mean)])])
-        scale = np.linalg.norm(left, axis=0) + 1e-30
-        whole: Any = np.linalg.qr(left / scale, mode="r")
-        R, right, scale = whole[:-1, :-1], whole[:-1, -1] * scale[-1], scale[:-1]
-        for _ in range(9):
-            damped = np.vstack([R, math.sqrt(damp) * np.eye(len(u))])
-            move = -np.linalg.lstsq(damped, np.r_[right, np.zeros(len(u))], rcond=None)[0] / scale
-            move /= max(1.0, float((np.abs(move) / model.reach).max()))
-            r_new = white(u + move)
-            cost_new, weight_new = weigh(r_new, u + move)
-            if cost_new <= cost:
-                break
-            damp = max(10.0 * damp, 1e-8)
-        else:
-            break
-        gone, gained = float(np.linalg.norm(R @ (scale * move))), cost - cost_new
-        u, r, cost, weight, damp = u + move, r_new, cost_new, weight_new, 0.1 * damp
-        if (gone < SETTLED[robust] or gained < WORTH[robust]) and (robust or damp < FREE):
-            break
-    return u, J, r, cost
+    problem = descent.Problem(
+        lambda v: np.append(residuals(model, plots, errors, v, robust, anchor), model.prior(v)[0]),
+        lambda v: np.vstack([slopes(model, plots, errors, v, robust, anchor), model.prior(v)[1]]),
+        weigh,
+        model.reach,
+    )
+    u, J, r, cost = descent.descend(problem, u, TRIES[robust], SETTLED[robust], WORTH[robust], robust)
+    n = len(r) - len(model.prior(u)[0])
+    return u, J[:n], r[:n], cost
 
 
 def slopes(model: Model, plots: Plots, errors: Errors, u: np.ndarray, coarse: bool = False, anchor: Anchor | None = None) -> np.ndarray:
@@ -279,9 +254,8 @@ def _volume(model: Model, root: np.ndarray) -> float:
 def evidence(fitted: Fit) -> float:
     """Minus twice the logarithm of a fit's evidence, as `surprise` has it; a refused plot counts as one just at `NEAR`."""
     model = fitted.model
-    known = np.isfinite(model.sigma)
-    prior = float((((fitted.u - model.mean)[known] / model.sigma[known]) ** 2).sum())
-    return fitted.chi2 + prior + NEAR * int((~fitted.kept).sum()) - _volume(model, fitted.root[:, :-1])
+    off, _ = model.prior(fitted.u)
+    return fitted.chi2 + float(off @ off) + NEAR * int((~fitted.kept).sum()) - _volume(model, fitted.root[:, :-1])
 
 
 def gate(model: Model, plots: Plots, u: np.ndarray) -> np.ndarray:
@@ -308,10 +282,10 @@ def fit(model: Model, plots: Plots, u: np.ndarray, rounds: tuple[float, ...] = W
         u, J, r, _ = descend(model, true, tight(true, model.states(u, true.time)), u, False)
         if same:
             break
+    J = slopes(model, true, tight(true, model.states(u, true.time)), u)
     root = spread(model, J)
-    known = np.isfinite(model.sigma)
-    pull = np.where(known, (u - model.mean) / np.where(known, model.sigma, 1.0) ** 2, 0.0)
-    left = root @ (root.T @ (J.T @ r + pull))  # what Gauss and Newton's step still asks for: nothing where the fit has settled
+    off, rows = model.prior(u)
+    left = root @ (root.T @ (J.T @ r + rows.T @ off))  # what Gauss and Newton's step still asks for: nothing where the fit has settled
     dof = float(len(r) - ((J @ root) ** 2).sum())
     return Fit(model, u, np.column_stack([root, left]), kept, float(r @ r), dof)
 

@@ -8,6 +8,7 @@ Raftery, J. Am. Stat. Assoc. 90(430), 1995), classes alike beforehand.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ QUICK = (1.0, 0.7)  # times the rule-of-thumb burn time: starts that are tried u
 PLAUSIBLE = 30.0  # cost above the least up to which a boost is looked at closely
 REFUSED = 0.1  # share of the plots that the gate may refuse in a fit of the whole flight
 HOPELESS = 0.4  # share of the plots before the free flight that a boost worth a whole fit may leave out
+AFTER = 20.0  # s after the free flight's begin at which it is known: at its begin itself the slopes by burnout time would jump
 LIGHT = 0.02  # weight below which a class has no say
 
 
@@ -90,8 +92,7 @@ def _weighed(plots: Plots, first: Fit, likely: list[tuple[float, Model, np.ndarr
 
 def searched(early: Plots, coast: Fit, quick: float) -> list[tuple[float, Model, np.ndarray]]:
     """Each class's boost that explains the plots ``early`` well, with minus twice the log of its evidence, best first."""
-    factor: Any = np.linalg.qr(coast.root[:6].T, mode="r")
-    anchor = Anchor(begin_of(coast), coast.u[:6], solve_triangular(factor.T, np.eye(6), lower=True))
+    anchor = anchored(coast, begin_of(coast) + AFTER)
     tried = [(0.0, *guess(early, coast, name, quick)) for name in CLASSES]
     for wide in batch.WIDE:  # what is far behind the best even where errors count for little is given up
         tried = [(cost, model, u) for model, (u, cost) in ((m, batch.approach(m, early, u, (wide,), anchor)) for _, m, u in tried)]
@@ -101,8 +102,18 @@ def searched(early: Plots, coast: Fit, quick: float) -> list[tuple[float, Model,
     for _, model, u in tried:
         u, surprise = batch.surprise(model, early, u, anchor)
         if math.isfinite(surprise):
-            weighed.append((surprise, model, u))
+            weighed.append((surprise, replace(model, latest=math.inf), u))
     return sorted(weighed, key=lambda trial: trial[0])
+
+
+def anchored(coast: Fit, time: float) -> Anchor:
+    """What a free flight tells of the state at a time."""
+
+    def state(u: np.ndarray) -> np.ndarray:
+        return coast.model.states(u, np.array([time]))[0]
+
+    factor: Any = np.linalg.qr((coast.model.slopes(state, coast.u) @ coast.root).T, mode="r")
+    return Anchor(time, state(coast.u), solve_triangular(factor.T, np.eye(6), lower=True))
 
 
 def guess(early: Plots, coast: Fit, name: str, quick: float = 1.0) -> tuple[Model, np.ndarray]:
@@ -119,7 +130,7 @@ def guess(early: Plots, coast: Fit, name: str, quick: float = 1.0) -> tuple[Mode
     angle, azimuth = math.atan2(up, level), math.atan2(east, north)
     burn = quick * high / (0.4 * speed * math.sin(0.5 * (angle + 0.5 * math.pi)))
     site = frames.ground_point(lat, lon, BEND * high * level / max(up, 50.0), azimuth + math.pi)
-    model = families.powered(float(site[0]), float(site[1]), name)
+    model = replace(families.powered(float(site[0]), float(site[1]), name), latest=begin)
     stages = vehicles.boost(vehicles.PROFILES[name], speed + 7.0 * burn + 150.0)
     short = burn / sum(s.burn for s in stages)
     tilt = 0.5 * (0.5 * math.pi - angle)

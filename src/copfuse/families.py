@@ -17,6 +17,7 @@ from copfuse.kernels.arc import through
 
 BOOST_SIGMA = {"turn": 0.4, "burn": 0.4, "spent": 0.4, "heavy": 0.4, "gain": 1.0}  # of logarithms, *notional*
 KICK_SIGMA = 0.5  # rad
+BURNT, SLACK = 2, 2.0  # place of a boost's end among the parameters, s
 COARSE = (2.0, 1.0, 10.0)  # s, steps in boost, below 140 km, above
 
 
@@ -25,6 +26,7 @@ class Model:
     """A family of flights: ``of(u)`` gives the kernel's start state, begin, stages, marks and parameter vector.
 
     ``mean``, ``sigma`` (k): the prior (infinite sigma: none); ``step`` (k) for differences; ``reach`` (k) bounds a move.
+    ``latest`` s: a boost hardly ends after it, to `SLACK`.
     """
 
     of: Callable[[np.ndarray], tuple[np.ndarray, float, np.ndarray, np.ndarray, np.ndarray]]
@@ -33,6 +35,17 @@ class Model:
     step: np.ndarray
     reach: np.ndarray
     name: str = ""
+    latest: float = math.inf
+
+    def prior(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What u differs from the prior by, in standard deviations (p,), and its derivatives (p, k)."""
+        known = np.isfinite(self.sigma)
+        rows = np.diag(1.0 / self.sigma)[known]
+        off = rows @ (u - self.mean)
+        if math.isfinite(self.latest):
+            late = max(u[BURNT] - self.latest, 0.0) / SLACK
+            return np.append(off, late), np.vstack([rows, np.eye(len(u))[BURNT] * (late > 0.0) / SLACK])
+        return off, rows
 
     def states(self, u: np.ndarray, time: np.ndarray, coarse: bool = False) -> np.ndarray:
         """States (n, 6) at ascending times; ``coarse``: with steps that are short enough for a search."""
@@ -45,8 +58,11 @@ class Model:
 
     def slopes(self, f: Callable[[np.ndarray], np.ndarray], u: np.ndarray) -> np.ndarray:
         """Central differences of f(u), last axis the parameters."""
-        each = np.diag(self.step)
-        return np.stack([(f(u + h) - f(u - h)) / (2.0 * s) for h, s in zip(each, self.step, strict=True)], axis=-1)
+        return _slopes(f, u, self.step)
+
+
+def _slopes(f: Callable[[np.ndarray], np.ndarray], u: np.ndarray, step: np.ndarray) -> np.ndarray:
+    return np.stack([(f(u + h) - f(u - h)) / (2.0 * s) for h, s in zip(np.diag(step), step, strict=True)], axis=-1)
 
 
 def _parameters(begin: float, log_beta: float) -> np.ndarray:
@@ -101,7 +117,8 @@ def powered(lat: float, lon: float, name: str) -> Model:
     mean = np.r_[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, filters.LOG_BETA[0], np.ravel(stages)]
     each = [s["gain"], s["burn"], s["spent"], s["heavy"]] * len(stages)
     sigma = np.r_[np.inf, np.inf, np.inf, KICK_SIGMA, KICK_SIGMA, s["turn"], filters.LOG_BETA[1], each]
-    step = np.r_[5.0, 5.0, 5e-3, 1e-4, 1e-4, 1e-3, 1e-3, np.tile([1e-4, 1e-4, 1e-3, 1e-3], len(stages))]
+    # a gravity turn is so sensitive to its begin that wider differences are no derivatives
+    step = np.r_[5.0, 5.0, 5e-3, 3e-6, 3e-6, 3e-5, 1e-3, np.tile([3e-6, 1e-5, 1e-4, 1e-4], len(stages))]
     reach = np.r_[5e4, 5e4, 20.0, 0.15, 0.15, 0.4, 1.0, np.tile([0.3, 0.3, 0.5, 1.0], len(stages))]
     return Model(of, mean, sigma, step, reach, name)
 
@@ -112,19 +129,41 @@ TIME, X, LAUNCH, PLACE, TOP, WHEN, DOWN, POINT, RANGE = 0, slice(1, 7), 7, slice
 
 def outcome(model: Model, u: np.ndarray) -> np.ndarray:
     """Everything (18) that is reported of the flight with parameters u; nan where it has none."""
-    state, begin, stages, _, p = model.of(u)
+    return fallen(_released(model, u))
+
+
+def outcome_slopes(model: Model, u: np.ndarray) -> np.ndarray:
+    """Derivatives (18, k) of `outcome` by the parameters: of the state at burnout by them, of what follows by that state.
+
+    In one go they would be lost in rounding: a boost asks for differences too small for the times and places of a fall.
+    """
+    known = np.nan_to_num(model.slopes(lambda v: _released(model, v), u))  # what is not known of one flight is not of another
+    return _slopes(fallen, _released(model, u), _FALL_STEP) @ known
+
+
+_FALL_STEP = np.r_[0.02, np.full(3, 2.0), np.full(3, 0.02), 0.02, np.full(3, 5.0), 1e-3]
+
+
+def _released(model: Model, u: np.ndarray) -> np.ndarray:
+    """Burnout time, state (6), launch time, point (3), ln of the ballistic coefficient; no launch (nan): free flight from there."""
+    state, begin, stages, _, _ = model.of(u)
+    time = stages[-1, kernel.END] if len(stages) else begin
+    launch = np.r_[begin, state[:3]] if len(stages) else np.full(4, np.nan)
+    return np.r_[time, model.states(u, np.array([time]))[0], launch, u[6]]
+
+
+def fallen(w: np.ndarray) -> np.ndarray:
+    """Everything that is reported of the free fall after `_released`."""
     out = np.full(18, np.nan)
-    out[TIME] = stages[-1, kernel.END] if len(stages) else begin
-    out[X] = model.states(u, out[:1])[0]
+    out[TIME], out[X], out[LAUNCH], out[PLACE] = w[0], w[1:7], w[7], w[8:11]
     time, x, force, summary = np.empty(2), np.empty((2, 6)), np.empty((2, 3)), np.zeros(3)
-    kernel.march(out[X].copy(), float(out[TIME]), np.zeros((0, 5)), np.array([np.inf]), p, False, time, x, force, summary)
-    if summary[1] > out[TIME]:
+    p = _parameters(w[0], w[11])
+    kernel.march(w[1:7].copy(), float(w[0]), np.zeros((0, 5)), np.array([np.inf]), p, False, time, x, force, summary)
+    if summary[1] > w[0]:
         out[TOP], out[WHEN] = summary[:2]
     if summary[2] > 0.0:
         out[DOWN], out[POINT] = time[1], x[1, :3]
-    if len(stages):
-        out[LAUNCH], out[PLACE] = begin, state[:3]
-        if summary[2] > 0.0:
-            lat, lon, _ = frames.geodetic(np.stack([state[:3], x[1, :3]]))
+        if math.isfinite(w[7]):
+            lat, lon, _ = frames.geodetic(np.stack([w[8:11], x[1, :3]]))
             out[RANGE] = frames.ground_distance_bearing(lat[0], lon[0], lat[1], lon[1])[0]
     return out

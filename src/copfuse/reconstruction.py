@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -246,7 +245,7 @@ def mixed(fits: list[tuple[float, Fit]]) -> tuple[np.ndarray, np.ndarray]:
     each = np.array([families.outcome(f.model, f.u) for _, f in fits])
     mean, P = weight @ each, np.zeros((each.shape[1], each.shape[1]))
     for w, q, (_, f) in zip(weight, each, fits, strict=True):
-        root = f.model.slopes(partial(families.outcome, f.model), f.u) @ f.root
+        root = families.outcome_slopes(f.model, f.u) @ f.root
         P += w * (root @ root.T + np.outer(q - mean, q - mean))
     return mean, P
 
