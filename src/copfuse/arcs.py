@@ -8,7 +8,7 @@ What is left must show that nothing pushed it: a constant specific force is fitt
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import chi2
@@ -22,6 +22,7 @@ from copfuse.tables import Tracks
 CORE, LONGEST = 10.0, 60.0  # s to either side of the centre with which an arc starts, at least and at most
 CORE_PLOTS = 12
 GROWTH, STEP, START = 0.25, 4.0, 30.0  # an arc first grows by this share of its length, between so many s; then twice, or half, of it
+TRIM = 0.4  # share of an arc that is given up at its late end where plots go on otherwise
 SURPRISE = 1e-3  # chance that an arc stops growing too early at one step
 FALSE, OUTER = 0.05, 8  # share of a step's plots that may be false, and number of outermost ones of which but one may be
 FELT = 2.0  # m/s^2: a specific force that cannot be told from more is no proof of free flight
@@ -103,11 +104,14 @@ def grown(plots: Plots, fitted: Fit, first: float, last: float) -> Arc | None:
         ended[back] = wider is not None
         first, last = trail[-1]
         if ended[back] and len(trail) > 1:  # a slow departure shows only after it has begun
-            kept = (min(first + STEP, trail[0][0]), last) if back else (first, max(last - STEP, trail[0][1]))
+            slow = max(STEP, TRIM * (last - first))  # what pushes at the end may have begun gently: lift in thin air
+            kept = (min(first + STEP, trail[0][0]), last) if back else (first, max(last - slow, trail[0][1]))
             new = _fitted(plots, *kept, drift(fitted.u[:6], kept[0] - first), fitted.u[6], ())
             if new is None or not new.honest:
                 return None
             fitted, (first, last) = new, kept
+    if ended[False]:
+        fitted = pushed(plots[(plots.time >= first) & (plots.time <= last)], fitted)
     return Arc(fitted, first, last, ended[False])
 
 
@@ -142,8 +146,25 @@ def _free(plots: Plots, arc: Arc) -> bool:
     return float(np.linalg.norm(force)) + 2.0 * sigma < FELT
 
 
+def pushed(plots: Plots, fitted: Fit) -> Fit:
+    """The fit with a covariance that allows for a steady specific force of about `FELT` and for what one would change."""
+    moved, inverse = _with_force(plots, fitted, 1.0 / FELT)
+    k = len(fitted.u)
+    root = np.asarray(np.linalg.qr(inverse.T, mode="r")).T[:k]
+    return replace(fitted, root=np.column_stack([root, moved[:k]]))
+
+
 def felt(plots: Plots, fitted: Fit) -> tuple[np.ndarray, np.ndarray]:
     """A constant Earth-fixed acceleration (3) m/s^2 that the plots show beside a free flight, and its covariance (3, 3)."""
+    moved, inverse = _with_force(plots, fitted, 0.0)
+    return moved[-3:], (inverse @ inverse.T)[-3:, -3:]
+
+
+def _with_force(plots: Plots, fitted: Fit, known: float) -> tuple[np.ndarray, np.ndarray]:
+    """By how much the parameters (k) change, then the acceleration (3), if one is fitted too, and the pseudo-inverse that says so.
+
+    ``known``: one over the standard deviation m/s^2 that is believed of each component beforehand.
+    """
     true = plots[fitted.kept]
     x = fitted.model.states(fitted.u, true.time)
     errors, lever = batch.tight(true, x), true.time - true.time.mean()
@@ -153,12 +174,12 @@ def felt(plots: Plots, fitted: Fit) -> tuple[np.ndarray, np.ndarray]:
         columns.append((batch.miss(true, x + push) - batch.miss(true, x - push)) / 0.1)
     J = np.hstack([batch.slopes(fitted.model, true, errors, fitted.u), errors.white(np.stack(columns, axis=-1))])
     r = errors.white(batch.miss(true, x)[:, :, None])[:, 0]
-    prior = np.diag(np.r_[1.0 / fitted.model.sigma, np.zeros(3)])
+    prior = np.diag(np.r_[1.0 / fitted.model.sigma, np.full(3, known)])
     left = np.vstack([J, prior])
     scale = np.linalg.norm(left, axis=0)
     inverse = np.linalg.pinv(left / scale) / scale[:, None]
     pulled = np.r_[r, prior[:, :-3] @ (fitted.u - fitted.model.mean)]
-    return -(inverse @ pulled)[-3:], (inverse @ inverse.T)[-3:, -3:]
+    return -(inverse @ pulled), inverse
 
 
 # What comes before it, without a plan --------------------------------------------------------------------------------

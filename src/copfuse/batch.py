@@ -36,7 +36,7 @@ CLOSING = 5000.0  # m/s by which a clock error turns into a range error in the g
 SETTLED = {True: 0.05, False: 0.02}  # standard deviations moved by a step that ends a fit, robust or final
 WORTH = {True: 0.1, False: 0.01}  # a step that lowers the cost by less ends a fit
 ROUNDS = 4  # of gate and fit
-TRIES = {True: 20, False: 30}  # steps of one fit at most
+TRIES = {True: 20, False: 100}  # steps of one fit at most
 
 # The plots and their errors ------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from scipy.linalg import solve_triangular
 
 from copfuse import batch, families, frames, vehicles
 from copfuse.batch import Anchor, Fit, Plots
+from copfuse.errors import CopfuseError
 from copfuse.families import Model
 from copfuse.forecast import BEND
 from copfuse.kernels import motions
@@ -56,11 +57,19 @@ def boosted(plots: Plots, coast: Fit, tries: int = len(QUICK)) -> tuple[list[tup
         if lost > HOPELESS * len(early.time):
             told = f"no boost: the best profile, of class {model.name}, leaves {lost} of {len(early.time)} early plots unexplained"
             continue
-        first = batch.fit(model, plots, u, ())
-        told = _doubts(first)
-        if not told:
+        first = _whole(model, plots, u)
+        told = _doubts(first) if first else f"no boost: the best profile, of class {model.name}, leaves hardly a plot explained"
+        if first and not told:
             return _weighed(plots, first, likely)
     return [], told
+
+
+def _whole(model: Model, plots: Plots, u: np.ndarray) -> Fit | None:
+    """The fit of the whole flight, or None where it loses its plots."""
+    try:
+        return batch.fit(model, plots, u, ())
+    except CopfuseError:
+        return None
 
 
 def _doubts(fitted: Fit) -> str:
@@ -78,8 +87,8 @@ def _weighed(plots: Plots, first: Fit, likely: list[tuple[float, Model, np.ndarr
         if surprise < likely[0][0] - 2.0 * math.log(LIGHT):
             # the guess puts all of a flight's classes at one site, so that their parameters mean the same
             alike = len(u) == len(first.u) and vehicles.PROFILES[model.name].turn == vehicles.PROFILES[first.model.name].turn
-            other = batch.fit(model, plots, first.u if alike else u, ())
-            fits += [] if _doubts(other) else [other]
+            other = _whole(model, plots, first.u if alike else u)
+            fits += [other] if other and not _doubts(other) else []
     score = np.array([batch.evidence(f) for f in fits])
     weight = np.exp(-0.5 * (score - score.min()))
     weight /= weight.sum()

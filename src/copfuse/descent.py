@@ -47,7 +47,7 @@ def descend(
         left = J * weight[:, None]
         scale = np.linalg.norm(left, axis=0) + 1e-30
         left /= scale
-        R = np.linalg.qr(left, mode="r")
+        R = np.asarray(np.linalg.qr(left, mode="r"))
         for _ in range(REFUSALS):
             found = _along(problem, (u, r, cost), weight, left, R, scale, damp)
             if found[2] < cost:

@@ -207,12 +207,19 @@ def _free_flight(plots: Plots, tracks: Tracks, radar: np.ndarray, since: float |
     mine = seen[seen.time >= begin]
     fitted = None
     if since is not None or _many(mine):
-        fitted = _coast(mine, tracks)
-        if fitted.honest:
+        fitted = _coast(mine, tracks) if since is not None else _tried(mine, tracks)
+        if fitted is not None and fitted.honest:
             arc = Arc(fitted, float(mine.time[0]), float(mine.time[-1]), False)
             late = since is None and arc.first > tracks.time[frames.altitude(tracks.x[:, :3]).argmax()]
             return (arcs.grown(seen, fitted, arc.first, arc.last) or arc) if late else arc, fitted
     return None if since is not None else arcs.longest(seen, tracks), fitted
+
+
+def _tried(mine: Plots, tracks: Tracks) -> Fit | None:
+    try:
+        return _coast(mine, tracks)
+    except CopfuseError:  # none of the track's states comes near: a part may still be found
+        return None
 
 
 def _many(plots: Plots) -> bool:
@@ -283,6 +290,7 @@ def _result(fits: list[tuple[float, Fit]], plots: Plots, scenario: Any, about: s
     if not fitted.honest:
         q[families.TOP :], P[:] = np.nan, np.nan
     elif arc.ended:
+        _topped(q, P, arc)
         about += _cut(q, P, arc)
     if fitted.model.name:
         each = {f.model.name: w for w, f in fits}
@@ -296,6 +304,14 @@ def _result(fits: list[tuple[float, Fit]], plots: Plots, scenario: Any, about: s
         P[families.POINT, families.POINT], far, fitted.chi2, fitted.dof, used.row, plots[~fitted.kept].row,
         _residuals(used, fitted, scenario), about,
     )  # fmt: skip
+
+
+def _topped(q: np.ndarray, P: np.ndarray, arc: Arc) -> None:
+    """Puts in the apogee of the free part alone: its fit, unlike a boost's, allows for what may push already."""
+    alone, cov = mixed([(1.0, arc.fit)])
+    top = [families.TOP, families.WHEN]
+    P[top], P[:, top] = 0.0, 0.0
+    q[top], P[np.ix_(top, top)] = alone[top], cov[np.ix_(top, top)]
 
 
 def _cut(q: np.ndarray, P: np.ndarray, arc: Arc) -> str:
