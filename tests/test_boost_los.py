@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from copfuse import batch, frames
+from copfuse import batch, families, frames
 from copfuse.kernels import njit
 
 pytestmark = pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="thousands of fits take hours without compiled kernels")
@@ -98,7 +98,7 @@ class Boosting:
         """Earth-fixed."""
         return frames.from_inertial(flown(np.r_[u, TRUTH[len(u) :]], time), time)
 
-    slopes = batch.Model.slopes
+    slopes = families.Model.slopes
 
 
 def seen_from(longitudes, sigma, time) -> batch.Plots:

@@ -15,7 +15,8 @@ ORDER = [
     "errors", "constants", "kernels", "tables", "checking", "frames", "atmosphere", "vehicles", "motion",
     "sensitivity", "swerling", "laydowns", "sensors", "coverage", "recorded", "flights", "scenario", "simulate",
     "gaussian", "mixtures", "conversions", "filters", "starting", "kalman", "forecast", "association", "phases", "tracking",
-    "network", "fusion", "bounds", "batch", "reconstruction", "measures", "metrics", "study", "rivals", "customary",
+    "network", "fusion", "bounds", "families", "descent", "batch", "boosts", "arcs", "reconstruction",
+    "measures", "metrics", "study", "rivals", "customary",
     "robust", "bench", "accuracy", "maps", "curves", "charts", "verdicts", "plots", "cli",
 ]  # fmt: skip
 EXACT = {"__init__"}  # names its modules as text and imports them when first used

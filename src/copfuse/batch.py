@@ -1,8 +1,8 @@
 """Batch least squares over the plots of one object: the plots and their correlated errors, families of flights, the fit.
 
 Maximum likelihood for Gaussian errors (Bar-Shalom, Li & Kirubarajan, Estimation with Applications to Tracking and
-Navigation, 2001, sec. 3.4 and 3.7) by Levenberg's and Marquardt's steps with central differences of whole compiled flights
-(`kernels.arc`), which are those of `motion`.  False plots lose their say by Student weights, then by a gate.
+Navigation, 2001, sec. 3.4 and 3.7), found by `descent` with central differences of whole compiled flights (`kernels.arc`),
+which are those of `motion`.  False plots lose their say by Student weights, then by a gate.
 Sensor biases are marginalised exactly: a wandering (Gauss-Markov) bias is a correlated error of the sensor's plots
 with a known covariance.
 """
@@ -10,7 +10,6 @@ with a known covariance.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,11 +17,10 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.stats import chi2
 
-from copfuse import filters, frames, vehicles
+from copfuse import descent, frames
 from copfuse.errors import CopfuseError
-from copfuse.kernels import flight as kernel
+from copfuse.families import Model
 from copfuse.kernels import wander
-from copfuse.kernels.arc import through
 from copfuse.sensors import place
 from copfuse.tables import Detections
 
@@ -35,12 +33,10 @@ NEAR = 100.0  # squared distance above which a plot is false for every model
 MOSTLY = 0.8  # share of the plots that an honest fit keeps
 GATE = 1e-5  # chance that a true plot is taken for a false one
 CLOSING = 5000.0  # m/s by which a clock error turns into a range error in the gate
-BOOST_SIGMA = {"turn": 0.4, "burn": 0.4, "spent": 0.4, "heavy": 0.4, "gain": 1.0}  # of logarithms, *notional*
-KICK_SIGMA = 0.5  # rad
 SETTLED = {True: 0.05, False: 0.02}  # standard deviations moved by a step that ends a fit, robust or final
-WORTH = {True: 0.1, False: 0.0}  # a step that lowers the cost by less ends a fit
-COARSE = (2.0, 1.0, 10.0)  # s, steps in boost, below 140 km, above
-TRIES = {True: 20, False: 30}  # steps of one fit at most
+WORTH = {True: 0.1, False: 0.01}  # a step that lowers the cost by less ends a fit
+ROUNDS = 4  # of gate and fit
+TRIES = {True: 20, False: 100}  # steps of one fit at most
 
 # The plots and their errors ------------------------------------------------------------------------------------------
 
@@ -137,101 +133,15 @@ def tight(plots: Plots, x: np.ndarray) -> Errors:
     return Errors(plots.have, sigma, tuple(blocks))
 
 
-# Flights: parameters in, states out ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Model:
-    """A family of flights: ``of(u)`` gives the kernel's start state, begin, stages, marks and parameter vector.
-
-    ``mean``, ``sigma`` (k): the prior (infinite sigma: none); ``step`` (k) for differences; ``reach`` (k) bounds a move.
-    """
-
-    of: Callable[[np.ndarray], tuple[np.ndarray, float, np.ndarray, np.ndarray, np.ndarray]]
-    mean: np.ndarray
-    sigma: np.ndarray
-    step: np.ndarray
-    reach: np.ndarray
-    name: str = ""
-
-    def states(self, u: np.ndarray, time: np.ndarray, coarse: bool = False) -> np.ndarray:
-        """States (n, 6) at ascending times; ``coarse``: with steps that are short enough for a search."""
-        x = np.empty((len(time), 6))
-        state, begin, stages, marks, p = self.of(u)
-        if coarse:
-            p[kernel.STEP_BOOST : kernel.STEP_COAST + 1] = COARSE
-        through(state, begin, stages, marks, p, time, x)
-        return x
-
-    def slopes(self, f: Callable[[np.ndarray], np.ndarray], u: np.ndarray) -> np.ndarray:
-        """Central differences of f(u), last axis the parameters."""
-        each = np.diag(self.step)
-        return np.stack([(f(u + h) - f(u - h)) / (2.0 * s) for h, s in zip(each, self.step, strict=True)], axis=-1)
-
-
-def _parameters(begin: float, log_beta: float) -> np.ndarray:
-    p = np.zeros(kernel.PARAMETERS)
-    p[kernel.AIR], p[kernel.BETA] = 1.0, math.exp(min(max(log_beta, 3.0), 14.0))
-    p[kernel.STEP_BOOST], p[kernel.STEP_AIR], p[kernel.STEP_COAST] = 0.25, 0.25, 5.0
-    p[kernel.LATEST] = begin + 9000.0
-    return p
-
-
-def free(begin: float) -> Model:
-    """Free flight: position, velocity at ``begin``, logarithm of the ballistic coefficient."""
-
-    def of(u: np.ndarray):
-        return u[:6], begin, np.zeros((0, 5)), np.array([np.inf]), _parameters(begin, u[6])
-
-    mean, sigma = np.r_[np.zeros(6), filters.LOG_BETA[0]], np.r_[np.full(6, np.inf), filters.LOG_BETA[1]]
-    return Model(of, mean, sigma, np.r_[np.full(3, 2.0), np.full(3, 0.02), 1e-3], np.r_[np.full(3, 3e5), np.full(3, 2e3), 1.0])
-
-
-def powered(lat: float, lon: float, name: str) -> Model:
-    """A launch near lat, lon (rad): m east and north, burnout time, kick east and north, ln turn, ln beta; per stage ln
-    velocity gain, ln burn time, logit of the propellant share, ln of the ballistic coefficient at ignition.
-
-    Gain and burnout time instead of thrust and launch time: the plots after burnout fix them, so the valley is straighter.
-    """
-    profile = vehicles.PROFILES[name]
-    radius = float(np.linalg.norm(frames.ecef(lat, lon, 0.0)))
-
-    def of(u: np.ndarray):
-        here = lat + u[1] / radius, lon + u[0] / (radius * math.cos(lat))
-        east, north, up = frames.enu_axes(*here)
-        each = u[7:].reshape(-1, 4)
-        length = np.exp(np.minimum(each[:, 1], 7.0))
-        begin = float(u[2] - length.sum() - vehicles.GAP * (len(each) - 1))
-        p = _parameters(begin, u[6])
-        turn = begin + np.array(profile.turn) * math.exp(u[5])
-        p[kernel.RISE : kernel.BLEND + 1] = turn
-        p[kernel.UP : kernel.UP + 3], p[kernel.KICK : kernel.KICK + 3] = up, u[3] * east + u[4] * north
-        tau = length * (1.0 + np.exp(-each[:, 2]))
-        thrust = np.exp(each[:, 0]) / (tau * np.logaddexp(0.0, each[:, 2]))  # -ln(1 - spent) = ln(1 + exp(logit))
-        start = begin + np.r_[0.0, np.cumsum(length + vehicles.GAP)[:-1]]
-        stages = np.column_stack([start, start + length, thrust, tau, np.exp(each[:, 3])])
-        marks = np.array([*sorted([*stages[:, :2].ravel(), *turn]), np.inf])
-        return np.r_[frames.ecef(*here, 0.0), np.zeros(3)], begin, stages, marks, p
-
-    s = BOOST_SIGMA
-    stages = [
-        (math.log(3000.0), math.log(b), math.log(f / (1.0 - f)), math.log(h))
-        for b, f, h in zip(profile.burn, profile.spent, profile.heavy, strict=True)
-    ]
-    mean = np.r_[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, filters.LOG_BETA[0], np.ravel(stages)]
-    each = [s["gain"], s["burn"], s["spent"], s["heavy"]] * len(stages)
-    sigma = np.r_[np.inf, np.inf, np.inf, KICK_SIGMA, KICK_SIGMA, s["turn"], filters.LOG_BETA[1], each]
-    step = np.r_[5.0, 5.0, 5e-3, 1e-4, 1e-4, 1e-3, 1e-3, np.tile([1e-4, 1e-4, 1e-3, 1e-3], len(stages))]
-    reach = np.r_[5e4, 5e4, 20.0, 0.15, 0.15, 0.4, 1.0, np.tile([0.3, 0.3, 0.5, 1.0], len(stages))]
-    return Model(of, mean, sigma, step, reach, name)
-
-
 # The fit -------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """Parameters ``u (k)``, covariance ``root @ root.T``; ``kept (n,)`` the plots that passed the gate; ``chi2`` over ``dof``."""
+    """Parameters ``u (k)``, covariance ``root @ root.T`` (``root (k, k + 1)``: the last column is the step left undone).
+
+    ``kept (n,)``: the plots that passed the gate; ``chi2`` over ``dof``.
+    """
 
     model: Model
     u: np.ndarray
@@ -246,65 +156,72 @@ class Fit:
         return self.kept.mean() > MOSTLY and self.chi2 < self.dof + 4.0 * math.sqrt(2.0 * self.dof) + 0.02 * self.dof
 
 
-def descend(model: Model, plots: Plots, errors: Errors, u: np.ndarray, robust: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Levenberg-Marquardt from u: parameters, whitened slopes of the plots (m, k), whitened residuals (m,), cost.
+@dataclass(frozen=True, eq=False)
+class Anchor:
+    """A state ``x (6)`` at ``time`` known from other plots with information ``white.T @ white``; ``white (6, 6)``."""
 
-    ``robust``: Student's cost per plot, whose weights (nu + m) / (nu + d^2) are taken anew in every step.  Orthogonal
-    factors instead of normal equations: a boost's parameters are nearly collinear.
+    time: float
+    x: np.ndarray
+    white: np.ndarray
+
+
+def residuals(model: Model, plots: Plots, errors: Errors, u: np.ndarray, coarse: bool = False, anchor: Anchor | None = None) -> np.ndarray:
+    """Whitened residuals (m,) of the plots, then six of the anchor, whose time is not before the plots'."""
+    if anchor is None:
+        return errors.white(miss(plots, model.states(u, plots.time, coarse))[:, :, None])[:, 0]
+    x = model.states(u, np.append(plots.time, anchor.time), coarse)
+    return np.append(errors.white(miss(plots, x[:-1])[:, :, None])[:, 0], anchor.white @ (anchor.x - x[-1]))
+
+
+def descend(
+    model: Model, plots: Plots, errors: Errors, u: np.ndarray, robust: bool, anchor: Anchor | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Least squares from u: parameters, whitened slopes of the plots (m, k), whitened residuals (m,), cost with the prior.
+
+    ``robust``: Student's cost per plot, whose weights (nu + m) / (nu + d^2) are taken anew in every step.
     """
-    which = np.nonzero(errors.have)[0]
-    count = errors.have.sum(axis=1)
-    known = np.isfinite(model.sigma)
-    pull = np.diag(1.0 / model.sigma)[known]
+    which, count = np.nonzero(errors.have)[0], errors.have.sum(axis=1)
 
-    def white(v: np.ndarray) -> np.ndarray:
-        return errors.white(miss(plots, model.states(v, plots.time, robust))[:, :, None])[:, 0]
-
-    def weigh(r: np.ndarray, v: np.ndarray) -> tuple[float, np.ndarray]:
-        prior = float(((pull @ (v - model.mean)) ** 2).sum())
+    def weigh(r: np.ndarray) -> tuple[float, np.ndarray]:
         if not robust:
-            return float(r @ r) + prior, np.ones(len(r))
-        d2 = np.bincount(which, r * r, len(count))
-        return float(((STUDENT + count) * np.log1p(d2 / STUDENT)).sum()) + prior, np.sqrt((STUDENT + count) / (STUDENT + d2))[which]
+            return float(r @ r), np.ones(len(r))
+        own, other = r[: len(which)], r[len(which) :]
+        d2 = np.bincount(which, own * own, len(count))
+        cost = float(((STUDENT + count) * np.log1p(d2 / STUDENT)).sum()) + float(other @ other)
+        return cost, np.append(np.sqrt((STUDENT + count) / (STUDENT + d2))[which], np.ones(len(other)))
 
-    r = white(u)
-    cost, weight = weigh(r, u)
-    damp = 1e-3
-    for _ in range(TRIES[robust]):
-        J = slopes(model, plots, errors, u, robust)
-        left = np.vstack([np.column_stack([J, r]) * weight[:, None], np.column_stack([pull, pull @ (u - model.mean)])])
-        scale = np.linalg.norm(left, axis=0) + 1e-30
-        whole: Any = np.linalg.qr(left / scale, mode="r")
-        R, right, scale = whole[:-1, :-1], whole[:-1, -1] * scale[-1], scale[:-1]
-        for _ in range(9):
-            damped = np.vstack([R, math.sqrt(damp) * np.eye(len(u))])
-            move = -np.linalg.lstsq(damped, np.r_[right, np.zeros(len(u))], rcond=None)[0] / scale
-            move /= max(1.0, float((np.abs(move) / model.reach).max()))
-            r_new = white(u + move)
-            cost_new, weight_new = weigh(r_new, u + move)
-            if cost_new <= cost:
-                break
-            damp = max(10.0 * damp, 1e-8)
-        else:
-            break
-        gone, gained = float(np.linalg.norm(R @ (scale * move))), cost - cost_new
-        u, r, cost, weight, damp = u + move, r_new, cost_new, weight_new, 0.1 * damp
-        if gone < SETTLED[robust] or gained < WORTH[robust]:
-            break
-    return u, J, r, cost
+    problem = descent.Problem(
+        lambda v: np.append(residuals(model, plots, errors, v, robust, anchor), model.prior(v)[0]),
+        lambda v: np.vstack([slopes(model, plots, errors, v, robust, anchor), model.prior(v)[1]]),
+        weigh,
+        model.reach,
+    )
+    u, J, r, cost = descent.descend(problem, u, TRIES[robust], SETTLED[robust], WORTH[robust], robust)
+    n = len(r) - len(model.prior(u)[0])
+    return u, J[:n], r[:n], cost
 
 
-def slopes(model: Model, plots: Plots, errors: Errors, u: np.ndarray, coarse: bool = False) -> np.ndarray:
+def slopes(model: Model, plots: Plots, errors: Errors, u: np.ndarray, coarse: bool = False, anchor: Anchor | None = None) -> np.ndarray:
     """Derivatives (m, k) of the whitened residuals by the parameters; a boost's are nearly collinear: ``coarse`` is for a search."""
-    return errors.white(model.slopes(lambda v: miss(plots, model.states(v, plots.time, coarse)), u))
+    if anchor is None:
+        return errors.white(model.slopes(lambda v: miss(plots, model.states(v, plots.time, coarse)), u))
+    time, columns = np.append(plots.time, anchor.time), []
+    for axis, h in zip(np.eye(len(u)), model.step, strict=True):
+        ahead, behind = (model.states(u + way * h * axis, time, coarse) for way in (1.0, -1.0))
+        seen = (miss(plots, ahead[:-1]) - miss(plots, behind[:-1])) / (2.0 * h)
+        columns.append((seen, -anchor.white @ (ahead[-1] - behind[-1]) / (2.0 * h)))
+    return np.vstack([errors.white(np.stack([c[0] for c in columns], axis=-1)), np.stack([c[1] for c in columns], axis=-1)])
 
 
-def approach(model: Model, plots: Plots, u: np.ndarray, rounds: tuple[float, ...] = WIDE) -> tuple[np.ndarray, float]:
+def approach(
+    model: Model, plots: Plots, u: np.ndarray, rounds: tuple[float, ...] = WIDE, anchor: Anchor | None = None
+) -> tuple[np.ndarray, float]:
     """The robust fit of a `few` plots, in ``rounds`` of closer and closer errors: parameters and Student's cost."""
     cost = math.inf
     for wide in rounds:
         some = few(plots, FAR if wide > 1.0 else FIRST)
-        u, _, _, cost = descend(model, some, loose(some, wide), u, True)
+        near = replace(anchor, white=anchor.white / wide) if anchor else None
+        u, _, _, cost = descend(model, some, loose(some, wide), u, True, near)
     return u, cost
 
 
@@ -313,36 +230,64 @@ def few(plots: Plots, most: int = FIRST) -> Plots:
     return plots[np.unique(np.linspace(0, len(plots.time) - 1, most).astype(int))]
 
 
-def surprise(model: Model, plots: Plots, u: np.ndarray) -> tuple[np.ndarray, float]:
+def surprise(model: Model, plots: Plots, u: np.ndarray, anchor: Anchor | None = None) -> tuple[np.ndarray, float]:
     """Parameters fitted to a `few` plots near u, and minus twice the logarithm of the model's evidence (Laplace's
-    approximation, MacKay, Neural Computation 4(3), 1992, up to a constant that models of the same plots share); infinite where hardly
-    a plot is near."""
+    approximation, MacKay, Neural Computation 4(3), 1992, up to a constant that models of the same plots share).
+
+    A plot further than `NEAR` from u counts as one just there; infinite where hardly a plot is near.
+    """
     plots = few(plots)
-    errors = loose(plots, 1.0)
-    r = np.where(plots.have, miss(plots, model.states(u, plots.time)) / errors.sigma, 0.0)
-    plots = replace(plots, have=plots.have & ((r * r).sum(axis=1) < NEAR)[:, None])
+    r = np.where(plots.have, miss(plots, model.states(u, plots.time)) / loose(plots, 1.0).sigma, 0.0)
+    far = (r * r).sum(axis=1) >= NEAR
+    plots = replace(plots, have=plots.have & ~far[:, None])
     if plots.have.sum() < 8:
         return u, math.inf
-    u, J, r, cost = descend(model, plots, tight(plots, model.states(u, plots.time)), u, False)
-    volume = np.linalg.slogdet(spread(model, J))[1] - np.log(model.sigma[np.isfinite(model.sigma)]).sum()
-    return u, cost - 2.0 * float(volume)
+    u, J, r, cost = descend(model, plots, tight(plots, model.states(u, plots.time)), u, False, anchor)
+    return u, cost + NEAR * int(far.sum()) - _volume(model, spread(model, J))
 
 
-def fit(model: Model, plots: Plots, u: np.ndarray) -> Fit:
-    """Robust fit from u, gate, then maximum likelihood of the plots that passed it with their whole error covariance.
+def _volume(model: Model, root: np.ndarray) -> float:
+    """Twice the logarithm of the share of the prior's volume that a posterior with that root of its covariance fills."""
+    return 2.0 * float(np.linalg.slogdet(root)[1] - np.log(model.sigma[np.isfinite(model.sigma)]).sum())
+
+
+def evidence(fitted: Fit) -> float:
+    """Minus twice the logarithm of a fit's evidence, as `surprise` has it; a refused plot counts as one just at `NEAR`."""
+    model = fitted.model
+    off, _ = model.prior(fitted.u)
+    return fitted.chi2 + float(off @ off) + NEAR * int((~fitted.kept).sum()) - _volume(model, fitted.root[:, :-1])
+
+
+def gate(model: Model, plots: Plots, u: np.ndarray) -> np.ndarray:
+    """Which plots (n,) a flight with parameters u can explain."""
+    off = np.where(plots.have, miss(plots, model.states(u, plots.time)) / loose(plots, 1.0).sigma, 0.0)
+    return (off * off).sum(axis=1) < chi2.ppf(1.0 - GATE, np.maximum(plots.have.sum(axis=1), 1))
+
+
+def fit(model: Model, plots: Plots, u: np.ndarray, rounds: tuple[float, ...] = WIDE) -> Fit:
+    """Robust fit from u in ``rounds`` (see `approach`), gate, then maximum likelihood of the plots that passed it with their
+    whole error covariance.
 
     Raises `CopfuseError` where fewer than `FEWEST` plots pass or they do not determine the flight.
     """
-    u, _ = approach(model, plots, u)
-    errors = loose(plots, 1.0)
-    r = np.where(plots.have, miss(plots, model.states(u, plots.time)) / errors.sigma, 0.0)
-    kept = (r * r).sum(axis=1) < chi2.ppf(1.0 - GATE, np.maximum(plots.have.sum(axis=1), 1))
-    true = plots[kept]
-    enough(true)
-    for _ in range(2 if plots.bias.any() else 1):  # the biases' covariance depends on the flight a little
+    u, _ = approach(model, plots, u, rounds)
+    kept = np.zeros(0, bool)
+    for _ in range(ROUNDS if plots.bias.any() else ROUNDS - 1):  # the biases' covariance, too, depends on the flight a little
+        before, kept = kept, gate(model, plots, u)
+        same = len(before) > 0 and bool((before == kept).all())
+        if same and not plots.bias.any():
+            break
+        true = plots[kept]
+        enough(true)
         u, J, r, _ = descend(model, true, tight(true, model.states(u, true.time)), u, False)
+        if same:
+            break
+    J = slopes(model, true, tight(true, model.states(u, true.time)), u)
     root = spread(model, J)
-    return Fit(model, u, root, kept, float(r @ r), float(len(r) - ((J @ root) ** 2).sum()))
+    off, rows = model.prior(u)
+    left = root @ (root.T @ (J.T @ r + rows.T @ off))  # what Gauss and Newton's step still asks for: nothing where the fit has settled
+    dof = float(len(r) - ((J @ root) ** 2).sum())
+    return Fit(model, u, np.column_stack([root, left]), kept, float(r @ r), dof)
 
 
 def spread(model: Model, J: np.ndarray) -> np.ndarray:

@@ -14,21 +14,14 @@ from typing import Any
 import numpy as np
 from scipy.stats import chi2
 
-from copfuse import batch, frames, vehicles
-from copfuse.batch import Fit, Model, Plots
+from copfuse import arcs, batch, boosts, families, frames
+from copfuse.arcs import Arc
+from copfuse.batch import Fit, Plots
+from copfuse.boosts import begin_of, drift
 from copfuse.constants import BOOST
 from copfuse.errors import CopfuseError
-from copfuse.forecast import BEND
-from copfuse.kernels import flight as kernel
-from copfuse.kernels import motions
 from copfuse.tables import Detections, Picture, Tracks, same_table
 from copfuse.tracking import track
-
-CLASSES = ("SRBM", "MRBM", "IRBM", "ICBM", "ICBM, solid")  # whose boosts are tried
-PLAUSIBLE = 100.0  # robust cost above the least up to which a class's boost is looked at closely
-REFUSED = 0.1  # share of the plots that the gate may refuse in a fit of the whole flight
-LATER = 10.0  # s by which the begin of free flight moves on while the fit of it is not honest,
-LATEST = 6  # so many times at most
 
 
 @dataclass(frozen=True)
@@ -52,8 +45,9 @@ class Boost:
     point: np.ndarray
     P: np.ndarray
     burnout: Value
-    profile: str  # the missile class whose boost was fitted
-    x: np.ndarray  # every parameter of the fit
+    profile: str  # the missile class whose boost was fitted, the likeliest of ``weights``; "" where none fits
+    x: np.ndarray  # every parameter of the fit of that class; none where none fits
+    weights: dict[str, float]  # of the classes whose boosts fit, over which everything is averaged
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,15 +167,16 @@ def reconstruct(
     radar = np.array([s.kind == "radar" for s in scenario.sensors])[plots.sensor]
     tracks = track(detections[rows], scenario, node="HUB")
     tracks = tracks[tracks.track == np.bincount(tracks.track).argmax()]
-    begin = since if since is not None else _burnt_out(tracks, plots, ~radar)
-    coast = _coast(plots[radar], tracks, begin, since is None)
+    arc, first = _free_flight(plots, tracks, radar, since)
+    if arc is None:
+        return _nothing(plots[radar], first, scenario, boost)
+    fits: list[tuple[float, Fit]] = []
     about = "free flight alone was asked for"
-    best = None
     if boost:
-        best, about = _boosted(plots, coast)
-    if best is None and not coast.honest:
-        about += "; the free flight does not describe its plots, so nothing follows from it and every interval is unknown (nan)"
-    return _result(best or coast, plots if best else plots[radar & (plots.time >= _begin(coast))], scenario, about)
+        fits, about = boosts.boosted(plots[plots.time <= arc.last], arc.fit, 1 if arc.ended else len(boosts.QUICK))
+    powered = None if fits or not boost else _without_plan(plots[radar], tracks, arc)
+    mine = plots[plots.time <= arc.last] if fits else plots[radar & (plots.time >= arc.first) & (plots.time <= arc.last)]
+    return _result(fits or [(1.0, arc.fit)], mine, scenario, about, arc, powered)
 
 
 def _longest(detections: Detections, scenario: Any) -> np.ndarray:
@@ -201,151 +196,140 @@ def _burnt_out(tracks: Tracks, plots: Plots, infrared: np.ndarray) -> float:
     return float(max(last, plots.time[seen].max(initial=-np.inf) + 1e-3))
 
 
-def _begin(fitted: Fit) -> float:
-    return fitted.model.of(fitted.u)[1]
+def _free_flight(plots: Plots, tracks: Tracks, radar: np.ndarray, since: float | None) -> tuple[Arc | None, Fit | None]:
+    """The free flight, and the fit that was made first, for what it tells where there is none.
+
+    Everything from ``since``, or from where the tracker has it burnt out, to the last plot; and back as far as that holds.
+    Where even that is not a free flight, a part of it (`arcs.longest`).
+    """
+    seen = plots[radar]
+    begin = since if since is not None else _burnt_out(tracks, plots, ~radar)
+    mine = seen[seen.time >= begin]
+    fitted = None
+    if since is not None or _many(mine):
+        fitted = _coast(mine, tracks) if since is not None else _tried(mine, tracks)
+        if fitted is not None and fitted.honest:
+            arc = Arc(fitted, float(mine.time[0]), float(mine.time[-1]), False)
+            late = since is None and arc.first > tracks.time[frames.altitude(tracks.x[:, :3]).argmax()]
+            return (arcs.grown(seen, fitted, arc.first, arc.last) or arc) if late else arc, fitted
+    return None if since is not None else arcs.longest(seen, tracks), fitted
 
 
-def _coast(plots: Plots, tracks: Tracks, begin: float, search: bool) -> Fit:
-    """The free flight from ``begin`` on, or (with ``search``) from a later time if it does not describe the plots before."""
-    best: Fit | None = None
-    for k in range(LATEST if search else 1):
-        mine = plots[plots.time >= begin + k * LATER]
-        if k and len(mine.time) < 2 * batch.FEWEST:
-            break
-        batch.enough(mine)
-        model = batch.free(float(mine.time[0]))
-        starts = [np.r_[x, model.mean[6]] for x in _traced(tracks, float(mine.time[0]))]
-        errors = batch.loose(mine, 30.0)
-        costs = [float(np.log1p(errors.white(batch.miss(mine, model.states(u, mine.time))[:, :, None]) ** 2).sum()) for u in starts]
-        fitted = batch.fit(model, mine, starts[int(np.nanargmin(costs))])
-        if best is None or fitted.chi2 / fitted.dof < best.chi2 / best.dof:
-            best = fitted
-        if fitted.honest:
-            return fitted
-    assert best is not None
-    return best
+def _tried(mine: Plots, tracks: Tracks) -> Fit | None:
+    try:
+        return _coast(mine, tracks)
+    except CopfuseError:  # none of the track's states comes near: a part may still be found
+        return None
+
+
+def _many(plots: Plots) -> bool:
+    return len(plots.time) >= 2 * batch.FEWEST and int(plots.have.sum()) >= 16
+
+
+def _coast(mine: Plots, tracks: Tracks) -> Fit:
+    """One free flight through all of the plots."""
+    batch.enough(mine)
+    model = families.free(float(mine.time[0]))
+    starts = [np.r_[x, model.mean[6]] for x in _traced(tracks, float(mine.time[0]))]
+    errors = batch.loose(mine, 30.0)
+    costs = [float(np.log1p(errors.white(batch.miss(mine, model.states(u, mine.time))[:, :, None]) ** 2).sum()) for u in starts]
+    return batch.fit(model, mine, starts[int(np.nanargmin(costs))])
 
 
 def _traced(tracks: Tracks, time: float) -> list[np.ndarray]:
     """States (6) at ``time`` from a few of the track's later rows, traced back through empty space."""
     later = np.flatnonzero(tracks.time >= time)
     later = later if len(later) else np.array([len(tracks) - 1])
-    return [_drift(tracks.x[i], time - tracks.time[i]) for i in np.unique(later[np.linspace(0, len(later) - 1, 12).astype(int)])]
-
-
-def _drift(x: np.ndarray, dt: float) -> np.ndarray:
-    s = np.append(x, np.zeros(3))
-    motions.propagate(motions.COAST, 6, s, float(dt), np.zeros((4, 9)), np.zeros(9))
-    return s[:6]
-
-
-# The boost -----------------------------------------------------------------------------------------------------------
-
-
-def _boosted(plots: Plots, coast: Fit) -> tuple[Fit | None, str]:
-    """The best honest fit of the whole flight, or None, and one sentence on it."""
-    before = plots.time < _begin(coast)
-    if before.sum() < 3:
-        return None, f"no boost: {before.sum()} plots before the free flight at {_begin(coast):.1f} s, 3 are needed"
-    if not coast.honest:
-        told = f"chi-squared/dof {coast.chi2 / coast.dof:.2f} and {int((~coast.kept).sum())} plots refused"
-        return None, f"no boost: even the free flight has {told} (lift, or another burn?)"
-    tried = [(0.0, *_guess(plots, coast, name)) for name in CLASSES]
-    for wide in batch.WIDE:  # what is far behind the best even where errors count for little is given up
-        tried = [(cost, model, u) for model, (u, cost) in ((m, batch.approach(m, plots, u, (wide,))) for _, m, u in tried)]
-        least = min(cost for cost, _, _ in tried)
-        tried = [trial for trial in tried if trial[0] < least + PLAUSIBLE]
-    best = None
-    for _, model, u in tried:
-        u, surprise = batch.surprise(model, plots, u)
-        if surprise < (best[0] if best else math.inf):
-            best = surprise, model, u
-    if best is None:
-        return None, "no boost: none of the profiles comes near the plots"
-    _, model, u = best
-    fitted = batch.fit(model, plots, u)
-    lost = int((~fitted.kept).sum())
-    if lost > 2 + REFUSED * len(plots.time):
-        return None, f"no boost: the best profile, of class {model.name}, leaves {lost} of {len(plots.time)} plots unexplained"
-    if not fitted.honest:
-        return None, f"no boost: the best profile, of class {model.name}, has chi-squared/dof {fitted.chi2 / fitted.dof:.2f}"
-    return fitted, f"whole flight, with a boost like class {model.name}"
-
-
-def _guess(plots: Plots, coast: Fit, name: str) -> tuple[Model, np.ndarray]:
-    """A first boost: burnout where the free flight traced back leaves the plots, the rest by rule of thumb."""
-    begin, x = _begin(coast), coast.u[:6]
-    early = plots[plots.time < begin]
-    path = np.array([_drift(x, t - begin) for t in early.time])
-    off = np.where(early.have, batch.miss(early, path) / batch.loose(early, 5.0).sigma, 0.0)
-    away = np.flatnonzero((off**2).sum(axis=1) > 20.0)
-    burnout = float(early.time[away[-1]]) if len(away) else begin
-    x = _drift(x, burnout - begin)
-    lat, lon, high = (float(v[0]) for v in frames.geodetic(x))
-    east, north, up = frames.enu_axes(lat, lon) @ x[3:]
-    speed, level = math.hypot(east, north, up), math.hypot(east, north)
-    angle, azimuth = math.atan2(up, level), math.atan2(east, north)
-    burn = high / (0.4 * speed * math.sin(0.5 * (angle + 0.5 * math.pi)))
-    site = frames.ground_point(lat, lon, BEND * high * level / max(up, 50.0), azimuth + math.pi)
-    model = batch.powered(float(site[0]), float(site[1]), name)
-    stages = vehicles.boost(vehicles.PROFILES[name], speed + 7.0 * burn + 150.0)
-    short = burn / sum(s.burn for s in stages)
-    tilt = 0.5 * (0.5 * math.pi - angle)
-    u = model.mean.copy()
-    u[2:5] = burnout, tilt * math.sin(azimuth), tilt * math.cos(azimuth)
-    for k, stage in enumerate(stages):
-        u[7 + 4 * k : 9 + 4 * k] = math.log(stage.thrust * stage.tau * -math.log1p(-stage.burn / stage.tau)), math.log(stage.burn * short)
-    return model, u
+    return [drift(tracks.x[i], time - tracks.time[i]) for i in np.unique(later[np.linspace(0, len(later) - 1, 12).astype(int)])]
 
 
 # What follows from it ------------------------------------------------------------------------------------------------
 
-# burnout time, state, launch time, point, apogee height, its time, impact time, point, ground range
-_TIME, _X, _LAUNCH, _PLACE, _TOP, _WHEN, _DOWN, _POINT, _RANGE = 0, slice(1, 7), 7, slice(8, 11), 11, 12, 13, slice(14, 17), 17
+
+def mixed(fits: list[tuple[float, Fit]]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (18) and covariance (18, 18) of `families.outcome` over fits with weights: within each, and between them."""
+    weight = np.array([w for w, _ in fits])
+    each = np.array([families.outcome(f.model, f.u) for _, f in fits])
+    mean, P = weight @ each, np.zeros((each.shape[1], each.shape[1]))
+    for w, q, (_, f) in zip(weight, each, fits, strict=True):
+        root = families.outcome_slopes(f.model, f.u) @ f.root
+        P += w * (root @ root.T + np.outer(q - mean, q - mean))
+    return mean, P
 
 
-def outcome(model: Model, u: np.ndarray) -> np.ndarray:
-    """Everything (18) that is reported of the flight with parameters u; nan where it has none."""
-    state, begin, stages, _, p = model.of(u)
-    out = np.full(18, np.nan)
-    out[_TIME] = stages[-1, kernel.END] if len(stages) else begin
-    out[_X] = model.states(u, out[:1])[0]
-    time, x, force, summary = np.empty(2), np.empty((2, 6)), np.empty((2, 3)), np.zeros(3)
-    kernel.march(out[_X].copy(), float(out[_TIME]), np.zeros((0, 5)), np.array([np.inf]), p, False, time, x, force, summary)
-    if summary[1] > out[_TIME]:
-        out[_TOP], out[_WHEN] = summary[:2]
-    if summary[2] > 0.0:
-        out[_DOWN], out[_POINT] = time[1], x[1, :3]
-    if len(stages):
-        out[_LAUNCH], out[_PLACE] = begin, state[:3]
-        if summary[2] > 0.0:
-            lat, lon, _ = frames.geodetic(np.stack([state[:3], x[1, :3]]))
-            out[_RANGE] = frames.ground_distance_bearing(lat[0], lon[0], lat[1], lon[1])[0]
-    return out
+def _value(q: np.ndarray, P: np.ndarray, i: int) -> Value:
+    return Value(float(q[i]), math.sqrt(max(P[i, i], 0.0)) if np.isfinite(P[i, i]) else math.nan)
 
 
-def _result(fitted: Fit, plots: Plots, scenario: Any, about: str) -> Reconstruction:
-    model, u = fitted.model, fitted.u
-    q = outcome(model, u)
-    root = model.slopes(lambda v: outcome(model, v), u) @ fitted.root
-    P = root @ root.T
+def _without_plan(plots: Plots, tracks: Tracks, arc: Arc) -> Boost | None:
+    """Launch and burnout of what follows no class's boost, as far as the plots tell: see `arcs.origin` and `arcs.bracket`."""
+    between, origin = arcs.bracket(plots, arc.fit, arc.first), arcs.origin(tracks, arc.first)
+    if between is None and origin is None:
+        return None
+    nothing = np.full(3, math.nan), np.full((3, 3), math.nan), math.nan, math.nan
+    point, P, time, sigma = origin or nothing
+    low, high = between or (math.nan, math.nan)
+    burnout = Value(0.5 * (low + high), (high - low) / (2.0 * 1.96))
+    return Boost(Value(time, sigma), point, P, burnout, "", np.zeros(0), {})
+
+
+def _nothing(plots: Plots, fitted: Fit | None, scenario: Any, boost: bool) -> Reconstruction:
+    """Everything unknown, and why."""
+    if fitted is None:
+        raise CopfuseError(f"none of the {len(plots.time)} radar plots show free flight; name its begin by since=... if there is one")
+    told = f"chi-squared/dof {fitted.chi2 / fitted.dof:.2f} and {int((~fitted.kept).sum())} plots refused"
+    about = f"no boost: even the free flight has {told} (lift, or another burn?)" if boost else f"the free flight has {told}"
+    about += "; no part of it describes its plots, so nothing follows from it and every interval is unknown (nan)"
+    mine = plots[plots.time >= begin_of(fitted)]
+    return _result([(1.0, fitted)], mine, scenario, about, Arc(fitted, math.nan, math.nan, True), None)
+
+
+def _result(fits: list[tuple[float, Fit]], plots: Plots, scenario: Any, about: str, arc: Arc, powered: Boost | None) -> Reconstruction:
+    fitted = fits[0][1]
+    q, P = mixed(fits)
     if not fitted.honest:
-        q[_TOP:], P[:] = np.nan, np.nan
-
-    def value(i: int) -> Value:
-        return Value(float(q[i]), math.sqrt(max(P[i, i], 0.0)) if np.isfinite(P[i, i]) else math.nan)
-
-    powered = Boost(value(_LAUNCH), q[_PLACE], P[_PLACE, _PLACE], value(_TIME), model.name, u) if model.name else None
+        q[families.TOP :], P[:] = np.nan, np.nan
+    elif arc.ended:
+        _topped(q, P, arc)
+        about += _cut(q, P, arc)
+    if fitted.model.name:
+        each = {f.model.name: w for w, f in fits}
+        place = q[families.PLACE], P[families.PLACE, families.PLACE]
+        powered = Boost(_value(q, P, families.LAUNCH), *place, _value(q, P, families.TIME), fitted.model.name, fitted.u, each)
     used = plots[fitted.kept]
-    off = np.where(used.have, batch.miss(used, model.states(u, used.time)) / used.sigma, np.nan)
+    log_beta = Value(float(fitted.u[6]), float(np.linalg.norm(fitted.root[6])) if fitted.honest else math.nan)
+    top, when, down, far = (_value(q, P, i) for i in (families.TOP, families.WHEN, families.DOWN, families.RANGE))
+    return Reconstruction(
+        float(q[families.TIME]), q[families.X], P[families.X, families.X], log_beta, powered, top, when, down, q[families.POINT],
+        P[families.POINT, families.POINT], far, fitted.chi2, fitted.dof, used.row, plots[~fitted.kept].row,
+        _residuals(used, fitted, scenario), about,
+    )  # fmt: skip
+
+
+def _topped(q: np.ndarray, P: np.ndarray, arc: Arc) -> None:
+    """Puts in the apogee of the free part alone: its fit, unlike a boost's, allows for what may push already."""
+    alone, cov = mixed([(1.0, arc.fit)])
+    top = [families.TOP, families.WHEN]
+    P[top], P[:, top] = 0.0, 0.0
+    q[top], P[np.ix_(top, top)] = alone[top], cov[np.ix_(top, top)]
+
+
+def _cut(q: np.ndarray, P: np.ndarray, arc: Arc) -> str:
+    """Takes out what lies beyond the end of a free flight that went on otherwise, and says so."""
+    gone = [families.DOWN, *range(18)[families.POINT], families.RANGE]
+    covered = arc.holds(float(q[families.WHEN]))
+    gone += [] if covered else [families.TOP, families.WHEN]
+    q[gone], P[gone], P[:, gone] = np.nan, np.nan, np.nan
+    told = "impact is" if covered else "apogee and impact are"
+    return f"; it flew freely from {arc.first:.1f} to {arc.last:.1f} s only (then lift, or another burn?), so the {told} unknown"
+
+
+def _residuals(used: Plots, fitted: Fit, scenario: Any) -> dict[str, tuple[int, np.ndarray]]:
+    """Per sensor the number of plots and the root mean square of each component's residual over sigma."""
+    off = np.where(used.have, batch.miss(used, fitted.model.states(fitted.u, used.time)) / used.sigma, np.nan)
     residuals = {}
     for k in np.unique(used.sensor):
         mine = off[used.sensor == k]
         count = np.isfinite(mine).sum(axis=0)
-        rms = np.sqrt(np.nansum(mine**2, axis=0) / np.where(count, count, np.nan))
-        residuals[scenario.sensors[k].name] = len(mine), rms
-    log_beta = Value(float(u[6]), float(np.linalg.norm(fitted.root[6])) if fitted.honest else math.nan)
-    return Reconstruction(
-        float(q[_TIME]), q[_X], P[_X, _X], log_beta, powered, value(_TOP), value(_WHEN), value(_DOWN), q[_POINT],
-        P[_POINT, _POINT], value(_RANGE), fitted.chi2, fitted.dof, used.row, plots[~fitted.kept].row, residuals, about,
-    )  # fmt: skip
+        residuals[scenario.sensors[k].name] = len(mine), np.sqrt(np.nansum(mine**2, axis=0) / np.where(count, count, np.nan))
+    return residuals
