@@ -246,7 +246,8 @@ def test_the_command_prints_writes_and_draws(tiny, tmp_path):
     unused = [s.name for s in scenarios.load("pull-up-2019").sensors if s.name not in {k.name for k in tiny[0].sensors}]
     file = tmp_path / "small.toml"
     file.write_text(f'epoch = 2019-07-24T20:34:00Z\nexclude = {unused!r}\n[[launch]]\nkind = "record"\nid = "2019-07-25-1"\n')
-    asked = ["bench", "accuracy", str(file), "--seeds", "2", "--jobs", "1", "--csv", str(tmp_path / "a.csv"), "--out", str(tmp_path / "new")]
+    asked = ["bench", "accuracy", str(file), "--seeds", "2", "--jobs", "1", "--csv", str(tmp_path / "a.csv")]
+    asked += ["--out", str(tmp_path / "new")]
     answer = CliRunner().invoke(cli.cli, asked, catch_exceptions=False)
     assert answer.exit_code == 0 and "Targets reached:" in answer.output and "boost     KOR" in answer.output
     with open(tmp_path / "a.csv", newline="") as lines:

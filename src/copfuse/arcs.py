@@ -16,8 +16,10 @@ from scipy.stats import chi2
 from copfuse import batch, families, filters, forecast, frames
 from copfuse.batch import Fit, Plots
 from copfuse.boosts import begin_of, drift
+from copfuse.constants import REENTRY_ALTITUDE
 from copfuse.errors import CopfuseError
 from copfuse.tables import Tracks
+from copfuse.tracking import REGISTRATION
 
 CORE, LONGEST = 10.0, 60.0  # s to either side of the centre with which an arc starts, at least and at most
 CORE_PLOTS = 12
@@ -43,6 +45,25 @@ class Arc:
     def holds(self, time: float) -> bool:
         """Whether plots cover that time."""
         return self.first <= time <= self.last
+
+
+def joined(one: Tracks, other: Tracks, bias: float) -> bool:
+    """Whether two tracks may be one object, seen again after free flight: their ends meet, but for a chance of 1e-4.
+
+    The last state above the air of the later one is traced back to the end of the earlier one.  ``bias`` scales what sensors'
+    biases may put between them (`tracking.REGISTRATION`).
+    """
+    early, late = (one, other) if one.time[-1] < other.time[0] else (other, one)
+    up = np.flatnonzero(frames.altitude(late.x[:, :3]) > REENTRY_ALTITUDE)
+    if late.time[0] <= early.time[-1] or len(up) == 0:
+        return False
+    x, P, back = late.x[up[-1]], late.P[up[-1]], float(early.time[-1] - late.time[up[-1]])
+    scale = np.repeat([100.0, 0.1], 3)
+    slope = np.stack([(drift(x + h, back) - drift(x - h, back)) / (2.0 * h.sum()) for h in np.diag(scale)], axis=1)
+    slack = np.diag(np.repeat(np.square(REGISTRATION), 3)) * bias**2
+    spread = early.P[-1] + slack + slope @ (P + slack) @ slope.T
+    apart = drift(x, back) - early.x[-1]
+    return bool(apart @ np.linalg.solve(spread, apart) < chi2.isf(1e-4, 6))
 
 
 def longest(plots: Plots, tracks: Tracks) -> Arc | None:

@@ -150,7 +150,8 @@ def reconstruct(
     """The whole flight of one object from its plots, after the event.
 
     ``rows`` (mask or row numbers of ``detections``) chooses the plots of one object, see `plots_of`; left out, all plots of
-    all sensors are tracked together and the longest firm track is taken.  A few false plots among them do no harm.
+    all sensors are tracked together, and the longest firm track is taken with those that free flight joins to it.  A few false
+    plots among them do no harm.
     ``biases`` marginalises the sensors' biases (default: where ``scenario.bias`` is above 0); ``boost=False`` fits the free
     flight alone; ``since`` says from what time on (s) the object flies freely, where the tracker need not find out.
 
@@ -160,7 +161,7 @@ def reconstruct(
     """
     biases = scenario.bias > 0 if biases is None else biases
     if rows is None:
-        rows = _longest(detections, scenario)
+        rows = _one_object(detections, scenario)
     rows = np.unique(np.arange(len(detections))[rows])
     plots = batch.gather(detections, scenario, rows, biases)
     batch.enough(plots)
@@ -179,12 +180,18 @@ def reconstruct(
     return _result(fits or [(1.0, arc.fit)], mine, scenario, about, arc, powered)
 
 
-def _longest(detections: Detections, scenario: Any) -> np.ndarray:
+def _one_object(detections: Detections, scenario: Any) -> np.ndarray:
+    """Rows of the plots of the longest firm track, and of those before and after it that free flight joins to it."""
     tracks = track(detections, scenario, node="HUB")
     firm = tracks[tracks.firm]
     if len(firm) == 0:
         raise CopfuseError(f"none of the {len(detections)} plots makes a firm track; name the plots of one object by rows=...")
-    return plots_of(tracks, tracks.track == np.bincount(firm.track).argmax())
+    count = np.bincount(firm.track)
+    mine = [int(count.argmax())]
+    for other in np.flatnonzero(count):
+        if other != mine[0] and arcs.joined(firm[firm.track == mine[0]], firm[firm.track == other], scenario.bias):
+            mine.append(int(other))
+    return plots_of(tracks, np.isin(tracks.track, mine))
 
 
 def _burnt_out(tracks: Tracks, plots: Plots, infrared: np.ndarray) -> float:

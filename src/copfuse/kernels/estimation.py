@@ -20,6 +20,8 @@ from copfuse.kernels.small import cholesky, solve_lower
 _NEGLIGIBLE = 1e-3  # model probability below which a model opens no gate
 _LEAST = 1e-12  # probability that every model keeps
 ASLEEP = 1e-7  # model probability below which a model is not computed
+_RARE = 1e-5  # model probability below which a model is left out of the mixture's moments, and
+_TRICKLE = 1e-7  # weight in a mixed start below which it is left out there: a push all but excluded would blur what is known best
 BURNOUT_STEP = 2.0  # s: an engine that may burn is asked as often whether it has gone out
 _NEAREST = 1e-3  # m, a target on top of the sensor is taken as that far away, so that it has a direction
 _ROUNDING = 1e-14  # share of its own variance added to each component, so that rounding leaves no covariance indefinite
@@ -85,7 +87,7 @@ def mix(x, P, mu, Pi, x_out, P_out, mu_out, xs, Ps, J):
                 P_out[j, a, b] = 0.0
         for i in range(N_MODEL):
             w = (1.0 if i == j else 0.0) if alone else Pi[i, j] * mu[i] / c
-            if w > 0.0:
+            if w > _TRICKLE:
                 seen_as(i, j, x, P, xs[i], Ps[i], J)
                 for a in range(n):
                     x_out[j, a] += w * (xs[i, a] - x[j, a])  # about the target's own, so that nothing is lost to the Earth's size
@@ -93,7 +95,7 @@ def mix(x, P, mu, Pi, x_out, P_out, mu_out, xs, Ps, J):
             x_out[j, a] += x[j, a]
         for i in range(N_MODEL):
             w = (1.0 if i == j else 0.0) if alone else Pi[i, j] * mu[i] / c
-            if w > 0.0:
+            if w > _TRICKLE:
                 for a in range(n):
                     da = xs[i, a] - x_out[j, a]
                     for b in range(a + 1):
@@ -106,23 +108,6 @@ def mix(x, P, mu, Pi, x_out, P_out, mu_out, xs, Ps, J):
 
 
 @borrowing
-def combine(x, P, mu, x6, P6):
-    """Mean and covariance (six components) of the mixture of the models."""
-    for a in range(6):
-        x6[a] = 0.0
-        for i in range(N_MODEL):
-            x6[a] += mu[i] * x[i, a]
-    for a in range(6):
-        for b in range(a + 1):
-            s = 0.0
-            for i in range(N_MODEL):
-                s += mu[i] * (P[i, a, b] + (x[i, a] - x6[a]) * (x[i, b] - x6[b]))
-            P6[a, b] = s
-            P6[b, a] = s
-    firm_up(P6, 6)
-
-
-@borrowing
 def likeliest(mu):
     """The model of greatest probability."""
     best = 0
@@ -130,6 +115,29 @@ def likeliest(mu):
         if mu[j] > mu[best]:
             best = j
     return best
+
+
+@borrowing
+def combine(x, P, mu, x6, P6):
+    """Mean and covariance (six components) of the mixture of the models that are not `_RARE`."""
+    first = likeliest(mu)
+    total = 0.0
+    for i in range(N_MODEL):
+        total += mu[i] if mu[i] > _RARE else 0.0
+    for a in range(6):
+        x6[a] = x[first, a]
+        for i in range(N_MODEL):
+            if mu[i] > _RARE:
+                x6[a] += mu[i] / total * (x[i, a] - x[first, a])
+    for a in range(6):
+        for b in range(a + 1):
+            s = 0.0
+            for i in range(N_MODEL):
+                if mu[i] > _RARE:
+                    s += mu[i] / total * (P[i, a, b] + (x[i, a] - x6[a]) * (x[i, b] - x6[b]))
+            P6[a, b] = s
+            P6[b, a] = s
+    firm_up(P6, 6)
 
 
 @borrowing
