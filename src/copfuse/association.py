@@ -41,7 +41,8 @@ def gated(centre, S, plots, limit: float) -> Pairs:
     """
     centre, S, plots = (np.ascontiguousarray(a, dtype=float) for a in (centre, S, plots))
     half = np.sqrt(limit * np.maximum(np.einsum("iaa->ia", S), 0.0)) * (1.0 + 1e-12)
-    return Pairs(*ellipsoid_pairs(*box_pairs(centre, half, plots), centre, S, plots, float(limit)), len(plots))
+    start, plot, d2, log_density = ellipsoid_pairs(*box_pairs(centre, half, plots), centre, S, plots, float(limit))
+    return Pairs(start, plot, d2, log_density, len(plots))
 
 
 def gnn_pairs(pairs: Pairs, log_ratio, detection_probability=0.8) -> np.ndarray:
