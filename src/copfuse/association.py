@@ -6,6 +6,7 @@ column 0 is "missed".  The same for scans too large for a matrix: `gated` finds 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,19 +46,26 @@ def gated(centre, S, plots, limit: float) -> Pairs:
     return Pairs(start, plot, d2, log_density, len(plots))
 
 
+def _over_miss(pairs: Pairs, log_ratio, detection_probability) -> np.ndarray:
+    """Logarithm of a pair's weight over that of a miss."""
+    if np.ndim(detection_probability) == 0:
+        return log_ratio + math.log(detection_probability / (1.0 - detection_probability))
+    return log_ratio + np.repeat(np.log(detection_probability) - np.log1p(-detection_probability), np.diff(pairs.start))
+
+
 def gnn_pairs(pairs: Pairs, log_ratio, detection_probability=0.8) -> np.ndarray:
     """`gnn` over ``log_ratio (pairs,)``: the plot of each track, −1 for none, ``(n,)``; P_D is a number or ``(n,)``."""
-    detected = np.broadcast_to(np.asarray(detection_probability, dtype=float), len(pairs.start) - 1)
-    cost = -(log_ratio + np.repeat(np.log(detected), np.diff(pairs.start)))
-    pair, _ = assign_pairs(pairs.start, pairs.plot, cost, -np.log1p(-detected), pairs.plots)
-    return np.where(pair < 0, -1, np.append(pairs.plot, -1)[pair])
+    saved = -_over_miss(pairs, log_ratio, detection_probability)
+    held, _ = assign_pairs(pairs.start, pairs.plot, saved, np.zeros(len(pairs.start) - 1), pairs.plots)
+    took = held >= 0
+    held[took] = pairs.plot[held[took]]
+    return held
 
 
 def jpda_pairs(pairs: Pairs, log_ratio, detection_probability=0.8) -> tuple[np.ndarray, np.ndarray]:
     """`jpda` over ``log_ratio (pairs,)``: the weights of the pairs, and of "missed" ``(n,)``; P_D is a number or ``(n,)``."""
-    detected = np.broadcast_to(np.asarray(detection_probability, dtype=float), len(pairs.start) - 1)
-    odds = np.log(detected) - np.log1p(-detected)
-    return marginals(pairs.start, pairs.plot, log_ratio + np.repeat(odds, np.diff(pairs.start)), pairs.plots, EXACT_ROWS, EXACT_PLOTS)
+    ratio = _over_miss(pairs, log_ratio, detection_probability)
+    return marginals(pairs.start, pairs.plot, ratio, pairs.plots, EXACT_ROWS, EXACT_PLOTS)
 
 
 def gate(n_component) -> np.ndarray:
