@@ -34,7 +34,8 @@ DETECTED = 0.9
 CLUTTER = {"light": 0.2, "heavy": 3.0}  # false plots in a gate of unit covariance, on average
 SIZES, FIT = (10, 100, 1000, 10_000), (100, 300, 1000, 3000, 10_000, 20_000)
 QUICK_SIZES, QUICK_FIT = (10, 100, 1000), (100, 300, 1000, 3000)
-DENSE = 1000  # tracks, at most, for solvers that need the whole matrix
+DENSE, LAPJV = 1000, 100  # tracks, at most, for solvers that need the whole matrix; lapjv takes half a minute at 1000
+DRAWN = 3000  # tracks, in about so many scans as that takes, behind a time from which the growth is found
 PATIENCE = 60.0  # s that Stone Soup is waited for
 EXPONENT, TIMES, SOUP_TIMES = 1.1, 4.0, 3000.0  # targets
 ABOUT = f"""One scan in a plane: a track in a hundred square standard deviations, P_D {DETECTED}, gates of squared distance {LIMIT:g}; light
@@ -104,7 +105,7 @@ class Solver:
     name: str
     make: Callable[..., Any]
     solve: Callable[[Any], float]
-    dense: bool
+    most: float = np.inf  # tracks
 
 
 def _whole(row, plot, saving, n: int, m: int) -> np.ndarray:
@@ -142,13 +143,13 @@ def _square(row, plot, saving, n: int, m: int) -> tuple[Any, ...]:
 
 def solvers() -> list[Solver]:
     """scipy's two, and lapx's two where it is installed."""
-    found = [Solver("scipy dense", _whole, _dense, True), Solver("scipy sparse", _sparse_matrix, _sparse, False)]
+    found = [Solver("scipy dense", _whole, _dense, DENSE), Solver("scipy sparse", _sparse_matrix, _sparse)]
     try:
         lap = importlib.import_module("lap")
     except ImportError:
         return found
-    found.append(Solver("lapx lapjv", _whole, lambda matrix: float(lap.lapjv(matrix, extend_cost=True)[0]), True))
-    return [*found, Solver("lapx lapmod", _square, lambda problem: float(lap.lapmod(*problem[:4])[0] + problem[4]), False)]
+    found.append(Solver("lapx lapjv", _whole, lambda matrix: float(lap.lapjv(matrix, extend_cost=True)[0]), LAPJV))
+    return [*found, Solver("lapx lapmod", _square, lambda problem: float(lap.lapmod(*problem[:4])[0] + problem[4]))]
 
 
 def contest(s: Scan) -> tuple[list[Line], list[str]]:
@@ -171,7 +172,7 @@ def contest(s: Scan) -> tuple[list[Line], list[str]]:
     ]
     names = []
     for solver in solvers():
-        if solver.dense and n > DENSE:
+        if n > solver.most:
             continue
         ready = solver.make(mine, pairs.plot, saving, n, m)
         other = solver.solve(ready)
@@ -303,14 +304,18 @@ def _size(n: int, clutter: str, quick: bool, seconds: float, say, rows: list[lis
         say(f"  {name:<28}{1e3 * spent:>12.1f} ms; {apart:.1e} {what}; {ratio:.0f} times{judged}")
 
 
+def _each(rule: Callable[[Scan], object], scans: list[Scan]) -> None:
+    for s in scans:
+        rule(s)
+
+
 def _growth(clutter: str, sizes, seconds: float, say) -> None:
-    """How times grow with the number of tracks."""
+    """How times grow with the number of tracks: a mean over scans, as a few large clusters make most of the time of `soft`."""
     took: dict[str, list[float]] = {"gate + GNN": [], "gate + JPDA": []}
     for n in sizes:
-        s = scan(n, clutter)
-        lines = [Line("gate + GNN", partial(hard, s), 1), Line("gate + JPDA", partial(soft, s), 1)]
-        for name, value in timed(lines, seconds).items():
-            took[name].append(value)
+        scans = [scan(n, clutter, seed) for seed in range(max(1, DRAWN // n))]
+        for name, rule in (("gate + GNN", hard), ("gate + JPDA", soft)):  # each alone: the other would empty the caches
+            took[name] += timed([Line(name, partial(_each, rule, scans), len(scans))], seconds).values()
     say(f"\n{clutter} clutter, time over tracks from {sizes[0]} to {sizes[-1]}:")
     for name, values in took.items():
         slope = exponent(sizes, values)

@@ -15,9 +15,8 @@ FAR = 1e15  # of a cell's width: beyond this a place has no whole number of its 
 
 @njit
 def _bucket(i, j, k, mask):
-    """Bucket of the cell (i, j, k): products with large odd numbers, mixed so that the low bits depend on all."""
-    h = (i * 73856093) ^ (j * 19349663) ^ (k * 83492791)
-    return (h ^ (h >> 15) ^ (h >> 31)) & mask
+    """Bucket of the cell (i, j, k): neighbours along j stand side by side in memory, other rows anywhere."""
+    return (i * 2654435761 + j + k * 83492791) & mask
 
 
 @njit
@@ -45,27 +44,30 @@ def _widths(half):
 
 @njit
 def _grid(plots, width, mask):
-    """The plots by bucket: their cells (m, 3), and ``order`` with bucket b's from ``start[b + 1]`` to where the next begins."""
+    """The plots by bucket: ``order`` has bucket b's from ``start[b + 1]`` to where the next begins; cells and places in that order."""
     m, d = plots.shape
-    cell, bucket = np.zeros((m, 3), np.int64), np.empty(m, np.int64)
-    start, order = np.zeros(mask + 2, np.int64), np.empty(m, np.int64)
+    bucket, start, order = np.empty(m, np.int64), np.zeros(mask + 2, np.int64), np.empty(m, np.int64)
+    cell, place, at = np.zeros((m, 3), np.int64), np.empty((m, d)), np.zeros(3, np.int64)
     for j in range(m):
         for a in range(d):
-            cell[j, a] = _cell(plots[j, a], width[a])
-        bucket[j] = _bucket(cell[j, 0], cell[j, 1], cell[j, 2], mask)
+            at[a] = _cell(plots[j, a], width[a])
+        bucket[j] = _bucket(at[0], at[1], at[2], mask)
         start[bucket[j] + 1] += 1
     for b in range(mask + 1):
         start[b + 1] += start[b]
     for j in range(m - 1, -1, -1):  # from behind: ends become beginnings
         start[bucket[j] + 1] -= 1
-        order[start[bucket[j] + 1]] = j
-    return cell, start, order
+        q = start[bucket[j] + 1]
+        order[q] = j
+        for a in range(d):
+            place[q, a], cell[q, a] = plots[j, a], _cell(plots[j, a], width[a])
+    return cell, place, start, order
 
 
 @njit
 def _inside(plots, j, centre, half, i):
     inside = True
-    for a in range(plots.shape[1]):
+    for a in range(centre.shape[1]):
         inside &= abs(plots[j, a] - centre[i, a]) <= half[i, a]
     return inside
 
@@ -91,10 +93,10 @@ def box_pairs(centre, half, plots):
     """
     n, d, m = centre.shape[0], centre.shape[1], len(plots)
     mask = 15
-    while mask < 2 * m:
+    while 2 * mask < m:
         mask = 2 * mask + 1
     width = _widths(half)
-    cell, first, order = _grid(plots, width, mask)
+    cell, place, first, order = _grid(plots, width, mask)
     start, plot, size = np.zeros(n + 1, np.int64), np.empty(2 * (n + m) + 16, np.int64), 0
     low, high = np.zeros(3, np.int64), np.zeros(3, np.int64)
     for i in range(n):
@@ -121,9 +123,8 @@ def box_pairs(centre, half, plots):
                     end = first[b + 2] if b < mask else m
                     plot = _room(plot, size, end - first[b + 1])
                     for q in range(first[b + 1], end):
-                        j = order[q]
-                        if cell[j, 0] == x and cell[j, 1] == y and cell[j, 2] == z and _inside(plots, j, centre, half, i):
-                            at = size
+                        if cell[q, 0] == x and cell[q, 1] == y and cell[q, 2] == z and _inside(place, q, centre, half, i):
+                            j, at = order[q], size
                             while at > begin and plot[at - 1] > j:
                                 plot[at] = plot[at - 1]
                                 at -= 1
