@@ -242,11 +242,13 @@ def murty(cost, miss, k):
     room = k * n + 1
     columns, total = np.empty((room, n), np.int64), np.full(room, np.inf)
     fixed, banned = np.zeros(room, np.int64), np.zeros((room, m + 1), np.bool_)  # rows held fast; what the next may not take
-    part, part_miss = cost.copy(), miss.copy()
-    columns[0] = assign(part, part_miss)
-    total[0] = _total(cost, miss, columns[0])
+    part, part_miss = np.empty((n, m)), np.empty(n)
+    column = assign(cost, miss)
+    for i in range(n):
+        columns[0, i] = column[i]
+    total[0] = _total(cost, miss, column)
     used, found = 1, 0
-    order = np.empty(k, np.int64)
+    best_columns, best_total = np.empty((k, n), np.int64), np.empty(k)
     while found < k:
         best = -1
         for node in range(used):
@@ -254,7 +256,9 @@ def murty(cost, miss, k):
                 best = node
         if best < 0:
             break
-        order[found] = best
+        best_total[found] = total[best]
+        for i in range(n):
+            best_columns[found, i] = columns[best, i]
         found += 1
         if found == k:
             break
@@ -282,8 +286,9 @@ def murty(cost, miss, k):
                     part[row, j] = np.inf
             if banned[new, m]:
                 part_miss[row] = np.inf
-            columns[new] = assign(part, part_miss)
-            total[new] = _total(part, part_miss, columns[new])
+            column = assign(part, part_miss)
+            for i in range(n):
+                columns[new, i] = column[i]
+            total[new] = _total(part, part_miss, column)
         fixed[best] = -1  # found
-    chosen = order[:found]
-    return columns[chosen], total[chosen]
+    return best_columns[:found], best_total[:found]
