@@ -10,7 +10,7 @@ from copfuse.kernels import njit
 
 CELLS = 2.0  # width of a cell in half-widths of a typical gate: its box lies in two cells an axis
 MANY = 64  # a box over more cells than this, and than there are plots, is compared with all plots
-FAR = 1e15  # of a cell's width: beyond this a place has no whole number of its own
+FAR = 1e9  # cells: what is farther away is in cell 0, so that no product overflows, and gates that go half so far look at all plots
 
 
 @njit
@@ -22,8 +22,8 @@ def _bucket(i, j, k, mask):
 @njit
 def _cell(value, width):
     """Number of the cell of a place; what is too far away, or no number, shares cells, which costs time and nothing else."""
-    place = math.floor(value / width)
-    return np.int64(place) if abs(place) < FAR else np.int64(0)
+    place = value / width
+    return np.int64(math.floor(place)) if abs(place) < FAR else np.int64(0)
 
 
 @njit
@@ -103,7 +103,7 @@ def box_pairs(centre, half, plots):
         cells, begin = 1.0, size
         for a in range(d):
             below, above = centre[i, a] - half[i, a], centre[i, a] + half[i, a]
-            if max(abs(below), abs(above)) < FAR * width[a]:
+            if max(abs(below), abs(above)) < 0.5 * FAR * width[a]:
                 low[a], high[a] = _cell(below, width[a]), _cell(above, width[a])
                 cells *= high[a] - low[a] + 1
             else:
