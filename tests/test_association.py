@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import chi2
 
 from copfuse.association import gate, gnn
-from copfuse.kernels.assignment import assign
+from copfuse.kernels.assignment import assign, assign_pairs, murty
 
 pytestmark = pytest.mark.kernels
 
@@ -50,11 +53,131 @@ def test_nrl_4_by_5_gain_47():
     column = assign(cost, np.full(4, 1e6))
     assert cost[range(4), column].sum() == 47
     assert (column + 1).tolist() == [5, 1, 2, 3]
+    assert held_total(cost, np.full(4, 1e3)) == 47
 
 
 def test_large_dense_problem_equals_scipy():
     cost = np.random.default_rng(0).random((150, 200))
     assert np.isclose(total(cost, np.full(150, 10.0), assign(cost, np.full(150, 10.0))), scipy_total(cost, np.full(150, 10.0)))
+
+
+# --- the same over some pairs only
+
+
+def pairs_of(cost):
+    """Rows of a compressed matrix of what is finite: start, plot, cost."""
+    finite = np.isfinite(cost)
+    return np.r_[0, np.cumsum(finite.sum(axis=1))], np.nonzero(finite)[1], cost[finite]
+
+
+def held_total(cost, miss):
+    """Total of `assign_pairs`, whose answer is checked to be feasible and, by its prices, to be optimal."""
+    start, plot, value = pairs_of(cost)
+    pair, price = assign_pairs(start, plot, value, miss, cost.shape[1])
+    column = np.where(pair < 0, -1, np.append(plot, -1)[pair])
+    used = column[column >= 0]
+    assert len(set(used.tolist())) == len(used)
+    assert all(pair[i] < 0 or start[i] <= pair[i] < start[i + 1] for i in range(len(miss)))
+    assert (price <= 0).all() and not np.delete(price, used).any()  # the theorem of complementary slackness
+    least = np.minimum(miss, np.min(cost - price, axis=1, initial=np.inf))
+    taken = np.where(column < 0, miss, (np.c_[cost, miss] - np.append(price, 0.0))[np.arange(len(miss)), column])
+    np.testing.assert_allclose(taken, least, atol=1e-9)
+    return total(cost, miss, column)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.integers(1, 9), st.integers(0, 9), st.floats(0.0, 0.9), st.booleans(), st.integers(0, 2**32 - 1))
+def test_pairs_total_cost_equals_scipy(n, m, forbidden, ties, seed):
+    rng = np.random.default_rng(seed)
+    cost = rng.integers(-3, 4, (n, m)).astype(float) if ties else rng.normal(size=(n, m))
+    cost[rng.random((n, m)) < forbidden] = np.inf
+    miss = rng.integers(-2, 5, n).astype(float) if ties else rng.normal(1.0, 2.0, n)
+    assert np.isclose(held_total(cost, miss), scipy_total(cost, miss), atol=1e-9)
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="9500 problems")
+def test_pairs_total_cost_equals_scipy_on_9500_problems():
+    """With the 500 above, 10 000: rectangular, forbidden pairs, ties, dear and cheap misses."""
+    rng = np.random.default_rng(1)
+    for _ in range(9500):
+        n, m = rng.integers(1, 14), rng.integers(0, 14)
+        cost = rng.integers(0, 5, (n, m)).astype(float) if rng.random() < 0.5 else rng.random((n, m))
+        cost[rng.random((n, m)) < rng.random()] = np.inf
+        miss = rng.choice([0.5, 1.0, 20.0]) * np.ceil(3.0 * rng.random(n))
+        start, plot, value = pairs_of(cost)
+        pair, price = assign_pairs(start, plot, value, miss, m)
+        found = np.where(pair < 0, miss, np.append(value, 0.0)[pair]).sum()
+        assert np.bincount(plot[pair[pair >= 0]], minlength=1).max() <= 1
+        assert abs(found - scipy_total(cost, miss)) < 1e-9
+
+
+@pytest.mark.parametrize("n, m, share", [(150, 200, 1.0), (200, 120, 1.0), (300, 300, 0.03), (300, 300, 0.01)])
+def test_pairs_of_large_problems_equal_scipy(n, m, share):
+    rng = np.random.default_rng(2)
+    cost = np.where(rng.random((n, m)) < share, rng.random((n, m)), np.inf)
+    miss = np.full(n, 2.0)
+    assert np.isclose(held_total(cost, miss), scipy_total(cost, miss), atol=1e-9)
+
+
+@pytest.mark.parametrize("n, m", [(0, 0), (0, 3), (3, 0)])
+def test_pairs_with_nothing(n, m):
+    pair, price = assign_pairs(np.zeros(n + 1, int), np.zeros(0, int), np.zeros(0), np.ones(n), m)
+    assert (pair == -1).all() and len(pair) == n and price.tolist() == [0.0] * m
+
+
+# --- the k best
+
+MURTY = np.array(
+    [
+        [7, 51, 52, 87, 38, 60, 74, 66, 0, 20],
+        [50, 12, 0, 64, 8, 53, 0, 46, 76, 42],
+        [27, 77, 0, 18, 22, 48, 44, 13, 0, 57],
+        [62, 0, 3, 8, 5, 6, 14, 0, 26, 39],
+        [0, 97, 0, 5, 13, 0, 41, 31, 62, 48],
+        [79, 68, 0, 0, 15, 12, 17, 47, 35, 43],
+        [76, 99, 48, 27, 34, 0, 0, 0, 28, 0],
+        [0, 20, 9, 27, 46, 15, 84, 19, 3, 24],
+        [56, 10, 45, 39, 0, 93, 67, 79, 19, 38],
+        [27, 0, 39, 53, 46, 24, 69, 46, 23, 1],
+    ],
+    dtype=float,
+)
+
+
+@pytest.mark.parametrize("miss", [np.inf, 1e3])
+def test_murtys_own_example(miss):
+    """The 10 x 10 matrix of Murty, Operations Research 16(3), 1968; 100th: 34, by dynamic programming over subsets."""
+    k = 10 if numba.config.DISABLE_JIT else 100
+    column, found = murty(MURTY, np.full(10, miss), k)
+    assert found[:10].tolist() == [0, 1, 10, 11, 13, 14, 14, 15, 16, 16]
+    assert k < 100 or found[99] == 34
+    assert (np.diff(found) >= 0).all() and len(np.unique(column, axis=0)) == k
+    assert (MURTY[np.arange(10), column].sum(axis=1) == found).all()
+
+
+def every_assignment(cost, miss):
+    """All totals there are, sorted."""
+    n, m = cost.shape
+    found = []
+    for column in itertools.product(range(-1, m), repeat=n):
+        used = [j for j in column if j >= 0]
+        if len(set(used)) == len(used):
+            found.append(total(cost, miss, column))
+    return np.sort([c for c in found if c < np.inf])
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 4), st.integers(0, 4), st.floats(0.0, 0.6), st.booleans(), st.integers(0, 2**32 - 1))
+def test_murty_equals_enumeration(n, m, forbidden, ties, seed):
+    rng = np.random.default_rng(seed)
+    cost = rng.integers(-3, 4, (n, m)).astype(float) if ties else rng.normal(size=(n, m))
+    cost[rng.random((n, m)) < forbidden] = np.inf
+    miss = np.where(rng.random(n) < 0.2, np.inf, rng.normal(size=n))
+    everything = every_assignment(cost, miss)
+    column, found = murty(cost, miss, 30)
+    np.testing.assert_allclose(found, everything[:30], atol=1e-9)
+    assert len(np.unique(column, axis=0)) == len(column)
+    np.testing.assert_allclose([total(cost, miss, c) for c in column], found, atol=1e-9)
 
 
 def test_gate_is_chi_squared():

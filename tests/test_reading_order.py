@@ -17,7 +17,7 @@ ORDER = [
     "gaussian", "mixtures", "conversions", "filters", "starting", "kalman", "forecast", "association", "phases", "tracking",
     "network", "fusion", "bounds", "families", "descent", "batch", "boosts", "arcs", "reconstruction",
     "measures", "metrics", "study", "rivals", "customary",
-    "robust", "bench", "accuracy", "maps", "curves", "charts", "verdicts", "plots", "cli",
+    "robust", "bench", "scale", "accuracy", "maps", "curves", "charts", "verdicts", "plots", "cli",
 ]  # fmt: skip
 EXACT = {"__init__"}  # names its modules as text and imports them when first used
 

@@ -1,17 +1,71 @@
 """Which plot belongs to which track.
 
 One signature for hard and soft rules: distances and log likelihood ratios ``(n, m)`` in, weights ``(n, m + 1)`` out,
-column 0 is "missed".
+column 0 is "missed".  The same for scans too large for a matrix: `gated` finds the pairs, `gnn_pairs` and `jpda_pairs` judge them.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.special import chdtri
 
-from copfuse.kernels.assignment import assign
+from copfuse.kernels.assignment import assign, assign_pairs
+from copfuse.kernels.gating import box_pairs, ellipsoid_pairs
+from copfuse.kernels.jpda import marginals
 
 GATE_TAIL = 1e-5  # probability that a true plot falls outside the gate
+EXACT_ROWS, EXACT_PLOTS = 10, 14  # clusters of at most so many tracks that share at most so many plots are exact in `jpda`
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Which plots lie in which gates: track i is paired with ``plot[start[i]:start[i + 1]]``, of ``plots`` in all.
+
+    ``d2`` and ``log_density`` (pairs,): squared Mahalanobis distance, and the logarithm of the plot's density under the track.
+    """
+
+    start: np.ndarray
+    plot: np.ndarray
+    d2: np.ndarray
+    log_density: np.ndarray
+    plots: int
+
+
+def gated(centre, S, plots, limit: float) -> Pairs:
+    """Pairs within the squared distance ``limit``, without looking at all of them.
+
+    ``centre (n, d)`` and ``S (n, d, d)`` are the mean and covariance of the plot expected of each track, ``plots (m, d)``;
+    d is 1 to 3, in any one unit an axis; angles are compared as numbers, so they must not wrap within a gate.
+    """
+    centre, S, plots = (np.ascontiguousarray(a, dtype=float) for a in (centre, S, plots))
+    half = np.sqrt(limit * np.maximum(np.einsum("iaa->ia", S), 0.0)) * (1.0 + 1e-12)
+    start, plot, d2, log_density = ellipsoid_pairs(*box_pairs(centre, half, plots), centre, S, plots, float(limit))
+    return Pairs(start, plot, d2, log_density, len(plots))
+
+
+def _over_miss(pairs: Pairs, log_ratio, detection_probability) -> np.ndarray:
+    """Logarithm of a pair's weight over that of a miss."""
+    if np.ndim(detection_probability) == 0:
+        return log_ratio + math.log(detection_probability / (1.0 - detection_probability))
+    return log_ratio + np.repeat(np.log(detection_probability) - np.log1p(-detection_probability), np.diff(pairs.start))
+
+
+def gnn_pairs(pairs: Pairs, log_ratio, detection_probability=0.8) -> np.ndarray:
+    """`gnn` over ``log_ratio (pairs,)``: the plot of each track, −1 for none, ``(n,)``; P_D is a number or ``(n,)``."""
+    saved = -_over_miss(pairs, log_ratio, detection_probability)
+    held, _ = assign_pairs(pairs.start, pairs.plot, saved, np.zeros(len(pairs.start) - 1), pairs.plots)
+    took = held >= 0
+    held[took] = pairs.plot[held[took]]
+    return held
+
+
+def jpda_pairs(pairs: Pairs, log_ratio, detection_probability=0.8) -> tuple[np.ndarray, np.ndarray]:
+    """`jpda` over ``log_ratio (pairs,)``: the weights of the pairs, and of "missed" ``(n,)``; P_D is a number or ``(n,)``."""
+    ratio = _over_miss(pairs, log_ratio, detection_probability)
+    return marginals(pairs.start, pairs.plot, ratio, pairs.plots, EXACT_ROWS, EXACT_PLOTS)
 
 
 def gate(n_component) -> np.ndarray:
@@ -35,3 +89,29 @@ def gnn(d2, log_ratio, limit, detection_probability: float = 0.8) -> np.ndarray:
     column = assign(cost, np.full(n, -np.log1p(-detection_probability)))
     weights[np.arange(n), column + 1] = 1.0
     return weights
+
+
+def jpda(d2, log_ratio, limit, detection_probability=0.8) -> np.ndarray:
+    """Joint probabilistic data association: how probable each plot is, over all assignments at once, weights ``(n, m + 1)``.
+
+    Arguments as for `gnn`; P_D may be ``(n,)``: times the probability that the track exists, it is the joint integrated rule
+    (Musicki & Evans, IEEE T-AES 40(3), 2004; see `existence`).  Exact, by dynamic programming over subsets, in clusters of at
+    most `EXACT_ROWS` tracks that share at most `EXACT_PLOTS` plots; beyond that loopy belief propagation (Williams & Lau, IEEE
+    T-AES 50(4), 2014), whose weights were off by 0.01 on average in six tracks a standard deviation apart.
+    """
+    inside = np.asarray(d2) <= limit
+    n, m = np.shape(d2)
+    row, plot = np.nonzero(inside)
+    pairs = Pairs(np.r_[0, np.cumsum(inside.sum(axis=1))], plot, np.asarray(d2)[inside], np.asarray(log_ratio)[inside], m)
+    weights = np.zeros((n, m + 1))
+    weights[row, plot + 1], weights[:, 0] = jpda_pairs(pairs, pairs.log_density, detection_probability)
+    return weights
+
+
+def existence(missed, before, detection_probability=0.8) -> np.ndarray:
+    """Probability that tracks exist after a scan: ``missed (n,)`` is column 0 of `jpda` with P_D times ``before (n,)`` as P_D.
+
+    Of "no plot" the share before (1 − P_D) / (1 − before P_D) is a track that exists and was missed (Musicki & Evans 2004).
+    """
+    before, detected = np.asarray(before), np.asarray(detection_probability)
+    return 1.0 - np.asarray(missed) * (1.0 - before) / (1.0 - before * detected)

@@ -25,9 +25,9 @@ AIRPORT = (39.2, 125.673)  # deg, Pyongyang's, as in the launch record
 # Kernels by command
 COMPILED = {
     "run": ("estimation", "consider", "flight", "forecast", "ray"), "launches": ("flight",), "coverage": ("ray",),
-    "filters": ("estimation", "extended"),
+    "filters": ("estimation", "extended"), "association": ("assignment", "gating", "jpda"),
 }  # fmt: skip
-COMPILING = {"run": 20, "launches": 5, "coverage": 3, "filters": 12}  # s, about, on two cores
+COMPILING = {"run": 20, "launches": 5, "coverage": 3, "filters": 12, "association": 8}  # s, about, on two cores
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -268,6 +268,25 @@ def bench_filters(seconds: float, table: str | None, cold: bool, robust: bool) -
 
     say_compiling("filters")
     benchmark.filters(seconds, path, cold, click.echo, 1_000_000 if robust else 0)
+
+
+@bench.command("association", short_help="Time a scan of 10 to 10 000 tracks against scipy, lapx and Stone Soup.")
+@click.option("--quick", is_flag=True, help="At most 1000 tracks, and Stone Soup with 10 only: under a minute.")
+@click.option("--seconds", type=click.FloatRange(min=0.0), default=2.0, show_default=True, help="About how long to measure each size.")
+@click.option("--csv", "table", metavar="FILE", help="Write the lines as CSV too.")
+def bench_association(quick: bool, seconds: float, table: str | None) -> None:
+    """Time gates, assignment and joint probabilities of a scan, after checking that answers agree.
+
+    \b
+    Examples:
+      copfuse bench association --quick
+      copfuse bench association --csv association.csv
+    """
+    path = check_output(table, (".csv",)) if table else None
+    from copfuse import scale
+
+    say_compiling("association")
+    scale.association(quick, seconds, path, click.echo)
 
 
 @bench.command("accuracy", short_help="Errors against the bound, consistency, delays, ellipses: with verdicts.")
