@@ -14,8 +14,8 @@ PACKAGE = Path(copfuse.__file__).parent
 ORDER = [
     "errors", "constants", "kernels", "tables", "checking", "frames", "atmosphere", "vehicles", "motion",
     "sensitivity", "swerling", "laydowns", "sensors", "coverage", "recorded", "flights", "scenario", "simulate",
-    "gaussian", "mixtures", "conversions", "filters", "starting", "kalman", "forecast", "rules", "association",
-    "phases", "tracking", "network", "fusion", "bounds", "batch",
+    "gaussian", "mixtures", "conversions", "filters", "starting", "kalman", "forecast", "rules", "retrodiction",
+    "association", "phases", "tracking", "network", "fusion", "bounds", "batch",
     "reconstruction", "measures", "metrics", "study", "rivals", "customary", "robust", "bench", "accuracy", "maps",
     "curves", "charts", "verdicts", "plots", "cli",
 ]  # fmt: skip
