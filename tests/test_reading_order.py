@@ -15,7 +15,7 @@ ORDER = [
     "errors", "constants", "kernels", "tables", "checking", "frames", "atmosphere", "vehicles", "motion",
     "sensitivity", "swerling", "laydowns", "sensors", "coverage", "recorded", "flights", "scenario", "simulate",
     "gaussian", "mixtures", "conversions", "filters", "starting", "kalman", "forecast", "rules", "retrodiction",
-    "association", "phases", "tracking", "network", "fusion", "bounds", "batch",
+    "association", "matching", "phases", "tracking", "network", "fusion", "bounds", "batch",
     "reconstruction", "measures", "metrics", "study", "rivals", "customary", "robust", "bench", "accuracy", "maps",
     "curves", "charts", "verdicts", "plots", "cli",
 ]  # fmt: skip
