@@ -14,9 +14,9 @@ PACKAGE = Path(copfuse.__file__).parent
 ORDER = [
     "errors", "constants", "kernels", "tables", "checking", "frames", "atmosphere", "vehicles", "motion",
     "sensitivity", "swerling", "laydowns", "sensors", "coverage", "recorded", "flights", "scenario", "simulate",
-    "gaussian", "mixtures", "conversions", "filters", "starting", "kalman", "forecast", "rules", "retrodiction",
+    "gaussian", "mixtures", "conversions", "biases", "filters", "starting", "kalman", "forecast", "rules", "retrodiction",
     "association", "matching", "phases", "tracking", "network", "fusion", "bounds", "batch",
-    "reconstruction", "measures", "metrics", "study", "rivals", "customary", "robust", "bench", "accuracy", "maps",
+    "registration", "reconstruction", "measures", "metrics", "study", "rivals", "customary", "robust", "bench", "accuracy", "maps",
     "curves", "charts", "verdicts", "plots", "cli",
 ]  # fmt: skip
 EXACT = {"__init__"}  # names its modules as text and imports them when first used
