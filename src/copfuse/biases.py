@@ -52,6 +52,8 @@ class Registration:
         return np.einsum("...ii->...i", self.P) < SHARE * self.prior**2
 
     def __str__(self) -> str:
+        if self.value.ndim > 1:
+            return f"{len(self.prior)} biases in runs of shape {self.value.shape[:-1]}"
         sigma = np.sqrt(np.einsum("...ii->...i", self.P))
         line = [
             f"{self.names[s]} {KINDS[k]}: {v:.4g} +- {e:.2g}" + ("" if seen else " (not observable, not applied)")

@@ -19,6 +19,7 @@ from copfuse.kernels.assignment import assign
 ANCHORS = 12  # starting points of the search
 _MOST = 600  # pairs tried as anchors, and
 _ROWS = 32  # first tracks that a trial looks at: evenly spread out of all
+_BLOCK = 50_000  # trial costs at a time: what the cache holds, and no matrix product for which threads would be woken
 _ALWAYS = 1e6  # what a pairing gains where nothing can stand alone
 _ROUNDS = 30
 
@@ -99,7 +100,7 @@ def _anchors(q, h, M, prior, count: int) -> np.ndarray:
     tried = tried[np.unique(np.linspace(0, len(tried) - 1, min(len(tried), _MOST)).astype(int))]
     b = b[tried]
     score = np.empty(len(b))
-    block = max(1, 4_000_000 // q.size)
+    block = max(1, _BLOCK // q.size)
     for first in range(0, len(b), block):
         some = b[first : first + block]
         cost = q.ravel() - 2.0 * some @ h.T + np.einsum("ci,cj->cij", some, some).reshape(-1, k * k) @ M.reshape(-1, k * k).T

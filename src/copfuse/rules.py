@@ -84,7 +84,7 @@ def inverse_covariance_intersection(x1, P1, x2, P2, by: str = "trace") -> Fused:
     """Tighter than covariance intersection, for estimates that are correlated only by common information of unknown amount.
 
     P^-1 = P1^-1 + P2^-1 - (w P1 + (1 - w) P2)^-1 (Noack, Sijs, Reinhardt & Hanebeck, Automatica 79, 2017).  Common process
-    noise is not of that kind: for two filters of one manoeuvring target the claim holds no proof.
+    noise is not of that kind: for two filters of one manoeuvring target the claim is not proven.
     """
     x1, P1, x2, P2 = _pair(x1, P1, x2, P2)
     I1, I2 = np.linalg.inv(P1), np.linalg.inv(P2)
