@@ -102,6 +102,17 @@ def test_what_is_not_observable_is_named_and_left_alone(runs):
     assert np.array_equal(fixed.z[:, 3], plots.z[:, 3], equal_nan=True)
 
 
+def test_a_fit_that_does_not_fit_is_not_applied(runs):
+    """Honest plots are fitted as well as they should be; where they scatter half as much again as they claim, nothing is applied."""
+    about, _, made = runs
+    assert all(0.95 < found.misfit < 1.05 for *_, found, _ in made)
+    _, early, tracks, _, _ = made[1]
+    sure = replace(early, sigma=early.sigma / 1.5)
+    found = registration.estimate(sure, about, replace(tracks, meta={**tracks.meta, "detections_uid": sure.uid}))
+    assert found.misfit > 1.8 and not found.observable.any()
+    assert registration.correct(early, found).uid == early.uid and registration.registered(about, found, UNTIL) == about
+
+
 def test_one_sensor_alone_shows_nothing(runs):
     about, _, made = runs
     _, early, _, found, _ = made[1]

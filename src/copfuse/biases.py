@@ -19,6 +19,7 @@ KINDS = ("range", "azimuth", "elevation", "range scale", "azimuth scale", "eleva
 CLOCK = KINDS.index("clock")
 STEPS = np.array([1.0, 1e-5, 1e-5, 1e-5, 1e-5, 1e-5, 1.0, 1.0, 1.0, 1e-2])  # for central differences
 SHARE = 0.4  # of its prior variance: what leaves a bias more than that is not observed
+MISFIT = 1.5  # what an honest fit does not reach: wrong plots in a track, or an object that does not fall freely
 ROUNDS = 12
 
 Motion = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -28,7 +29,8 @@ Motion = Callable[[np.ndarray, np.ndarray], np.ndarray]
 class Registration:
     """Biases: sensor number and kind (`KINDS`) of each (p,), ``value`` (..., p) in m, rad, s or parts of one, P (..., p, p),
     prior standard deviations (p,), the time (p,) s at which each value holds and the time constant ``fade`` (p,) of its
-    wandering; ``objects``: how many were seen in common; ``names`` of the sensors."""
+    wandering; ``objects``: how many were seen in common; ``names`` of the sensors; ``misfit``: chi-squared of a live fit over what
+    it should be."""
 
     sensor: np.ndarray
     kind: np.ndarray
@@ -39,6 +41,7 @@ class Registration:
     fade: np.ndarray
     objects: int
     names: tuple[str, ...]
+    misfit: float = 1.0
 
     @property
     def information(self) -> np.ndarray:
@@ -48,8 +51,8 @@ class Registration:
 
     @property
     def observable(self) -> np.ndarray:
-        """Which biases (..., p) the plots have brought under `SHARE` of their prior variance."""
-        return np.einsum("...ii->...i", self.P) < SHARE * self.prior**2
+        """Which biases (..., p) the plots have brought under `SHARE` of their prior variance; none where the fit is a `MISFIT`."""
+        return (np.einsum("...ii->...i", self.P) < SHARE * self.prior**2) & (self.misfit < MISFIT)
 
     def __str__(self) -> str:
         if self.value.ndim > 1:

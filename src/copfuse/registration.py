@@ -50,11 +50,11 @@ def estimate(detections: Detections, scenario: Any, tracks: Tracks | None = None
         none = np.zeros(0)
         return Registration(none.astype(int), none.astype(int), none, np.zeros((0, 0)), none, none, none, 0, names)
     knots = _knots([plots for plots, _ in arcs], scenario)
-    u, P = _climb(arcs, knots)
+    u, P, misfit = _climb(arcs, knots)
     end, unit = knots.last, knots.sigma[knots.last]
     sensor, kind = knots.sensor[end], np.array(LIVE)[knots.kind[end]]
     P = P[np.ix_(end, end)] * np.outer(unit, unit)
-    return Registration(sensor, kind, u[end] * unit, P, unit, knots.time[end], knots.fade[end], len(arcs), names)
+    return Registration(sensor, kind, u[end] * unit, P, unit, knots.time[end], knots.fade[end], len(arcs), names, misfit)
 
 
 def _common(detections: Detections, scenario: Any, tracks: Tracks, until: float) -> list[tuple[Plots, np.ndarray]]:
@@ -128,8 +128,8 @@ def _wandering(n: int, keep: float) -> Any:
     return sparse.diags([main, beside, beside], [0, 1, -1]) / (1.0 - keep**2)
 
 
-def _climb(arcs: list[tuple[Plots, np.ndarray]], knots: _Knots) -> tuple[np.ndarray, np.ndarray]:
-    """Gauss and Newton over all objects, each eliminated: biases (p,) in units of their sigma, and covariance (p, p)."""
+def _climb(arcs: list[tuple[Plots, np.ndarray]], knots: _Knots) -> tuple[np.ndarray, np.ndarray, float]:
+    """Gauss and Newton over all objects, each eliminated: biases (p,) in units of their sigma, covariance (p, p), and misfit."""
     u, states = np.zeros(len(knots.sensor)), [x for _, x in arcs]
     for last in range(ROUNDS):
         information, vector, own = knots.precision.toarray(), -(knots.precision @ u), []
@@ -146,7 +146,9 @@ def _climb(arcs: list[tuple[Plots, np.ndarray]], knots: _Knots) -> tuple[np.ndar
         states = [x + pull - to @ move for x, (pull, to) in zip(states, own, strict=True)]
         if last > 3 and (np.abs(move) < 1e-2 * np.sqrt(np.diag(P))).all():
             break
-    return u, 0.5 * (P + P.T)
+    left = [_line(plots, x, knots, u, gate=True)[0] for (plots, _), x in zip(arcs, states, strict=True)]
+    chi2 = sum(float(r @ r) for r in left) + float(u @ (knots.precision @ u))
+    return u, 0.5 * (P + P.T), chi2 / max(sum(len(r) - 6 for r in left), 1)
 
 
 def _line(plots: Plots, x: np.ndarray, knots: _Knots, u: np.ndarray, gate: bool) -> tuple[np.ndarray, np.ndarray, Any]:
