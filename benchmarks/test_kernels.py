@@ -1,4 +1,4 @@
-"""How long the compiled kernels take: `pytest benchmarks` (pytest-benchmark, in the dev extra); no part of the test suite."""
+"""How long the compiled kernels take: `pytest -n 0 benchmarks` (pytest-benchmark, in the dev extra); no part of the test suite."""
 
 from __future__ import annotations
 

@@ -85,6 +85,7 @@ class Boosting:
 
     mean: np.ndarray
     sigma: np.ndarray
+    latest: float = np.inf
 
     @property
     def step(self):
@@ -99,6 +100,7 @@ class Boosting:
         return frames.from_inertial(flown(np.r_[u, TRUTH[len(u) :]], time), time)
 
     slopes = families.Model.slopes
+    prior = families.Model.prior
 
 
 def seen_from(longitudes, sigma, time) -> batch.Plots:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import product
 
 import numpy as np
@@ -281,7 +282,7 @@ def test_expected_information_stays_below_the_mean_over_detections(whole):
 def test_a_fall_without_noise_is_known_better(whole):
     """After a long coast, and while the engine burns not at all."""
     s, truth, d = whole
-    usual, exact = (bounds.bound(truth, s, "USA", detections=d, noise=n) for n in (10.0, 0.0))
+    usual, exact = (bounds.bound(truth, s, "USA", detections=d, noise=n) for n in (1e5, 0.0))
     assert np.array_equal(at(usual, 140.0), at(exact, 140.0)) and np.all(exact.position <= usual.position * (1 + 1e-6))
     row = [np.searchsorted(b.time, 1000.0) for b in (exact, usual)]
     assert exact.position[row[0]] < 0.9 * usual.position[row[1]] and exact.velocity[row[0]] < 0.6 * usual.velocity[row[1]]
@@ -331,3 +332,20 @@ def test_single_radar_coast_sits_on_the_bound():
                 ratios.append([np.sqrt(square[part].sum() / value.sum()), *np.sqrt(chi2.ppf([0.001, 0.999], freedom) / freedom)])
     ratio, low, high = np.array(ratios).T
     assert np.all(ratio < 1.03 * high) and np.all(ratio > low), ratio
+
+
+def test_the_tracker_knows_what_the_bound_says_in_every_direction():
+    """In free flight the covariance of a nation's track is the bound for the same plots, not only in its trace: no direction in
+    which models that are all but excluded blur it."""
+    s = dataclasses.replace(cf.load("hokkaido-2017"), bias=0.0)
+    truth = cf.fly(s)
+    d = cf.detect(truth, s, seed=0)
+    limit = cf.bound(truth, s, "USA", detections=d)
+    own = np.array([x.nation == "USA" for x in s.sensors])
+    tracks = cf.track(d[own[d.sensor]], s)
+    tracks = tracks[tracks.firm & (tracks.time > 250.0) & (tracks.time < 1050.0)]
+    for row in np.linspace(0, len(tracks) - 1, 40).astype(int):
+        at = np.searchsorted(limit.time, tracks.time[row] + 1e-9, side="right") - 1
+        root = np.linalg.inv(np.linalg.cholesky(limit.P[at]))
+        share = np.linalg.eigvalsh(root @ tracks.P[row] @ root.T)
+        assert share.min() > 0.85 and share.max() < 1.15

@@ -242,7 +242,7 @@ def test_what_nobody_sees_goes_on_while_it_is_foreseen():
     x = interpolate(path.time, path.x, np.array([200.0]))
     descent = path.time[np.flatnonzero(path.phase == TERMINAL)[0]]
     mu = np.array([0.0, 1.0, 0.0, 0.0, 0.0])
-    for sigma, last in ((0.3, descent), (30.0, 300.0)):
+    for sigma, last in ((0.3, descent), (30.0, 200.0 + tracking.FORESEEN / (30.0 * np.sqrt(3.0)))):
         P = np.diag([30.0**2] * 3 + [sigma**2] * 3)[None]
         one = dataclasses.replace(Live.empty(), bank=filters.bank(200.0, x, P, mu), **{n: np.ones(1) for n in ("hits", "llr", "revisit")})
         one = dataclasses.replace(one, number=np.zeros(1, int), firm=np.ones(1, bool), burnt=np.ones(1, bool), seen=np.full(1, 200.0))

@@ -238,9 +238,9 @@ def _above_the_airport(found: Any) -> str:
     return title + "\n" + aligned(["", "lowest_km", "radars"], lines)
 
 
-@cli.group(short_help="Measure the filters: speed and accuracy.")
+@cli.group(short_help="Measure filters, association and tracks: speed and accuracy.")
 def bench() -> None:
-    """Measure the filters on this machine and against their targets.
+    """Measure filters and association on this machine, and tracks against their bounds.
 
     \b
     Example:
@@ -306,7 +306,7 @@ def bench_accuracy(
     """Measure tracks over many seeds against the posterior Cramer-Rao bound, and say which targets are reached.
 
     SCENARIO is one or more of what "copfuse run" takes; without it, and without --flights and --record, all packaged ones.
-    Slow: 3 to 10 s a seed and scenario on two cores, so all packaged ones at 200 seeds take two to three hours.
+    Slow: 3 to 15 s a seed and scenario on two cores, so all packaged ones at 200 seeds take two to three hours.
 
     \b
     Examples:

@@ -14,10 +14,11 @@ import numpy as np
 from scipy import sparse
 
 from copfuse import filters, frames
-from copfuse.batch import Plots, free, gather, miss
+from copfuse.batch import Plots, gather, miss
 from copfuse.biases import CLOCK, KINDS, ROUNDS, Registration
 from copfuse.constants import MIDCOURSE
 from copfuse.errors import CopfuseError
+from copfuse.families import free
 from copfuse.kernels import motions
 from copfuse.tables import Detections, Tracks
 from copfuse.tracking import track
