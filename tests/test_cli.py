@@ -242,6 +242,7 @@ def test_an_interrupt_leaves_nothing_behind(capsys, monkeypatch):
 def test_an_interrupt_that_the_compiler_swallows_is_not_lost(capsys, monkeypatch):
     """What a callback of the compiler does with the exception: nothing.  The next stage stops all the same."""
     real = simulate.fly
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with it ignored
 
     def swallowing(scenario):
         with contextlib.suppress(KeyboardInterrupt):
@@ -250,13 +251,15 @@ def test_an_interrupt_that_the_compiler_swallows_is_not_lost(capsys, monkeypatch
 
     monkeypatch.setattr(simulate, "fly", swallowing)
     status, out, err = called(capsys, "run", "2019-07-25-1", "--out", "picture.png")
+    signal.signal(signal.SIGINT, before)
     assert (status, out) == (130, "") and "stopped" in err and not list(Path().iterdir())
 
 
 def test_ctrl_c_while_the_kernels_compile(tmp_path):
     """A real signal to a real process, sent when it says that it compiles."""
     environment = {**HERE, "COPFUSE_CACHE": str(tmp_path / "cache"), "NUMBA_DISABLE_JIT": "0"}
-    code = "from copfuse.cli import main; main(['run', '--out', 'picture.png', '--save', 'tables'])"
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code = heed + "from copfuse.cli import main; main(['run', '--out', 'picture.png', '--save', 'tables'])"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     assert process.stderr is not None
     assert "compiling the kernels once" in process.stderr.readline()
