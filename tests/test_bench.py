@@ -122,8 +122,10 @@ def test_three_models_unlike_filterpys_stop_it(monkeypatch):
 
 
 def test_the_three_models_compared_are_compared_for_long():
-    """Until the boost model, which has nothing to explain, would fall asleep."""
-    assert len(bench.unswitched(bench.problem(30))[0]) == 30
+    """Until the boost model, which has nothing to explain, would fall asleep; and the command's whole problem agrees."""
+    p = bench.problem(200)
+    assert len(bench.unswitched(p)[0]) >= 100
+    assert len(bench.mixtures(p)[0]) == 3
 
 
 def test_verdicts():

@@ -19,6 +19,7 @@ from copfuse.scenario import Scenario, load
 from copfuse.sensors import ground_distance
 from copfuse.simulate import detect, fly
 from copfuse.tables import Detections
+from copfuse.tracking import track
 
 pytestmark = pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="hundreds of fits take hours without compiled kernels")
 
@@ -254,6 +255,20 @@ def test_the_whole_flight_of_hokkaido_2017_stands_on_the_bound_and_in_its_interv
     for name, d2 in off.items():
         assert d2 < 1.1**2 * chi2.ppf(0.999, n * (2 if name in ("launch", "impact") else 1)), name
     assert sum(held) >= binom.ppf(0.001, len(held), 0.95)
+
+
+def test_tracks_of_one_flight_are_joined_over_an_hour_unseen():
+    """The lofted ICBM is lost after burnout and found again above the air; a track that flies elsewhere, or overlaps, is another's."""
+    s = load("lofted-icbm-2022")
+    d = detect(fly(s), s, seed=1)
+    tracks = track(d[d.object == 0], s, node="HUB")
+    tracks = tracks[tracks.firm]
+    early, late = (tracks[tracks.track == n] for n in (tracks.track[0], tracks.track[-1]))
+    assert late.time[0] - early.time[-1] > 3000.0
+    assert arcs.joined(early, late, s.bias) and arcs.joined(late, early, s.bias)
+    assert not arcs.joined(early, early, s.bias)
+    elsewhere = replace(late, x=late.x + np.array([0.0, 0.0, 0.0, 100.0, 0.0, 0.0]))
+    assert not arcs.joined(early, elsewhere, s.bias)
 
 
 @pytest.mark.parametrize(("seed", "every"), [(1, 4), (10, 1)])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import copfuse as cf
-from copfuse import filters, frames, tracking
+from copfuse import filters, forecast, frames, measures, tracking
 from copfuse.constants import BOOST, MIDCOURSE, NODES, TERMINAL
 from copfuse.kernels.consider import common, consider, fall_matrix
 from copfuse.motion import interpolate
@@ -254,6 +254,22 @@ def test_what_nobody_sees_goes_on_while_it_is_foreseen():
         assert time == pytest.approx(last, abs=12.0 if sigma < 1 else 45.0)
         if sigma < 1:
             np.testing.assert_allclose(one.bank.x6[0, :3], interpolate(path.time, path.x, one.bank.time)[0, :3], atol=100.0)
+
+
+def test_a_forecast_in_boost_allows_for_a_long_burn():
+    """The lofted ICBM burns for five minutes: its 95 % impact ellipse holds the true point in nine of ten forecasts all the same."""
+    s = dataclasses.replace(cf.load("lofted-icbm-2022"), bias=0.0)
+    truth = cf.fly(s)
+    burnout, held = truth.time[truth.phase == BOOST][-1], []
+    usa = np.array([x.nation == "USA" for x in s.sensors])
+    for seed in (0, 1):
+        d = cf.detect(truth, s, seed=seed)
+        t = cf.track(d[usa[d.sensor] & (d.object == 0) & (d.time < burnout)], s)
+        t = t[t.firm & (t.time > 60.0)]
+        t = t[np.unique(t.time // 5.0, return_index=True)[1]]
+        point, P, _, _ = forecast.impact_point(t.x, t.P, t.log_beta, t.acceleration, t.phase_probability)
+        held.append(measures.within_ellipse(point, P, truth.x[-1, :3]))
+    assert np.concatenate(held).mean() >= 0.9
 
 
 def test_an_infrared_plot_says_that_an_engine_burns():

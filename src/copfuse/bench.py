@@ -129,7 +129,10 @@ def _bank(x, P, tracks: int, chances) -> bank.Bank:
 
 
 def unswitched(p: rivals.Problem) -> rivals.Estimates:
-    """The three models with switching off, by the kernels of the production filter, until one would fall asleep."""
+    """The three models with switching off, by the kernels of the production filter, until one would fall asleep.
+
+    Moments are over all three, as filterpy's: the production filter leaves out what is rarer than `estimation.RARE`.
+    """
     now = _bank(p.x, p.P, 1, np.isin(np.arange(motions.N_MODEL), THREE) / 3.0)
     predicting, _ = _work()
     xs, Ps = [], []
@@ -140,9 +143,18 @@ def unswitched(p: rivals.Problem) -> rivals.Estimates:
         if not (now.mu[0, THREE] > estimation.ASLEEP).all():
             break
         now = bank.update(now, z[None], sigma[None], p.origin, p.axes)
-        xs.append(now.x6[0])
-        Ps.append(now.P6[0])
+        x, P = _moments(now.mu[0, THREE], now.x[0, THREE, :6], now.P[0, THREE, :6, :6])
+        xs.append(x)
+        Ps.append(P)
     return np.array(xs), np.array(Ps)
+
+
+def _moments(mu, x, P) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (6,) and covariance (6, 6) of a mixture: mu (k,), x (k, 6), P (k, 6, 6); about the first, so that nothing is lost."""
+    mu = mu / mu.sum()
+    off = x - x[0]
+    d = off - mu @ off
+    return x[0] + mu @ off, np.einsum("k,kab->ab", mu, P + d[:, :, None] * d[:, None, :])
 
 
 def models(p: rivals.Problem, tracks: int, chances, computed: list[np.ndarray] | None = None) -> rivals.Estimates:

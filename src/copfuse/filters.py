@@ -18,7 +18,7 @@ from copfuse.kernels import motions
 
 # Spectral densities of the process noise, from what each model leaves out, *notional*.
 JERK = 3.0  # m^2/s^5: pitch-over, staging and whatever has no model change the acceleration by some 2 m/s^2 in a second
-COAST_ACCELERATION = 1e-12  # m^2/s^3: a floor, so that gains never close; truth here has gravity to J2, the filters' own
+COAST_ACCELERATION = 1e-12  # m^2/s^3: a floor; gravity is taken to be that of J2 (as it is here; the Earth's has 2e-5 m/s^2 more)
 DRAG_ERROR = 2e-3  # s: 3 % of the drag, correlated over a second, as the drag coefficient moves with Mach number and attitude
 LOG_BETA_RATE = 4e-4  # 1/s
 GLIDE_BETA_RATE = 1e-2  # 1/s: drag doubles within some 50 s where lift costs it

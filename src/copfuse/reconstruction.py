@@ -155,9 +155,9 @@ def reconstruct(
     ``biases`` marginalises the sensors' biases (default: where ``scenario.bias`` is above 0); ``boost=False`` fits the free
     flight alone; ``since`` says from what time on (s) the object flies freely, where the tracker need not find out.
 
-    A boost is fitted with the profile of each class of `vehicles.PROFILES` as a weak prior and the best is kept, if its
-    chi-squared is where it belongs; else ``boost`` is None and ``about`` says why.  Raises `CopfuseError` where the plots
-    are too few or never show free flight.
+    A boost is fitted with the profile of each class of `vehicles.PROFILES` as a weak prior; those whose chi-squared is where it
+    belongs are averaged by their evidence.  Where there is none, ``about`` says why, and only what free flight tells is given.
+    Raises `CopfuseError` where the plots are too few or never show free flight.
     """
     biases = scenario.bias > 0 if biases is None else biases
     if rows is None:

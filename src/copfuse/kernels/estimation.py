@@ -20,7 +20,7 @@ from copfuse.kernels.small import cholesky, solve_lower
 _NEGLIGIBLE = 1e-3  # model probability below which a model opens no gate
 _LEAST = 1e-12  # probability that every model keeps
 ASLEEP = 1e-7  # model probability below which a model is not computed
-_RARE = 1e-5  # model probability below which a model is left out of the mixture's moments, and
+RARE = 1e-5  # model probability below which a model is left out of the mixture's moments, and
 _TRICKLE = 1e-7  # weight in a mixed start below which it is left out there: a push all but excluded would blur what is known best
 BURNOUT_STEP = 2.0  # s: an engine that may burn is asked as often whether it has gone out
 _NEAREST = 1e-3  # m, a target on top of the sensor is taken as that far away, so that it has a direction
@@ -119,21 +119,21 @@ def likeliest(mu):
 
 @borrowing
 def combine(x, P, mu, x6, P6):
-    """Mean and covariance (six components) of the mixture of the models that are not `_RARE`."""
+    """Mean and covariance (six components) of the mixture of the models that are not `RARE`."""
     first = likeliest(mu)
     total = 0.0
     for i in range(N_MODEL):
-        total += mu[i] if mu[i] > _RARE else 0.0
+        total += mu[i] if mu[i] > RARE else 0.0
     for a in range(6):
         x6[a] = x[first, a]
         for i in range(N_MODEL):
-            if mu[i] > _RARE:
+            if mu[i] > RARE:
                 x6[a] += mu[i] / total * (x[i, a] - x[first, a])
     for a in range(6):
         for b in range(a + 1):
             s = 0.0
             for i in range(N_MODEL):
-                if mu[i] > _RARE:
+                if mu[i] > RARE:
                     s += mu[i] / total * (P[i, a, b] + (x[i, a] - x6[a]) * (x[i, b] - x6[b]))
             P6[a, b] = s
             P6[b, a] = s

@@ -162,6 +162,57 @@ def _moments(points, times, weights, n, mean, P):
 
 
 @njit
+def _burning(x, P, log_beta, push, chance, m, points, times, weights, C, lower, s, k, y):
+    """Add, from place m on, where state x (6) comes down after each of the further `BURNS`; returns the next free place.
+
+    A gravity turn magnifies what is not known of the velocity, so each burn starts from six cubature points of it.
+    """
+    first = max(math.sqrt(push[0] ** 2 + push[1] ** 2 + push[2] ** 2), _LEAST_PUSH)
+    pitch = _PITCH * max(1.0 - altitude(x[0], x[1], x[2]) / _PITCHED, 0.1)
+    for i in range(3):
+        for j in range(3):
+            C[i, j] = P[i + 3, j + 3]
+    for i in range(3):
+        C[i, i] += pitch**2 * (x[3] ** 2 + x[4] ** 2 + x[5] ** 2)
+    cholesky(C, 3, lower)
+    for b in range(1, len(BURNS)):
+        for p in range(6):
+            for i in range(6):
+                s[i] = x[i]
+            for i in range(3):
+                s[i + 3] += _OF_THREE * (1.0 if p % 2 == 0 else -1.0) * lower[i, p // 2]
+            burnt = burn(s, first, BURNS[b], k, y)
+            s[6] = log_beta
+            times[m] = burnt + fall(s, k, y)
+            if math.isnan(times[m]):
+                continue  # to orbit: the forecast is of what comes down
+            weights[m] = chance * BURN_WEIGHTS[b] / 6.0
+            for i in range(3):
+                points[m, i] = s[i]
+            m += 1
+    return m
+
+
+@njit
+def _lifted(x, log_beta, chance, m, points, times, weights, s, k, y):
+    """Likewise where lift carries it in each of the ways of `SOARS`."""
+    for b in range(len(SOARS)):
+        for i in range(6):
+            s[i] = x[i]
+        s[6] = log_beta
+        v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
+        soared = soar(s, SOARS[b, 0], min(SOARS[b, 1], _BACK * v), k, y)
+        times[m] = soared + fall(s, k, y)
+        if math.isnan(times[m]):
+            continue
+        weights[m] = chance / len(SOARS)
+        for i in range(3):
+            points[m, i] = s[i]
+        m += 1
+    return m
+
+
+@njit
 def impact(x, P, log_beta, push, boosting, lifting, mean, cov, when):
     """Impact points ``mean (n, 3)``, ``cov (n, 3, 3)`` and ``when (n, 2)``: time to impact and its sigma, s.
 
@@ -175,8 +226,7 @@ def impact(x, P, log_beta, push, boosting, lifting, mean, cov, when):
     k = np.zeros((4, 9))
     y = np.zeros(9)
     s = np.zeros(9)
-    n_burn, n_soar = len(BURNS), len(SOARS)
-    most = 14 + 6 * n_burn + n_soar
+    most = 14 + 6 * len(BURNS) + len(SOARS)
     points = np.zeros((most, 3))
     times = np.zeros(most)
     weights = np.zeros(most)
@@ -201,43 +251,9 @@ def impact(x, P, log_beta, push, boosting, lifting, mean, cov, when):
                 points[p, i] = s[i]
         m = 14
         if boosting[t] > 0.01:
-            first = max(math.sqrt(push[t, 0] ** 2 + push[t, 1] ** 2 + push[t, 2] ** 2), _LEAST_PUSH)
-            for i in range(3):
-                for j in range(3):
-                    C[i, j] = P[t, i + 3, j + 3]
-            pitch = _PITCH * max(1.0 - altitude(x[t, 0], x[t, 1], x[t, 2]) / _PITCHED, 0.1)
-            for i in range(3):
-                C[i, i] += pitch**2 * (x[t, 3] ** 2 + x[t, 4] ** 2 + x[t, 5] ** 2)
-            cholesky(C, 3, lower)
-            for b in range(1, n_burn):
-                for p in range(6):  # a gravity turn magnifies what is not known of the velocity
-                    for i in range(6):
-                        s[i] = x[t, i]
-                    for i in range(3):
-                        s[i + 3] += _OF_THREE * (1.0 if p % 2 == 0 else -1.0) * lower[i, p // 2]
-                    burnt = burn(s, first, BURNS[b], k, y)
-                    s[6] = log_beta[t, 0]
-                    times[m] = burnt + fall(s, k, y)
-                    if math.isnan(times[m]):
-                        continue  # to orbit: the forecast is of what comes down
-                    weights[m] = boosting[t] * BURN_WEIGHTS[b] / 6.0
-                    for i in range(3):
-                        points[m, i] = s[i]
-                    m += 1
+            m = _burning(x[t], P[t], log_beta[t, 0], push[t], boosting[t], m, points, times, weights, C, lower, s, k, y)
         if soaring > 0.01:
-            for b in range(n_soar):
-                for i in range(6):
-                    s[i] = x[t, i]
-                s[6] = log_beta[t, 0]
-                v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
-                soared = soar(s, SOARS[b, 0], min(SOARS[b, 1], _BACK * v), k, y)
-                times[m] = soared + fall(s, k, y)
-                if math.isnan(times[m]):
-                    continue
-                weights[m] = soaring / n_soar
-                for i in range(3):
-                    points[m, i] = s[i]
-                m += 1
+            m = _lifted(x[t], log_beta[t, 0], soaring, m, points, times, weights, s, k, y)
         tm, tv = _moments(points, times, weights, m, mean[t], cov[t])
         for i in range(3):
             for j in range(3):
