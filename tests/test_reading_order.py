@@ -14,7 +14,7 @@ PACKAGE = Path(copfuse.__file__).parent
 ORDER = [
     "errors", "constants", "kernels", "tables", "checking", "frames", "atmosphere", "vehicles", "motion",
     "sensitivity", "swerling", "laydowns", "sensors", "coverage", "recorded", "flights", "scenario", "simulate",
-    "gaussian", "mixtures", "conversions", "biases", "filters", "starting", "kalman", "forecast", "rules",
+    "ascents", "gaussian", "mixtures", "conversions", "biases", "filters", "starting", "kalman", "forecast", "rules",
     "retrodiction", "association", "matching", "phases", "tracking",
     "network", "fusion", "bounds", "families", "descent", "batch", "registration", "boosts", "arcs", "reconstruction",
     "measures", "metrics", "study", "rivals", "customary",

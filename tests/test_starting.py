@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from copfuse import filters, flights, frames, motion, sensors, starting, vehicles
+from copfuse import ascents, filters, flights, frames, motion, sensors, starting, vehicles
 from copfuse.errors import CopfuseError
 from copfuse.kernels import motions
 
@@ -258,13 +258,13 @@ def test_one_satellite_same_seed_same_answer_and_nonsense_is_refused():
 
 
 def test_a_template_is_the_flight_of_its_profile():
-    book = starting.templates()
+    book = ascents.templates()
     profile = vehicles.PROFILES["MRBM"]
     stages = vehicles.boost(profile, np.linspace(0.35, 0.95, 7)[3] * profile.most)
-    kick = starting.KICKS[6]
+    kick = ascents.KICKS[6]
     plan = motion.Plan(np.radians(39.0), np.radians(127.0), stages, (np.radians(kick), 0.0), profile.turn, profile.beta)
     t = motion.launch(plan)
-    i = np.flatnonzero(book.name == "MRBM")[3 * len(starting.KICKS) + 6]
+    i = np.flatnonzero(book.name == "MRBM")[3 * len(ascents.KICKS) + 6]
     times = np.arange(5.0, 90.0, 5.0)
     row, x = book.at(np.full(len(times), i), times), motion.interpolate(t.time, t.x, times)
     assert book.burn[i] == pytest.approx(t.burnouts[-1])

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+from scipy.special import log_ndtr
 
 from copfuse import frames
 from copfuse.constants import EARTH_A, EARTH_B
@@ -152,6 +153,30 @@ def weigh(tracks: Bank, likelihood) -> Bank:
     new = replace(tracks, P=tracks.P.copy(), mu=tracks.mu * likelihood, x6=tracks.x6.copy(), P6=tracks.P6.copy())
     new.mu[:] /= new.mu.sum(axis=1, keepdims=True)
     for t in range(len(tracks)):
+        kernel.combine(new.x[t], new.P[t], new.mu[t], new.x6[t], new.P6[t])
+    return new
+
+
+def above_ground(tracks: Bank, rows) -> Bank:
+    """The tracks, those of ``rows`` (numbers) knowing that nothing flies below the ellipsoid.
+
+    Each model's density is cut off at height 0 and takes the moments of what is left (Simon, IET Control Theory & Appl. 4(8),
+    2010, sec. 2.4); its probability is multiplied by how much that is.
+    """
+    new = replace(tracks, **{name: getattr(tracks, name).copy() for name in ("x", "P", "mu", "x6", "P6")})
+    for t in rows:
+        up = new.x6[t, :3] / np.linalg.norm(new.x6[t, :3])
+        lean = new.P[t, :, :, :3] @ up
+        sigma = np.sqrt(np.maximum(lean[:, :3] @ up, 1e-6))
+        low = -frames.altitude(new.x[t]) / sigma
+        left = log_ndtr(-low)
+        shift = np.exp(-0.5 * low * low - left) / np.sqrt(2.0 * np.pi)
+        narrower = np.maximum(1.0 - shift * (shift - low), 1e-3)
+        gain = lean / sigma[:, None]
+        new.x[t] += gain * shift[:, None]
+        new.P[t] += (narrower - 1.0)[:, None, None] * gain[:, :, None] * gain[:, None, :]
+        new.mu[t] *= np.exp(left - left.max())
+        new.mu[t] /= new.mu[t].sum()
         kernel.combine(new.x[t], new.P[t], new.mu[t], new.x6[t], new.P6[t])
     return new
 

@@ -228,6 +228,7 @@ def interpolate(time, x, at) -> np.ndarray:
 
 # What a missile sheds, and a boost to a given burnout ------------------------------------------------------------------
 
+
 def spent_stages(flown: Trajectory, profile: Profile) -> list[tuple[int, Trajectory]]:
     """Number (from 1) and fall of each stage that a flight leaves behind, from its separation to its impact."""
     left = len(flown.burnouts) if profile.separates else len(flown.burnouts) - 1

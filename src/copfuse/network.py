@@ -80,9 +80,7 @@ def regime(name: str) -> Regime:
         for source in [raw.source] if isinstance(raw.source, str) else raw.source:
             for target in [raw.target] if isinstance(raw.target, str) else raw.target:
                 if source != target:
-                    links.append(
-                        Link(source, target, raw.payload, raw.delay_s, raw.loss, raw.availability, raw.outage_s, raw.period_s)
-                    )
+                    links.append(Link(source, target, raw.payload, raw.delay_s, raw.loss, raw.availability, raw.outage_s, raw.period_s))
     return Regime(name, file.title, tuple(links))
 
 

@@ -8,30 +8,72 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from copfuse import filters, frames, gaussian, vehicles
-from copfuse.constants import EARTH_OMEGA, MU
+from copfuse import ascents, filters, frames, gaussian
+from copfuse.ascents import CLASSES, templates
 from copfuse.errors import CopfuseError
 from copfuse.filters import Bank
-from copfuse.kernels import flight as kernel
 from copfuse.kernels import motions
-from copfuse.kernels.arc import through
 
 ITERATIONS = 4  # of posterior linearisation
 NARROW = 1e-3  # rad: lines of sight that are nearer to parallel meet nowhere
 FREE = (motions.COAST, motions.REENTRY)  # models without a push
 MOST_PLOTS = 6
-CLASSES = ("SRBM", "MRBM", "IRBM", "ICBM", "ICBM, solid", "SLV", "glide")  # the others in `vehicles` fly like one of these
-KICKS = (0.5, 2.0, 5.0, 9.0, 14.0, 20.0, 27.0, 34.0, 41.0, 48.0, 55.0, 62.0, 69.0)  # deg
-TICK, LONGEST = 1.0, 350.0  # s
 STRETCH = 0.16  # of burn times, either way, *notional*
 TEMPLATE = (100.0, 0.10)  # m, and share of the way between two looks, by which a template errs, *notional*
 FARTHEST = -60.0  # log weight of the best sample below which the looks are no boost's
 NEGLIGIBLE = 1e-3  # weight of a class that is not listed
+
+
+# From one plot -------------------------------------------------------------------------------------------------------
+
+
+def from_one_plot(time: float, z, sigma, origin, axes, cosines: int = 0) -> Bank:
+    """Tracks of plots ``z (m, 4), sigma (m, 4)`` of one scan: `filters.start`, and what its height tells of a thing that burns.
+
+    The models with a push take height, climb, level speed and push of what flies up from rest (`ascents.at_height`), the others
+    anything that may fall there.  Range rate, where given, then updates the velocity.
+    """
+    z, sigma = np.atleast_2d(np.asarray(z, float)), np.atleast_2d(np.asarray(sigma, float))
+    rate = np.arange(4) == 3
+    tracks = filters.start(time, np.where(rate, np.nan, z), sigma, origin, axes, cosines)
+    up = tracks.x6[:, :3] / np.linalg.norm(tracks.x6[:, :3], axis=1, keepdims=True)
+    lean = np.einsum("nij,nj->ni", tracks.P6[:, :3, :3], up)
+    told = ascents.at_height(frames.altitude(tracks.x6), np.sqrt(np.einsum("ni,ni->n", lean, up)))
+    for i in np.flatnonzero(told.known):
+        _rise(tracks, i, up[i], lean[i], told)
+    tracks = mixed(tracks)
+    if np.isfinite(z[:, 3]).any():
+        tracks = filters.update(tracks, np.where(rate, z, np.nan), sigma, origin, axes, cosines)
+    return tracks
+
+
+def _rise(tracks: Bank, i: int, up: np.ndarray, lean: np.ndarray, told: ascents.Ascent) -> None:
+    """Give track i's pushed models what its height tells, in place; ``up (3)``, ``lean (3)``: the position's covariance along it."""
+    variance = float(lean @ up)
+    height = told.height[i] - float(frames.altitude(tracks.x6[i : i + 1])[0])
+    along, spread = lean / variance, told.height_sigma[i] ** 2
+    level = np.eye(3) - np.outer(up, up)
+    x, P = np.zeros(9), np.zeros((9, 9))
+    x[:3] = tracks.x6[i, :3] + along * height
+    x[3:6], x[6:] = told.mean[i, 0] * up, told.mean[i, 1] * up
+    whole = told.cov[i] + spread * np.outer(told.slope[i], told.slope[i])
+    P[:3, :3] = tracks.P6[i, :3, :3] + (spread - variance) * np.outer(along, along)
+    for a in range(2):
+        p = slice(3 + 3 * a, 6 + 3 * a)
+        P[:3, p] = spread * told.slope[i, a] * np.outer(along, up)
+        P[p, :3] = P[:3, p].T
+        for b in range(2):
+            P[p, 3 + 3 * b : 6 + 3 * b] = whole[a, b] * np.outer(up, up) + told.level[i, a, b] * level
+    tracks.x[i, motions.MANOEUVRE], tracks.P[i, motions.MANOEUVRE] = x, P
+    engine = motions.BOOST
+    tracks.x[i, engine, :6], tracks.P[i, engine, :6, :6] = x[:6], P[:6, :6]
+    tracks.x[i, engine, 6], tracks.P[i, engine, 6, 6] = told.mean[i, 2], whole[2, 2]
+    with_thrust = np.r_[spread * told.slope[i, 2] * along, whole[0, 2] * up]
+    tracks.P[i, engine, :6, 6] = tracks.P[i, engine, 6, :6] = with_thrust
 
 
 # From radar plots ----------------------------------------------------------------------------------------------------
@@ -212,64 +254,6 @@ class Guesses:
     since: np.ndarray
     effective: float
     bank: Bank
-
-
-@dataclass(frozen=True, eq=False)
-class Book:
-    """Boosts by class: names and burn times (m,), ``table (m, t, 6)`` every `TICK` s from ignition: height, way over the
-    ground, climb rate, level speed, push upwards and along the way."""
-
-    name: np.ndarray
-    burn: np.ndarray
-    table: np.ndarray
-
-    def at(self, each: np.ndarray, t: np.ndarray) -> np.ndarray:
-        """Columns (n, 6) of templates ``each (n,)`` at times ``t (n,)``; at rest before ignition."""
-        place = np.clip(t / TICK, 0.0, self.table.shape[1] - 1.001)
-        low = place.astype(int)
-        share = (place - low)[:, None]
-        return (1.0 - share) * self.table[each, low] + share * self.table[each, low + 1]
-
-
-@lru_cache(maxsize=1)
-def templates() -> Book:
-    """Boosts of all classes, velocity gains and pitch-overs: flights of `kernels.flight` from one place towards the east."""
-    lat, lon = math.radians(39.0), math.radians(127.0)
-    names, burns, rows = [], [], []
-    at = TICK * np.arange(int(LONGEST / TICK) + 1)
-    for name in CLASSES:
-        profile = vehicles.PROFILES[name]
-        for share in np.linspace(0.35, 0.95, 7):
-            stages = vehicles.boost(profile, share * profile.most)
-            for kick in np.radians(KICKS):
-                names.append(name)
-                burns.append(sum(s.burn for s in stages) + vehicles.GAP * (len(stages) - 1))
-                rows.append(_template(lat, lon, stages, kick, profile, at))
-    return Book(np.array(names), np.array(burns), np.array(rows))
-
-
-def _template(lat: float, lon: float, stages, kick: float, profile: vehicles.Profile, at: np.ndarray) -> np.ndarray:
-    """One boost as a row (t, 6) of `Book.table`."""
-    east, _, up = frames.enu_axes(lat, lon)
-    p = np.zeros(kernel.PARAMETERS)
-    p[kernel.AIR], p[kernel.BETA], p[kernel.LATEST] = 1.0, profile.beta, 9000.0
-    p[kernel.RISE : kernel.BLEND + 1] = profile.turn
-    p[kernel.UP : kernel.UP + 3], p[kernel.KICK : kernel.KICK + 3] = up, kick * east
-    p[kernel.STEP_BOOST], p[kernel.STEP_AIR], p[kernel.STEP_COAST] = 0.25, 0.5, 5.0
-    begin = np.cumsum([0.0] + [s.burn + vehicles.GAP for s in stages])[:-1]
-    burns = np.array([[b, b + s.burn, s.thrust, s.tau, s.heavy] for b, s in zip(begin, stages, strict=True)])
-    x = np.empty((len(at), 6))
-    site = frames.ecef(lat, lon, 0.0)
-    through(np.r_[site, np.zeros(3)], 0.0, burns, np.array([*sorted([*burns[:, :2].ravel(), *profile.turn]), np.inf]), p, at, x)
-    radius = np.linalg.norm(x[:, :3], axis=1, keepdims=True)
-    unit = x[:, :3] / radius
-    spin = np.array([0.0, 0.0, EARTH_OMEGA])
-    pull = -MU * unit / radius**2 - np.cross(spin, np.cross(spin, x[:, :3])) - 2.0 * np.cross(spin, x[:, 3:])
-    push = np.gradient(x[:, 3:], TICK, axis=0) - pull
-    way = np.linalg.norm(site) * np.arctan2(np.linalg.norm(np.cross(unit, unit[0]), axis=1), unit @ unit[0])
-    along = np.cross(np.cross(site / np.linalg.norm(site), east)[None], unit)  # level, away from the site
-    parts = [(v * axis).sum(axis=1) for v in (x[:, 3:], push) for axis in (unit, along)]
-    return np.stack([frames.altitude(x), way, *parts], axis=1)
 
 
 def from_one_satellite(

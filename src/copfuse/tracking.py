@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import filters
+from copfuse import filters, starting
 from copfuse.association import gate, gnn
 from copfuse.constants import NATIONS, NODES, REENTRY_ALTITUDE
 from copfuse.errors import CopfuseError
@@ -44,6 +44,7 @@ BIAS_MEMORY = 30.0  # s over which a sensor's share in a track is forgotten, *no
 BURNING = np.array([1.0, 0.01, 0.01, 0.01, 1.0])  # likelihood under each model of a plot by what sees plumes alone, *notional*
 FIERCEST = 1500.0  # m/s^2, more than any boost, drag or lift
 LOOK_TIME = 200.0  # s in which the look at a target turns, so that a constant bias moves it by other amounts, *notional*
+LOW, GROUNDED = 20e3, 3.0  # m, and standard deviations of height, below which the ground is minded
 COUNTS = ("plots", "taken", "refused", "contested", "new", "dropped", "merged")  # of `Live.counts`: plots, then tracks
 NEAR_MISS = 1.5**2  # a plot within this many times a gate's squared distance was refused by it; beyond, it is simply new
 SAME_OBJECT = 16.8  # squared distance of two tracks of one node taken as one object: chi-squared, 6 components, 99 %
@@ -296,6 +297,8 @@ def _update(live: Live, scan: Scan, hit: np.ndarray, plot: np.ndarray, predicted
     new = filters.update(predicted, scan.z[plot], scan.sigma[plot], scan.origin, scan.axes, scan.cosines)
     if scan.plume:
         new = filters.weigh(new, BURNING)
+    if len(low := _low(new)):
+        new = filters.above_ground(new, low)
     bank = _with_rows(live.bank, hit, new)
     hits, llr, sensors, revisit, seen = (getattr(live, n).copy() for n in ("hits", "llr", "sensors", "revisit", "seen"))
     hits[hit] += 1
@@ -313,12 +316,20 @@ def _update(live: Live, scan: Scan, hit: np.ndarray, plot: np.ndarray, predicted
     return replace(live, bank=bank, hits=hits, llr=llr, firm=firm, burnt=burnt, sensors=sensors, revisit=revisit, seen=seen)
 
 
+def _low(bank: Bank) -> np.ndarray:
+    """Numbers of the tracks that may lie below the ground, were it not there."""
+    height = altitude(bank.x6)
+    low = np.flatnonzero(height < LOW)
+    up = bank.x6[low, :3] / np.linalg.norm(bank.x6[low, :3], axis=1, keepdims=True)
+    return low[height[low] < GROUNDED * np.sqrt(np.einsum("ni,nij,nj->n", up, bank.P6[low, :3, :3], up))]
+
+
 def _start(live: Live, scan: Scan, free: np.ndarray) -> Live:
     n = len(free)
     if n == 0:
         return live
     new = Live(
-        bank=filters.start(scan.time, scan.z[free], scan.sigma[free], scan.origin, scan.axes, scan.cosines),
+        bank=starting.from_one_plot(scan.time, scan.z[free], scan.sigma[free], scan.origin, scan.axes, scan.cosines),
         number=live.next_number + np.arange(n), hits=np.ones(n, int), llr=np.zeros(n), firm=np.zeros(n, bool),
         burnt=np.zeros(n, bool), sensors=np.full(n, np.uint64(1) << np.uint64(scan.sensor)),
         revisit=np.full(n, scan.revisit), seen=np.full(n, scan.time),

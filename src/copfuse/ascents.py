@@ -1,0 +1,152 @@
+"""Ascents: what burns at a height, how fast it climbs there and how hard it is pushed, from boosts of every class.
+
+A missile starts from rest, so its height tells its speed: whoever first sees one at 10 km knows more than that it is there.
+The boosts are flights of `kernels.flight` with the profiles of `vehicles`, all *notional*.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from copfuse import frames, vehicles
+from copfuse.constants import EARTH_OMEGA, MU
+from copfuse.kernels import flight as kernel
+from copfuse.kernels.arc import through
+
+CLASSES = ("SRBM", "MRBM", "IRBM", "ICBM", "ICBM, solid", "SLV", "glide")  # the others in `vehicles` fly like one of these
+KICKS = (0.5, 2.0, 5.0, 9.0, 14.0, 20.0, 27.0, 34.0, 41.0, 48.0, 55.0, 62.0, 69.0)  # deg
+GAINS = (0.35, 0.95)  # shares of a class's most velocity gain, least and most
+TICK, LONGEST = 1.0, 350.0  # s
+MANY, FEW = 7, 4  # velocity gains in the book of all, and in that of `moments`
+LEAST_BURNOUT = 20e3  # m, and never down: what else a template does is no ascent that anybody flies
+BAND = (300.0, 0.04)  # m, and share of the height, over which a height tells the rest, *notional*
+HIGHEST = 200e3  # m; few burn above
+ENOUGH = 20.0  # samples that count, without which a height tells nothing
+SPREAD = (10.0, 0.15, 4.0)  # m/s, share of speed and push, m/s^2, by which rockets differ from the book's, *notional*
+SAMPLES = 4000  # rows, the most that are weighed for one height
+
+
+@dataclass(frozen=True, eq=False)
+class Book:
+    """Boosts by class: names and burn times (m,), ``table (m, t, 6)`` every `TICK` s from ignition: height, way over the
+    ground, climb rate, level speed, push upwards and along the way."""
+
+    name: np.ndarray
+    burn: np.ndarray
+    table: np.ndarray
+
+    def at(self, each: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """Columns (n, 6) of templates ``each (n,)`` at times ``t (n,)``; at rest before ignition."""
+        place = np.clip(t / TICK, 0.0, self.table.shape[1] - 1.001)
+        low = place.astype(int)
+        share = (place - low)[:, None]
+        return (1.0 - share) * self.table[each, low] + share * self.table[each, low + 1]
+
+
+@lru_cache(maxsize=2)
+def templates(gains: int = MANY, kicks: tuple[float, ...] = KICKS) -> Book:
+    """Boosts of all classes, velocity gains and pitch-overs (deg): flights from one place towards the east."""
+    lat, lon = math.radians(39.0), math.radians(127.0)
+    names, burns, rows = [], [], []
+    at = TICK * np.arange(int(LONGEST / TICK) + 1)
+    for name in CLASSES:
+        profile = vehicles.PROFILES[name]
+        for share in np.linspace(*GAINS, gains):
+            stages = vehicles.boost(profile, share * profile.most)
+            for kick in np.radians(kicks):
+                names.append(name)
+                burns.append(sum(s.burn for s in stages) + vehicles.GAP * (len(stages) - 1))
+                rows.append(_template(lat, lon, stages, kick, profile, at))
+    return Book(np.array(names), np.array(burns), np.array(rows))
+
+
+def _template(lat: float, lon: float, stages, kick: float, profile: vehicles.Profile, at: np.ndarray) -> np.ndarray:
+    """One boost as a row (t, 6) of `Book.table`."""
+    east, _, up = frames.enu_axes(lat, lon)
+    p = np.zeros(kernel.PARAMETERS)
+    p[kernel.AIR], p[kernel.BETA], p[kernel.LATEST] = 1.0, profile.beta, 9000.0
+    p[kernel.RISE : kernel.BLEND + 1] = profile.turn
+    p[kernel.UP : kernel.UP + 3], p[kernel.KICK : kernel.KICK + 3] = up, kick * east
+    p[kernel.STEP_BOOST], p[kernel.STEP_AIR], p[kernel.STEP_COAST] = 0.25, 0.5, 5.0
+    begin = np.cumsum([0.0] + [s.burn + vehicles.GAP for s in stages])[:-1]
+    burns = np.array([[b, b + s.burn, s.thrust, s.tau, s.heavy] for b, s in zip(begin, stages, strict=True)])
+    x = np.empty((len(at), 6))
+    site = frames.ecef(lat, lon, 0.0)
+    through(np.r_[site, np.zeros(3)], 0.0, burns, np.array([*sorted([*burns[:, :2].ravel(), *profile.turn]), np.inf]), p, at, x)
+    radius = np.linalg.norm(x[:, :3], axis=1, keepdims=True)
+    unit = x[:, :3] / radius
+    spin = np.array([0.0, 0.0, EARTH_OMEGA])
+    pull = -MU * unit / radius**2 - np.cross(spin, np.cross(spin, x[:, :3])) - 2.0 * np.cross(spin, x[:, 3:])
+    push = np.gradient(x[:, 3:], TICK, axis=0) - pull
+    way = np.linalg.norm(site) * np.arctan2(np.linalg.norm(np.cross(unit, unit[0]), axis=1), unit @ unit[0])
+    along = np.cross(np.cross(site / np.linalg.norm(site), east)[None], unit)  # level, away from the site
+    parts = [(v * axis).sum(axis=1) for v in (x[:, 3:], push) for axis in (unit, along)]
+    return np.stack([frames.altitude(x), way, *parts], axis=1)
+
+
+@lru_cache(maxsize=1)
+def ascents() -> np.ndarray:
+    """Samples (n, 5) of all ascents at even times, by height: height, climb rate, level speed, push upwards and along the way."""
+    book = templates(FEW, KICKS[1::2])
+    burning = TICK * np.arange(book.table.shape[1]) < book.burn[:, None]
+    rising = np.where(burning, book.table[:, :, 2], np.inf)[:, 2:].min(axis=1) > 0.0
+    high = np.where(burning, book.table[:, :, 0], 0.0).max(axis=1) > LEAST_BURNOUT
+    rows = book.table[rising & high][burning[rising & high]][:, (0, 2, 3, 4, 5)]
+    return rows[np.argsort(rows[:, 0])]
+
+
+@dataclass(frozen=True, eq=False)
+class Ascent:
+    """What m heights tell of what burns there.
+
+    ``height, height_sigma (m,)`` m: once more, as what has begun on the ground; ``mean (m, 3)``, ``slope (m, 3)``, ``cov (m, 3, 3)``: of
+    climb rate m/s, push upwards and push along the velocity m/s^2, at that height, by height, and what is left when it is known;
+    ``level (m, 2, 2)``: second moments per level axis of speed and push; ``known (m,)``: whether the height tells anything.
+    """
+
+    height: np.ndarray
+    height_sigma: np.ndarray
+    mean: np.ndarray
+    slope: np.ndarray
+    cov: np.ndarray
+    level: np.ndarray
+    known: np.ndarray
+
+
+def at_height(height, sigma) -> Ascent:
+    """`Ascent` of heights ``height (m,)`` m measured with ``sigma (m,)`` m."""
+    height, sigma = np.atleast_1d(np.asarray(height, float)), np.atleast_1d(np.asarray(sigma, float))
+    m = len(height)
+    shapes = (m, 3), (m, 3), (m, 3, 3), (m, 2, 2)
+    out = Ascent(height.copy(), sigma.copy(), *(np.zeros(shape) for shape in shapes), np.zeros(m, bool))
+    for i in np.flatnonzero(height - 2.0 * sigma < HIGHEST):
+        _fill(out, i)
+    return out
+
+
+def _fill(out: Ascent, i: int) -> None:
+    """Row i of an Ascent from the samples near its height."""
+    rows, width = ascents(), math.hypot(out.height_sigma[i], BAND[0] + BAND[1] * abs(out.height[i]))
+    first, last = np.searchsorted(rows[:, 0], out.height[i] + 4.0 * width * np.array([-1.0, 1.0]))
+    near = rows[first : last : max(1, (last - first) // SAMPLES)]
+    w = np.exp(-0.5 * ((near[:, 0] - out.height[i]) / width) ** 2)
+    if w.sum() ** 2 < ENOUGH * (w * w).sum():
+        return
+    w /= w.sum()
+    speed = np.hypot(near[:, 1], near[:, 2])
+    thrust = (near[:, 1] * near[:, 3] + near[:, 2] * near[:, 4]) / np.maximum(speed, 1.0)
+    q = np.column_stack([near[:, 0], near[:, 1], near[:, 3], thrust])
+    mean = w @ q
+    C = ((q - mean) * w[:, None]).T @ (q - mean)
+    if C[0, 0] < out.height_sigma[i] ** 2:  # the ground cuts off what cannot be
+        out.height[i], out.height_sigma[i] = mean[0], math.sqrt(C[0, 0])
+    slope = C[1:, 0] / C[0, 0]
+    level = np.column_stack([near[:, 2], near[:, 4]])
+    more = np.square([SPREAD[0], SPREAD[2], SPREAD[2]]) + np.square(SPREAD[1] * np.array([mean[1], mean[2], mean[3]]))
+    both = 0.5 * np.einsum("k,ki,kj->ij", w, level, level) * (1.0 + SPREAD[1]) ** 2 + np.diag(np.square([SPREAD[0], SPREAD[2]]))
+    out.mean[i], out.slope[i] = mean[1:] + slope * (out.height[i] - mean[0]), slope
+    out.cov[i], out.level[i], out.known[i] = C[1:, 1:] - np.outer(slope, C[1:, 0]) + np.diag(more), both, True
