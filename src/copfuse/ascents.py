@@ -121,10 +121,10 @@ def at_height(height, sigma) -> Ascent:
     """`Ascent` of heights ``height (m,)`` m measured with ``sigma (m,)`` m."""
     height, sigma = np.atleast_1d(np.asarray(height, float)), np.atleast_1d(np.asarray(sigma, float))
     m = len(height)
-    shapes = (m, 3), (m, 3), (m, 3, 3), (m, 2, 2)
-    out = Ascent(height.copy(), sigma.copy(), *(np.zeros(shape) for shape in shapes), np.zeros(m, bool))
+    mean, slope, cov, level = (np.zeros((m, *shape)) for shape in ((3,), (3,), (3, 3), (2, 2)))
+    out = Ascent(height.copy(), sigma.copy(), mean, slope, cov, level, np.zeros(m, bool))
     for i in np.flatnonzero(height - 2.0 * sigma < HIGHEST):
-        _fill(out, i)
+        _fill(out, int(i))
     return out
 
 

@@ -44,7 +44,7 @@ def from_one_plot(time: float, z, sigma, origin, axes, cosines: int = 0) -> Bank
     lean = np.einsum("nij,nj->ni", tracks.P6[:, :3, :3], up)
     told = ascents.at_height(frames.altitude(tracks.x6), np.sqrt(np.einsum("ni,ni->n", lean, up)))
     for i in np.flatnonzero(told.known):
-        _rise(tracks, i, up[i], lean[i], told)
+        _rise(tracks, int(i), up[i], lean[i], told)
     tracks = mixed(tracks)
     if np.isfinite(z[:, 3]).any():
         tracks = filters.update(tracks, np.where(rate, z, np.nan), sigma, origin, axes, cosines)
