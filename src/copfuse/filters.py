@@ -25,7 +25,7 @@ LOG_BETA_RATE = 4e-4  # 1/s
 GLIDE_BETA_RATE = 1e-2  # 1/s: drag doubles within some 50 s where lift costs it
 LIFT_JERK = 0.5  # m^2/s^5
 LIFT_SHARE = 0.05  # 1/s: lift (and a burning missile's drag) changes by a fifth of the drag in a second
-STEERING = 0.5  # m^2/s^3: thrust is along the velocity to two degrees, 0.7 m/s^2 for a second
+STEERING = 0.2  # m^2/s^3: thrust is along the velocity to a degree, 0.4 m/s^2 for a second
 THRUST_JERK = 0.005  # m^2/s^5: thrust and mass flow of an engine hardly wander
 FLOW_RATE = 3e-8  # 1/s^3
 NOISE = np.array([
@@ -36,8 +36,12 @@ NOISE = np.array([
 SPEED_SIGMA = (600.0, 2500.0, 60e3)  # m/s per axis on the ground and above the third figure, m; linear between
 PLUME_SPEED = (300.0, 400.0)  # m/s upwards and sigma per axis when a satellite first sees a plume
 PLUME_ALTITUDE = (11e3, 4e3)  # m and sigma: a little above the clouds
-# Probabilities of the models (in the order of `kernels.motions`) at a first plot below 100 km, up to 250 km, and above
-MODELS = np.array([[0.4, 0.05, 0.2, 0.1, 0.25], [0.15, 0.6, 0.1, 0.05, 0.1], [0.08, 0.81, 0.03, 0.01, 0.07]])
+# Probabilities of the models (in the order of `kernels.motions`) at a first plot below so many m, and above: what is first seen
+# near the ground has just left it
+MODEL_HEIGHTS = (20e3, 100e3, 250e3)
+MODELS = np.array([
+    [0.5, 0.02, 0.06, 0.04, 0.38], [0.4, 0.05, 0.2, 0.1, 0.25], [0.15, 0.6, 0.1, 0.05, 0.1], [0.08, 0.81, 0.03, 0.01, 0.07],
+])  # fmt: skip
 ACCELERATION_SIGMA = motions.PUSH_SIGMA  # m/s^2 per axis
 THRUST = (35.0, 20.0)  # m/s^2 thrust less drag over mass, and sigma
 FLOW = (0.015, 0.008)  # 1/s mass flow over mass, and sigma
@@ -206,8 +210,7 @@ def start(time: float, z, sigma, origin, axes, cosines: int = 0) -> Bank:
     P6[:, (3, 4, 5), (3, 4, 5)] = np.where(plume, PLUME_SPEED[1], speed)[:, None] ** 2
     up = position / np.linalg.norm(position, axis=1, keepdims=True)
     x6 = np.concatenate([position, np.where(plume, PLUME_SPEED[0], 0.0)[:, None] * up], axis=1)
-    mu = np.select([((height < 100e3) | plume)[:, None], (height < 250e3)[:, None]], MODELS[:2], MODELS[2])
-    new = bank(time, x6, P6, mu)
+    new = bank(time, x6, P6, MODELS[np.where(plume, 1, np.searchsorted(MODEL_HEIGHTS, height, side="right"))])
     if np.isfinite(z[:, 3]).any():
         only_rate = np.where(np.arange(4) == 3, z, np.nan)
         new = update(new, only_rate, sigma, origin, axes, cosines)

@@ -34,6 +34,8 @@ HOLD_SCANS = 3.5
 HOLD_TENTATIVE = 6.0  # s, likewise for a track that is not firm
 FORESEEN = 30e3  # m: a firm track above the air whose position is known that well is followed on, however long nobody sees it, *notional*
 COAST_STEP = 5.0  # s, in such steps, and
+FALLS = 0.2  # manoeuvre probability under which a track is taken to fall when it is seen no more; else
+FORESEEN_BURNING = 10e3  # m is how well it must be known
 FALLING = np.array([1e-9, 1.0, 1.0, 1e-9, 1e-9])  # of such a track every model's likelihood: pushes unseen for minutes have no bound
 REGISTRATION = (200.0, 2.0)  # m, m/s: what sensors' biases may leave in a track beyond its covariance, *notional*
 BURNT_OUT = 0.05  # manoeuvre probability under which the engine is taken as out, after
@@ -239,18 +241,24 @@ def _sorted_out(d2: np.ndarray, limit: np.ndarray, taken: np.ndarray) -> tuple[i
 def _coasted(live: Live, time: float, bias: float = 0.0) -> tuple[Live, np.ndarray]:
     """The tracks with those that nobody sees moved on, and which of them, (n,), are to be dropped.
 
-    What is firm, above the air and known to `FORESEEN` is kept however long nobody sees it: gravity is sure.  A missile between
-    two nations' radars, or below the horizon of the only one, is found again by the same track.
+    What is firm, above the air and known to `FORESEEN` is kept however long nobody sees it.  Gravity is sure of what falls: a missile
+    between two nations' radars, or below the horizon of the only one, is found again by the same track.  Of what may still burn the
+    position is soon unknown.
     """
     limit = np.where(live.firm, np.maximum(HOLD, HOLD_SCANS * live.revisit), np.maximum(HOLD_TENTATIVE, 2.5 * live.revisit))
     quiet = time - live.seen > limit
     if not quiet.any():
         return live, quiet
-    ahead = np.flatnonzero(quiet & live.firm & (time - live.bank.time > COAST_STEP))
+    falls = live.firm & (pushed(live.bank) < FALLS)
+    ahead = np.flatnonzero(quiet & falls & (time - live.bank.time > COAST_STEP))
     if len(ahead):
         live = replace(live, bank=_with_rows(live.bank, ahead, _unseen(live.bank[ahead], live.seen[ahead], time, bias)))
-    sigma = np.sqrt(np.trace(live.bank.P6[:, :3, :3], axis1=1, axis2=2))
-    foreseen = live.firm & (altitude(live.bank.x6[:, :3]) > REENTRY_ALTITUDE) & (sigma < FORESEEN)
+    place, P = live.bank.x6[:, :3].copy(), live.bank.P6[:, :3, :3].copy()
+    if len(burns := np.flatnonzero(quiet & live.firm & ~falls)):
+        later = filters.predict(live.bank[burns], time)
+        place[burns], P[burns] = later.x6[:, :3], later.P6[:, :3, :3]
+    sigma = np.sqrt(np.trace(P, axis1=1, axis2=2))
+    foreseen = live.firm & (altitude(place) > REENTRY_ALTITUDE) & (sigma < np.where(falls, FORESEEN, FORESEEN_BURNING))
     return live, quiet & ~foreseen
 
 

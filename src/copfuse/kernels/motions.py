@@ -230,18 +230,18 @@ def transition(h, climb, dt, Pi):
         for j in range(N_MODEL):
             Pi[i, j] = 0.0
     again = (1.0 / 400.0 if climb > 0.0 else 1.0 / 4000.0) if h < 150e3 else 1e-8
-    young = h < 15e3  # what burns there has just been launched
+    young = h < 15e3 and climb > 0.0  # what burns there has just been launched
     for engine in (0, 4):
         Pi[engine, 1] = 1.0 / 80.0 if h > 60e3 else (1.0 / 2000.0 if young else 1.0 / 400.0)
         Pi[1, engine] = again
         Pi[2, engine] = again if engine == 4 else (1.0 / 200.0 if h < 80e3 else again)
         Pi[3, engine] = again if engine == 4 else (1.0 / 100.0 if h < 80e3 else again)
     Pi[0, 4] = 1.0 / 10.0
-    Pi[4, 0] = 1.0 / 20.0 if h < 12e3 else (1.0 / 200.0 if h < 40e3 else 1.0 / 2000.0)
-    Pi[0, 2] = 1.0 / (200.0 if young else 60.0) if h < 110e3 else 1e-6
+    Pi[4, 0] = 1.0 / 20.0 if h < 12e3 else (1.0 / 60.0 if h < 70e3 else 1.0 / 600.0)
+    Pi[0, 2] = 1.0 / (2000.0 if young else 60.0) if h < 110e3 else 1e-6
     Pi[4, 2] = 1.0 / (2000.0 if young else 200.0) if h < 110e3 else 1e-6
     lift = 1.0 / 100.0 if h < 80e3 else (1.0 / 1000.0 if h < 110e3 else 1e-9)
-    Pi[0, 3], Pi[4, 3], Pi[1, 3], Pi[2, 3] = lift, (0.05 if young else 0.3) * lift, lift, lift
+    Pi[0, 3], Pi[4, 3], Pi[1, 3], Pi[2, 3] = (0.05 if young else 1.0) * lift, (0.05 if young else 0.3) * lift, lift, lift
     Pi[1, 2] = 1.0 / 15.0 if h < 110e3 else (1.0 / 500.0 if h < 150e3 else 1e-9)
     Pi[2, 1] = 1.0 / 400.0 if h < 90e3 else 1.0 / 15.0
     Pi[3, 1] = 1.0 / 400.0 if h < 90e3 else 1.0 / 15.0
