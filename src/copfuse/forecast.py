@@ -16,6 +16,8 @@ BOOST_CEILING = 60e3  # m, free fall is traced back to here before the bend is a
 # What flies in the air may use lift.  Where the glide model has not had the air to tell (drag below LIFT_SHOWS, m/s^2),
 # flights that stay below LOW_FLIGHT use it with this chance, because low flights often pull up; *notional*
 LOW_FLIGHT, MAY_LIFT, LIFT_SHOWS = 110e3, 0.5, 3.0
+# What falls from above glides that much more seldom than the filter believes, whose models know nothing of the path; *notional*
+SELDOM = 0.06
 
 
 def impact_point(x, P, log_beta, push, phase_probability) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -46,7 +48,9 @@ def lift(x, phase_probability) -> np.ndarray:
     apogee = height + climb**2 / (2 * G0)  # past or to come
     slowing = 0.5 * atmosphere.density(np.maximum(height, 0.0)) * speed**2 / np.exp(filters.LOG_BETA[0])
     untold = np.where(apogee < LOW_FLIGHT, MAY_LIFT / (1.0 + slowing / LIFT_SHOWS), 0.0)
-    return np.minimum(p[:, GLIDE] + untold * (1.0 - p[:, BOOST] - p[:, GLIDE]), 1.0 - p[:, BOOST])
+    odds = p[:, GLIDE] * np.where(apogee < LOW_FLIGHT, 1.0, SELDOM)
+    glide = odds / (1.0 - p[:, GLIDE] + odds)
+    return np.minimum(glide + untold * (1.0 - p[:, BOOST] - glide), 1.0 - p[:, BOOST])
 
 
 def launch_point(tracks: Bank, boosting) -> tuple[np.ndarray, np.ndarray]:
