@@ -163,7 +163,9 @@ def doubles(bank: Bank, hits: np.ndarray, hit: np.ndarray, time: float) -> np.nd
     blur = np.sqrt(np.einsum("naa->na", bank.P6[first, :3, :3]).max(axis=0))
     start, found = box_pairs(middle, half + np.sqrt(SAME_OBJECT) * blur, np.ascontiguousarray(bank.x6[first, :3]))
     i, j = first[found], np.repeat(second, np.diff(start))
-    near = (i != j) & (np.linalg.norm(bank.x6[i, :3] - bank.x6[j, :3], axis=1) <= APART)
+    d, variance = bank.x6[i] - bank.x6[j], np.einsum("naa->na", bank.P6)
+    near = (i != j) & (np.linalg.norm(d[:, :3], axis=1) <= APART)
+    near &= (bank.time[j] != time) | (d**2 <= 4.0 * SAME_OBJECT * (variance[i] + variance[j])).all(axis=1)  # else surely two
     order = np.lexsort((j[near], found[near]))
     i, j = i[near][order], j[near][order]
     if len(i) == 0:
