@@ -206,17 +206,6 @@ def test_consider_covariance_of_one_radar_is_its_rigid_motion():
     assert 0.5 * np.linalg.norm(x[3:]) * 4e-4 < speed < 2 * np.linalg.norm(x[3:]) * 5e-4
 
 
-def test_the_cheap_look_changes_nothing(monkeypatch):
-    """Leaving out what cannot gate gives the same bytes as predicting every track for every scan, over a salvo with clutter."""
-    s = cf.load("salvo-2022")
-    truth = cf.fly(s)
-    d = cf.detect(truth, s, seed=3)
-    d = d[d.time < 200.0]
-    quick = cf.track(d, s)
-    monkeypatch.setattr(tracking, "_near", lambda live, scan: np.ones(len(live), bool))
-    assert cf.track(d, s).uid == quick.uid
-
-
 def test_more_sensors_than_bits_are_refused(whole):
     s, _, d, _ = whole
     many = tuple(dataclasses.replace(s.sensors[0], name=f"KR-{i}") for i in range(65))

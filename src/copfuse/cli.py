@@ -24,7 +24,7 @@ PICTURES = (".png", ".pdf", ".svg")
 AIRPORT = (39.2, 125.673)  # deg, Pyongyang's, as in the launch record
 # Kernels by command
 COMPILED = {
-    "run": ("estimation", "consider", "flight", "forecast", "ray"), "launches": ("flight",), "coverage": ("ray",),
+    "run": ("estimation", "pairwise", "consider", "flight", "forecast", "ray"), "launches": ("flight",), "coverage": ("ray",),
     "filters": ("estimation", "extended"), "association": ("assignment", "gating", "jpda"),
 }  # fmt: skip
 COMPILING = {"run": 20, "launches": 5, "coverage": 3, "filters": 12, "association": 8}  # s, about, on two cores
@@ -74,11 +74,15 @@ def _interrupted(number: int, _: Any) -> NoReturn:
 @click.argument("scenario", default="hokkaido-2017")
 @click.option("--regime", help="Sharing arrangement: none, realtime or plots.  [default: the scenario's own]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Names all random draws.")
+@click.option("--association", default="gnn", show_default=True, help="Plots to tracks: gnn, one plot a track, or jpda, shares.")
 @click.option("--out", metavar="FILE", help="The picture: .png, .pdf or .svg.  [default: SCENARIO.png here]")
 @click.option("--no-picture", is_flag=True, help="Print only.")
 @click.option("--errors", metavar="FILE", help="Also draw the common picture's errors against the bound.")
 @click.option("--save", "folder", metavar="FOLDER", help="Also save the six tables there.")
-def run(scenario: str, regime: str | None, seed: int, out: str | None, no_picture: bool, errors: str | None, folder: str | None) -> None:
+def run(
+    scenario: str, regime: str | None, seed: int, association: str, out: str | None, no_picture: bool, errors: str | None,
+    folder: str | None,
+) -> None:  # fmt: skip
     """Fly, detect, track, share, fuse and score one SCENARIO; print who saw what when and draw it.
 
     SCENARIO is a packaged name (see "copfuse scenarios"), a launch id of the public record, a day, or a .toml file.
@@ -95,18 +99,19 @@ def run(scenario: str, regime: str | None, seed: int, out: str | None, no_pictur
         raise CopfuseError("--out and --no-picture exclude each other; give one of the two")
     picture = None if out is None else check_output(out, PICTURES)
     curves = None if errors is None else check_output(errors, PICTURES)
-    from copfuse import network, study
+    from copfuse import network, study, tracking
     from copfuse import scenario as scenarios
 
     chosen = scenarios.load(scenario)
     network.regime(regime or chosen.regime)
+    tracking.check_association(association)
     if not (no_picture or picture):
         picture = check_output(re.sub(r"[^\w.-]+", "-", chosen.name) + ".png", PICTURES)
     if folder:
         study.check_folder(Path(folder))
     say_compiling("run")
     with _Stages(list(study.STAGES)) as stages:
-        made = study.run(chosen, regime, seed, progress=stages.next)
+        made = study.run(chosen, regime, seed, progress=stages.next, association=association)
     click.echo(str(made))
     if picture:
         from copfuse import plots

@@ -15,7 +15,7 @@ from scipy.special import log_ndtr
 from copfuse import frames
 from copfuse.constants import EARTH_A, EARTH_B
 from copfuse.kernels import estimation as kernel
-from copfuse.kernels import motions
+from copfuse.kernels import motions, pairwise
 
 # Spectral densities of the process noise, from what each model leaves out, *notional*.
 JERK = 3.0  # m^2/s^5: pitch-over, staging and whatever has no model change the acceleration by some 2 m/s^2 in a second
@@ -144,6 +144,15 @@ def expect(tracks: Bank, z, sigma, origin, axes, cosines: int = 0) -> tuple[np.n
     return d2, loglik
 
 
+def expect_pairs(tracks: Bank, start, plot, z, sigma, origin, axes, cosines: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """`expect` of some pairs only, ``(pairs,)`` each: track i with the plots ``plot[start[i]:start[i + 1]]``, rows of ``z (m, 4)``."""
+    d2, loglik = np.zeros(len(plot)), np.zeros(len(plot))
+    if len(plot):
+        at = *_plain(origin, axes), int(cosines), *_plain(z, sigma)
+        pairwise.expect_pairs(tracks.x, tracks.P, tracks.mu, *at, *_numbers(start, plot), d2, loglik)
+    return d2, loglik
+
+
 def update(tracks: Bank, z, sigma, origin, axes, cosines: int = 0) -> Bank:
     """Predicted tracks, each updated with its own plot: row i of ``z (n, 4), sigma (n, 4)``."""
     new = Bank(tracks.time, tracks.x.copy(), tracks.P.copy(), tracks.mu.copy(), tracks.x6.copy(), tracks.P6.copy())
@@ -152,8 +161,21 @@ def update(tracks: Bank, z, sigma, origin, axes, cosines: int = 0) -> Bank:
     return new
 
 
+def update_weighted(tracks: Bank, start, plot, weight, missed, z, sigma, origin, axes, cosines: int = 0) -> Bank:
+    """Predicted tracks, each updated with several plots by their probabilities; see `kernels.pairwise.update_weighted`.
+
+    Track i has the plots ``plot[start[i]:start[i + 1]]``, rows of ``z (m, 4), sigma (m, 4)``, with the probabilities ``weight
+    (pairs,)`` and none with ``missed (n,)``.  With probability 1 on one plot it is `update`.
+    """
+    new = Bank(tracks.time, tracks.x.copy(), tracks.P.copy(), tracks.mu.copy(), tracks.x6.copy(), tracks.P6.copy())
+    if len(plot):
+        at = *_plain(origin, axes), int(cosines), *_plain(z, sigma)
+        pairwise.update_weighted(new.x, new.P, new.mu, *at, *_numbers(start, plot), *_plain(weight, missed), new.x6, new.P6)
+    return new
+
+
 def weigh(tracks: Bank, likelihood) -> Bank:
-    """The tracks after evidence on which model is right alone: ``likelihood (5,)`` of it under each."""
+    """The tracks after evidence on which model is right alone: ``likelihood (5,)`` or ``(n, 5)`` of it under each."""
     new = replace(tracks, P=tracks.P.copy(), mu=tracks.mu * likelihood, x6=tracks.x6.copy(), P6=tracks.P6.copy())
     new.mu[:] /= new.mu.sum(axis=1, keepdims=True)
     for t in range(len(tracks)):
@@ -188,6 +210,11 @@ def above_ground(tracks: Bank, rows) -> Bank:
 def _plain(*arrays) -> tuple[np.ndarray, ...]:
     """Copies of one memory layout: kernels are compiled anew for every other, and for what is read-only."""
     return tuple(np.array(a, float, order="C") for a in arrays)
+
+
+def _numbers(*arrays) -> tuple[np.ndarray, ...]:
+    """Row numbers of one memory layout."""
+    return tuple(np.ascontiguousarray(a, np.int64) for a in arrays)
 
 
 def start(time: float, z, sigma, origin, axes, cosines: int = 0) -> Bank:

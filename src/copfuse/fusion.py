@@ -68,7 +68,7 @@ def _fuse_plots(tracks: Tracks, messages: Messages, scenario: Any, detections: D
     sent = sent[np.isfinite(sent.arrived)]
     order = np.argsort(sent.row, kind="stable")
     rows = sent.row[order]
-    hub = track(detections[rows], scenario, node="HUB")
+    hub = track(detections[rows], scenario, node="HUB", association=tracks.meta.get("association", "gnn"))
     heard = np.maximum.accumulate(sent.arrived[order])[hub.detection] if len(hub) else np.zeros(0)
     firm = np.flatnonzero(hub.firm)
     book = _book(hub, (heard[firm], firm), scenario)

@@ -102,15 +102,18 @@ def run(
     regime: str | None = None,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
+    association: str = "gnn",
 ) -> Run:
     """Fly, detect, track, share, fuse and score one scenario (anything that `scenario.load` takes).
 
-    ``regime`` None is the scenario's own; ``progress`` is called with the name of each verb before it starts.
+    ``regime`` None is the scenario's own; ``progress`` is called with the name of each verb before it starts; ``association`` as in
+    `tracking.track`.
     Raises `CopfuseError` for bad input.
     """
     chosen = load(scenario)
     rule = network.regime(regime or chosen.regime)
     check_seed(seed)
+    tracking.check_association(association)
     seconds: dict[str, float] = {}
 
     def timed(verb: str, work: Callable[..., Any], *args: Any, **options: Any) -> Any:
@@ -123,7 +126,7 @@ def run(
 
     truth = timed("fly", simulate.fly, chosen)
     detections = timed("detect", simulate.detect, truth, chosen, seed=seed)
-    tracks = timed("track", tracking.track, detections, chosen)
+    tracks = timed("track", tracking.track, detections, chosen, association=association)
     messages = timed("share", network.share, tracks, chosen, regime=rule.name, seed=seed, detections=detections)
     picture = timed("fuse", fusion.fuse, tracks, messages, chosen, detections=detections)
     scored = timed("score", metrics.score, picture, truth, chosen)

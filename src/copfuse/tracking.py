@@ -13,15 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import filters, starting
-from copfuse.association import gate, gnn
+from copfuse import filters, pairing, starting
+from copfuse.association import Pairs, gate
 from copfuse.constants import NATIONS, NODES, REENTRY_ALTITUDE
-from copfuse.errors import CopfuseError
+from copfuse.errors import CopfuseError, suggestion
 from copfuse.filters import Bank
-from copfuse.frames import altitude, point
+from copfuse.frames import altitude
 from copfuse.kernels.consider import common, consider
 from copfuse.kernels.motions import BOOST as THRUSTING
 from copfuse.kernels.motions import REENTRY
+from copfuse.pairing import OWN, RULES, Taken
 from copfuse.phases import phase_probability, push, pushed, thrust
 from copfuse.sensors import CLUTTER_RATE, clutter_density, place
 from copfuse.tables import Detections, Tracks, usable_plots
@@ -44,12 +45,10 @@ FORGOTTEN = 1e-3  # probability of the thrusting model under which its thrust is
 RELIGHT = 8.0  # m/s^2 forward that mean a further stage, not lift, *notional*
 BIAS_MEMORY = 30.0  # s over which a sensor's share in a track is forgotten, *notional*
 BURNING = np.array([1.0, 0.01, 0.01, 0.01, 1.0])  # likelihood under each model of a plot by what sees plumes alone, *notional*
-FIERCEST = 1500.0  # m/s^2, more than any boost, drag or lift
 LOOK_TIME = 200.0  # s in which the look at a target turns, so that a constant bias moves it by other amounts, *notional*
 LOW, GROUNDED = 20e3, 3.0  # m, and standard deviations of height, below which the ground is minded
 COUNTS = ("plots", "taken", "refused", "contested", "new", "dropped", "merged")  # of `Live.counts`: plots, then tracks
 NEAR_MISS = 1.5**2  # a plot within this many times a gate's squared distance was refused by it; beyond, it is simply new
-SAME_OBJECT = 16.8  # squared distance of two tracks of one node taken as one object: chi-squared, 6 components, 99 %
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,11 @@ class Scan:
     cosines: int = 0
     plume: bool = False  # the sensor sees burning engines only
     bias: float = 0.0  # the scenario's scale of sensor biases
+
+    @property
+    def seen(self) -> tuple[Any, ...]:
+        """The plots and whence they are, as `filters` takes them."""
+        return self.z, self.sigma, self.origin, self.axes, self.cosines
 
 
 @dataclass(frozen=True)
@@ -104,17 +108,22 @@ class Live:
 _COLUMNS = ("number", "hits", "llr", "firm", "burnt", "sensors", "revisit", "seen")
 
 
-def track(detections: Detections, scenario: Any, node: str | None = None) -> Tracks:
+def track(detections: Detections, scenario: Any, node: str | None = None, association: str = "gnn") -> Tracks:
     """Local tracks of every nation from its own sensors' plots; with ``node``, one node's tracks from all plots.
 
     The node takes plots in time order.  Sensor biases are unknown to it: their standard deviations widen each plot's
     gate and sigma, and what a constant bias leaves in an estimate is added to its covariance
-    (`kernels.consider`; nothing estimates the biases here).  ``meta["counts"]`` has for every node the number of its plots:
-    taken by a track; refused, just outside a gate; contested, in the gate of a track that took another; and new, near no
-    track (all but the taken start tracks); and of tracks dropped for want of plots and merged into an older one.
+    (`kernels.consider`; nothing estimates the biases here).
 
-    Raises `CopfuseError` for more than 64 sensors or a plot that is malformed (`tables.usable_plots`).
+    ``association`` is "gnn", one plot a track, or "jpda", by which every plot in a track's gate has its share in the update
+    (`pairing.soft`): ``detection`` is then the likeliest plot, and ``llr`` what the logarithm of the odds that the track exists
+    has gained since its first plot.  ``meta["counts"]`` has for every node the number of its plots: taken by a track; refused,
+    just outside a gate; contested, in the gate of a track that took another; and new, near no track (all but the taken
+    start tracks); and of tracks dropped for want of plots and merged into an older one.
+
+    Raises `CopfuseError` for more than 64 sensors, a plot that is malformed (`tables.usable_plots`) or another association.
     """
+    check_association(association)
     if len(scenario.sensors) > MOST_SENSORS:
         many = len(scenario.sensors)
         raise CopfuseError(f"scenario {scenario.name!r} has {many} sensors; a track can keep the origin of {MOST_SENSORS} at most")
@@ -122,7 +131,7 @@ def track(detections: Detections, scenario: Any, node: str | None = None) -> Tra
     states: dict[int, Live] = {}
     rows: list[dict[str, np.ndarray]] = []
     for scan in scans(detections, scenario, node):
-        live, new = step(states.get(scan.node, Live.empty()), scan)
+        live, new = step(states.get(scan.node, Live.empty()), scan, association)
         states[scan.node] = live
         if new is not None:
             rows.append(new)
@@ -130,6 +139,8 @@ def track(detections: Detections, scenario: Any, node: str | None = None) -> Tra
         "sensors": [s.name for s in scenario.sensors], "nodes": list(NODES), "scenario": scenario.name,
         "detections_uid": detections.uid, "counts": {NODES[k]: dict(zip(COUNTS, states[k].counts, strict=True)) for k in sorted(states)},
     }  # fmt: skip
+    if association != RULES[0]:
+        meta["association"] = association
     if not rows:
         return Tracks.empty(**meta)
     columns = {name: np.concatenate([r[name] for r in rows]) for name in rows[0]}
@@ -141,6 +152,12 @@ def track(detections: Detections, scenario: Any, node: str | None = None) -> Tra
     if scenario.bias > 0:
         columns["P"] = columns["P"] + bias_covariance(columns, number, detections, scenario)
     return Tracks(**columns, meta=meta)
+
+
+def check_association(name: str) -> None:
+    """Refuse a rule of association that is not there."""
+    if name not in RULES:
+        raise CopfuseError(f"there is no association {name!r}; {suggestion(name, RULES)}")
 
 
 def bias_covariance(columns: dict[str, np.ndarray], number: np.ndarray, detections: Detections, scenario: Any) -> np.ndarray:
@@ -203,38 +220,38 @@ def _sensor_facts(sensor: Any, scenario: Any, node: str | None) -> tuple[int, np
     return at, bias, float(np.log(max(density, 1e-30))), float(sensor.search_revisit)
 
 
-def step(live: Live, scan: Scan) -> tuple[Live, dict[str, np.ndarray] | None]:
+def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, dict[str, np.ndarray] | None]:
     """One scan: drop what is stale, associate, update, start; returns the tracks and the new rows of Tracks."""
     counts = live.counts
     live, stale = _coasted(live, scan.time, scan.bias)
     live = live[~stale] if stale.any() else live
-    near = np.flatnonzero(_near(live, scan))
+    start, plot = pairing.reachable(live.bank, scan.time, *scan.seen)
+    near = np.flatnonzero(np.diff(start))
     predicted = filters.predict(live.bank[near], scan.time)
-    d2, loglik = filters.expect(predicted, scan.z, scan.sigma, scan.origin, scan.axes, scan.cosines)
-    ratio = loglik - scan.log_density
+    pairs = pairing.judged(predicted, np.append(start[near], len(plot)), plot, *scan.seen)
     limit = gate(np.isfinite(scan.z).sum(axis=1))
-    column = gnn(d2, ratio, limit).argmax(axis=1) - 1
-    took = np.flatnonzero(column >= 0)
-    hit, plot = near[took], column[took]
-    free = np.setdiff1d(np.arange(len(scan.z)), plot)
-    live = _update(live, scan, hit, plot, predicted[took], ratio[took, plot])
+    take = pairing.soft if association == "jpda" else pairing.hard
+    taken = take(predicted, pairing.gated(pairs, limit), scan.log_density, live.llr[near], *scan.seen)
+    hit, free = near[taken.rows], np.flatnonzero(~taken.claimed)
+    live = _update(live, scan, hit, taken)
     live = _start(live, scan, free)
     new = live.bank[len(live) - len(free) :]
-    prior = Bank.stack([predicted[took], new])
+    prior = Bank.stack([predicted[taken.rows], new])
     changed = np.r_[hit, np.arange(len(live) - len(free), len(live))].astype(int)
-    row = np.r_[scan.rows[plot], scan.rows[free]].astype(int)
+    row = np.r_[scan.rows[taken.plot], scan.rows[free]].astype(int)
     out = _rows(live, scan, changed, row, prior) if len(changed) else None
-    merged = _merge(live, hit)
-    now = *_sorted_out(d2, limit, plot), int(stale.sum()), len(live) - len(merged)
-    return replace(merged, counts=tuple(a + b for a, b in zip(counts, now, strict=True))), out
+    drop = pairing.doubles(live.bank, live.hits, hit[taken.share >= OWN], scan.time)
+    now = *_sorted_out(pairs, limit, taken.claimed), int(stale.sum()), int(drop.sum())
+    return replace(live[~drop] if drop.any() else live, counts=tuple(a + b for a, b in zip(counts, now, strict=True))), out
 
 
-def _sorted_out(d2: np.ndarray, limit: np.ndarray, taken: np.ndarray) -> tuple[int, ...]:
-    """How many plots of a scan there are, and of them were taken, refused, contested and new; ``d2 (n, m)``, ``limit (m,)``."""
-    nearest = (d2.min(axis=0) if len(d2) else np.full(len(limit), np.inf)) / limit
-    nearest[taken] = np.nan
+def _sorted_out(pairs: Pairs, limit: np.ndarray, taken: np.ndarray) -> tuple[int, ...]:
+    """How many plots of a scan there are, and of them were taken, refused, contested and new; ``limit (m,)``, ``taken (m,)``."""
+    nearest = np.full(len(limit), np.inf)
+    np.minimum.at(nearest, pairs.plot, pairs.d2)
+    nearest = np.where(taken, np.nan, nearest / limit)
     contested, refused = nearest <= 1.0, (nearest > 1.0) & (nearest <= NEAR_MISS)
-    n, m = len(limit), len(taken)
+    n, m = len(limit), int(taken.sum())
     return n, m, int(refused.sum()), int(contested.sum()), n - m - int(refused.sum()) - int(contested.sum())
 
 
@@ -281,37 +298,21 @@ def _with_rows(bank: Bank, rows: np.ndarray, new: Bank) -> Bank:
     return out
 
 
-def _near(live: Live, scan: Scan) -> np.ndarray:
-    """Whether a track can have any plot of the scan in its gate, (n,): a cheap look before the prediction.
-
-    Generous, so that it changes nothing: ten standard deviations and any push.  Two angles alone are near everything.
-    """
-    if len(live) == 0 or np.isnan(scan.z[:, 0]).any():
-        return np.ones(len(live), bool)
-    bank, dt = live.bank, scan.time - live.bank.time
-    plots = point(scan.z[:, 0], scan.z[:, 1], scan.z[:, 2], scan.origin, scan.axes, scan.cosines)
-    slant = np.sqrt(np.maximum(1.0 - scan.z[:, 1] ** 2 - scan.z[:, 2] ** 2, 0.01)) if scan.cosines else 1.0
-    blur = np.hypot(scan.sigma[:, 0], scan.z[:, 0] * np.hypot(scan.sigma[:, 1], scan.sigma[:, 2]) / slant)
-    sigma = np.sqrt(np.trace(bank.P6[:, :3, :3], axis1=1, axis2=2)) + dt * np.sqrt(np.trace(bank.P6[:, 3:, 3:], axis1=1, axis2=2))
-    reach = 10.0 * sigma + 0.5 * FIERCEST * dt**2 + 1e3
-    away = np.linalg.norm((bank.x6[:, :3] + dt[:, None] * bank.x6[:, 3:])[:, None] - plots, axis=2)
-    return (away < reach[:, None] + 10.0 * blur).any(axis=1)
-
-
-def _update(live: Live, scan: Scan, hit: np.ndarray, plot: np.ndarray, predicted: Bank, ratio: np.ndarray) -> Live:
-    """The live tracks ``hit``, whose predictions are ``predicted``, with their plots; ``ratio`` is their gain in score."""
+def _update(live: Live, scan: Scan, hit: np.ndarray, taken: Taken) -> Live:
+    """The live tracks ``hit`` as their plots have left them; a plot that is probably another's is no hit."""
     if len(hit) == 0:
         return live
-    new = filters.update(predicted, scan.z[plot], scan.sigma[plot], scan.origin, scan.axes, scan.cosines)
+    new = taken.bank
     if scan.plume:
-        new = filters.weigh(new, BURNING)
+        new = filters.weigh(new, taken.share[:, None] * BURNING + (1.0 - taken.share[:, None]))
     if len(low := _low(new)):
         new = filters.above_ground(new, low)
     bank = _with_rows(live.bank, hit, new)
     hits, llr, sensors, revisit, seen = (getattr(live, n).copy() for n in ("hits", "llr", "sensors", "revisit", "seen"))
-    hits[hit] += 1
-    llr[hit] += ratio
+    llr[hit] = taken.llr
     sensors[hit] |= np.uint64(1) << np.uint64(scan.sensor)
+    hit = hit[taken.share >= OWN]
+    hits[hit] += 1
     revisit[hit], seen[hit] = scan.revisit, scan.time
     firm = live.firm | ((hits >= FIRM_HITS) & (llr > FIRM_LLR))
     engine = pushed(bank)
@@ -344,24 +345,6 @@ def _start(live: Live, scan: Scan, free: np.ndarray) -> Live:
     )  # fmt: skip
     joined: dict[str, Any] = {name: np.concatenate([getattr(live, name), getattr(new, name)]) for name in _COLUMNS}
     return Live(bank=Bank.stack([live.bank, new.bank]), **joined, next_number=live.next_number + n)
-
-
-def _merge(live: Live, hit: np.ndarray) -> Live:
-    """Drop the younger of two tracks of this node that describe one object."""
-    if len(live) < 2 or len(hit) == 0:
-        return live
-    drop = np.zeros(len(live), bool)
-    for i in hit:
-        for j in range(len(live)):
-            if i == j or drop[i] or drop[j] or live.hits[i] < 4 or live.hits[j] < 2:
-                continue
-            if np.linalg.norm(live.bank.x6[i, :3] - live.bank.x6[j, :3]) > 100e3:
-                continue
-            other = filters.predict(live.bank[[j]], live.bank.time[i])
-            d = live.bank.x6[i] - other.x6[0]
-            if d @ np.linalg.solve(live.bank.P6[i] + other.P6[0], d) < SAME_OBJECT:
-                drop[i if live.hits[i] < live.hits[j] else j] = True
-    return live[~drop]
 
 
 def _rows(live: Live, scan: Scan, changed: np.ndarray, detection: np.ndarray, prior: Bank) -> dict[str, np.ndarray]:

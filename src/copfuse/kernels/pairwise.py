@@ -1,0 +1,172 @@
+"""The filter of `kernels.estimation` on pairs of tracks and plots: expected plots without all pairs, updates by several plots."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from copfuse.kernels import borrowing, njit
+from copfuse.kernels.estimation import _LEAST, _NEGLIGIBLE, ASLEEP, combine, follow, innovation, likeliest, regress, update_model
+from copfuse.kernels.motions import N_MODEL, dimension
+from copfuse.kernels.small import cholesky, solve_lower
+
+SLIGHT = 1e-6  # weight of a plot below which it is left out of an update
+
+
+@njit
+def expect_pairs(x, P, mu, origin, axes, cosines, z, sigma, start, plot, d2, loglik):
+    """`estimation.expect` of some pairs: track t with the plots ``plot[start[t]:start[t + 1]]``; ``d2, loglik (pairs,)`` out."""
+    lower = np.zeros((9, 9))
+    l4 = np.zeros((4, 4))
+    s = np.zeros(9)
+    first = np.zeros(4)
+    zz = np.zeros(4)
+    slopes = np.zeros((4, 9))
+    z_mean = np.zeros((N_MODEL, 4))
+    Z = np.zeros((N_MODEL, 4, 4))
+    S = np.zeros((4, 4))
+    nu = np.zeros(4)
+    ll = np.zeros(N_MODEL)
+    have = np.zeros(4, np.int64)
+    bent = np.zeros((9, 9))
+    for t in range(len(mu)):
+        if start[t] == start[t + 1]:
+            continue
+        for j in range(N_MODEL):
+            if mu[t, j] > ASLEEP:
+                regress(dimension(j), x[t, j], P[t, j], origin, axes, cosines, lower, s, zz, first, slopes, z_mean[j], Z[j], bent)
+        for p in range(start[t], start[t + 1]):
+            k = plot[p]
+            d2[p] = np.inf
+            best = -1e300
+            for j in range(N_MODEL):
+                ll[j] = -1e300
+                if not mu[t, j] > ASLEEP:
+                    continue
+                m = innovation(z[k], sigma[k], z_mean[j], Z[j], have, nu, S)
+                cholesky(S, m, l4)
+                solve_lower(l4, m, nu)
+                q = 0.0
+                log_det = 0.0
+                for a in range(m):
+                    q += nu[a] * nu[a]
+                    log_det += 2.0 * math.log(l4[a, a])
+                if mu[t, j] > _NEGLIGIBLE:
+                    d2[p] = min(d2[p], q)
+                ll[j] = math.log(max(mu[t, j], _LEAST)) - 0.5 * (q + log_det + m * math.log(2.0 * math.pi))
+                best = max(best, ll[j])
+            total = 0.0
+            for j in range(N_MODEL):
+                total += math.exp(ll[j] - best)
+            loglik[p] = best + math.log(total)
+
+
+@borrowing
+def _suppose(x, P, mu, origin, axes, cosines, z, sigma, x_new, P_new, chance, work):
+    """One track's models as if the plot ``z (4,)`` were its own: their moments, and ``chance``, their probabilities, then."""
+    leader = likeliest(mu)
+    best = -1e300
+    for j in range(N_MODEL):
+        for a in range(9):
+            x_new[j, a] = x[j, a]
+            for b in range(9):
+                P_new[j, a, b] = P[j, a, b]
+        if mu[j] > ASLEEP:
+            chance[j] = update_model(dimension(j), x_new[j], P_new[j], origin, axes, cosines, z, sigma, *work)
+            chance[j] += math.log(max(mu[j], _LEAST))
+            best = max(best, chance[j])
+    ahead = math.exp(chance[leader] - best)
+    total = 0.0
+    for j in range(N_MODEL):
+        if mu[j] > ASLEEP:
+            chance[j] = max(math.exp(chance[j] - best), _LEAST)
+        else:  # nobody asked it: it neither gains nor loses
+            chance[j] = max(mu[j] / mu[leader] * ahead, _LEAST)
+        total += chance[j]
+    for j in range(N_MODEL):
+        chance[j] /= total
+
+
+@borrowing
+def _average(share, count, x, P, n, j, x_out, P_out):
+    """Moments of model j's mixture: component q has weight ``share[q]``, mean ``x[q, j]`` and covariance ``P[q, j]``."""
+    for a in range(n):
+        total = 0.0
+        for q in range(count):
+            total += share[q] * (x[q, j, a] - x[0, j, a])  # about one of them, so that nothing is lost to the Earth's size
+        x_out[a] = x[0, j, a] + total
+    for a in range(n):
+        for b in range(a + 1):
+            total = 0.0
+            for q in range(count):
+                total += share[q] * (P[q, j, a, b] + (x[q, j, a] - x_out[a]) * (x[q, j, b] - x_out[b]))
+            P_out[a, b] = total
+            P_out[b, a] = total
+
+
+@borrowing
+def _merged(count, weight, xs, Ps, chance, share, x, P, mu):
+    """One track's models from ``count`` suppositions of probabilities ``weight``; ``mu`` comes in as it was, for who is asleep."""
+    leader = likeliest(mu)
+    whole = 0.0
+    for q in range(count):
+        whole += weight[q]
+    for j in range(N_MODEL):
+        new = 0.0
+        for q in range(count):
+            share[q] = weight[q] / whole * chance[q, j]
+            new += share[q]
+        if mu[j] > ASLEEP:
+            for q in range(count):
+                share[q] /= new
+            _average(share, count, xs, Ps, dimension(j), j, x[j], P[j])
+    for j in range(N_MODEL):
+        if not mu[j] > ASLEEP:
+            follow(j, leader, x, P)
+    for j in range(N_MODEL):
+        mu[j] = 0.0
+        for q in range(count):
+            mu[j] += weight[q] / whole * chance[q, j]
+
+
+@njit
+def update_weighted(x, P, mu, origin, axes, cosines, z, sigma, start, plot, weight, missed, x6, P6):
+    """Update n predicted tracks in place by several plots each: probabilistic data association in every model.
+
+    Track t's plot is ``plot[start[t]:start[t + 1]]`` with the probabilities ``weight (pairs,)``, none with ``missed (n,)``.  Plot k
+    and model j are true together with probability ``weight[k] mu[j | k]``, where ``mu[j | k]`` is what `estimation.update` with
+    that plot makes of the models (no plot: what it was).  Each model takes the moments of its own updates under these
+    weights (Bar-Shalom & Li 1995, secs. 3.4, 4.5; Blom & Bloem, IEEE T-AES 43(1), 2007).  Weights below `SLIGHT` are left out.
+    """
+    most = 1
+    for t in range(len(mu)):
+        most = max(most, start[t + 1] - start[t] + 1)
+    xs = np.zeros((most, N_MODEL, 9))
+    Ps = np.zeros((most, N_MODEL, 9, 9))
+    chance = np.zeros((most, N_MODEL))
+    held = np.zeros(most)
+    share = np.zeros(most)
+    work = (
+        np.zeros((9, 9)), np.zeros(9), np.zeros(4), np.zeros(4), np.zeros((4, 9)), np.zeros(4), np.zeros((4, 4)), np.zeros((4, 4)),
+        np.zeros(4), np.zeros(4, np.int64), np.zeros((4, 4)), np.zeros((9, 4)), np.zeros((9, 9)),
+    )  # fmt: skip
+    for t in range(len(mu)):
+        count = 0
+        for p in range(start[t], start[t + 1]):
+            if weight[p] > SLIGHT:
+                k = plot[p]
+                held[count] = weight[p]
+                _suppose(x[t], P[t], mu[t], origin, axes, cosines, z[k], sigma[k], xs[count], Ps[count], chance[count], work)
+                count += 1
+        if count == 0:
+            continue
+        held[count] = missed[t] if missed[t] > 0.0 else 0.0
+        for j in range(N_MODEL):
+            chance[count, j] = mu[t, j]
+            for a in range(9):
+                xs[count, j, a] = x[t, j, a]
+                for b in range(9):
+                    Ps[count, j, a, b] = P[t, j, a, b]
+        _merged(count + 1, held, xs, Ps, chance, share, x[t], P[t], mu[t])
+        combine(x[t], P[t], mu[t], x6[t], P6[t])

@@ -1,0 +1,180 @@
+"""Tracks and the plots of a scan without looking at all pairs: who is within reach, who takes which plot, who is the same object.
+
+A scan is ``z (m, 4), sigma (m, 4), origin (3,), axes (3, 3), cosines``, as everywhere in `filters`.  Boxes wide enough for any push
+leave few pairs (`reachable`); only their tracks are predicted, only they are judged (`judged`), and `hard` or `soft` says
+which plots update which tracks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, logit
+
+from copfuse import filters
+from copfuse.association import Pairs, existence, gnn_pairs, jpda_pairs
+from copfuse.filters import Bank
+from copfuse.frames import point
+from copfuse.kernels.gating import box_pairs
+
+FIERCEST = 1500.0  # m/s^2, more than any boost, drag or lift
+SIGMAS, SLACK = 10.0, 1e3  # standard deviations, and m: how generous a look before the prediction is
+UNLIKELY = 1e-4  # probability of a model below which it takes no part in that look; it opens no gate either (`filters.expect`)
+SAME_OBJECT = 16.8  # squared distance of two tracks of one node taken as one object: chi-squared, 6 components, 99 %
+APART = 100e3  # m: tracks farther apart than this are never compared
+DETECTED = 0.8  # probability of detection where a track's gate holds plots
+BORN = 0.1  # probability that a track of one plot exists, *notional*
+SUREST = 1e-12, 1e-6  # of a track's existence, 1 less the most and the least that is ever believed, so that it can change again
+TOUCHED = 0.05  # probability that one of the plots in its gate is a track's own, below which `soft` leaves it as it is
+OWN = 0.5  # and above which it counts as seen; a plot claimed with less starts a track
+RULES = ("gnn", "jpda")
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a scan's plots make of k tracks, ``rows`` of those predicted: ``bank`` holds them updated.
+
+    ``plot (k,)`` is each one's likeliest plot, ``share (k,)`` the probability that any is its own, ``llr (k,)`` its score now;
+    ``claimed (m,)`` are the plots that start no track.
+    """
+
+    rows: np.ndarray
+    plot: np.ndarray
+    bank: Bank
+    llr: np.ndarray
+    share: np.ndarray
+    claimed: np.ndarray
+
+
+# Who is within reach -------------------------------------------------------------------------------------------------
+
+
+def _where(bank: Bank, time: float) -> tuple[np.ndarray, np.ndarray]:
+    """Middle and half-width (n, 3) m of boxes that hold a bank's tracks at ``time``, whichever model is right, under any push."""
+    dt = (time - bank.time)[:, None, None]
+    sigma = np.sqrt(np.maximum(np.einsum("njaa->nja", bank.P[:, :, :6, :6]), 0.0))
+    middle = bank.x[:, :, :3] + dt * bank.x[:, :, 3:6]
+    half = SIGMAS * (sigma[:, :, :3] + np.abs(dt) * sigma[:, :, 3:]) + 0.5 * FIERCEST * dt**2
+    able = (bank.mu > UNLIKELY)[:, :, None]
+    low = np.where(able, middle - half, np.inf).min(axis=1)
+    high = np.where(able, middle + half, -np.inf).max(axis=1)
+    return 0.5 * (low + high), 0.5 * (high - low)
+
+
+def reachable(bank: Bank, time: float, z, sigma, origin, axes, cosines: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs that a gate at ``time`` may join: track i with ``plot[start[i]:start[i + 1]]``, in rising order.
+
+    Generous, so that it changes nothing: ten standard deviations of track and plot, and any push.  Plots without a range are
+    compared by direction, as unit vectors, which neither wrap nor have poles; those without an angle with every track.
+    """
+    n, m = len(bank), len(z)
+    if n == 0 or m == 0 or np.isnan(z[:, 1:3]).any():
+        return np.arange(0, n * m + 1, max(m, 1))[: n + 1] if m else np.zeros(n + 1, int), np.tile(np.arange(m), n)
+    middle, half = _where(bank, time)
+    half += SLACK
+    slant = np.sqrt(np.maximum(1.0 - z[:, 1] ** 2 - z[:, 2] ** 2, 0.01)) if cosines else 1.0
+    blur = np.hypot(sigma[:, 1], sigma[:, 2]) / slant
+    if np.isnan(z[:, 0]).any():
+        plots = point(1.0, z[:, 1], z[:, 2], np.zeros(3), axes, cosines)
+        away, wide = np.linalg.norm(middle - origin, axis=1), np.linalg.norm(half, axis=1)
+        middle = (middle - origin) / away[:, None]
+        angle = np.where(wide < away, np.arcsin(np.minimum(wide / away, 1.0)), 2.0)
+        half = np.repeat(angle[:, None], 3, axis=1)
+    else:
+        plots = point(z[:, 0], z[:, 1], z[:, 2], origin, axes, cosines)
+        blur = np.hypot(sigma[:, 0], z[:, 0] * blur)
+    start, plot = box_pairs(middle, half + SIGMAS * blur.max(), plots)
+    row = np.repeat(np.arange(n), np.diff(start))
+    near = (np.abs(plots[plot] - middle[row]) <= half[row] + SIGMAS * blur[plot, None]).all(axis=1)
+    return _starts(row[near], n), plot[near]
+
+
+def _starts(row: np.ndarray, n: int) -> np.ndarray:
+    """Where each of n rows' pairs begin, from the rising row of every pair."""
+    return np.concatenate([[0], np.cumsum(np.bincount(row, minlength=n))])
+
+
+def judged(predicted: Bank, start, plot, *scan: Any) -> Pairs:
+    """Distances and likelihoods of pairs of predicted tracks and plots; ``log_density`` is that of the models' mixture."""
+    d2, log_density = filters.expect_pairs(predicted, start, plot, *scan)
+    return Pairs(start, plot, d2, log_density, len(scan[0]))
+
+
+def gated(pairs: Pairs, limit: np.ndarray) -> Pairs:
+    """Those of the pairs within their plot's squared distance ``limit (m,)``."""
+    inside = pairs.d2 <= limit[pairs.plot]
+    n = len(pairs.start) - 1
+    start = _starts(np.repeat(np.arange(n), np.diff(pairs.start))[inside], n)
+    return Pairs(start, pairs.plot[inside], pairs.d2[inside], pairs.log_density[inside], pairs.plots)
+
+
+# Who takes which plot ------------------------------------------------------------------------------------------------
+
+
+def hard(predicted: Bank, pairs: Pairs, log_density: float, llr: np.ndarray, *scan: Any) -> Taken:
+    """Global nearest neighbour: a track has one plot or none; ``llr (n,)``, its score, gains the logarithm of the ratio."""
+    ratio = pairs.log_density - log_density
+    held = gnn_pairs(pairs, ratio, DETECTED)
+    rows = np.flatnonzero(held >= 0)
+    plot, own = held[rows], pairs.plot == np.repeat(held, np.diff(pairs.start))
+    z, sigma, *place = scan
+    bank = filters.update(predicted[rows], z[plot], sigma[plot], *place)
+    claimed = np.zeros(pairs.plots, bool)
+    claimed[plot] = True
+    return Taken(rows, plot, bank, llr[rows] + ratio[own], np.ones(len(rows)), claimed)
+
+
+def soft(predicted: Bank, pairs: Pairs, log_density: float, llr: np.ndarray, *scan: Any) -> Taken:
+    """Joint integrated probabilistic data association: every track has its share in each plot of its gate.
+
+    ``llr (n,)`` is the gain of the logarithm of the odds that the track exists, over those of a track of one plot.
+    """
+    before = expit(llr + logit(BORN))
+    weight, missed = jpda_pairs(pairs, pairs.log_density - log_density, DETECTED * before)
+    after = np.clip(existence(missed, before, DETECTED), SUREST[1], 1.0 - SUREST[0])
+    row = np.repeat(np.arange(len(llr)), np.diff(pairs.start))
+    rows = np.flatnonzero((np.diff(pairs.start) > 0) & (1.0 - missed > TOUCHED))
+    mine = np.isin(row, rows)
+    start = _starts(np.searchsorted(rows, row[mine]), len(rows))
+    plot, share = pairs.plot[mine], weight[mine]
+    bank = filters.update_weighted(predicted[rows], start, plot, share, missed[rows], *scan)
+    order = np.lexsort((share, row[mine]))  # the greatest of each row comes last
+    best = plot[order[start[1:] - 1]]
+    claimed = np.bincount(pairs.plot, weight, pairs.plots) >= OWN
+    return Taken(rows, best, bank, logit(after[rows]) - logit(BORN), 1.0 - missed[rows], claimed)
+
+
+# Who is the same object ----------------------------------------------------------------------------------------------
+
+
+def doubles(bank: Bank, hits: np.ndarray, hit: np.ndarray, time: float) -> np.ndarray:
+    """Which tracks (n,) are to be dropped: the younger of two that describe one object, of which one is of ``hit``.
+
+    Those of ``hit`` have just been updated, at ``time``.  The squared distance is of all six components; a track of less than four
+    plots takes none away and one of a single plot is none's double.
+    """
+    drop = np.zeros(len(bank), bool)
+    first, second = hit[hits[hit] >= 4], np.flatnonzero(hits >= 2)
+    if len(first) == 0 or len(second) < 2:
+        return drop
+    middle, half = _where(bank[second], time)
+    blur = np.sqrt(np.einsum("naa->na", bank.P6[first, :3, :3]).max(axis=0))
+    start, found = box_pairs(middle, half + np.sqrt(SAME_OBJECT) * blur, np.ascontiguousarray(bank.x6[first, :3]))
+    i, j = first[found], np.repeat(second, np.diff(start))
+    d, variance = bank.x6[i] - bank.x6[j], np.einsum("naa->na", bank.P6)
+    near = (i != j) & (np.linalg.norm(d[:, :3], axis=1) <= APART)
+    near &= (bank.time[j] != time) | (d**2 <= 4.0 * SAME_OBJECT * (variance[i] + variance[j])).all(axis=1)  # else surely two
+    order = np.lexsort((j[near], found[near]))
+    i, j = i[near][order], j[near][order]
+    if len(i) == 0:
+        return drop
+    once, again = np.unique(j, return_inverse=True)
+    other = filters.predict(bank[once], time)
+    d = bank.x6[i] - other.x6[again]
+    d2 = np.einsum("ni,ni->n", d, np.linalg.solve(bank.P6[i] + other.P6[again], d[:, :, None])[:, :, 0])
+    for a, b in zip(i[d2 < SAME_OBJECT], j[d2 < SAME_OBJECT], strict=True):
+        if not (drop[a] or drop[b]):
+            drop[a if hits[a] < hits[b] else b] = True
+    return drop
