@@ -405,3 +405,24 @@ def test_what_never_flies_freely_is_refused_in_one_sentence():
         assert "free flight" in str(error)
     else:
         assert np.isnan(found.apogee.sigma) and np.isnan(found.impact_time.value) and "no part of it" in found.about
+
+
+def test_states_and_their_slopes_along_a_flight():
+    """Of a boost's parameters, before burnout and long after it: against plain differences of whole flights; and out of the span: nan."""
+    model = families.powered(np.radians(39.0), np.radians(126.0), "SRBM")
+    u = np.r_[0, 0, 90.0, 0.2, 0.3, 0.1, np.log(5000.0), np.log(3200.0), np.log(90.0), 0.9, np.log(40e3)]
+    time = np.array([30.0, 80.0, 120.0, 300.0])
+    x, slope = families.course(model, u, time)
+    np.testing.assert_allclose(x, model.states(u, time))
+    for k, h in ((0, 50.0), (2, 0.01), (3, 1e-4), (6, 0.01), (7, 1e-5)):
+        step = h * np.eye(len(u))[k]
+        plain = (model.states(u + step, time) - model.states(u - step, time)) / (2.0 * h)
+        np.testing.assert_allclose(slope[..., k], plain, rtol=5e-3, atol=5e-3 * np.abs(plain).max())
+    scenario = laydown("three")
+    found = reconstruct(plots(scenario, np.array(SIGMA["doppler"]), 4), scenario, boost=False, since=0.0)
+    at = np.array([150.0, -5.0, 40.0, 1e5])
+    y, P = found.states(at)
+    assert np.isnan(y[[1, 3]]).all() and np.isnan(P[[1, 3]]).all() and np.isfinite(P[[0, 2]]).all()
+    true = motion.interpolate(coasting().time, coasting().x, at[[0, 2]])
+    for e, cov in zip(y[[0, 2]] - true, P[[0, 2]], strict=True):
+        assert e @ np.linalg.solve(cov, e) < chi2.ppf(0.999, 6)

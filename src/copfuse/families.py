@@ -141,6 +141,28 @@ def outcome_slopes(model: Model, u: np.ndarray) -> np.ndarray:
     return _slopes(fallen, _released(model, u), _FALL_STEP) @ known
 
 
+def course(model: Model, u: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """States (n, 6) at ascending times (n,) s, none before the begin, and their derivatives (n, 6, k) by the parameters.
+
+    After burnout as in `outcome_slopes`, by the state at burnout.
+    """
+    w, slope = _released(model, u), np.empty((len(time), 6, len(u)))
+    early = time < w[TIME] + 2.0 * _FALL_STEP[0]
+    if early.any():
+        slope[early] = model.slopes(lambda v: model.states(v, time[early]), u)
+    if not early.all():
+        known = np.nan_to_num(model.slopes(lambda v: _released(model, v), u))
+        slope[~early] = _slopes(lambda v: _falling(v, time[~early]), w, _FALL_STEP) @ known
+    return model.states(u, time), slope
+
+
+def _falling(w: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """States (n, 6) of the free flight after `_released`."""
+    x = np.empty((len(time), 6))
+    through(w[1:7].copy(), float(w[0]), np.zeros((0, 5)), np.array([np.inf]), _parameters(w[0], w[11]), time, x)
+    return x
+
+
 _FALL_STEP = np.r_[0.02, np.full(3, 2.0), np.full(3, 0.02), 0.02, np.full(3, 5.0), 1e-3]
 
 

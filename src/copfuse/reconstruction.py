@@ -61,6 +61,7 @@ class Reconstruction:
     square of range, azimuth, elevation and range rate residuals over sigma, biases included (nan: not measured).
     ``chi2`` over ``dof`` (biases taken into account) is about 1 where the model describes the flight; where it does not (lift, another
     burn), apogee, impact and every interval are nan.  ``about`` says what was fitted and why not more.
+    ``flown``: the fits that were averaged, with their weights; ``span``: the times s between which they give `states`.
     """
 
     time: float
@@ -80,6 +81,18 @@ class Reconstruction:
     rejected: np.ndarray
     residuals: dict[str, tuple[int, np.ndarray]]
     about: str
+    flown: tuple[tuple[float, Fit], ...] = ()
+    span: tuple[float, float] = (math.nan, math.nan)
+
+    def states(self, time: Any) -> tuple[np.ndarray, np.ndarray]:
+        """States (n, 6) at times (n,) s in any order and their covariances (n, 6, 6); nan outside ``span`` and where the fit is none."""
+        time = np.asarray(time, float)
+        x, P = np.full((len(time), 6), np.nan), np.full((len(time), 6, 6), np.nan)
+        rows = np.argsort(time, kind="stable")
+        rows = rows[(time[rows] >= self.span[0]) & (time[rows] <= self.span[1])]
+        if len(rows):
+            x[rows], P[rows] = _along(self.flown, time[rows])
+        return x, P
 
     def __str__(self) -> str:
         lines = [self.about, f"plots {len(self.used)} used, {len(self.rejected)} rejected; chi-squared/dof {self.chi2 / self.dof:.2f}"]
@@ -264,6 +277,17 @@ def mixed(fits: list[tuple[float, Fit]]) -> tuple[np.ndarray, np.ndarray]:
     return mean, P
 
 
+def _along(fits: tuple[tuple[float, Fit], ...], time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """States (n, 6) and covariances (n, 6, 6) at ascending times, averaged over fits as in `mixed`."""
+    each = [(w, *families.course(f.model, f.u, time), f.root) for w, f in fits]
+    mean = np.sum([w * x for w, x, _, _ in each], axis=0)
+    P = np.zeros((len(time), 6, 6))
+    for w, x, slope, root in each:
+        spread = slope @ root[: slope.shape[2]]
+        P += w * (spread @ spread.transpose(0, 2, 1) + np.einsum("ni,nj->nij", x - mean, x - mean))
+    return mean, P
+
+
 def _value(q: np.ndarray, P: np.ndarray, i: int) -> Value:
     return Value(float(q[i]), math.sqrt(max(P[i, i], 0.0)) if np.isfinite(P[i, i]) else math.nan)
 
@@ -309,8 +333,16 @@ def _result(fits: list[tuple[float, Fit]], plots: Plots, scenario: Any, about: s
     return Reconstruction(
         float(q[families.TIME]), q[families.X], P[families.X, families.X], log_beta, powered, top, when, down, q[families.POINT],
         P[families.POINT, families.POINT], far, fitted.chi2, fitted.dof, used.row, plots[~fitted.kept].row,
-        _residuals(used, fitted, scenario), about,
+        _residuals(used, fitted, scenario), about, tuple(fits), _span_of(fits, q, arc),
     )  # fmt: skip
+
+
+def _span_of(fits: list[tuple[float, Fit]], q: np.ndarray, arc: Arc) -> tuple[float, float]:
+    """From the launch, or the free flight's begin, to the impact, or where the free flight ended; nan where the fit is none."""
+    if not fits[0][1].honest:
+        return math.nan, math.nan
+    begin = max(begin_of(f) for _, f in fits)
+    return begin, arc.last if arc.ended else float(np.nan_to_num(q[families.DOWN], nan=arc.last))
 
 
 def _topped(q: np.ndarray, P: np.ndarray, arc: Arc) -> None:
