@@ -304,14 +304,14 @@ def kept(seed, rule):
 
 
 def test_shares_keep_identities_where_paths_cross():
-    """24 crossings at 160 m/s, one false plot a scan in 8000 km^3: as many of 48 tracks end on their own body as by `gnn`, or more.
+    """24 crossings at 160 m/s, one false plot a scan in 8000 km^3: of 48 tracks all but two at most end on their own body by either.
 
     Not so among more false plots than the tracker is told of, nor at a third of that speed: there tracks that share plots coalesce
     (Blom & Bloem, IEEE T-AES 36(1), 2000), and by `gnn` more end on their own.
     """
     soft, hard = (np.sum([kept(seed, rule) for seed in range(24)], axis=0) for rule in ("jpda", "gnn"))
     assert soft[1] == hard[1] == 48
-    assert soft[0] >= hard[0] >= 43
+    assert min(soft[0], hard[0]) >= 46
 
 
 def test_an_association_that_is_not_there_is_refused():
