@@ -26,7 +26,7 @@ from copfuse.tracking import REGISTRATION
 HOLD = 30.0  # s: a local track whose newest row is older than this (beyond what the link delays) has left the picture
 JOIN = 27.9  # squared distance under which two nations' tracks are one object: chi-squared, 6 components, 1e-4
 PART = 90.0  # and above which they are not, whatever there was between them before
-KEEP = 10.0  # what a pairing that stands has over one that would be new, in squared distance, *notional*
+KEEP = 5.0  # what a pairing that stands has over one that would be new, in squared distance, *notional*
 ONLY = 0.1  # what it is still worth while nothing better offers, between JOIN and PART
 RECHECK = 4.0  # s between looks at whether what stands together still belongs together
 SILENT = 10.0  # s behind its source's newest row after which a local track may have a successor from the same source
