@@ -1,0 +1,268 @@
+"""Which local tracks, from whom, stand in which system track of a node at which time: one system track for one object.
+
+All sources are judged together: a system track costs the sum, over the pairs of its members, of their squared distance less a
+threshold, and holds one track of each source.  One source's tracks after the other are put where that sum is least, all at once
+and optimally (`kernels.assignment`), the other sources' staying where they are, until nothing changes; the sum only falls, so
+this ends, and with two sources it is the least there is.  What stands together has a bonus (hysteresis), so that a pairing
+goes only for evidence against it or for another one that is better by more than that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from copfuse import filters
+from copfuse.constants import BOOST, GLIDE, NODES, REENTRY_ALTITUDE
+from copfuse.filters import Bank
+from copfuse.frames import altitude
+from copfuse.kernels.assignment import assign_pairs
+from copfuse.kernels.gating import box_pairs
+from copfuse.tables import Tracks
+from copfuse.tracking import REGISTRATION
+
+HOLD = 30.0  # s: a local track whose newest row is older than this (beyond what the link delays) has left the picture
+JOIN = 27.9  # squared distance under which two nations' tracks are one object: chi-squared, 6 components, 1e-4
+PART = 90.0  # and above which they are not, whatever there was between them before
+KEEP = 5.0  # what a pairing that stands has over one that would be new, in squared distance, *notional*
+ONLY = 0.1  # what it is still worth while nothing better offers, between JOIN and PART
+RECHECK = 4.0  # s between looks at whether what stands together still belongs together
+SILENT = 10.0  # s behind its source's newest row after which a local track may have a successor from the same source
+LAP = 2.0  # s by which the lives of the two may overlap, *notional*
+ROUNDS = 8  # of all sources at most; two are the rule
+
+
+@dataclass
+class Entry:
+    """One local track as a node knows it: its newest row, the time s of the first row heard and of the newest, when that was
+    heard, and the system track that it stands in (negative: none yet)."""
+
+    source: int
+    row: int
+    first: float
+    last: float
+    heard: float
+    system: int = -1
+
+
+@dataclass
+class Book:
+    """Who stands where: one line per picture row (time, system track, row of each source or −1)."""
+
+    time: list[float] = field(default_factory=list)
+    system: list[int] = field(default_factory=list)
+    rows: list[np.ndarray] = field(default_factory=list)
+
+
+def keep_book(tracks: Tracks, feed: tuple[np.ndarray, np.ndarray], scenario: Any) -> Book:
+    """Run through a node's feed, when (n,) s it hears which row (n,) of ``tracks``, on the picture's time grid."""
+    book, next_system = Book(), 0
+    entries: dict[tuple[int, int], Entry] = {}
+    when, rows = feed
+    if len(rows) == 0:
+        return book
+    step = scenario.picture_step
+    times = np.arange(np.ceil(when[0] / step), np.floor((when[-1] + HOLD) / step) + 1) * step
+    checked, at = times[0], 0
+    slack = scenario.bias * np.repeat(REGISTRATION, 3) ** 2
+    for t in times:
+        while at < len(rows) and when[at] <= t:
+            _hear(entries, tracks, int(rows[at]), float(when[at]))
+            at += 1
+        entries = {k: e for k, e in entries.items() if t - e.heard <= HOLD and t - e.last <= 2 * HOLD}
+        live = list(entries.values())
+        if t - checked >= RECHECK or any(e.system < 0 for e in live):
+            next_system, checked = correlate(live, tracks, float(t), slack, next_system), t
+        _write(book, float(t), live)
+    return book
+
+
+def _hear(entries: dict[tuple[int, int], Entry], tracks: Tracks, row: int, when: float) -> None:
+    """Take a row in; one that is older than what is known of its track (out of order) is passed over."""
+    key = int(tracks.node[row]), int(tracks.track[row])
+    known, time = entries.get(key), float(tracks.time[row])
+    if known is None:
+        entries[key] = Entry(key[0], row, time, time, when)
+    elif time > known.last:
+        known.row, known.last, known.heard = row, time, when
+
+
+def _write(book: Book, time: float, live: list[Entry]) -> None:
+    """A line for every system track, with the newest row of each source in it."""
+    lines: dict[int, np.ndarray] = {}
+    for e in sorted(live, key=lambda e: e.last):
+        lines.setdefault(e.system, np.full(len(NODES), -1))[e.source] = e.row
+    for system in sorted(lines):
+        book.time.append(time)
+        book.system.append(system)
+        book.rows.append(lines[system])
+
+
+# One look --------------------------------------------------------------------------------------------------------------
+
+
+def correlate(live: list[Entry], tracks: Tracks, time: float, slack: np.ndarray, next_system: int) -> int:
+    """Put every entry where it belongs at ``time`` s, in place; returns the next free system number.
+
+    ``slack`` (6,): variances that are added to every difference.  A number stays with the members that stay; where two system
+    tracks become one, the older number does.
+    """
+    heads = _heads(live)
+    if not heads:
+        return next_system
+    source = np.array([e.source for e in heads])
+    label = np.array([e.system if e.system >= 0 else -2 - k for k, e in enumerate(heads)])
+    before = label.copy()
+    silent = _silent(heads)
+    i, j, d2 = _pairs(heads, silent, label, predicted(tracks, [e.row for e in heads], time), slack)
+    _part(i, j, d2, label)
+    _descend(i, j, d2, source, silent, label)
+    return _number(live, heads, before, label, next_system)
+
+
+def _heads(live: list[Entry]) -> list[Entry]:
+    """The entries that count: of one source and system track the newest, which succeeds the others.
+
+    One that is heard again although it had a successor shows that the two are two: the younger one leaves.
+    """
+    newest: dict[tuple[int, int], Entry] = {}
+    loose = []
+    for e in sorted(live, key=lambda e: (e.last, e.first)):
+        other = newest.get((e.system, e.source))
+        if e.system < 0:
+            loose.append(e)
+            continue
+        if other is not None and other.last > e.first + LAP and e.last > other.first + LAP:
+            young, e = (e, other) if e.first > other.first else (other, e)
+            young.system = -1
+            loose.append(young)
+        newest[e.system, e.source] = e
+    return sorted([*newest.values(), *loose], key=lambda e: (e.source, e.first, e.row))
+
+
+def _silent(heads: list[Entry]) -> np.ndarray:
+    """Which entries (n,) have not been heard while others of their source were."""
+    clock: dict[int, float] = {}
+    for e in heads:
+        clock[e.source] = max(clock.get(e.source, -np.inf), e.last)
+    return np.array([clock[e.source] - e.last > SILENT for e in heads])
+
+
+def _pairs(
+    heads: list[Entry], silent: np.ndarray, label: np.ndarray, bank: Bank, slack: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs i < j of entries that may be of one object, or stand as one, and their squared distances.
+
+    They are of two sources, or one has fallen silent before the other, of the same source, was heard.  Only pairs near one another
+    are looked at.
+    """
+    centre, n = bank.x6[:, :3], len(heads)
+    variance = np.einsum("naa->na", bank.P6[:, :3, :3])
+    half = np.sqrt(2.0 * PART * (variance + slack[:3]))  # of a pair, the blurred one's box holds the other
+    start, other = box_pairs(np.ascontiguousarray(centre), half, np.ascontiguousarray(centre))
+    found = {(min(a, b), max(a, b)) for a, b in zip(np.repeat(np.arange(n), np.diff(start)).tolist(), other.tolist(), strict=True)}
+    stands: dict[int, list[int]] = {}
+    for k in np.flatnonzero(label >= 0).tolist():
+        found |= {(m, k) for m in stands.setdefault(int(label[k]), [])}
+        stands[int(label[k])].append(k)
+    pairs = sorted((a, b) for a, b in found if a != b and _may(heads[a], heads[b], silent[a], silent[b]))
+    i, j = np.array(pairs, int).reshape(-1, 2).T
+    d = bank.x6[i] - bank.x6[j]
+    S = bank.P6[i] + bank.P6[j] + np.diag(slack)
+    return i, j, np.einsum("ni,ni->n", d, np.linalg.solve(S, d[..., None])[..., 0])
+
+
+def _may(a: Entry, b: Entry, a_silent: bool, b_silent: bool) -> bool:
+    if a.source != b.source:
+        return True
+    if a_silent == b_silent:
+        return False
+    gone, new = (a, b) if a_silent else (b, a)
+    return new.first >= gone.last - LAP
+
+
+def _part(i: np.ndarray, j: np.ndarray, d2: np.ndarray, label: np.ndarray) -> None:
+    """Take out, one by one, who is farthest from the rest of a system track that has drifted apart, in place."""
+    while True:
+        same = label[i] == label[j]
+        apart = same & (d2 > PART)
+        if not apart.any():
+            return
+        away = np.bincount(i[same], d2[same], len(label)) + np.bincount(j[same], d2[same], len(label))
+        torn = np.unique(np.r_[i[apart], j[apart]])
+        worst = torn[len(torn) - 1 - np.argmax(away[torn][::-1])]  # of equals the later one
+        label[worst] = -2 - len(label) - worst
+
+
+def _descend(i: np.ndarray, j: np.ndarray, d2: np.ndarray, source: np.ndarray, silent: np.ndarray, label: np.ndarray) -> None:
+    """One source after the other anew against the rest, in place, until nothing changes."""
+    stood = label[i] == label[j]
+    cost = np.where(stood, np.minimum(d2 - JOIN - KEEP, -ONLY), d2 - JOIN)
+    cost[d2 > PART] = np.inf
+    a, b, c = np.r_[i, j], np.r_[j, i], np.r_[cost, cost]
+    for _ in range(ROUNDS):
+        moved = [_place(a, b, c, (source == s) & ~silent, label) for s in np.unique(source)]
+        if not any(moved):
+            return
+
+
+def _place(a: np.ndarray, b: np.ndarray, cost: np.ndarray, mine: np.ndarray, label: np.ndarray) -> bool:
+    """The entries ``mine`` (n,) anew, optimally, in place; whether that was any better.  Pairs (a, b) in both directions."""
+    rows = np.flatnonzero(mine)
+    systems, size = np.unique(label[~mine], return_counts=True)
+    if len(rows) == 0 or len(systems) == 0:
+        return False
+    use = mine[a] & ~mine[b]
+    row, column = np.searchsorted(rows, a[use]), np.searchsorted(systems, label[b[use]])
+    key, back = np.unique(row * len(systems) + column, return_inverse=True)
+    whole = np.bincount(back, minlength=len(key)) == size[key % len(systems)]  # near every member, not some of them
+    total = np.bincount(back, cost[use], len(key))
+    key, total = key[whole & (total < 0.0)], total[whole & (total < 0.0)]
+    start = np.searchsorted(key // len(systems), np.arange(len(rows) + 1))
+    held, _ = assign_pairs(start, key % len(systems), total, np.zeros(len(rows)), len(systems))
+    stands = np.searchsorted(systems, label[rows])
+    inside = systems[np.minimum(stands, len(systems) - 1)] == label[rows]
+    now = dict(zip(key.tolist(), total.tolist(), strict=True))
+    old = sum(now.get(r * len(systems) + c, np.inf) for r, c in enumerate(stands.tolist()) if inside[r])
+    if total[held[held >= 0]].sum() >= old - 1e-9:
+        return False
+    alone = np.flatnonzero((held < 0) & inside)
+    label[rows[alone]] = label.min() - 2 - np.arange(len(alone))
+    label[rows[held >= 0]] = systems[key[held[held >= 0]] % len(systems)]
+    return True
+
+
+def _number(live: list[Entry], heads: list[Entry], before: np.ndarray, label: np.ndarray, next_system: int) -> int:
+    """Give the entries their system tracks' numbers, in place: where all of one went over to a younger one, its number too."""
+    name: dict[int, int] = {}
+    for old in np.unique(before[before >= 0]).tolist():
+        if not (label == old).any():
+            went = np.unique(label[before == old]).tolist()
+            if len(went) == 1 and (went[0] < 0 or went[0] > old):
+                name.setdefault(went[0], old)  # from the oldest on
+    for k in np.flatnonzero(label < 0):
+        if int(label[k]) not in name:
+            name[int(label[k])], next_system = next_system, next_system + 1
+    numbers = {id(e): name.get(int(label[k]), int(label[k])) for k, e in enumerate(heads)}
+    for e in live:
+        e.system = numbers.get(id(e), name.get(e.system, e.system))
+    return next_system
+
+
+# Local tracks at a time ------------------------------------------------------------------------------------------------
+
+
+def predicted(tracks: Tracks, rows: Any, time: Any) -> Bank:
+    """Rows of Tracks as filter states at ``time`` (s, scalar or (n,)); the push dies out or goes on as the models say."""
+    rows = np.asarray(rows, int)
+    p = tracks.phase_probability[rows]
+    free = np.clip(1.0 - p[:, BOOST] - p[:, GLIDE], 0.0, 1.0)
+    low = altitude(tracks.x[rows]) < REENTRY_ALTITUDE
+    engine, lift = 0.9 * p[:, BOOST], 0.9 * p[:, GLIDE]
+    mu = np.stack([1.0 - engine - lift - free, np.where(low, 0.0, free), np.where(low, free, 0.0), lift, engine], axis=1)
+    mu = np.clip(mu, 0.0, 1.0)
+    more = (tracks.acceleration[rows], tracks.acceleration_sigma[rows], tracks.log_beta[rows])
+    start = filters.bank(tracks.time[rows], tracks.x[rows], tracks.P[rows], mu, *more)
+    return filters.predict(start, time)
