@@ -95,6 +95,7 @@ def ascents() -> np.ndarray:
     burning = TICK * np.arange(book.table.shape[1]) < book.burn[:, None]
     rising = np.where(burning, book.table[:, :, 2], np.inf)[:, 2:].min(axis=1) > 0.0
     high = np.where(burning, book.table[:, :, 0], 0.0).max(axis=1) > LEAST_BURNOUT
+    burning[:, 0] = False  # at rest
     rows = book.table[rising & high][burning[rising & high]][:, (0, 2, 3, 4, 5)]
     return rows[np.argsort(rows[:, 0])]
 
@@ -134,7 +135,7 @@ def _fill(out: Ascent, i: int) -> None:
     first, last = np.searchsorted(rows[:, 0], out.height[i] + 4.0 * width * np.array([-1.0, 1.0]))
     near = rows[first : last : max(1, (last - first) // SAMPLES)]
     w = np.exp(-0.5 * ((near[:, 0] - out.height[i]) / width) ** 2)
-    if w.sum() ** 2 < ENOUGH * (w * w).sum():
+    if not w.sum() ** 2 > ENOUGH * (w * w).sum():
         return
     w /= w.sum()
     speed = np.hypot(near[:, 1], near[:, 2])
