@@ -747,8 +747,7 @@ def test_usable_is_finite_and_positive(broken):
 
 THROUGH_CALLERS = {
     "extended.bend": "inlined into extended.fall",
-    "extended.one": "inlined into extended.step and series",
-    "extended.series": "test_kalman: kalman.series against step after step",
+    "extended.one": "inlined into extended.step",
 }
 
 

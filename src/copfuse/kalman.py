@@ -42,11 +42,11 @@ def step(time, x, P, to_time, z, sigma, origin, axes, model: str = "coast", nois
     n = len(x)
     z, sigma = _plots(z, sigma, n)
     before = None if gate is None else (x.copy(), P.copy())
-    origin, axes = _array(origin, (3,), "origin"), _array(axes, (3, 3), "axes")
+    origin, axes = _array(origin, (3,), "origin")[None], _array(axes, (3, 3), "axes")[None]
     dt = np.empty(n)
     dt[:] = np.subtract(to_time, time)
     loglik, d2 = np.empty(n), np.empty(n)
-    bad = kernel.step(number, x, P, dt, z, sigma, origin, axes, np.array(noise, float), loglik, d2)
+    bad = kernel.step(number, x, P, dt, z, sigma, origin, axes, np.array(noise, float), x, P, loglik, d2)
     if bad >= 0:
         raise _refusal(bad, x, P, dt, z, sigma)
     if gate is None or before is None:
@@ -56,7 +56,7 @@ def step(time, x, P, to_time, z, sigma, origin, axes, model: str = "coast", nois
     rows = np.flatnonzero(refused)
     back, wide = before[0][rows], before[1][rows]
     none, unused = np.full((len(rows), 4), np.nan), np.empty((2, len(rows)))
-    kernel.step(number, back, wide, dt[rows], none, none, origin, axes, np.array(noise, float), *unused)
+    kernel.step(number, back, wide, dt[rows], none, none, origin, axes, np.array(noise, float), back, wide, *unused)
     x[rows], P[rows] = back, wide
     return Update(x, P, loglik, d2, refused)
 
@@ -77,7 +77,7 @@ def series(time, x, P, times, z, sigma, origin, axes, model: str = "coast", nois
     dt = np.diff(times, prepend=time)
     new = Update(np.empty((n, d)), np.empty((n, d, d)), np.empty(n), np.empty(n))
     noise = np.array(noise, float)
-    bad = kernel.series(number, x[0], P[0], dt, z, sigma, origin, axes, noise, new.x, new.P, new.loglik, new.d2)
+    bad = kernel.step(number, x, P, dt, z, sigma, origin, axes, noise, new.x, new.P, new.loglik, new.d2)
     if bad >= 0:
         raise _refusal(bad, x, P, dt, z, sigma)
     return new

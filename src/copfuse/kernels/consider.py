@@ -7,25 +7,25 @@ import math
 import numpy as np
 
 from copfuse.constants import EARTH_OMEGA, MU
-from copfuse.kernels import njit
+from copfuse.kernels import borrowing, njit
 from copfuse.kernels.small import invert
 
 
-@njit
+@borrowing
 def _cross(a, b, out):
     out[0] = a[1] * b[2] - a[2] * b[1]
     out[1] = a[2] * b[0] - a[0] * b[2]
     out[2] = a[0] * b[1] - a[1] * b[0]
 
 
-@njit
+@borrowing
 def _directions(x, origin, axes, cosines, slope, shift, turn):
     """How range and the two angles (or u, v) go with position at x seen from origin, and back.
 
     Rows of ``slope (3, 3)``: the derivative of each by position; of ``shift``: what one unit more of it, the others kept,
     moves a target by; of ``turn``: the rotation vector of that move about the sensor (none for range).
     """
-    unit = np.empty(3)
+    unit = slope[0]
     for i in range(3):
         unit[i] = x[i] - origin[i]
     r = math.sqrt(unit[0] ** 2 + unit[1] ** 2 + unit[2] ** 2)
@@ -36,7 +36,6 @@ def _directions(x, origin, axes, cosines, slope, shift, turn):
         w += axes[1, i] * unit[i]
         v += axes[2, i] * unit[i]
     for i in range(3):
-        slope[0, i] = unit[i]
         shift[0, i] = unit[i]
         turn[0, i] = 0.0
     if cosines != 0:
@@ -66,7 +65,7 @@ def _directions(x, origin, axes, cosines, slope, shift, turn):
         slope[2, i] /= r
 
 
-@njit
+@borrowing
 def _learn(L, x, sigma, origin, axes, cosines, slope, shift, turn):
     """Add to L (3, 3) the information on position of a plot with these sigmas."""
     _directions(x, origin, axes, cosines, slope, shift, turn)
@@ -78,7 +77,7 @@ def _learn(L, x, sigma, origin, axes, cosines, slope, shift, turn):
                 L[i, j] += slope[c, i] * slope[c, j] / (sigma[c] * sigma[c])
 
 
-@njit
+@borrowing
 def _move(W, x, origin, axes, cosines, bias, bias_time, slope, shift, turn, g, moved, B):
     """Add to B (6, 6) what one sensor's biases do to an estimate at x in which it has the share W (3, 3)."""
     _directions(x, origin, axes, cosines, slope, shift, turn)
@@ -116,14 +115,16 @@ def consider(track, sensor, time, x, sigma, origin, axes, cosines, n_track, n_se
     sensor's ``origin (n, 3)``, ``axes (n, 3, 3)``; ``cosines (n_sensor,)`` as in `frames.look`; ``bias (n_sensor, 3)``
     standard deviations of range m and of the two angles (rad, or u and v), and ``bias_time (n_sensor,)`` s.
     """
-    L = np.zeros((n_track, n_sensor, 3, 3))
+    L = np.zeros((n_track * n_sensor, 3, 3))  # of track t by sensor s: t * n_sensor + s
     last = np.zeros(n_track)
     at, facing = np.zeros((n_sensor, 3)), np.zeros((n_sensor, 3, 3))  # where each sensor last was
-    total, inverse, lower, W = np.zeros((3, 3)), np.zeros((3, 3)), np.zeros((3, 3)), np.zeros((3, 3))
-    slope, shift, turn = np.zeros((3, 3)), np.zeros((3, 3)), np.zeros((3, 3))
+    work = np.zeros((7, 3, 3))
+    total, inverse, lower, W = work[0], work[1], work[2], work[3]
+    slope, shift, turn = work[4], work[5], work[6]
     g, moved = np.zeros(6), np.zeros(3)
     for row in range(len(time)):
         t, s = track[row], sensor[row]
+        own = t * n_sensor
         keep = math.exp(-(time[row] - last[t]) / memory)
         last[t] = time[row]
         for i in range(3):
@@ -131,22 +132,22 @@ def consider(track, sensor, time, x, sigma, origin, axes, cosines, n_track, n_se
             for j in range(3):
                 facing[s, i, j] = axes[row, i, j]
                 for k in range(n_sensor):
-                    L[t, k, i, j] *= keep
-        _learn(L[t, s], x[row], sigma[row], origin[row], axes[row], cosines[s], slope, shift, turn)
+                    L[own + k, i, j] *= keep
+        _learn(L[own + s], x[row], sigma[row], origin[row], axes[row], cosines[s], slope, shift, turn)
         for i in range(3):
             for j in range(3):
                 total[i, j] = 1e-10 if i == j else 0.0  # a prior of 100 km, so that two angles alone have an inverse
                 for k in range(n_sensor):
-                    total[i, j] += L[t, k, i, j]
+                    total[i, j] += L[own + k, i, j]
         invert(total, len(total), lower, inverse)
         for k in range(n_sensor):
-            if L[t, k, 0, 0] + L[t, k, 1, 1] + L[t, k, 2, 2] < 1e-12:
+            if L[own + k, 0, 0] + L[own + k, 1, 1] + L[own + k, 2, 2] < 1e-12:
                 continue
             for i in range(3):
                 for j in range(3):
                     W[i, j] = 0.0
                     for m in range(3):
-                        W[i, j] += inverse[i, m] * L[t, k, m, j]
+                        W[i, j] += inverse[i, m] * L[own + k, m, j]
             _move(W, x[row], at[k], facing[k], cosines[k], bias[k], bias_time[k], slope, shift, turn, g, moved, B[row])
 
 
@@ -192,7 +193,7 @@ def fall_matrices(x, dt, F):
         fall_matrix(x[i], dt[i], F[i], A, power)
 
 
-@njit
+@borrowing
 def _carry(F, P, half, out):
     """out = F P F'."""
     for i in range(6):
@@ -220,9 +221,9 @@ def common(track, time, x, P, prior, noisy, noisy_prior, share, n_track, D):
     Rows are in time order; a track's first row gives its velocity prior to D.
     """
     seen = np.zeros(n_track, np.int64) - 1
-    lower, inverse, A = np.zeros((6, 6)), np.zeros((6, 6)), np.zeros((6, 6))
-    drifted, grown, half = np.zeros((6, 6)), np.zeros((6, 6)), np.zeros((6, 6))
-    F, work = np.zeros((6, 6)), np.zeros((6, 6))
+    scratch = np.zeros((8, 6, 6))
+    lower, inverse, A, F = scratch[0], scratch[1], scratch[2], scratch[3]
+    drifted, grown, half, work = scratch[4], scratch[5], scratch[6], scratch[7]
     for row in range(len(time)):
         before = seen[track[row]]
         seen[track[row]] = row

@@ -137,7 +137,7 @@ def combine(x, P, mu, x6, P6):
                     s += mu[i] / total * (P[i, a, b] + (x[i, a] - x6[a]) * (x[i, b] - x6[b]))
             P6[a, b] = s
             P6[b, a] = s
-    firm_up(P6, 6)
+    firm_up(P6, len(x6))
 
 
 @borrowing
@@ -176,17 +176,10 @@ def predict(x, P, mu, dt, noise, x_out, P_out, mu_out, x6, P6):
     Where an engine may burn, steps are no longer than `BURNOUT_STEP` (five at most), so that it can go out between two plots.  Models
     less probable than `ASLEEP` are not computed: they follow the likeliest.
     """
-    lower = np.zeros((9, 9))
-    points = np.zeros((18, 9))
-    k = np.zeros((4, 9))
-    y = np.zeros(9)
-    Pi = np.zeros((N_MODEL, N_MODEL))
-    xs = np.zeros((N_MODEL, 9))
-    Ps = np.zeros((N_MODEL, 9, 9))
-    J = np.zeros((9, 9))
-    x_now = np.zeros((N_MODEL, 9))
-    P_now = np.zeros((N_MODEL, 9, 9))
-    mu_now = np.zeros(N_MODEL)
+    square, vector = np.zeros((6, 9, 9)), np.zeros((20, 9))  # two arrays, not eleven: each costs time to compile
+    lower, k, Pi, xs, J, x_now = square[0], square[1], square[2], square[3], square[4], square[5]
+    points, y, mu_now = vector[:18], vector[18], vector[19]
+    Ps, P_now = np.zeros((N_MODEL, 9, 9)), np.zeros((N_MODEL, 9, 9))
     for t in range(len(mu)):
         steps = 1
         if mu[t, 0] + mu[t, 4] > _NEGLIGIBLE and abs(dt[t]) > BURNOUT_STEP:
@@ -304,19 +297,10 @@ def expect(x, P, mu, origin, axes, cosines, z, sigma, d2, loglik):
     The likelihood is the mixture's over the models, the distance the least of those models that are not
     negligible: an engine that has just stopped is expected by the coasting model alone.
     """
-    lower = np.zeros((9, 9))
-    l4 = np.zeros((4, 4))
-    s = np.zeros(9)
-    first = np.zeros(4)
-    zz = np.zeros(4)
-    slopes = np.zeros((4, 9))
-    z_mean = np.zeros((N_MODEL, 4))
-    Z = np.zeros((N_MODEL, 4, 4))
-    S = np.zeros((4, 4))
-    nu = np.zeros(4)
-    ll = np.zeros(N_MODEL)
+    square, vector, Z = np.zeros((6, 9, 9)), np.zeros((5, 9)), np.zeros((N_MODEL, 4, 4))
+    lower, l4, S, slopes, z_mean, bent = square[0], square[1], square[2], square[3], square[4], square[5]
+    s, first, zz, nu, ll = vector[0], vector[1], vector[2], vector[3], vector[4]
     have = np.zeros(4, np.int64)
-    bent = np.zeros((9, 9))
     for t in range(len(mu)):
         for j in range(N_MODEL):
             if not mu[t, j] > ASLEEP:
@@ -415,20 +399,10 @@ def update_model(n, x, P, origin, axes, cosines, z, sigma, lower, s, zz, first, 
 @njit
 def update(x, P, mu, origin, axes, cosines, z, sigma, x6, P6):
     """Update n predicted tracks in place, each with its own plot row ``z (n, 4), sigma (n, 4)``; combined ``x6, P6`` out."""
-    lower = np.zeros((9, 9))
-    bent = np.zeros((9, 9))
-    K = np.zeros((9, 4))
-    l4 = np.zeros((4, 4))
-    s = np.zeros(9)
-    first = np.zeros(4)
-    zz = np.zeros(4)
-    slopes = np.zeros((4, 9))
-    z_mean = np.zeros(4)
-    Z = np.zeros((4, 4))
-    S = np.zeros((4, 4))
-    nu = np.zeros(4)
+    square, vector = np.zeros((7, 9, 9)), np.zeros((6, 9))
+    lower, bent, K, l4, slopes, Z, S = square[0], square[1], square[2], square[3], square[4], square[5], square[6]
+    s, first, zz, z_mean, nu, ll = vector[0], vector[1], vector[2], vector[3], vector[4], vector[5]
     have = np.zeros(4, np.int64)
-    ll = np.zeros(N_MODEL)
     for t in range(len(mu)):
         best = -1e300
         leader = likeliest(mu[t])

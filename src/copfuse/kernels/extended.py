@@ -303,7 +303,7 @@ def one(model, d, x, P, dt, z, sigma, origin, axes, noise, w, G, k, H, y, seen):
         move(model, d, x, dt, w, G, k, y)
         carry(d, w)
         if model == REENTRY:
-            add_process_noise(REENTRY, x, P, dt, noise)
+            add_process_noise(model, x, P, dt, noise)
         else:
             _velocity_noise(P, noise[COAST_ACCELERATION], abs(dt))
     known = look(x, origin, axes, seen, H)
@@ -342,57 +342,35 @@ def usable(d, x, w, dt, z, sigma):
 
 
 @borrowing
-def _steps(model, x, P, dt, z, sigma, origin, axes, noise, loglik, d2, w, inner, G, k, H, y, seen):
-    """`step` in work arrays."""
-    d = x.shape[1]
-    for t in range(len(x)):
-        for i in range(d):
-            for j in range(d):
-                inner[i, j] = P[t, i, j]
-        if not usable(d, x[t], w, dt[t], z[t], sigma[t]):
-            return t
-        loglik[t], d2[t] = one(model, d, x[t], inner, dt[t], z[t], sigma[t], origin, axes, noise, w, G, k, H, y, seen)
-        for i in range(d):
-            for j in range(d):
-                P[t, i, j] = inner[i, j]
-    return -1
-
-
-@njit
-def step(model, x, P, dt, z, sigma, origin, axes, noise, loglik, d2):
-    """Predict x (n, d), P (n, d, d) by dt (n,) and update each with its own plot of one sensor's scan, all in place.
-
-    Returns the first row that is not `usable`, where it stops; -1 where all are.
-    """
-    w, G, k, H, y, seen = np.zeros(_WORK), np.empty((4, 3, 7)), np.empty((4, 7)), np.empty((4, 6)), np.empty(7), np.empty(4)
-    inner = w[_P:_M].reshape(7, 8)
-    return _steps(model, x, P, dt, z, sigma, origin, axes, noise, loglik, d2, w, inner, G, k, H, y, seen)
-
-
-@borrowing
 def _plots(model, x, P, dt, z, sigma, origin, axes, noise, xs, Ps, loglik, d2, w, inner, G, k, H, y, seen):
-    """`series` in work arrays."""
-    d = len(x)
-    for i in range(d):
-        for j in range(d):
-            inner[i, j] = P[i, j]
+    """`step` in work arrays."""
+    d, alone = x.shape[1], len(x) == 1
     for t in range(len(dt)):
-        if not usable(d, x, w, dt[t], z[t], sigma[t]):
+        own, seat = 0 if alone else t, 0 if len(origin) == 1 else t
+        if t == 0 or not alone:
+            for i in range(d):
+                for j in range(d):
+                    inner[i, j] = P[t, i, j]
+        s = x[own]
+        if not usable(d, s, w, dt[t], z[t], sigma[t]):
             return t
-        loglik[t], d2[t] = one(model, d, x, inner, dt[t], z[t], sigma[t], origin[t], axes[t], noise, w, G, k, H, y, seen)
+        loglik[t], d2[t] = one(model, d, s, inner, dt[t], z[t], sigma[t], origin[seat], axes[seat], noise, w, G, k, H, y, seen)
         for i in range(d):
-            xs[t, i] = x[i]
+            xs[t, i] = s[i]
             for j in range(d):
                 Ps[t, i, j] = inner[i, j]
     return -1
 
 
 @njit
-def series(model, x, P, dt, z, sigma, origin, axes, noise, xs, Ps, loglik, d2):
-    """One track, x (d) and from P (d, d) on, through T plots of any sensors: xs (T, d), Ps (T, d, d) after each.
+def step(model, x, P, dt, z, sigma, origin, axes, noise, xs, Ps, loglik, d2):
+    """Predict by dt (T,) and update with T plots: T tracks x (T, d), P (T, d, d) with one each, or one track (1, ...) with all of them.
 
-    Returns the first plot before which the track, or which itself, is not `usable`, where it stops; -1 where all are.
+    Plots are of one sensor, origin (1, 3), axes (1, 3, 3), or of one each.  The estimates after each plot go to xs (T, d) and
+    Ps (T, d, d), which may be x and P themselves where T tracks have one plot each; x is advanced in place in any case.
+    Returns the first plot which, or before which the track, is not `usable`, where it stops; -1 where all are.
     """
-    w, G, k, H, y, seen = np.zeros(_WORK), np.empty((4, 3, 7)), np.empty((4, 7)), np.empty((4, 6)), np.empty(7), np.empty(4)
+    w, G, square, vector = np.zeros(_WORK), np.zeros((4, 3, 7)), np.zeros((2, 4, 7)), np.zeros((2, 7))
+    k, H, y, seen = square[0], square[1], vector[0], vector[1]
     inner = w[_P:_M].reshape(7, 8)
     return _plots(model, x, P, dt, z, sigma, origin, axes, noise, xs, Ps, loglik, d2, w, inner, G, k, H, y, seen)

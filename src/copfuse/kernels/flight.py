@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from copfuse.constants import EARTH_A, EARTH_B, EARTH_RADIUS, MU, REENTRY_ALTITUDE
-from copfuse.kernels import njit
+from copfuse.kernels import borrowing, njit
 from copfuse.kernels.earth import air, altitude, free_acceleration
 
 # columns of a row of `stages`
@@ -29,7 +29,7 @@ MACH = np.array([0.0, 0.7, 0.95, 1.1, 1.3, 2.0, 3.0, 5.0])
 DRAG = np.array([1.30, 1.30, 1.75, 2.30, 2.25, 1.75, 1.35, 1.0])
 
 
-@njit
+@borrowing
 def drag_factor(mach):
     """Drag coefficient at a Mach number over its hypersonic value."""
     if mach >= MACH[-1]:
@@ -40,7 +40,7 @@ def drag_factor(mach):
     return DRAG[i] + (mach - MACH[i]) / (MACH[i + 1] - MACH[i]) * (DRAG[i + 1] - DRAG[i])
 
 
-@njit
+@borrowing
 def height(sphere, x, y, z):
     """Height m over the ellipsoid, or over the test sphere where ``sphere`` is 1."""
     if sphere > 0.5:
@@ -48,14 +48,14 @@ def height(sphere, x, y, z):
     return altitude(x, y, z)
 
 
-@njit
+@borrowing
 def smooth(s):
     """0 below 0, 1 above 1, a cubic between with level ends."""
     s = min(max(s, 0.0), 1.0)
     return s * s * (3.0 - 2.0 * s)
 
 
-@njit
+@borrowing
 def upward(sphere, s, n):
     """Local vertical n (3) at state s: the ellipsoid's normal (gradient of x^2/a^2 + y^2/a^2 + z^2/b^2)."""
     k = 1.0 if sphere > 0.5 else (EARTH_A / EARTH_B) ** 2
@@ -64,7 +64,7 @@ def upward(sphere, s, n):
     n[0], n[1], n[2] = x / r, y / r, z / r
 
 
-@njit
+@borrowing
 def thrust_direction(t, s, p, d):
     """Unit thrust direction d (3): vertical rise, pitch-over by the kick, then along the velocity (gravity turn)."""
     angle = math.sqrt(p[KICK] ** 2 + p[KICK + 1] ** 2 + p[KICK + 2] ** 2)
@@ -82,7 +82,7 @@ def thrust_direction(t, s, p, d):
         d[i] /= math.sqrt(r2)
 
 
-@njit
+@borrowing
 def lift_wanted(s, d, n, speed, most, p):
     """Specific lift (m/s^2, 0 to ``most``) that turns the path level and holds it there until the dive speed.
 
@@ -101,7 +101,7 @@ def lift_wanted(s, d, n, speed, most, p):
     return fade * min(max(wanted, 0.0), most)
 
 
-@njit
+@borrowing
 def derivative(t, s, stage, beta, lifting, stages, p, out, d, n, force):
     """Rates out (6) of the state s (6) in the Earth-fixed frame, and the specific forces (3) that act.
 
@@ -144,7 +144,7 @@ def derivative(t, s, stage, beta, lifting, stages, p, out, d, n, force):
         force[THRUSTING] = thrust
 
 
-@njit
+@borrowing
 def advance(t, h, s, stage, beta, lifting, stages, p, work, new):
     """One step of the classical Runge-Kutta method: new (6) = state after h; work (10, 6) is scratch."""
     k1, k2, k3, k4, mid, d, n, force = work[0], work[1], work[2], work[3], work[4], work[5], work[6], work[7]
@@ -162,7 +162,7 @@ def advance(t, h, s, stage, beta, lifting, stages, p, work, new):
         new[i] = s[i] + h / 6.0 * (k1[i] + 2.0 * k2[i] + 2.0 * k3[i] + k4[i])
 
 
-@njit
+@borrowing
 def above(kind, s, p, n):
     """What an event looks for a zero of: vertical speed (`APEX`), height over re-entry (`ENTRY`) or over the ground (`GROUND`)."""
     if kind == APEX:
@@ -171,7 +171,7 @@ def above(kind, s, p, n):
     return height(p[SPHERE], s[0], s[1], s[2]) - (REENTRY_ALTITUDE if kind == ENTRY else 0.0)
 
 
-@njit
+@borrowing
 def crossing(kind, t, h, s, stage, beta, lifting, stages, p, work, new):
     """The length of the step after which the event's function is zero, between 0 and h; new (6) is the state then.
 
@@ -201,7 +201,7 @@ def crossing(kind, t, h, s, stage, beta, lifting, stages, p, work, new):
     return step
 
 
-@njit
+@borrowing
 def burning(t, stages, p):
     """The row of ``stages`` that burns at time t (-1: none) and the ballistic coefficient, kg/m^2, as `derivative` takes it."""
     stage, beta = -1, p[BETA]

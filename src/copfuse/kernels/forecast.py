@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from copfuse.kernels import njit
+from copfuse.kernels import borrowing, njit
 from copfuse.kernels.earth import altitude
 from copfuse.kernels.motions import MANOEUVRE, REENTRY, across, ahead, derivative, dimension, drag, propagate
 from copfuse.kernels.small import cholesky, invert
@@ -35,7 +35,7 @@ _SCATTER = 50.0  # m, what wind and trim do to a re-entering body beyond what is
 _FASTEST = 7200.0  # m/s over ground at burnout; what is faster goes to orbit
 
 
-@njit
+@borrowing
 def _rk4(s, dt, k, y):
     derivative(_FALLING, s, k[0])
     for i in range(7):
@@ -51,7 +51,7 @@ def _rk4(s, dt, k, y):
         s[i] += dt / 6.0 * (k[0, i] + 2.0 * k[1, i] + 2.0 * k[2, i] + k[3, i])
 
 
-@njit
+@borrowing
 def fall(s, k, y):
     """Move state s (7: position, velocity, ln beta) to the ground; returns the seconds that takes, nan if it does not fall."""
     t = 0.0
@@ -72,7 +72,7 @@ def fall(s, k, y):
     return t
 
 
-@njit
+@borrowing
 def burn(s, push, seconds, k, y):
     """Move state s (9) on under thrust along its velocity that starts at ``push`` m/s^2 and grows as the missile empties.
 
@@ -92,7 +92,7 @@ def burn(s, push, seconds, k, y):
     return t
 
 
-@njit
+@borrowing
 def _soaring(s, ratio, d):
     """d = rates of state s (7) under drag and the lift that turns the path level; ``ratio`` is the greatest lift over drag.
 
@@ -116,7 +116,7 @@ def _soaring(s, ratio, d):
     d[5] += lift * u2 - more * e2
 
 
-@njit
+@borrowing
 def soar(s, ratio, slow, k, y):
     """Move state s (7) on with lift until its speed is below ``slow`` m/s or it is on the ground; returns the seconds, nan for never."""
     t = 0.0
@@ -137,7 +137,7 @@ def soar(s, ratio, slow, k, y):
     return t
 
 
-@njit
+@borrowing
 def _moments(points, times, weights, n, mean, P):
     """Weighted mean (3) and covariance (3, 3) of positions, mean and variance of times."""
     total = 0.0
@@ -161,7 +161,7 @@ def _moments(points, times, weights, n, mean, P):
     return tm, tv
 
 
-@njit
+@borrowing
 def _burning(x, P, log_beta, push, chance, m, points, times, weights, C, lower, s, k, y):
     """Add, from place m on, where state x (6) comes down after each of the further `BURNS`; returns the next free place.
 
@@ -174,7 +174,7 @@ def _burning(x, P, log_beta, push, chance, m, points, times, weights, C, lower, 
             C[i, j] = P[i + 3, j + 3]
     for i in range(3):
         C[i, i] += pitch**2 * (x[3] ** 2 + x[4] ** 2 + x[5] ** 2)
-    cholesky(C, 3, lower)
+    cholesky(C, len(push), lower)
     for b in range(1, len(BURNS)):
         for p in range(6):
             for i in range(6):
@@ -193,7 +193,7 @@ def _burning(x, P, log_beta, push, chance, m, points, times, weights, C, lower, 
     return m
 
 
-@njit
+@borrowing
 def _lifted(x, log_beta, chance, m, points, times, weights, s, k, y):
     """Likewise where lift carries it in each of the ways of `SOARS`."""
     for b in range(len(SOARS)):
@@ -221,11 +221,8 @@ def impact(x, P, log_beta, push, boosting, lifting, mean, cov, when):
     the body on in one of the ways of `SOARS`: a forecast is the distribution over both that it must be.  nan where a point
     does not come down.
     """
-    lower = np.zeros((9, 9))
-    C = np.zeros((9, 9))
-    k = np.zeros((4, 9))
-    y = np.zeros(9)
-    s = np.zeros(9)
+    square, vector = np.zeros((3, 9, 9)), np.zeros((2, 9))
+    lower, C, k, y, s = square[0], square[1], square[2], vector[0], vector[1]
     most = 14 + 6 * len(BURNS) + len(SOARS)
     points = np.zeros((most, 3))
     times = np.zeros(most)
@@ -265,7 +262,7 @@ def impact(x, P, log_beta, push, boosting, lifting, mean, cov, when):
         when[t, 1] = math.sqrt(tv)
 
 
-@njit
+@borrowing
 def _join(w, I1, D1, I2, D2, n, by_trace, M1, M2, lower, A, B, P):
     """Fuse at weight w: A = (I1 + D1/w)^-1, B = (I2 + D2/(1-w))^-1, P = (A + B)^-1; returns what is to be small."""
     for i in range(n):
@@ -296,9 +293,8 @@ def intersect(x1, P1, D1, x2, P2, D2, by_trace, x, P, D):
     minimises the determinant (or the trace) of P by golden section.
     """
     n = len(x1)
-    I1, I2 = np.empty((n, n)), np.empty((n, n))
-    M1, M2, lower = np.empty((n, n)), np.empty((n, n)), np.empty((n, n))
-    A, B = np.empty((n, n)), np.empty((n, n))
+    square = np.zeros((7, n, n))
+    I1, I2, M1, M2, lower, A, B = square[0], square[1], square[2], square[3], square[4], square[5], square[6]
     for i in range(n):
         for j in range(n):
             I1[i, j] = P1[i, j] - D1[i, j]
@@ -346,8 +342,9 @@ def intersect_rows(x, P, D, have, x_out, P_out):
     sources are there; out ``x_out (n, 6)``, ``P_out (n, 6, 6)``.  Means are taken about the first estimate, so that
     nothing is lost to the size of the Earth.
     """
-    first, other, mean = np.zeros(6), np.zeros(6), np.zeros(6)
-    cov, part, common = np.zeros((6, 6)), np.zeros((6, 6)), np.zeros((6, 6))
+    vector, square = np.zeros((3, 6)), np.zeros((3, 6, 6))
+    first, other, mean = vector[0], vector[1], vector[2]
+    cov, part, common = square[0], square[1], square[2]
     for t in range(len(x)):
         base = -1
         for s in range(have.shape[1]):

@@ -12,14 +12,14 @@ import math
 import numpy as np
 
 from copfuse.constants import EARTH_RADIUS, REFRACTIVITY, REFRACTIVITY_HEIGHT
-from copfuse.kernels import njit
+from copfuse.kernels import borrowing
 
 _TOP = 150e3  # m: above it n - 1 < 5e-13, the ray is straight
 _STEEP = 1.55  # rad: above it bending is below 7 microradian
 _GAUSS_X, _GAUSS_W = np.polynomial.legendre.leggauss(20)
 
 
-@njit
+@borrowing
 def _slopes(h, e):
     """dh/da and de/da at altitude h m and elevation e rad."""
     bent = REFRACTIVITY * math.exp(-h / REFRACTIVITY_HEIGHT)
@@ -27,7 +27,7 @@ def _slopes(h, e):
     return r * math.tan(e), 1.0 - r * bent / (REFRACTIVITY_HEIGHT * (1.0 + bent))
 
 
-@njit
+@borrowing
 def _runge_kutta(h, e, a):
     """One classical Runge-Kutta step over the central angle a."""
     h1, e1 = _slopes(h, e)
@@ -37,7 +37,7 @@ def _runge_kutta(h, e, a):
     return h + a * (h1 + 2.0 * (h2 + h3) + h4) / 6.0, e + a * (e1 + 2.0 * (e2 + e3) + e4) / 6.0
 
 
-@njit
+@borrowing
 def advance(h, e, angle):
     """Altitude m and elevation rad of the ray (h, e) after a central angle (rad).
 
@@ -59,7 +59,7 @@ def advance(h, e, angle):
     return h, e
 
 
-@njit
+@borrowing
 def grazing_angle(height):
     """Central angle (rad) between an antenna at ``height`` m and the point where its ray grazes sea level.
 
@@ -82,7 +82,7 @@ def grazing_angle(height):
     return total * top
 
 
-@njit
+@borrowing
 def lowest_visible(height, angle, elevation):
     """Lowest visible altitude m at a central angle (rad); elevation nan: the ray that grazes the sea-level Earth."""
     beyond = angle - grazing_angle(height)
@@ -92,14 +92,14 @@ def lowest_visible(height, angle, elevation):
     return max(advance(height, elevation, angle)[0], low)
 
 
-@njit
+@borrowing
 def lowest_visible_rows(height, angle, elevation, out):
     """`lowest_visible` for flat arrays of one length."""
     for i in range(out.size):
         out[i] = lowest_visible(height[i], angle[i], elevation[i])
 
 
-@njit
+@borrowing
 def lowest_visible_table(height, elevation, step, out):
     """`lowest_visible` at central angles 0, step, 2 step, ... by going once along the two rays."""
     to_graze = grazing_angle(height)

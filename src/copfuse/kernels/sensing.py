@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from copfuse.kernels import njit
+from copfuse.kernels import borrowing
 
 
-@njit
+@borrowing
 def looks(hit, search, hold, out):
     """Mark in ``out`` the ticks at which the sensor looks at an object and would notice it.
 
@@ -21,7 +21,7 @@ def looks(hit, search, hold, out):
             last = k
 
 
-@njit
+@borrowing
 def wander(noise, step, time_constant, out):
     """First-order Gauss-Markov sequences of unit variance, one per column, from standard normal ``noise (n, m)``."""
     keep = math.exp(-step / time_constant)
