@@ -170,7 +170,7 @@ def test_mixing_of_unequal_models_equals_the_plain_form():
     motions.transition(70e3, 500.0, 2.0, Pi)
     assert np.allclose(Pi.sum(axis=1), 1) and (Pi >= 0).all()
     xo, Po, mo = np.zeros((N, 9)), np.zeros((N, 9, 9)), np.zeros(N)
-    kernel.mix(x, P, mu, Pi, xo, Po, mo, np.zeros((N, 9)), np.zeros((N, 9, 9)), np.zeros((9, 9)))
+    kernel.mix(x, P, mu, Pi, 0.0, xo, Po, mo, np.zeros((N, 9)), np.zeros((N, 9, 9)), np.zeros((9, 9)))
     for j, (m, C, c) in enumerate(plain_mix(x, P, mu, Pi, motions.DIMENSION)):
         n = motions.DIMENSION[j]
         assert np.allclose(xo[j, :n], m) and np.allclose(Po[j, :n, :n], C) and np.isclose(mo[j], c)

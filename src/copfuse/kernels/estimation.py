@@ -14,7 +14,7 @@ import numpy as np
 
 from copfuse.kernels import borrowing, njit
 from copfuse.kernels.earth import altitude
-from copfuse.kernels.motions import N_MODEL, PUSH_SIGMA, add_process_noise, dimension, propagate, seen_as, transition
+from copfuse.kernels.motions import N_MODEL, PUSH_SIGMA, add_process_noise, ahead, dimension, propagate, seen_as, transition
 from copfuse.kernels.small import cholesky, solve_lower
 
 _NEGLIGIBLE = 1e-3  # model probability below which a model opens no gate
@@ -67,8 +67,32 @@ def predict_model(model, n, x, P, dt, noise, lower, points, k, y):
 
 
 @borrowing
-def mix(x, P, mu, Pi, x_out, P_out, mu_out, xs, Ps, J):
-    """Mixed initial conditions of the filters and the predicted model probabilities.
+def burnt_within(i, x, h, xs, Ps):
+    """What falls at the end of a step of h s, and was pushed by model i at its begin, was pushed for a part of it, in place.
+
+    The engine goes out at a time u that is uniform in [0, h].  Falling all along from a velocity that is a u greater and a
+    position that is a u^2 / 2 less ends in the same place: means h / 2 and h^2 / 6, variances h^2 / 12 and h^4 / 45, covariance
+    -h^3 / 24, along the push ``x`` (9) gives.
+    """
+    if i == 0:
+        a = x[6], x[7], x[8]
+    else:
+        _, e0, e1, e2 = ahead(x)
+        a = x[6] * e0, x[6] * e1, x[6] * e2
+    for b in range(3):
+        xs[b + 3] += 0.5 * h * a[b]
+        xs[b] -= h * h / 6.0 * a[b]
+        for c in range(3):
+            both = a[b] * a[c] * h * h
+            Ps[b, c] += both * h * h / 45.0
+            Ps[b, c + 3] -= both * h / 24.0
+            Ps[b + 3, c] -= both * h / 24.0
+            Ps[b + 3, c + 3] += both / 12.0
+
+
+@borrowing
+def mix(x, P, mu, Pi, h, x_out, P_out, mu_out, xs, Ps, J):
+    """Mixed initial conditions of the filters and the predicted model probabilities, for a step of h s.
 
     xs (N_MODEL, 9), Ps (N_MODEL, 9, 9) and J (9, 9) are scratch.
     """
@@ -89,6 +113,8 @@ def mix(x, P, mu, Pi, x_out, P_out, mu_out, xs, Ps, J):
             w = (1.0 if i == j else 0.0) if alone else Pi[i, j] * mu[i] / c
             if w > _TRICKLE:
                 seen_as(i, j, x, P, xs[i], Ps[i], J)
+                if h > 0.0 and (i == 0 or i == 4) and 0 < j < 4:
+                    burnt_within(i, x[i], h, xs[i], Ps[i])
                 for a in range(n):
                     x_out[j, a] += w * (xs[i, a] - x[j, a])  # about the target's own, so that nothing is lost to the Earth's size
         for a in range(n):
@@ -193,7 +219,7 @@ def predict(x, P, mu, dt, noise, x_out, P_out, mu_out, x6, P6):
             s = x6[t]
             r = math.sqrt(s[0] ** 2 + s[1] ** 2 + s[2] ** 2)
             transition(altitude(s[0], s[1], s[2]), (s[0] * s[3] + s[1] * s[4] + s[2] * s[5]) / r, h, Pi)
-            mix(x_now, P_now, mu_now, Pi, x_out[t], P_out[t], mu_out[t], xs, Ps, J)
+            mix(x_now, P_now, mu_now, Pi, h, x_out[t], P_out[t], mu_out[t], xs, Ps, J)
             leader = likeliest(mu_out[t])
             for j in range(N_MODEL):
                 if mu_out[t, j] > ASLEEP:
