@@ -400,3 +400,38 @@ def test_small_inverse_and_determinant(n, seed):
 def test_cholesky_lifts_a_bad_pivot():
     lower = np.zeros((2, 2))
     assert cholesky(np.array([[1.0, 1.0], [1.0, 1.0 - 1e-12]]), 2, lower) == 1 and np.isfinite(lower).all() and lower[1, 1] > 0
+
+
+def test_what_is_known_to_be_above_ground_has_the_moments_of_what_is_left():
+    """A model's density, cut off at height 0, against two million samples of it; what lies below costs the model its probability."""
+    rng = np.random.default_rng(8)
+    place = frames.ecef(0.7, 2.2, 500.0)
+    root = rng.standard_normal((6, 6)) * np.repeat([800.0, 30.0], 3)[:, None]
+    b = filters.bank(0.0, np.r_[place, 10.0, 20.0, 30.0][None], (root @ root.T)[None], [[0.2] * 5])
+    b.x[0, motions.REENTRY, :3] -= 1500.0 * place / np.linalg.norm(place)
+    told = filters.above_ground(b, [0])
+    for model in (motions.COAST, motions.REENTRY):
+        some = b.x[0, model, :6] + rng.standard_normal((2_000_000, 6)) @ root.T
+        above = some[frames.altitude(some) > 0.0]
+        assert np.abs(told.x[0, model, :6] - above.mean(axis=0)).max() < 0.01 * np.sqrt(np.diag(b.P[0, model])[:6]).max()
+        assert np.allclose(told.P[0, model, :6, :6], np.cov(above.T), atol=0.01 * np.diag(b.P[0, model])[:6].max())
+    share = [np.mean(frames.altitude(b.x[0, m, :6] + rng.standard_normal((200_000, 6)) @ root.T) > 0.0) for m in range(5)]
+    assert np.allclose(told.mu[0], np.array(share) / np.sum(share), atol=5e-3)
+    assert (b.x[0, motions.COAST, :3] == place).all()  # the tracks given are as they were
+
+
+def test_an_engine_that_goes_out_within_a_step_has_pushed_for_a_part_of_it():
+    """Mean and covariance at the end of a step, against 200 000 burnouts at uniform times in it."""
+    h, push = 1.6, np.array([30.0, -40.0, 60.0])
+    x = np.r_[np.zeros(3), 1000.0, 2000.0, 500.0, push]
+    xs, Ps = np.r_[x[:6], np.zeros(3)], np.zeros((9, 9))
+    kernel.burnt_within(motions.MANOEUVRE, x, h, xs, Ps)
+    F = np.eye(6) + h * np.eye(6, k=3)
+    u = np.random.default_rng(1).uniform(0.0, h, 200_000)[:, None]
+    ends = np.hstack([x[3:6] * h + push * (u * h - u * u / 2.0), x[3:6] + push * u])
+    assert np.abs(F @ xs[:6] - ends.mean(axis=0)).max() < 0.2
+    assert np.allclose(F @ Ps[:6, :6] @ F.T, np.cov(ends.T), rtol=0.02, atol=1.0)
+    along, zs, Zs = np.r_[x[:6], np.linalg.norm(push), 0.0, 0.0], xs * 0.0, Ps * 0.0
+    along[3:6] = 50.0 * push / np.linalg.norm(push)
+    kernel.burnt_within(motions.BOOST, along, h, zs, Zs)
+    assert np.allclose(zs[:6], xs[:6] - x[:6], atol=1e-2)

@@ -193,6 +193,8 @@ def test_lift_is_allowed_for_where_it_may_be():
     assert forecast.lift(coasting(300e3)[None], high)[0] == 0.0 and spread(coasting(300e3)[None], high) < 20e3
     ahead = [forecast.impact_point(low, P, beta, push, p)[0][0] @ frames.enu_axes(0.7, 2.25)[0] for p in (falls, glides)]
     assert ahead[1] > ahead[0] + 50e3
+    doubt = np.array([[0.0, 0, 0.95, 0.05]])  # steep from far above, hardly anything glides, whatever the models believe
+    assert forecast.lift(coasting(60e3, 4000.0, -3000.0)[None], doubt)[0] < 0.005 < 0.05 < forecast.lift(low, doubt)[0]
 
 
 def test_what_stays_in_orbit_has_no_impact():

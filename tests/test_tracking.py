@@ -288,3 +288,17 @@ def test_weighing_is_bayes_rule_on_the_mixture():
     np.testing.assert_allclose(new.x6, mean, rtol=1e-12)
     np.testing.assert_allclose(new.P6, cov, rtol=1e-9, atol=1e-9)
     np.testing.assert_array_equal(tracks.mu, 0.2)  # what came in is untouched
+
+
+def test_what_may_still_burn_is_not_taken_to_fall_when_it_is_seen_no_more():
+    """Two Japanese radars see a rising ICBM with gaps of half a minute, in which its second stage burns on: errors stay believable."""
+    s = cf.load("lofted-icbm-2022")
+    s = dataclasses.replace(s, bias=0.0, clutter=0.0, duration=220.0, sensors=tuple(x for x in s.sensors if x.name.startswith("JP-FPS5")))
+    truth, nees = cf.fly(s), []
+    path = truth[truth.object == 0]
+    for seed in range(12):
+        t = cf.track(cf.detect(truth, s, seed=seed), s)
+        t = t[t.firm]
+        d = t.x - interpolate(path.time, path.x, t.time)
+        nees.append(np.einsum("ni,ni->n", d, np.linalg.solve(t.P, d[:, :, None])[:, :, 0]) / 6)
+    assert len(np.concatenate(nees)) > 100 and np.concatenate(nees).max() < 10.0
