@@ -26,6 +26,7 @@ LEAST_BURNOUT = 20e3  # m, and never down: what else a template does is no ascen
 BAND = (300.0, 0.04)  # m, and share of the height, over which a height tells the rest, *notional*
 HIGHEST = 200e3  # m; few burn above
 ENOUGH = 20.0  # samples that count, without which a height tells nothing
+LEAST_FLOW = 0.003  # 1/s, sigma of mass flow over mass at the least, *notional*
 SPREAD = (10.0, 0.15, 4.0)  # m/s, share of speed and push, m/s^2, by which rockets differ from the book's, *notional*
 SAMPLES = 4000  # rows, the most that are weighed for one height
 
@@ -90,13 +91,16 @@ def _template(lat: float, lon: float, stages, kick: float, profile: vehicles.Pro
 
 @lru_cache(maxsize=1)
 def ascents() -> np.ndarray:
-    """Samples (n, 5) of all ascents at even times, by height: height, climb rate, level speed, push upwards and along the way."""
+    """Samples (n, 6) of all ascents at even times, by height: height, climb rate, level speed, push upwards and along the way, growth of
+    the whole push over it, 1/s."""
     book = templates(FEW, KICKS[1::2])
     burning = TICK * np.arange(book.table.shape[1]) < book.burn[:, None]
     rising = np.where(burning, book.table[:, :, 2], np.inf)[:, 2:].min(axis=1) > 0.0
     high = np.where(burning, book.table[:, :, 0], 0.0).max(axis=1) > LEAST_BURNOUT
     burning[:, 0] = False  # at rest
-    rows = book.table[rising & high][burning[rising & high]][:, (0, 2, 3, 4, 5)]
+    table = book.table[rising & high]
+    growth = np.gradient(np.log(np.maximum(np.hypot(table[:, :, 4], table[:, :, 5]), 1.0)), TICK, axis=1)
+    rows = np.dstack([table[:, :, (0, 2, 3, 4, 5)], growth])[burning[rising & high]]
     return rows[np.argsort(rows[:, 0])]
 
 
@@ -106,7 +110,8 @@ class Ascent:
 
     ``height, height_sigma (m,)`` m: once more, as what has begun on the ground; ``mean (m, 3)``, ``slope (m, 3)``, ``cov (m, 3, 3)``: of
     climb rate m/s, push upwards and push along the velocity m/s^2, at that height, by height, and what is left when it is known;
-    ``level (m, 2, 2)``: second moments per level axis of speed and push; ``known (m,)``: whether the height tells anything.
+    ``level (m, 2, 2)``: second moments per level axis of speed and push; ``flow (m, 2)``: mass flow over mass, 1/s, the growth of the
+    push, and its sigma; ``known (m,)``: whether the height tells anything.
     """
 
     height: np.ndarray
@@ -115,6 +120,7 @@ class Ascent:
     slope: np.ndarray
     cov: np.ndarray
     level: np.ndarray
+    flow: np.ndarray
     known: np.ndarray
 
 
@@ -122,8 +128,8 @@ def at_height(height, sigma) -> Ascent:
     """`Ascent` of heights ``height (m,)`` m measured with ``sigma (m,)`` m."""
     height, sigma = np.atleast_1d(np.asarray(height, float)), np.atleast_1d(np.asarray(sigma, float))
     m = len(height)
-    mean, slope, cov, level = (np.zeros((m, *shape)) for shape in ((3,), (3,), (3, 3), (2, 2)))
-    out = Ascent(height.copy(), sigma.copy(), mean, slope, cov, level, np.zeros(m, bool))
+    mean, slope, cov, level, flow = (np.zeros((m, *shape)) for shape in ((3,), (3,), (3, 3), (2, 2), (2,)))
+    out = Ascent(height.copy(), sigma.copy(), mean, slope, cov, level, flow, np.zeros(m, bool))
     for i in np.flatnonzero(height - 2.0 * sigma < HIGHEST):
         _fill(out, int(i))
     return out
@@ -150,4 +156,6 @@ def _fill(out: Ascent, i: int) -> None:
     more = np.square([SPREAD[0], SPREAD[2], SPREAD[2]]) + np.square(SPREAD[1] * np.array([mean[1], mean[2], mean[3]]))
     both = 0.5 * np.einsum("k,ki,kj->ij", w, level, level) * (1.0 + SPREAD[1]) ** 2 + np.diag(np.square([SPREAD[0], SPREAD[2]]))
     out.mean[i], out.slope[i] = mean[1:] + slope * (out.height[i] - mean[0]), slope
+    middle = float(np.median(near[w > 0.5 * w.max(), 5]))  # at staging the push jumps
+    out.flow[i] = middle, max(float(np.median(np.abs(near[w > 0.5 * w.max(), 5] - middle))) * 2.0, LEAST_FLOW)
     out.cov[i], out.level[i], out.known[i] = C[1:, 1:] - np.outer(slope, C[1:, 0]) + np.diag(more), both, True

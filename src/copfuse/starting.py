@@ -72,6 +72,7 @@ def _rise(tracks: Bank, i: int, up: np.ndarray, lean: np.ndarray, told: ascents.
     engine = motions.BOOST
     tracks.x[i, engine, :6], tracks.P[i, engine, :6, :6] = x[:6], P[:6, :6]
     tracks.x[i, engine, 6], tracks.P[i, engine, 6, 6] = told.mean[i, 2], whole[2, 2]
+    tracks.x[i, engine, 7], tracks.P[i, engine, 7, 7] = told.flow[i, 0], told.flow[i, 1] ** 2
     with_thrust = np.r_[spread * told.slope[i, 2] * along, whole[0, 2] * up]
     tracks.P[i, engine, :6, 6] = tracks.P[i, engine, 6, :6] = with_thrust
 
