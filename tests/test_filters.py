@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -435,3 +437,21 @@ def test_an_engine_that_goes_out_within_a_step_has_pushed_for_a_part_of_it():
     along[3:6] = 50.0 * push / np.linalg.norm(push)
     kernel.burnt_within(motions.BOOST, along, h, zs, Zs)
     assert np.allclose(zs[:6], xs[:6] - x[:6], atol=1e-2)
+
+
+def test_what_has_just_been_launched_climbs():
+    """The climb of the models with a push is cut off at 0, with what goes with it; those that fall, and other tracks, stay."""
+    place = frames.ecef(0.7, 2.2, 6e3)
+    up = place / np.linalg.norm(place)
+    P = np.diag(np.repeat([100.0**2, 120.0**2], 3))
+    P[:3, 3:] = P[3:, :3] = 0.7 * 100.0 * 120.0 * np.eye(3)
+    b = filters.bank(0.0, np.tile(np.r_[place, -60.0 * up], (2, 1)), np.tile(P, (2, 1, 1)), np.full((2, 5), 0.2))
+    told = filters.above_ground(b, [0, 1], [0])
+    low = 60.0 / 120.0  # the mean of a normal variable cut off half a standard deviation above its own
+    left = 0.5 * math.erfc(low / math.sqrt(2.0))
+    climb = -60.0 + 120.0 * math.exp(-0.5 * low * low) / math.sqrt(2.0 * math.pi) / left
+    for pushed in (motions.MANOEUVRE, motions.BOOST):
+        assert told.x[0, pushed, 3:6] @ up == pytest.approx(climb, rel=1e-6) and climb > 0.0
+        assert (told.x[0, pushed, :3] - place) @ up == pytest.approx(0.7 * 100.0 / 120.0 * (climb + 60.0), rel=1e-6)
+        assert told.mu[0, pushed] == pytest.approx(left / (3.0 + 2.0 * left), rel=1e-6)
+    assert told.x[0, motions.COAST, 3:6] @ up == pytest.approx(-60.0) and told.x[1, motions.BOOST, 3:6] @ up == pytest.approx(-60.0)

@@ -24,6 +24,7 @@ from copfuse.kernels import motions
 CLASSES = ("SRBM", "MRBM", "IRBM", "ICBM", "ICBM, solid")  # whose boosts are tried
 QUICK = (1.0, 0.7)  # times the rule-of-thumb burn time: starts that are tried until one leads to a fit
 PLAUSIBLE = 30.0  # cost above the least up to which a boost is looked at closely
+ANYWAY = 3  # and how many are looked at closely whatever they cost
 REFUSED = 0.1  # share of the plots that the gate may refuse in a fit of the whole flight
 HOPELESS = 0.4  # share of the plots before the free flight that a boost worth a whole fit may leave out
 AFTER = 20.0  # s after the free flight's begin at which it is known: at its begin itself the slopes by burnout time would jump
@@ -105,8 +106,8 @@ def searched(early: Plots, coast: Fit, quick: float) -> list[tuple[float, Model,
     tried = [(0.0, *guess(early, coast, name, quick)) for name in CLASSES]
     for wide in batch.WIDE:  # what is far behind the best even where errors count for little is given up
         tried = [(cost, model, u) for model, (u, cost) in ((m, batch.approach(m, early, u, (wide,), anchor)) for _, m, u in tried)]
-        least = min(cost for cost, _, _ in tried)
-        tried = [trial for trial in tried if trial[0] < least + PLAUSIBLE]
+        tried.sort(key=lambda trial: trial[0])
+        tried = [trial for k, trial in enumerate(tried) if k < ANYWAY or trial[0] < tried[0][0] + PLAUSIBLE]
     weighed = []
     for _, model, u in tried:
         u, surprise = batch.surprise(model, early, u, anchor)

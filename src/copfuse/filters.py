@@ -183,28 +183,37 @@ def weigh(tracks: Bank, likelihood) -> Bank:
     return new
 
 
-def above_ground(tracks: Bank, rows) -> Bank:
+def above_ground(tracks: Bank, rows, launched=()) -> Bank:
     """The tracks, those of ``rows`` (numbers) knowing that nothing flies below the ellipsoid.
 
     Each model's density is cut off at height 0 and takes the moments of what is left (Simon, IET Control Theory & Appl. 4(8),
-    2010, sec. 2.4); its probability is multiplied by how much that is.
+    2010, sec. 2.4); its probability is multiplied by how much that is.  Likewise the models with a push climb in ``launched``, those
+    of ``rows`` whose engine has not gone out since they left the ground.
     """
     new = replace(tracks, **{name: getattr(tracks, name).copy() for name in ("x", "P", "mu", "x6", "P6")})
+    every, pushed = slice(None), [motions.MANOEUVRE, motions.BOOST]
     for t in rows:
         up = new.x6[t, :3] / np.linalg.norm(new.x6[t, :3])
-        lean = new.P[t, :, :, :3] @ up
-        sigma = np.sqrt(np.maximum(lean[:, :3] @ up, 1e-6))
-        low = -frames.altitude(new.x[t]) / sigma
-        left = log_ndtr(-low)
-        shift = np.exp(-0.5 * low * low - left) / np.sqrt(2.0 * np.pi)
-        narrower = np.maximum(1.0 - shift * (shift - low), 1e-3)
-        gain = lean / sigma[:, None]
-        new.x[t] += gain * shift[:, None]
-        new.P[t] += (narrower - 1.0)[:, None, None] * gain[:, :, None] * gain[:, None, :]
-        new.mu[t] *= np.exp(left - left.max())
+        _cut(new, t, every, slice(0, 3), up, frames.altitude(new.x[t]))
+        if t in launched:
+            _cut(new, t, pushed, slice(3, 6), up, new.x[t, pushed, 3:6] @ up)
         new.mu[t] /= new.mu[t].sum()
         kernel.combine(new.x[t], new.P[t], new.mu[t], new.x6[t], new.P6[t])
     return new
+
+
+def _cut(tracks: Bank, t: int, models: Any, part: slice, way: np.ndarray, value: np.ndarray) -> None:
+    """Cut off some models of track t, in place, where their ``part`` along the unit vector ``way``, now of mean ``value``, is below 0."""
+    lean = tracks.P[t][models][:, :, part] @ way
+    sigma = np.sqrt(np.maximum(lean[:, part] @ way, 1e-6))
+    low = -value / sigma
+    left = log_ndtr(-low)
+    shift = np.exp(-0.5 * low * low - left) / np.sqrt(2.0 * np.pi)
+    narrower = np.maximum(1.0 - shift * (shift - low), 1e-3)
+    gain = lean / sigma[:, None]
+    tracks.x[t, models] += gain * shift[:, None]
+    tracks.P[t, models] += (narrower - 1.0)[:, None, None] * gain[:, :, None] * gain[:, None, :]
+    tracks.mu[t, models] *= np.maximum(np.exp(left), 1e-12)
 
 
 def _plain(*arrays) -> tuple[np.ndarray, ...]:

@@ -306,7 +306,7 @@ def _update(live: Live, scan: Scan, hit: np.ndarray, taken: Taken) -> Live:
     if scan.plume:
         new = filters.weigh(new, taken.share[:, None] * BURNING + (1.0 - taken.share[:, None]))
     if len(low := _low(new)):
-        new = filters.above_ground(new, low)
+        new = filters.above_ground(new, low, low[~live.burnt[hit[low]]])
     bank = _with_rows(live.bank, hit, new)
     hits, llr, sensors, revisit, seen = (getattr(live, n).copy() for n in ("hits", "llr", "sensors", "revisit", "seen"))
     llr[hit] = taken.llr
