@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import integrate, linalg, stats
 
-from copfuse.kernels import arc, borrowing, consider, earth, estimation, extended, flight, forecast, motions, ray, small, wander
+from copfuse.kernels import arc, borrowing, consider, earth, estimation, extended, flight, forecast, motions, pairwise, ray, small, wander
 
 pytestmark = pytest.mark.kernels
 
@@ -320,13 +320,13 @@ def scene():
 
 def test_likelihood_is_the_mixture_density_of_the_models_awake():
     (x, P, z), (origin, axes) = scene(), sensor()
-    d2, loglik = np.zeros((1, 3)), np.zeros((1, 3))
-    estimation.expect(x, P, WEIGHT[None], origin, axes, 0, z, SIGMA, d2, loglik)
+    d2, loglik = np.zeros(3), np.zeros(3)
+    pairwise.expect_pairs(x, P, WEIGHT[None], origin, axes, 0, z, SIGMA, np.array([0, 3]), np.arange(3), d2, loglik)
     for k in range(3):
         rows = plain_mixture(x, P, z[k])
-        assert loglik[0, k] == pytest.approx(np.logaddexp.reduce([row[3] for row in rows]), abs=1e-7)
+        assert loglik[k] == pytest.approx(np.logaddexp.reduce([row[3] for row in rows]), abs=1e-7)
         distances = [nu @ np.linalg.solve(S, nu) for nu, S, *_ in rows[:2]]  # the third is negligible: it opens no gate
-        assert d2[0, k] == pytest.approx(min(distances), rel=1e-7)
+        assert d2[k] == pytest.approx(min(distances), rel=1e-7)
 
 
 def test_update_weighs_the_models_by_their_densities():

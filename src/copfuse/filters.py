@@ -137,11 +137,9 @@ def expect(tracks: Bank, z, sigma, origin, axes, cosines: int = 0) -> tuple[np.n
     ``cosines`` as in `frames.look`.  The distance is the least over the models that are not negligible, the likelihood
     that of their mixture.
     """
-    shape = (len(tracks), len(z))
-    d2, loglik = np.zeros(shape), np.zeros(shape)
-    if d2.size:
-        kernel.expect(tracks.x, tracks.P, tracks.mu, *_plain(origin, axes), int(cosines), *_plain(z, sigma), d2, loglik)
-    return d2, loglik
+    n, m = len(tracks), len(z)
+    d2, loglik = expect_pairs(tracks, m * np.arange(n + 1), np.tile(np.arange(m), n), z, sigma, origin, axes, cosines)
+    return d2.reshape(n, m), loglik.reshape(n, m)
 
 
 def expect_pairs(tracks: Bank, start, plot, z, sigma, origin, axes, cosines: int = 0) -> tuple[np.ndarray, np.ndarray]:

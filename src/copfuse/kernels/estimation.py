@@ -17,8 +17,8 @@ from copfuse.kernels.earth import altitude
 from copfuse.kernels.motions import N_MODEL, PUSH_SIGMA, add_process_noise, ahead, dimension, propagate, seen_as, transition
 from copfuse.kernels.small import cholesky, solve_lower
 
-_NEGLIGIBLE = 1e-3  # model probability below which a model opens no gate
-_LEAST = 1e-12  # probability that every model keeps
+NEGLIGIBLE = 1e-3  # model probability below which a model opens no gate
+LEAST = 1e-12  # probability that every model keeps
 ASLEEP = 1e-7  # model probability below which a model is not computed
 RARE = 1e-5  # model probability below which a model is left out of the mixture's moments, and
 _TRICKLE = 1e-7  # weight in a mixed start below which it is left out there: a push all but excluded would blur what is known best
@@ -102,7 +102,7 @@ def mix(x, P, mu, Pi, h, x_out, P_out, mu_out, xs, Ps, J):
         c = 0.0
         for i in range(N_MODEL):
             c += Pi[i, j] * mu[i]
-        mu_out[j] = max(c, _LEAST)
+        mu_out[j] = max(c, LEAST)
         total += mu_out[j]
         alone = not c > 1e-200  # nothing comes here: the model goes on from its own
         for a in range(n):
@@ -208,7 +208,7 @@ def predict(x, P, mu, dt, noise, x_out, P_out, mu_out, x6, P6):
     Ps, P_now = np.zeros((N_MODEL, 9, 9)), np.zeros((N_MODEL, 9, 9))
     for t in range(len(mu)):
         steps = 1
-        if mu[t, 0] + mu[t, 4] > _NEGLIGIBLE and abs(dt[t]) > BURNOUT_STEP:
+        if mu[t, 0] + mu[t, 4] > NEGLIGIBLE and abs(dt[t]) > BURNOUT_STEP:
             steps = min(int(math.ceil(abs(dt[t]) / BURNOUT_STEP)), 5)
         h = dt[t] / steps
         _copy(t, x, P, mu, x_now, P_now, mu_now)
@@ -316,48 +316,6 @@ def innovation(z, sigma, z_mean, Z, have, nu, S):
     return m
 
 
-@njit
-def expect(x, P, mu, origin, axes, cosines, z, sigma, d2, loglik):
-    """Squared Mahalanobis distances and log likelihoods (n, m) of m plots under n predicted tracks.
-
-    The likelihood is the mixture's over the models, the distance the least of those models that are not
-    negligible: an engine that has just stopped is expected by the coasting model alone.
-    """
-    square, vector, Z = np.zeros((6, 9, 9)), np.zeros((5, 9)), np.zeros((N_MODEL, 4, 4))
-    lower, l4, S, slopes, z_mean, bent = square[0], square[1], square[2], square[3], square[4], square[5]
-    s, first, zz, nu, ll = vector[0], vector[1], vector[2], vector[3], vector[4]
-    have = np.zeros(4, np.int64)
-    for t in range(len(mu)):
-        for j in range(N_MODEL):
-            if not mu[t, j] > ASLEEP:
-                continue
-            n = dimension(j)
-            regress(n, x[t, j], P[t, j], origin, axes, cosines, lower, s, zz, first, slopes, z_mean[j], Z[j], bent)
-        for k in range(len(z)):
-            d2[t, k] = np.inf
-            best = -1e300
-            for j in range(N_MODEL):
-                ll[j] = -1e300
-                if not mu[t, j] > ASLEEP:
-                    continue
-                m = innovation(z[k], sigma[k], z_mean[j], Z[j], have, nu, S)
-                cholesky(S, m, l4)
-                solve_lower(l4, m, nu)
-                q = 0.0
-                log_det = 0.0
-                for a in range(m):
-                    q += nu[a] * nu[a]
-                    log_det += 2.0 * math.log(l4[a, a])
-                if mu[t, j] > _NEGLIGIBLE:
-                    d2[t, k] = min(d2[t, k], q)
-                ll[j] = math.log(max(mu[t, j], _LEAST)) - 0.5 * (q + log_det + m * math.log(2.0 * math.pi))
-                best = max(best, ll[j])
-            total = 0.0
-            for j in range(N_MODEL):
-                total += math.exp(ll[j] - best)
-            loglik[t, k] = best + math.log(total)
-
-
 @borrowing
 def update_model(n, x, P, origin, axes, cosines, z, sigma, lower, s, zz, first, slopes, z_mean, Z, S, nu, have, l4, K, bent):
     """Update one model with one plot in place.
@@ -441,14 +399,14 @@ def update(x, P, mu, origin, axes, cosines, z, sigma, x6, P6):
                 n, x[t, j], P[t, j], origin, axes, cosines, z[t], sigma[t],
                 lower, s, zz, first, slopes, z_mean, Z, S, nu, have, l4, K, bent,
             )  # fmt: skip
-            ll[j] += math.log(max(mu[t, j], _LEAST))
+            ll[j] += math.log(max(mu[t, j], LEAST))
             best = max(best, ll[j])
         total = 0.0
         for j in range(N_MODEL):
             if mu[t, j] > ASLEEP:
-                mu[t, j] = max(math.exp(ll[j] - best), _LEAST)
+                mu[t, j] = max(math.exp(ll[j] - best), LEAST)
             else:  # nobody asked it: it neither gains nor loses
-                mu[t, j] = max(mu[t, j] / before * math.exp(ll[leader] - best), _LEAST)
+                mu[t, j] = max(mu[t, j] / before * math.exp(ll[leader] - best), LEAST)
                 follow(j, leader, x[t], P[t])
             total += mu[t, j]
         for j in range(N_MODEL):

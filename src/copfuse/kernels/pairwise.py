@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from copfuse.kernels import borrowing, njit
-from copfuse.kernels.estimation import _LEAST, _NEGLIGIBLE, ASLEEP, combine, follow, innovation, likeliest, regress, update_model
+from copfuse.kernels.estimation import ASLEEP, LEAST, NEGLIGIBLE, combine, follow, innovation, likeliest, regress, update_model
 from copfuse.kernels.motions import N_MODEL, dimension
 from copfuse.kernels.small import cholesky, solve_lower
 
@@ -16,20 +16,16 @@ SLIGHT = 1e-6  # weight of a plot below which it is left out of an update
 
 @njit
 def expect_pairs(x, P, mu, origin, axes, cosines, z, sigma, start, plot, d2, loglik):
-    """`estimation.expect` of some pairs: track t with the plots ``plot[start[t]:start[t + 1]]``; ``d2, loglik (pairs,)`` out."""
-    lower = np.zeros((9, 9))
-    l4 = np.zeros((4, 4))
-    s = np.zeros(9)
-    first = np.zeros(4)
-    zz = np.zeros(4)
-    slopes = np.zeros((4, 9))
-    z_mean = np.zeros((N_MODEL, 4))
-    Z = np.zeros((N_MODEL, 4, 4))
-    S = np.zeros((4, 4))
-    nu = np.zeros(4)
-    ll = np.zeros(N_MODEL)
+    """Squared Mahalanobis distances and log likelihoods (pairs,) of plots under predicted tracks.
+
+    Track t is looked at with the plots ``plot[start[t]:start[t + 1]]``.  The likelihood is the mixture's over the models, the
+    distance the least of those models that are not negligible: an engine that has just stopped is expected by the coasting
+    model alone.
+    """
+    square, vector, Z = np.zeros((6, 9, 9)), np.zeros((5, 9)), np.zeros((N_MODEL, 4, 4))
+    lower, l4, S, slopes, z_mean, bent = square[0], square[1], square[2], square[3], square[4], square[5]
+    s, first, zz, nu, ll = vector[0], vector[1], vector[2], vector[3], vector[4]
     have = np.zeros(4, np.int64)
-    bent = np.zeros((9, 9))
     for t in range(len(mu)):
         if start[t] == start[t + 1]:
             continue
@@ -52,9 +48,9 @@ def expect_pairs(x, P, mu, origin, axes, cosines, z, sigma, start, plot, d2, log
                 for a in range(m):
                     q += nu[a] * nu[a]
                     log_det += 2.0 * math.log(l4[a, a])
-                if mu[t, j] > _NEGLIGIBLE:
+                if mu[t, j] > NEGLIGIBLE:
                     d2[p] = min(d2[p], q)
-                ll[j] = math.log(max(mu[t, j], _LEAST)) - 0.5 * (q + log_det + m * math.log(2.0 * math.pi))
+                ll[j] = math.log(max(mu[t, j], LEAST)) - 0.5 * (q + log_det + m * math.log(2.0 * math.pi))
                 best = max(best, ll[j])
             total = 0.0
             for j in range(N_MODEL):
@@ -74,15 +70,15 @@ def _suppose(x, P, mu, origin, axes, cosines, z, sigma, x_new, P_new, chance, wo
                 P_new[j, a, b] = P[j, a, b]
         if mu[j] > ASLEEP:
             chance[j] = update_model(dimension(j), x_new[j], P_new[j], origin, axes, cosines, z, sigma, *work)
-            chance[j] += math.log(max(mu[j], _LEAST))
+            chance[j] += math.log(max(mu[j], LEAST))
             best = max(best, chance[j])
     ahead = math.exp(chance[leader] - best)
     total = 0.0
     for j in range(N_MODEL):
         if mu[j] > ASLEEP:
-            chance[j] = max(math.exp(chance[j] - best), _LEAST)
+            chance[j] = max(math.exp(chance[j] - best), LEAST)
         else:  # nobody asked it: it neither gains nor loses
-            chance[j] = max(mu[j] / mu[leader] * ahead, _LEAST)
+            chance[j] = max(mu[j] / mu[leader] * ahead, LEAST)
         total += chance[j]
     for j in range(N_MODEL):
         chance[j] /= total
