@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from copfuse.kernels import motions, pairwise
 from copfuse.tables import Detections
 
 pytestmark = pytest.mark.kernels
+slow_without_compiler = pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="minutes without compiled kernels")
 SITE = np.radians(38.0), np.radians(128.0), 100.0
 ORIGIN, AXES = frames.ecef(*SITE), frames.enu_axes(*SITE[:2])
 SIGMA = np.array([30.0, 1e-3, 1e-3, np.nan])
@@ -49,7 +51,6 @@ def some_pairs(rng, n, m, share=0.5):
 # Pairs against all of them -------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 6), st.integers(0, 8), st.booleans(), st.integers(0, 2**32 - 1))
 def test_expected_pairs_are_the_matrixs_to_the_bit(n, m, angles, seed):
     rng = np.random.default_rng(seed)
@@ -61,7 +62,6 @@ def test_expected_pairs_are_the_matrixs_to_the_bit(n, m, angles, seed):
     assert np.array_equal(d2, whole[0][inside]) and np.array_equal(loglik, whole[1][inside])
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(1, 8), st.integers(1, 10), st.floats(0.0, 12.0), st.booleans(), st.integers(0, 2**32 - 1))
 def test_hard_pairs_are_what_the_matrix_gives(n, m, dt, angles, seed):
     """Boxes, gates and assignment by pairs end as the whole matrix does: nothing in a gate was out of reach."""
@@ -141,6 +141,7 @@ def test_doubles_are_those_of_all_pairs(n, seed):
     assert np.array_equal(pairing.doubles(bank, hits, hit, 0.0), plain_doubles(bank, hits, hit))
 
 
+@slow_without_compiler
 def test_the_reach_changes_nothing(monkeypatch):
     """Leaving out what is out of reach gives the same bytes as judging every pair, over a salvo with clutter."""
     s = cf.load("salvo-2022")
@@ -303,6 +304,7 @@ def kept(seed, rule):
     return held, followed
 
 
+@slow_without_compiler
 def test_shares_keep_identities_where_paths_cross():
     """24 crossings at 160 m/s, one false plot a scan in 8000 km^3: of 48 tracks all but two at most end on their own body by either.
 
