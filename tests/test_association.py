@@ -85,12 +85,18 @@ def held_total(cost, miss):
     return total(cost, miss, column)
 
 
+def some_costs(rng, n, m, forbidden, ties):
+    """Costs (n, m), whole numbers where there are to be ``ties``, of which a share is forbidden."""
+    cost = rng.integers(-3, 4, (n, m)).astype(float) if ties else rng.normal(size=(n, m))
+    cost[rng.random((n, m)) < forbidden] = np.inf
+    return cost
+
+
 @settings(max_examples=500, deadline=None)
 @given(st.integers(1, 9), st.integers(0, 9), st.floats(0.0, 0.9), st.booleans(), st.integers(0, 2**32 - 1))
 def test_pairs_total_cost_equals_scipy(n, m, forbidden, ties, seed):
     rng = np.random.default_rng(seed)
-    cost = rng.integers(-3, 4, (n, m)).astype(float) if ties else rng.normal(size=(n, m))
-    cost[rng.random((n, m)) < forbidden] = np.inf
+    cost = some_costs(rng, n, m, forbidden, ties)
     miss = rng.integers(-2, 5, n).astype(float) if ties else rng.normal(1.0, 2.0, n)
     assert np.isclose(held_total(cost, miss), scipy_total(cost, miss), atol=1e-9)
 
@@ -170,8 +176,7 @@ def every_assignment(cost, miss):
 @given(st.integers(1, 4), st.integers(0, 4), st.floats(0.0, 0.6), st.booleans(), st.integers(0, 2**32 - 1))
 def test_murty_equals_enumeration(n, m, forbidden, ties, seed):
     rng = np.random.default_rng(seed)
-    cost = rng.integers(-3, 4, (n, m)).astype(float) if ties else rng.normal(size=(n, m))
-    cost[rng.random((n, m)) < forbidden] = np.inf
+    cost = some_costs(rng, n, m, forbidden, ties)
     miss = np.where(rng.random(n) < 0.2, np.inf, rng.normal(size=n))
     everything = every_assignment(cost, miss)
     column, found = murty(cost, miss, 30)

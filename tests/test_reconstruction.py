@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, chi2
 
-from copfuse import arcs, batch, families, flights, frames, motion, reconstruction, vehicles
+from copfuse import arcs, batch, boosts, families, flights, frames, motion, reconstruction, vehicles
 from copfuse.errors import CopfuseError
 from copfuse.laydowns import Sensor
 from copfuse.reconstruction import plots_of, reconstruct
@@ -426,3 +426,18 @@ def test_states_and_their_slopes_along_a_flight():
     true = motion.interpolate(coasting().time, coasting().x, at[[0, 2]])
     for e, cov in zip(y[[0, 2]] - true, P[[0, 2]], strict=True):
         assert e @ np.linalg.solve(cov, e) < chi2.ppf(0.999, 6)
+
+
+def test_a_class_that_is_far_behind_at_first_is_looked_at_closely_all_the_same(monkeypatch):
+    """Rough costs put the right class third, far behind: its evidence comes first.  The fourth is given up, unless it is near."""
+    rough = {"SRBM": 9000.0, "MRBM": 8000.0, "IRBM": 5000.0, "ICBM": 3000.0, "ICBM, solid": 1000.0}
+    monkeypatch.setattr(boosts, "begin_of", lambda coast: 0.0)
+    monkeypatch.setattr(boosts, "anchored", lambda coast, time: None)
+    monkeypatch.setattr(boosts, "guess", lambda early, coast, name, quick: (families.powered(0.68, 2.19, name), np.zeros(3)))
+    monkeypatch.setattr(batch, "approach", lambda model, early, u, wide, anchor: (u, rough[model.name]))
+    monkeypatch.setattr(batch, "surprise", lambda model, early, u, anchor: (u, -rough[model.name]))
+    assert [model.name for _, model, _ in boosts.searched(None, None, 1.0)] == ["IRBM", "ICBM", "ICBM, solid"]
+    rough["MRBM"] = 1000.0 + 0.5 * boosts.PLAUSIBLE
+    rough["SRBM"] = 1000.0 + 0.6 * boosts.PLAUSIBLE
+    rough["IRBM"] = 1000.0 + 0.7 * boosts.PLAUSIBLE
+    assert [model.name for _, model, _ in boosts.searched(None, None, 1.0)] == ["IRBM", "SRBM", "MRBM", "ICBM, solid"]

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import filters
+from copfuse import filters, starting
 from copfuse.errors import CopfuseError
 from copfuse.filters import Bank
 from copfuse.gaussian import CUBATURE, Model, Rule, apply, linearise, transpose, wrap
@@ -185,7 +185,7 @@ def advance(state: Bank | None, plot: Plot) -> Bank:
     """The production filter's step: start from a first plot, else predict to the plot and update with it."""
     facts = plot.z[None], plot.sigma[None], plot.origin, plot.axes, plot.cosines
     if state is None:
-        return filters.start(plot.time, *facts)
+        return starting.from_one_plot(plot.time, *facts)
     return filters.update(filters.predict(state, plot.time), *facts)
 
 

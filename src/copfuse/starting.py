@@ -1,7 +1,7 @@
-"""Starting a track: from two or three plots, from angles of two satellites or of one, from a cue; each an honest `Bank`.
+"""Starting a track: from one plot, from two or three, from angles of two satellites or of one, from a cue; each an honest `Bank`.
 
-`filters.start` makes a track of every plot alone and lets the filter do the rest; these take a few plots at once.  With the
-same plots they say the same; they are for whoever has the plots together: a handover, a cue, an alert from space.
+The tracker takes `from_one_plot` and lets the filter do the rest.  The others take a few plots at once, for whoever has them
+together: a handover, a cue, an alert from space.  Their prior is that of `filters.start`, which knows nothing of launches.
 """
 
 from __future__ import annotations
