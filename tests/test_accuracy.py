@@ -14,7 +14,7 @@ from conftest import straight_truth
 from copfuse import accuracy, bounds, charts, cli, filters, fusion, metrics, motion, simulate, tracking, verdicts
 from copfuse import scenario as scenarios
 from copfuse.accuracy import CUSTODY, DELAY, SAMPLE, SOURCES, Measured
-from copfuse.constants import BOOST, GLIDE, MIDCOURSE, NODES, TERMINAL
+from copfuse.constants import BOOST, GLIDE, MIDCOURSE, NODES, PHASES, TERMINAL
 from copfuse.tables import Detections, Tracks
 
 slow_without_compiler = pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="minutes without compiled kernels")
@@ -42,7 +42,7 @@ def seeds(tiny):
 # Figures from hand-made seeds -----------------------------------------------------------------------------------------
 
 
-def seed_of(n=20, error=1.0, bound=1.0, nees=6.0, inside=19, phase=MIDCOURSE, delay=1.0, held=98, lost=0) -> Measured:
+def seed_of(n=20, error=1.0, bound=1.0, nees=6.0, inside=19, phase=MIDCOURSE, delay=1.0, held=98, lost=0, flown=GLIDE) -> Measured:
     samples = np.zeros(n, SAMPLE)
     samples["phase"], samples["settled"], samples["time"] = phase, True, 5.0 * np.arange(n)
     for name in ("position", "velocity"):
@@ -50,7 +50,7 @@ def seed_of(n=20, error=1.0, bound=1.0, nees=6.0, inside=19, phase=MIDCOURSE, de
     samples["nees"], samples["impact"], samples["impact_size"] = nees, np.arange(n) < inside, 3e3
     samples["launch"] = np.nan
     delays = np.array([(0, 0, 1, delay), (0, 0, 1, delay + 1), (0, 0, 2, delay)], DELAY)
-    custody = np.array([(0, 0, GLIDE, 100, held, 50, lost)], CUSTODY)
+    custody = np.array([(0, 0, flown, 100, held, 50, lost)], CUSTODY)
     return Measured(0, samples, delays, custody, 0, 0.5)
 
 
@@ -80,7 +80,8 @@ def test_figures_of_hand_made_seeds():
         (dict(nees=12.0), "anees", "midcourse"), (dict(nees=0.5), "anees", "midcourse"),
         (dict(inside=20), "impact", "midcourse"), (dict(inside=18), "impact", "midcourse"),
         (dict(delay=5.5), "burnout_median", ""), (dict(delay=np.inf), "burnout_95", ""), (dict(delay=6.0), "reentry_median", ""),
-        (dict(held=94), "custody", ""), (dict(phase=TERMINAL, error=1.31), "position", "terminal"),
+        (dict(held=94), "custody", ""), (dict(phase=TERMINAL, error=1.31, flown=MIDCOURSE), "position", "terminal"),
+        (dict(phase=TERMINAL, inside=20, flown=MIDCOURSE), "impact", "terminal"), (dict(phase=TERMINAL, nees=13.0), "anees", "terminal"),
         (dict(phase=BOOST, error=0.8), "velocity", "boost"), (dict(phase=GLIDE, nees=13.0), "anees", "glide"),
     ],
 )  # fmt: skip
@@ -103,6 +104,22 @@ def test_a_bound_that_says_nothing_does_not_count():
     made = verdicts.figures([vague, plain], "hand", 0.0, False)
     assert figure(made, "position", "midcourse").value == pytest.approx(2.0)
     assert figure(made, "position", "midcourse").seeds == 1
+
+
+def test_what_has_lift_is_judged_as_gliding_until_it_is_down():
+    """The bound of free fall is not that of a body that pulls up, and its forecast has to be wide."""
+    made = verdicts.figures([seed_of(phase=TERMINAL, error=3.0, inside=20)] * 3, "hand", 0.0, False)
+    assert figure(made, "position", "terminal").reached is None and figure(made, "anees", "terminal").target == "<= 2.0"
+    assert figure(made, "impact", "terminal").target == ">= 0.9" and figure(made, "impact", "terminal").reached
+
+
+def test_forecasts_of_a_stage_that_lands_under_power_are_not_judged():
+    for phase in (MIDCOURSE, TERMINAL):
+        made = verdicts.figures([seed_of(phase=phase, inside=2, delay=9.0)] * 3, "hand", 0.0, True)
+        assert figure(made, "impact", PHASES[phase]).reached is None and figure(made, "reentry_median", "").reached is None
+        assert figure(made, "burnout_median", "").reached is False and figure(made, "anees", PHASES[phase]).reached
+    boost = verdicts.figures([seed_of(phase=BOOST, inside=2)] * 3, "hand", 0.0, True)
+    assert figure(boost, "impact", "boost").reached is False
 
 
 def test_a_recorded_flight_must_not_be_lost_before_two_sensors():

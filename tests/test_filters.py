@@ -147,6 +147,8 @@ def plain_view(i, j, means, covs, dims):
         a = means[i][6:9]
         J[6, 6:9], J[6, 3:6], x[6] = e, (a - (a @ e) * e) / (speed + 10.0), a @ e
         own = np.diag([0.0] * 7 + [covs[j][7, 7]])
+    elif i in (motions.REENTRY, motions.GLIDE) and j == motions.MANOEUVRE:  # a push that begins: how hard is not known
+        x[6:9], own = 0.0, np.diag([0.0] * 6 + [motions.PUSH_SIGMA**2] * 3)
     return x, J @ covs[i][:m, :m] @ J.T + own
 
 

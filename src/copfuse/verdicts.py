@@ -71,13 +71,16 @@ def figures(results: Sequence[Measured], scenario: str, bias: float, real: bool)
         for source in range(len(SOURCES)):
             rule = _Rule(scenario, bias, PHASES[phase], SOURCES[source], len(results), bias == 0.0)
             mine = (samples["phase"] == phase) & (samples["source"] == source)
-            made += _errors(rule, samples[mine], at[mine], phase, source, real) + _spots(rule, samples[mine], at[mine], phase)
+            like = GLIDE if phase == TERMINAL and len(lifts) else phase  # what has lift is judged as gliding until it is down
+            made += _errors(rule, samples[mine], at[mine], like, source, real)
+            # a real stage comes down under power, which no forecast from free flight can know
+            made += _spots(replace(rule, judged=rule.judged and not (real and phase != BOOST)), samples[mine], at[mine], like)
             some = (custody["phase"] == phase) & (custody["source"] == source)
             made += _share(rule, "held", custody[some], custody_at[some], "held", "covered")
     for source in range(len(SOURCES)):
         rule = _Rule(scenario, bias, "", SOURCES[source], len(results), bias == 0.0)
         mine = delays["source"] == source
-        made += _recognised(rule, delays[mine], delay_at[mine])
+        made += _recognised(rule, delays[mine], delay_at[mine], real)
         some = (custody["source"] == source) & np.isin(custody["object"], lifts)
         asked = (lambda v: v >= CUSTODY) if source in TRACKERS and not real else None
         made += _share(rule, "custody", custody[some], custody_at[some], "held", "covered", f">= {CUSTODY:g}", asked)
@@ -201,8 +204,8 @@ def _share(
     return [rule.figure(name, value, interval, seeds, target, asked)] if seeds else []
 
 
-def _recognised(rule: _Rule, delays: np.ndarray, at: np.ndarray) -> list[Figure]:
-    """Median and 95 % quantile of each delay over seeds and missiles."""
+def _recognised(rule: _Rule, delays: np.ndarray, at: np.ndarray, real: bool) -> list[Figure]:
+    """Median and 95 % quantile of each delay over seeds and missiles; a ``real`` stage re-enters under power, which is no free fall."""
     made = []
     for kind, name in enumerate(DELAYS):
         mine = delays["kind"] == kind
@@ -210,7 +213,7 @@ def _recognised(rule: _Rule, delays: np.ndarray, at: np.ndarray) -> list[Figure]
         if len(value) == 0:
             continue
         for q, most, word in zip((0.5, 0.95), DELAY.get(name, (math.inf, math.inf)), ("median", "95"), strict=True):
-            asked = (lambda v, most=most: v <= most) if math.isfinite(most) else None
+            asked = (lambda v, most=most: v <= most) if math.isfinite(most) and not (real and name == "reentry") else None
             figure = float(np.quantile(value, q, method="inverted_cdf"))
             made.append(rule.figure(f"{name}_{word}", figure, (math.nan, math.nan), len(np.unique(at[mine])), f"<= {most:g} s", asked))
     return made

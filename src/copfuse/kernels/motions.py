@@ -229,12 +229,12 @@ def transition(h, climb, dt, Pi):
     for i in range(N_MODEL):
         for j in range(N_MODEL):
             Pi[i, j] = 0.0
-    again = (1.0 / 400.0 if climb > 0.0 else 1.0 / 4000.0) if h < 150e3 else 1e-8
+    again = (1.0 / 400.0 if climb > 0.0 else 1.0 / 800.0) if h < 150e3 else 1e-8
     young = h < 15e3 and climb > 0.0  # what burns there has just been launched
     for engine in (0, 4):
         Pi[engine, 1] = 1.0 / 80.0 if h > 60e3 else (1.0 / 2000.0 if young else 1.0 / 400.0)
         Pi[1, engine] = again
-        Pi[2, engine] = again if engine == 4 else (1.0 / 200.0 if h < 80e3 else again)
+        Pi[2, engine] = again if engine == 4 else (1.0 / 50.0 if h < 80e3 else again)
         Pi[3, engine] = again if engine == 4 else (1.0 / 100.0 if h < 80e3 else again)
     Pi[0, 4] = 1.0 / 10.0
     Pi[4, 0] = 1.0 / 20.0 if h < 12e3 else (1.0 / 60.0 if h < 70e3 else 1.0 / 600.0)
@@ -267,7 +267,8 @@ def seen_as(i, j, x, P, xs, Ps, J):
     """Model i's estimate in the components of model j: mean xs (9), covariance Ps (9, 9).
 
     Unbiased mixing: what i lacks takes j's own mean and variance.  Re-entry and glide share the ballistic coefficient;
-    the acceleration of MANOEUVRE and the thrust along the velocity of BOOST are turned into one another, to first order.
+    the acceleration of MANOEUVRE and the thrust along the velocity of BOOST are turned into one another, to first order;
+    what falls or glides and is pushed from now on has an unknown push, of `PUSH_SIGMA`.
     ``x (N_MODEL, 9), P (N_MODEL, 9, 9)``; J (9, 9) is scratch.
     """
     n, m = dimension(j), dimension(i)
@@ -284,6 +285,11 @@ def seen_as(i, j, x, P, xs, Ps, J):
                 Ps[a, b] = 0.0
             else:
                 Ps[a, b] = P[j, a, b]
+    if j == 0 and (i == 2 or i == 3):  # an engine lights in the air: an earlier push tells nothing of how hard it is going to
+        for a in range(6, 9):
+            xs[a] = 0.0
+            for b in range(6, 9):
+                Ps[a, b] = PUSH_SIGMA * PUSH_SIGMA if a == b else 0.0
     if i == 4 and j == 0:
         _thrust_to_push(x[4], P[4], xs, Ps, J)
     elif i == 0 and j == 4:
