@@ -65,12 +65,12 @@ class Bank:
         return len(self.time)
 
     def __getitem__(self, rows: Any) -> Self:
-        return replace(self, **{name: getattr(self, name)[rows] for name in _COLUMNS})
+        return type(self)(self.time[rows], self.x[rows], self.P[rows], self.mu[rows], self.x6[rows], self.P6[rows])
 
     @staticmethod
     def stack(banks: list[Bank]) -> Bank:
         """All tracks of several banks, in order."""
-        return Bank(**{name: np.concatenate([getattr(b, name) for b in banks]) for name in _COLUMNS})
+        return Bank(*(np.concatenate([getattr(b, name) for b in banks]) for name in _COLUMNS))
 
     @staticmethod
     def empty() -> Bank:

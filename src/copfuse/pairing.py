@@ -36,12 +36,13 @@ RULES = ("gnn", "jpda")
 class Taken:
     """What a scan's plots make of k tracks, ``rows`` of those predicted: ``bank`` holds them updated.
 
-    ``plot (k,)`` is each one's likeliest plot, ``share (k,)`` the probability that any is its own, ``llr (k,)`` its score now;
+    ``prior`` holds them predicted.  ``plot (k,)`` is each one's likeliest plot, ``share (k,)`` the probability that any is its own, ``llr (k,)`` its score now;
     ``claimed (m,)`` are the plots that start no track.
     """
 
     rows: np.ndarray
     plot: np.ndarray
+    prior: Bank
     bank: Bank
     llr: np.ndarray
     share: np.ndarray
@@ -63,28 +64,40 @@ def _where(bank: Bank, time: float) -> tuple[np.ndarray, np.ndarray]:
     return 0.5 * (low + high), 0.5 * (high - low)
 
 
-def reachable(bank: Bank, time: float, z, sigma, origin, axes, cosines: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def spots(z, sigma, origin, axes, cosines: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Where plots are, ``(m, 3)`` m, and a standard deviation of that, ``(m,)`` m; unit vectors, and rad, of those without a range.
+
+    ``origin``, ``axes`` are those of all plots or, ``(m, 3)`` and ``(m, 3, 3)``, of each.
+    """
+    blind = np.isnan(z[:, 0])
+    slant = np.sqrt(np.maximum(1.0 - z[:, 1] ** 2 - z[:, 2] ** 2, 0.01)) if cosines else 1.0
+    blur = np.hypot(sigma[:, 1], sigma[:, 2]) / slant
+    whence = np.where(blind[:, None], 0.0, origin)
+    place = point(np.where(blind, 1.0, z[:, 0]), z[:, 1], z[:, 2], whence, axes, cosines)
+    return place, np.where(blind, blur, np.hypot(sigma[:, 0], z[:, 0] * blur))
+
+
+def reachable(bank: Bank, time: float, z, sigma, origin, axes, cosines: int = 0, known=None) -> tuple[np.ndarray, np.ndarray]:
     """Pairs that a gate at ``time`` may join: track i with ``plot[start[i]:start[i + 1]]``, in rising order.
 
     Generous, so that it changes nothing: ten standard deviations of track and plot, and any push.  Plots without a range are
-    compared by direction, as unit vectors, which neither wrap nor have poles; those without an angle with every track.
+    compared by direction, as unit vectors, which neither wrap nor have poles, and all others beside them; those without an angle
+    with every track.  ``known``: `spots` of the plots, if found before.
     """
     n, m = len(bank), len(z)
     if n == 0 or m == 0 or np.isnan(z[:, 1:3]).any():
         return np.arange(0, n * m + 1, max(m, 1))[: n + 1] if m else np.zeros(n + 1, int), np.tile(np.arange(m), n)
+    blind = np.isnan(z[:, 0])
+    if known is None or blind.any() and not blind.all():
+        known = spots(np.where(blind.any() & (np.arange(4) == 0), np.nan, z), sigma, origin, axes, cosines)
+    plots, blur = known
     middle, half = _where(bank, time)
     half += SLACK
-    slant = np.sqrt(np.maximum(1.0 - z[:, 1] ** 2 - z[:, 2] ** 2, 0.01)) if cosines else 1.0
-    blur = np.hypot(sigma[:, 1], sigma[:, 2]) / slant
-    if np.isnan(z[:, 0]).any():
-        plots = point(1.0, z[:, 1], z[:, 2], np.zeros(3), axes, cosines)
+    if blind.any():
         away, wide = np.linalg.norm(middle - origin, axis=1), np.linalg.norm(half, axis=1)
         middle = (middle - origin) / away[:, None]
         angle = np.where(wide < away, np.arcsin(np.minimum(wide / away, 1.0)), 2.0)
         half = np.repeat(angle[:, None], 3, axis=1)
-    else:
-        plots = point(z[:, 0], z[:, 1], z[:, 2], origin, axes, cosines)
-        blur = np.hypot(sigma[:, 0], z[:, 0] * blur)
     start, plot = box_pairs(middle, half + SIGMAS * blur.max(), plots)
     row = np.repeat(np.arange(n), np.diff(start))
     near = (np.abs(plots[plot] - middle[row]) <= half[row] + SIGMAS * blur[plot, None]).all(axis=1)
@@ -120,10 +133,11 @@ def hard(predicted: Bank, pairs: Pairs, log_density: float, llr: np.ndarray, *sc
     rows = np.flatnonzero(held >= 0)
     plot, own = held[rows], pairs.plot == np.repeat(held, np.diff(pairs.start))
     z, sigma, *place = scan
-    bank = filters.update(predicted[rows], z[plot], sigma[plot], *place)
+    prior = predicted[rows]
+    bank = filters.update(prior, z[plot], sigma[plot], *place)
     claimed = np.zeros(pairs.plots, bool)
     claimed[plot] = True
-    return Taken(rows, plot, bank, llr[rows] + ratio[own], np.ones(len(rows)), claimed)
+    return Taken(rows, plot, prior, bank, llr[rows] + ratio[own], np.ones(len(rows)), claimed)
 
 
 def soft(predicted: Bank, pairs: Pairs, log_density: float, llr: np.ndarray, *scan: Any) -> Taken:
@@ -139,11 +153,12 @@ def soft(predicted: Bank, pairs: Pairs, log_density: float, llr: np.ndarray, *sc
     mine = np.isin(row, rows)
     start = _starts(np.searchsorted(rows, row[mine]), len(rows))
     plot, share = pairs.plot[mine], weight[mine]
-    bank = filters.update_weighted(predicted[rows], start, plot, share, missed[rows], *scan)
+    prior = predicted[rows]
+    bank = filters.update_weighted(prior, start, plot, share, missed[rows], *scan)
     order = np.lexsort((share, row[mine]))  # the greatest of each row comes last
     best = plot[order[start[1:] - 1]]
     claimed = np.bincount(pairs.plot, weight, pairs.plots) >= OWN
-    return Taken(rows, best, bank, logit(after[rows]) - logit(BORN), 1.0 - missed[rows], claimed)
+    return Taken(rows, best, prior, bank, logit(after[rows]) - logit(BORN), 1.0 - missed[rows], claimed)
 
 
 # Who is the same object ----------------------------------------------------------------------------------------------
@@ -159,12 +174,16 @@ def doubles(bank: Bank, hits: np.ndarray, hit: np.ndarray, time: float) -> np.nd
     first, second = hit[hits[hit] >= 4], np.flatnonzero(hits >= 2)
     if len(first) == 0 or len(second) < 2:
         return drop
-    middle, half = _where(bank[second], time)
+    middle, half = (v[second] for v in _where(bank, time))
     blur = np.sqrt(np.einsum("naa->na", bank.P6[first, :3, :3]).max(axis=0))
     start, found = box_pairs(middle, half + np.sqrt(SAME_OBJECT) * blur, np.ascontiguousarray(bank.x6[first, :3]))
     i, j = first[found], np.repeat(second, np.diff(start))
+    apart = np.flatnonzero(i != j)
+    if len(apart) == 0:
+        return drop
+    i, j, found = i[apart], j[apart], found[apart]
     d, variance = bank.x6[i] - bank.x6[j], np.einsum("naa->na", bank.P6)
-    near = (i != j) & (np.linalg.norm(d[:, :3], axis=1) <= APART)
+    near = np.linalg.norm(d[:, :3], axis=1) <= APART
     near &= (bank.time[j] != time) | (d**2 <= 4.0 * SAME_OBJECT * (variance[i] + variance[j])).all(axis=1)  # else surely two
     order = np.lexsort((j[near], found[near]))
     i, j = i[near][order], j[near][order]

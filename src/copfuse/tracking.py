@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,7 @@ BURNING = np.array([1.0, 0.01, 0.01, 0.01, 1.0])  # likelihood under each model 
 LOOK_TIME = 200.0  # s in which the look at a target turns, so that a constant bias moves it by other amounts, *notional*
 LOW, GROUNDED = 20e3, 3.0  # m, and standard deviations of height, below which the ground is minded
 COUNTS = ("plots", "taken", "refused", "contested", "new", "dropped", "merged")  # of `Live.counts`: plots, then tracks
+BATCH = 500  # scans whose rows of Tracks are made together: as quick as all together, and of little memory
 NEAR_MISS = 1.5**2  # a plot within this many times a gate's squared distance was refused by it; beyond, it is simply new
 
 
@@ -68,6 +70,7 @@ class Scan:
     cosines: int = 0
     plume: bool = False  # the sensor sees burning engines only
     bias: float = 0.0  # the scenario's scale of sensor biases
+    spots: tuple[np.ndarray, np.ndarray] | None = None  # `pairing.spots` of the plots, where they are known already
 
     @property
     def seen(self) -> tuple[Any, ...]:
@@ -95,7 +98,7 @@ class Live:
         return len(self.number)
 
     def __getitem__(self, rows: Any) -> Live:
-        return replace(self, bank=self.bank[rows], **{n: getattr(self, n)[rows] for n in _COLUMNS})
+        return Live(self.bank[rows], *(getattr(self, n)[rows] for n in _COLUMNS), self.next_number, self.counts)
 
     @staticmethod
     def empty() -> Live:
@@ -129,12 +132,8 @@ def track(detections: Detections, scenario: Any, node: str | None = None, associ
         raise CopfuseError(f"scenario {scenario.name!r} has {many} sensors; a track can keep the origin of {MOST_SENSORS} at most")
     usable_plots(detections, len(scenario.sensors))
     states: dict[int, Live] = {}
-    rows: list[dict[str, np.ndarray]] = []
-    for scan in scans(detections, scenario, node):
-        live, new = step(states.get(scan.node, Live.empty()), scan, association)
-        states[scan.node] = live
-        if new is not None:
-            rows.append(new)
+    changes = _changes(scans(detections, scenario, node), states, association)
+    rows = [_rows(batch) for batch in iter(lambda: list(islice(changes, BATCH)), [])]
     meta = {
         "sensors": [s.name for s in scenario.sensors], "nodes": list(NODES), "scenario": scenario.name,
         "detections_uid": detections.uid, "counts": {NODES[k]: dict(zip(COUNTS, states[k].counts, strict=True)) for k in sorted(states)},
@@ -152,6 +151,16 @@ def track(detections: Detections, scenario: Any, node: str | None = None, associ
     if scenario.bias > 0:
         columns["P"] = columns["P"] + bias_covariance(columns, number, detections, scenario)
     return Tracks(**columns, meta=meta)
+
+
+def _changes(every: Iterator[Scan], states: dict[int, Live], association: str) -> Iterator[dict[str, Any]]:
+    """What each scan changes, those left out that change nothing; ``states`` has the tracks of every node, in place."""
+    for scan in every:
+        if scan.node not in states:
+            states[scan.node] = Live.empty()
+        states[scan.node], new = step(states[scan.node], scan, association)
+        if new is not None:
+            yield new
 
 
 def check_association(name: str) -> None:
@@ -194,38 +203,37 @@ def scans(detections: Detections, scenario: Any, node: str | None = None) -> Ite
         return
     firsts = np.flatnonzero(np.r_[True, (np.diff(time) != 0) | (np.diff(sensor) != 0)])
     lasts = np.r_[firsts[1:], len(time)]
-    poses: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    number, known = np.arange(len(time)), [_sensor_facts(s, scenario, node) for s in scenario.sensors]
+    sigma = np.hypot(detections.sigma, np.array([np.append(_bias_sigma(s, scenario), 0.0) for s in scenario.sensors])[sensor])
+    origin, axes = np.zeros((len(time), 3)), np.zeros((len(time), 3, 3))
+    spot, blur = np.zeros((len(time), 3)), np.zeros(len(time))
     for k in np.unique(sensor):
-        mine = firsts[sensor[firsts] == k]
-        origin, axes = place(scenario.sensors[k], time[mine])
-        poses.update({int(f): (origin[i], axes[i]) for i, f in enumerate(mine)})
-    known = [_sensor_facts(s, scenario, node) for s in scenario.sensors]
-    for first, last in zip(firsts, lasts, strict=True):
-        k = int(sensor[first])
-        at, bias, log_density, revisit = known[k]
-        origin, axes = poses[int(first)]
-        sigma = np.hypot(detections.sigma[first:last], bias)
-        rows = np.arange(first, last)
-        cosines, plume = scenario.sensors[k].cosines, scenario.sensors[k].kind == "infrared"
-        facts = log_density, revisit, cosines, plume, scenario.bias
-        yield Scan(float(time[first]), at, k, rows, detections.z[first:last], sigma, origin, axes, *facts)
+        mine = np.flatnonzero(sensor == k)
+        origin[mine], axes[mine] = place(scenario.sensors[k], time[mine])
+        seen = detections.z[mine], sigma[mine], origin[mine], axes[mine], scenario.sensors[k].cosines
+        spot[mine], blur[mine] = pairing.spots(*seen)
+    for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
+        k, rows = int(sensor[first]), slice(first, last)
+        at, log_density, revisit, plume = known[k]
+        seen = detections.z[rows], sigma[rows], origin[first], axes[first]
+        facts = log_density, revisit, scenario.sensors[k].cosines, plume, scenario.bias, (spot[rows], blur[rows])
+        yield Scan(float(time[first]), at, k, number[rows], *seen, *facts)
 
 
-def _sensor_facts(sensor: Any, scenario: Any, node: str | None) -> tuple[int, np.ndarray, float, float]:
+def _sensor_facts(sensor: Any, scenario: Any, node: str | None) -> tuple[int, float, float, bool]:
     at = NODES.index(node) if node else NATIONS.index(sensor.nation)
-    bias = np.append(_bias_sigma(sensor, scenario), 0.0)
     density = clutter_density(sensor) * max(scenario.clutter, 0.1)  # with a floor for targets that are new
     if np.isfinite(sensor.sigma_range_rate):
         density /= 2 * CLUTTER_RATE
-    return at, bias, float(np.log(max(density, 1e-30))), float(sensor.search_revisit)
+    return at, float(np.log(max(density, 1e-30))), float(sensor.search_revisit), sensor.kind == "infrared"
 
 
-def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, dict[str, np.ndarray] | None]:
-    """One scan: drop what is stale, associate, update, start; returns the tracks and the new rows of Tracks."""
+def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, dict[str, Any] | None]:
+    """One scan: drop what is stale, associate, update, start; returns the tracks and what `_rows` makes new rows of Tracks of."""
     counts = live.counts
     live, stale = _coasted(live, scan.time, scan.bias)
     live = live[~stale] if stale.any() else live
-    start, plot = pairing.reachable(live.bank, scan.time, *scan.seen)
+    start, plot = pairing.reachable(live.bank, scan.time, *scan.seen, scan.spots)
     near = np.flatnonzero(np.diff(start))
     predicted = filters.predict(live.bank[near], scan.time)
     pairs = pairing.judged(predicted, np.append(start[near], len(plot)), plot, *scan.seen)
@@ -235,11 +243,7 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, dict[s
     hit, free = near[taken.rows], np.flatnonzero(~taken.claimed)
     live = _update(live, scan, hit, taken)
     live = _start(live, scan, free)
-    new = live.bank[len(live) - len(free) :]
-    prior = Bank.stack([predicted[taken.rows], new])
-    changed = np.r_[hit, np.arange(len(live) - len(free), len(live))].astype(int)
-    row = np.r_[scan.rows[taken.plot], scan.rows[free]].astype(int)
-    out = _rows(live, scan, changed, row, prior) if len(changed) else None
+    out = _changed(live, scan, hit, free, taken) if len(hit) or len(free) else None
     drop = pairing.doubles(live.bank, live.hits, hit[taken.share >= OWN], scan.time)
     now = *_sorted_out(pairs, limit, taken.claimed), int(stale.sum()), int(drop.sum())
     return replace(live[~drop] if drop.any() else live, counts=tuple(a + b for a, b in zip(counts, now, strict=True))), out
@@ -247,12 +251,14 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, dict[s
 
 def _sorted_out(pairs: Pairs, limit: np.ndarray, taken: np.ndarray) -> tuple[int, ...]:
     """How many plots of a scan there are, and of them were taken, refused, contested and new; ``limit (m,)``, ``taken (m,)``."""
-    nearest = np.full(len(limit), np.inf)
+    n, m = len(limit), int(taken.sum())
+    if n == m:
+        return n, m, 0, 0, 0
+    nearest = np.full(n, np.inf)
     np.minimum.at(nearest, pairs.plot, pairs.d2)
     nearest = np.where(taken, np.nan, nearest / limit)
-    contested, refused = nearest <= 1.0, (nearest > 1.0) & (nearest <= NEAR_MISS)
-    n, m = len(limit), int(taken.sum())
-    return n, m, int(refused.sum()), int(contested.sum()), n - m - int(refused.sum()) - int(contested.sum())
+    contested, refused = int((nearest <= 1.0).sum()), int(((nearest > 1.0) & (nearest <= NEAR_MISS)).sum())
+    return n, m, refused, contested, n - m - refused - contested
 
 
 def _coasted(live: Live, time: float, bias: float = 0.0) -> tuple[Live, np.ndarray]:
@@ -316,19 +322,30 @@ def _update(live: Live, scan: Scan, hit: np.ndarray, taken: Taken) -> Live:
     revisit[hit], seen[hit] = scan.revisit, scan.time
     firm = live.firm | ((hits >= FIRM_HITS) & (llr > FIRM_LLR))
     engine = pushed(bank)
-    filters.forget_drag(bank, ~live.burnt & (engine > 0.5))
-    filters.forget_thrust(bank, bank.mu[:, THRUSTING] < FORGOTTEN)
-    along, blur = thrust(bank)
-    lit = (engine > 0.95) & (along > RELIGHT)
-    out = (engine < BURNT_OUT) | (along < -2.0 * blur)
-    burnt = np.where(live.burnt, ~lit, (hits >= BURNT_HITS) & firm & out)
-    return replace(live, bank=bank, hits=hits, llr=llr, firm=firm, burnt=burnt, sensors=sensors, revisit=revisit, seen=seen)
+    if len(burns := np.flatnonzero(~live.burnt & (engine > 0.5))):
+        filters.forget_drag(bank, burns)
+    if len(rests := np.flatnonzero(bank.mu[:, THRUSTING] < FORGOTTEN)):
+        filters.forget_thrust(bank, rests)
+    burnt = _burnt_out(bank, engine, live.burnt, (hits >= BURNT_HITS) & firm)
+    return Live(bank, live.number, hits, llr, firm, burnt, sensors, revisit, seen, live.next_number, live.counts)
+
+
+def _burnt_out(bank: Bank, engine: np.ndarray, burnt: np.ndarray, able: np.ndarray) -> np.ndarray:
+    """Whose engine is out (n,): of those whose engine was out or not, ``burnt``, and which can be told yet, ``able``."""
+    out = burnt | (able & (engine < BURNT_OUT))
+    doubt = np.flatnonzero(np.where(burnt, engine > 0.95, able & ~out))
+    if len(doubt):
+        along, blur = thrust(bank[doubt])
+        out[doubt] = np.where(burnt[doubt], ~(along > RELIGHT), along < -2.0 * blur)
+    return out
 
 
 def _low(bank: Bank) -> np.ndarray:
     """Numbers of the tracks that may lie below the ground, were it not there."""
     height = altitude(bank.x6)
     low = np.flatnonzero(height < LOW)
+    if len(low) == 0:
+        return low
     up = bank.x6[low, :3] / np.linalg.norm(bank.x6[low, :3], axis=1, keepdims=True)
     return low[height[low] < GROUNDED * np.sqrt(np.einsum("ni,nij,nj->n", up, bank.P6[low, :3, :3], up))]
 
@@ -347,15 +364,29 @@ def _start(live: Live, scan: Scan, free: np.ndarray) -> Live:
     return Live(bank=Bank.stack([live.bank, new.bank]), **joined, next_number=live.next_number + n)
 
 
-def _rows(live: Live, scan: Scan, changed: np.ndarray, detection: np.ndarray, prior: Bank) -> dict[str, np.ndarray]:
+def _changed(live: Live, scan: Scan, hit: np.ndarray, free: np.ndarray, taken: Taken) -> dict[str, Any]:
+    """Of the tracks ``hit`` and those just started from the plots ``free``: the columns of Tracks that need no arithmetic, and banks."""
+    begun = np.arange(len(live) - len(free), len(live))
+    changed = np.concatenate([hit, begun])
     bank = live.bank[changed]
-    acceleration, sigma = push(bank)
+    prior = Bank.stack([taken.prior, bank[len(hit) :]]) if len(free) else taken.prior
     return {
         "time": np.full(len(changed), scan.time), "node": np.full(len(changed), scan.node), "track": live.number[changed],
-        "x": bank.x6, "P": bank.P6, "acceleration": acceleration, "acceleration_sigma": sigma,
+        "hits": live.hits[changed], "llr": live.llr[changed], "firm": live.firm[changed], "burnt": live.burnt[changed],
+        "detection": scan.rows[np.concatenate([taken.plot, free])], "sensors": live.sensors[changed], "bank": bank, "prior": prior,
+    }  # fmt: skip
+
+
+def _rows(changes: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    """Columns of Tracks, and what `track` makes ``P_common`` of, from what several scans changed."""
+    bank, prior = (Bank.stack([c[name] for c in changes]) for name in ("bank", "prior"))
+    known = {name: np.concatenate([c[name] for c in changes]) for name in changes[0] if name not in ("bank", "prior")}
+    burnt = known.pop("burnt")
+    acceleration, sigma = push(bank)
+    return {
+        **known, "x": bank.x6, "P": bank.P6, "acceleration": acceleration, "acceleration_sigma": sigma,
         "log_beta": np.stack([bank.x[:, REENTRY, 6], np.sqrt(bank.P[:, REENTRY, 6, 6])], axis=1),
-        "phase_probability": phase_probability(bank, live.burnt[changed]), "hits": live.hits[changed], "llr": live.llr[changed],
-        "firm": live.firm[changed], "detection": detection, "sensors": live.sensors[changed],
+        "phase_probability": phase_probability(bank, burnt),
         "prior": prior.P6, "noisy": noisy(bank), "noisy_prior": noisy(prior), "share": 1.0 - prior.mu[:, THRUSTING],
     }  # fmt: skip
 
