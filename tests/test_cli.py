@@ -123,10 +123,11 @@ def test_run_prints_draws_and_saves(capsys, pull_up, monkeypatch):
     monkeypatch.setattr(
         study,
         "run",
-        lambda scenario, regime, seed, progress, association: asked.append((scenario.name, regime, seed, association)) or pull_up,
+        lambda scenario, *args, progress, **options: asked.append((scenario.name, *args, *options.values())) or pull_up,
     )
-    status, out, err = called(capsys, "run", "pull-up-2019", "--regime", "none", "--seed", "5", "--association", "jpda", "--save", "tables")
-    assert status == 0 and asked == [("pull-up-2019", "none", 5, "jpda")] and "Who saw what when" in out
+    options = "--regime", "none", "--seed", "5", "--association", "jpda", "--register", "--save", "tables"
+    status, out, err = called(capsys, "run", "pull-up-2019", *options)
+    assert status == 0 and asked == [("pull-up-2019", "none", 5, "jpda", True)] and "Who saw what when" in out
     assert out.splitlines()[-2:] == ["picture: pull-up-2019.png", "tables: tables"]
     assert Path("pull-up-2019.png").read_bytes()[:4] == b"\x89PNG" and str(study.Run.load("tables")) == str(pull_up)
     assert called(capsys, "run", "pull-up-2019", "--no-picture")[0] == 0

@@ -16,7 +16,8 @@ ORDER = [
     "sensitivity", "swerling", "laydowns", "sensors", "coverage", "recorded", "flights", "scenario", "simulate",
     "ascents", "gaussian", "mixtures", "conversions", "biases", "filters", "starting", "kalman", "forecast", "rules",
     "retrodiction", "association", "matching", "phases", "pairing", "tracking",
-    "network", "correlation", "fusion", "bounds", "families", "descent", "batch", "registration", "boosts", "arcs", "reconstruction",
+    "families", "descent", "batch", "registration", "registering", "network", "correlation", "fusion", "bounds", "boosts", "arcs",
+    "reconstruction",
     "measures", "metrics", "study", "rivals", "customary",
     "robust", "bench", "scale", "accuracy", "maps", "curves", "charts", "verdicts", "plots", "cli",
 ]  # fmt: skip

@@ -75,13 +75,14 @@ def _interrupted(number: int, _: Any) -> NoReturn:
 @click.option("--regime", help="Sharing arrangement: none, realtime or plots.  [default: the scenario's own]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Names all random draws.")
 @click.option("--association", default="gnn", show_default=True, help="Plots to tracks: gnn, one plot a track, or jpda, shares.")
+@click.option("--register", is_flag=True, help="Estimate the radars' biases from common objects and take them out of plots.")
 @click.option("--out", metavar="FILE", help="The picture: .png, .pdf or .svg.  [default: SCENARIO.png here]")
 @click.option("--no-picture", is_flag=True, help="Print only.")
 @click.option("--errors", metavar="FILE", help="Also draw the common picture's errors against the bound.")
 @click.option("--save", "folder", metavar="FOLDER", help="Also save the six tables there.")
 def run(
-    scenario: str, regime: str | None, seed: int, association: str, out: str | None, no_picture: bool, errors: str | None,
-    folder: str | None,
+    scenario: str, regime: str | None, seed: int, association: str, register: bool, out: str | None, no_picture: bool,
+    errors: str | None, folder: str | None,
 ) -> None:  # fmt: skip
     """Fly, detect, track, share, fuse and score one SCENARIO; print who saw what when and draw it.
 
@@ -111,7 +112,7 @@ def run(
         study.check_folder(Path(folder))
     say_compiling("run")
     with _Stages(list(study.STAGES)) as stages:
-        made = study.run(chosen, regime, seed, progress=stages.next, association=association)
+        made = study.run(chosen, regime, seed, progress=stages.next, association=association, register=register)
     click.echo(str(made))
     if picture:
         from copfuse import plots

@@ -4,7 +4,8 @@ Bookkeeping first (`correlation`: which local tracks, from whom, stand in which 
 on all rows at once: predict to the picture's time, fuse by split covariance intersection, forecast both ends of the
 flight.  The split follows the pedigree: errors of plots that only one track has used are independent, process noise
 and priors are not, and where two tracks have a sensor in common nothing is taken as independent.
-Where plots are shared, the hub tracks with all of them and every node sees the hub's picture.
+Where plots are shared, the hub tracks with all of them (and registers all radars, where the nations did) and every node sees the
+hub's picture.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import filters, forecast
+from copfuse import filters, forecast, registering
 from copfuse.constants import BOOST, GLIDE, NATIONS, NODES
 from copfuse.correlation import Book, keep_book, predicted
 from copfuse.errors import CopfuseError
@@ -62,14 +63,16 @@ def _fuse_plots(tracks: Tracks, messages: Messages, scenario: Any, detections: D
     sent = sent[np.isfinite(sent.arrived)]
     order = np.argsort(sent.row, kind="stable")
     rows = sent.row[order]
-    hub = track(detections[rows], scenario, node="HUB", association=tracks.meta.get("association", "gnn"))
+    again = track if "registration" not in tracks.meta else registering.track_registered
+    hub = again(detections[rows], scenario, node="HUB", association=tracks.meta.get("association", "gnn"))
     heard = np.maximum.accumulate(sent.arrived[order])[hub.detection] if len(hub) else np.zeros(0)
     firm = np.flatnonzero(hub.firm)
     book = keep_book(hub, (heard[firm], firm), scenario)
     part = _rows(hub, book, NODES.index("HUB"))
     part["pedigree"] = _last_plots(hub, rows, detections, scenario)[part["pedigree"].max(axis=1)]
     parts = [{**part, "node": np.full_like(part["node"], node)} for node in range(len(NODES))]
-    return _table(parts, _meta(scenario, messages, "Detections", detections.uid))
+    meta = _meta(scenario, messages, "Detections", detections.uid)
+    return _table(parts, meta if again is track else {**meta, "registration": hub.meta["registration"]})
 
 
 def _last_plots(hub: Tracks, rows: np.ndarray, detections: Detections, scenario: Any) -> np.ndarray:

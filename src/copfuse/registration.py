@@ -200,6 +200,14 @@ def correct(detections: Detections, registration: Registration) -> Detections:
 
     Raises `CopfuseError` for plots of other sensors, or where a position was estimated: move the sensor instead.
     """
+    z, time = corrected(detections, registration)
+    order = np.lexsort((np.arange(len(time)), detections.sensor, time))
+    changed = replace(detections, z=z, time=time)
+    return changed[order] if (np.diff(order) != 1).any() else changed
+
+
+def corrected(detections: Detections, registration: Registration) -> tuple[np.ndarray, np.ndarray]:
+    """``z (n, 4)`` and ``time (n,)`` of `correct`, in the order of the plots."""
     _same_sensors(detections.meta["sensors"], registration)
     z, time = detections.z.copy(), detections.time.copy()
     for i in np.flatnonzero(registration.observable):
@@ -212,9 +220,7 @@ def correct(detections: Detections, registration: Registration) -> Detections:
             z[mine, kind] -= bias
         else:
             raise CopfuseError(f"a bias of {KINDS[kind]} cannot be taken out of plots; place the sensor anew, or estimate offsets alone")
-    order = np.lexsort((np.arange(len(time)), detections.sensor, time))
-    changed = replace(detections, z=z, time=time)
-    return changed[order] if (np.diff(order) != 1).any() else changed
+    return z, time
 
 
 def registered(scenario: Any, registration: Registration, time: float) -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from copfuse import __version__, fusion, metrics, network, simulate, tracking
+from copfuse import __version__, fusion, metrics, network, registering, simulate, tracking
 from copfuse.constants import NODES
 from copfuse.errors import CopfuseError
 from copfuse.measures import siap
@@ -52,7 +52,7 @@ class Run:
         return metrics.sightings(self, sizes)
 
     def __str__(self) -> str:
-        return "\n".join([*_header(self), "", *_stages(self), "", *_sightings(self.sightings()), "", *_quality(self.score)])
+        return "\n".join([*_header(self), "", *_stages(self), "", *_sightings(self.sightings()), "", *_quality(self.score), *_biases(self)])
 
     def save(self, folder: str | Path) -> Path:
         """Write the tables and ``run.json`` into ``folder``, whole or not at all; an earlier saved run there is replaced.
@@ -103,11 +103,12 @@ def run(
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
     association: str = "gnn",
+    register: bool = False,
 ) -> Run:
     """Fly, detect, track, share, fuse and score one scenario (anything that `scenario.load` takes).
 
     ``regime`` None is the scenario's own; ``progress`` is called with the name of each verb before it starts; ``association`` as in
-    `tracking.track`.
+    `tracking.track`; with ``register`` each node estimates its radars' biases as it goes (`registering.track_registered`).
     Raises `CopfuseError` for bad input.
     """
     chosen = load(scenario)
@@ -126,7 +127,8 @@ def run(
 
     truth = timed("fly", simulate.fly, chosen)
     detections = timed("detect", simulate.detect, truth, chosen, seed=seed)
-    tracks = timed("track", tracking.track, detections, chosen, association=association)
+    follow = registering.track_registered if register else tracking.track
+    tracks = timed("track", follow, detections, chosen, association=association)
     messages = timed("share", network.share, tracks, chosen, regime=rule.name, seed=seed, detections=detections)
     picture = timed("fuse", fusion.fuse, tracks, messages, chosen, detections=detections)
     scored = timed("score", metrics.score, picture, truth, chosen)
@@ -256,6 +258,24 @@ def _quality(score: Score) -> list[str]:
         cells = (_number(v, w) for v, w in zip((*a, error, spread, distance), (14, 11, 14, 19, 11, 10), strict=True))
         lines.append(f"{node:<4}" + "".join(cells))
     return [*lines, "Over all times: ratios of counts, median error, mean NEES and GOSPA (cut-off 10 km)."]
+
+
+def _biases(run: Run) -> list[str]:
+    """Where radars were registered: which biases each node found and took out, in m, degrees and s."""
+    told = {**run.tracks.meta.get("registration", {}), **run.picture.meta.get("registration", {})}
+    lines = [""] if told else []
+    for node, biases in told.items():
+        seen = [b for b in biases if b["observable"]]
+        if not biases:
+            lines.append(f"Registration, {node}: no object was seen by two of its radars in free flight: no bias is observable.")
+            continue
+        does = "are observable and were taken out of the plots:" if seen else "are observable, so nothing was taken out of the plots."
+        lines.append(f"Registration, {node}: {len(seen)} of {len(biases)} biases {does}")
+        units = {"range": ("m", 1.0), "clock": ("ms", 1e3)}
+        each = [(f"{b['sensor']} {b['kind']}", b["value"], b["sigma"], *units.get(b["kind"], ("deg", math.degrees(1.0)))) for b in seen]
+        text = "; ".join(f"{name} {value * scale:.3g} +- {sigma * scale:.2g} {unit}" for name, value, sigma, unit, scale in each)
+        lines += textwrap.wrap(text, 100, initial_indent="  ", subsequent_indent="  ")
+    return lines
 
 
 def _number(value: float, width: int) -> str:

@@ -7,7 +7,7 @@ freely above the air and is well known.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -126,14 +126,33 @@ def track(detections: Detections, scenario: Any, node: str | None = None, associ
 
     Raises `CopfuseError` for more than 64 sensors, a plot that is malformed (`tables.usable_plots`) or another association.
     """
+    usable(detections, scenario, association)
+    states: dict[int, Live] = {}
+    return table(list(follow(states, detections, scenario, node, association)), states, detections, scenario, association)
+
+
+def usable(detections: Detections, scenario: Any, association: str) -> None:
+    """Refuse what `track` cannot take: another association, too many sensors, malformed plots."""
     check_association(association)
     if len(scenario.sensors) > MOST_SENSORS:
         many = len(scenario.sensors)
         raise CopfuseError(f"scenario {scenario.name!r} has {many} sensors; a track can keep the origin of {MOST_SENSORS} at most")
     usable_plots(detections, len(scenario.sensors))
-    states: dict[int, Live] = {}
+
+
+def follow(
+    states: dict[int, Live], detections: Detections, scenario: Any, node: str | None, association: str
+) -> Iterator[dict[str, np.ndarray]]:
+    """The new rows of Tracks (and what `table` needs besides), many scans at once; ``states``, each node's tracks, change in place."""
     changes = _changes(scans(detections, scenario, node), states, association)
-    rows = [_rows(batch) for batch in iter(lambda: list(islice(changes, BATCH)), [])]
+    return (_rows(batch) for batch in iter(lambda: list(islice(changes, BATCH)), []))
+
+
+def table(
+    rows: list[dict[str, np.ndarray]], states: dict[int, Live], detections: Detections, scenario: Any, association: str,
+    biased: Callable[..., np.ndarray] | None = None,
+) -> Tracks:  # fmt: skip
+    """Tracks of all rows that `follow` made, with what may be common to several and what biases leave (`bias_covariance`)."""
     meta = {
         "sensors": [s.name for s in scenario.sensors], "nodes": list(NODES), "scenario": scenario.name,
         "detections_uid": detections.uid, "counts": {NODES[k]: dict(zip(COUNTS, states[k].counts, strict=True)) for k in sorted(states)},
@@ -149,7 +168,7 @@ def track(detections: Detections, scenario: Any, node: str | None = None, associ
     common(number, columns["time"], columns["x"], columns["P"], *covariances, number.max() + 1, columns["P_common"])
     columns["P_common"] = filters.within(columns["P_common"], columns["P"])
     if scenario.bias > 0:
-        columns["P"] = columns["P"] + bias_covariance(columns, number, detections, scenario)
+        columns["P"] = columns["P"] + (biased or bias_covariance)(columns, number, detections, scenario)
     return Tracks(**columns, meta=meta)
 
 
