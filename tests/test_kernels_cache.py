@@ -6,6 +6,7 @@ old callee; `copfuse.kernels` names one cache folder per state of all kernels.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
@@ -13,7 +14,10 @@ import sys
 from pathlib import Path
 
 import numba
+import numba.extending
 import pytest
+
+import copfuse.kernels  # noqa: F401  (which registers the listener)
 
 PACKAGE = Path(__file__).parents[1] / "src" / "copfuse"
 CALLEE = "from copfuse.kernels import njit\n\n\n@njit\ndef inner(a):\n    return a + {number}\n"
@@ -72,3 +76,28 @@ def test_numba_alone_would_call_the_old_one(tmp_path):
     assert ask(tmp_path, code) == [20]
     (tmp_path / "callee.py").write_text(PLAIN.format(name="inner(a):\n    return a + 5"))
     assert ask(tmp_path, code) == [20]
+
+
+@jit
+@pytest.mark.parametrize("on", [True, False])
+def test_the_garbage_collector_rests_while_kernels_compile_and_is_left_as_it_was(on):
+    seen: list[bool] = []
+    old = gc.isenabled()
+
+    def asked() -> int:
+        return 1
+
+    @numba.extending.overload(asked)
+    def _compiled():
+        seen.append(gc.isenabled())
+        return lambda: 1
+
+    (gc.enable if on else gc.disable)()
+    try:
+        assert numba.njit(lambda: asked())() == 1
+        assert gc.isenabled() == on and seen and not any(seen)
+        with pytest.raises(numba.TypingError):
+            numba.njit(lambda: "a" + 1)()
+        assert gc.isenabled() == on
+    finally:
+        (gc.enable if old else gc.disable)()

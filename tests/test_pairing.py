@@ -98,6 +98,19 @@ def test_reach_looks_past_the_north_and_from_space():
     assert np.diff(pairing.reachable(tracks, 1.0, z, SIGMA[None], ORIGIN, AXES)[0]).tolist() == [1, 1, 1]
 
 
+@given(st.integers(1, 6), st.integers(1, 8), st.sampled_from(["all", "some", "none"]), st.integers(0, 2**32 - 1))
+def test_plots_placed_before_are_in_the_same_reach(n, m, ranged, seed):
+    """`spots` of many plots at once, each with its own origin and axes, serve a scan, also one that is partly without ranges."""
+    rng = np.random.default_rng(seed)
+    tracks = some_tracks(rng, n)
+    z, sigma = some_plots(rng, tracks, m)
+    z[{"all": slice(0), "some": slice(m // 2), "none": slice(m)}[ranged], 0] = np.nan
+    known = pairing.spots(z, sigma, np.tile(ORIGIN, (m, 1)), np.tile(AXES, (m, 1, 1)))
+    scan = tracks, 2.0, z, sigma, ORIGIN, AXES
+    for one, other in zip(pairing.reachable(*scan), pairing.reachable(*scan, known=known), strict=True):
+        assert np.array_equal(one, other)
+
+
 @pytest.mark.parametrize("n, m", [(0, 0), (0, 3), (3, 0)])
 def test_nothing_is_in_reach_of_nothing(n, m):
     rng = np.random.default_rng(0)
@@ -150,7 +163,7 @@ def test_the_reach_changes_nothing(monkeypatch):
     d = d[d.time < 60.0]
     quick = cf.track(d, s)
 
-    def everything(bank, time, z, *rest):
+    def everything(bank, time, z, *rest, known=None):
         return np.arange(len(bank) + 1) * len(z), np.tile(np.arange(len(z)), len(bank))
 
     monkeypatch.setattr(pairing, "reachable", everything)

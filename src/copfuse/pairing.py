@@ -34,9 +34,9 @@ RULES = ("gnn", "jpda")
 
 @dataclass(frozen=True)
 class Taken:
-    """What a scan's plots make of k tracks, ``rows`` of those predicted: ``bank`` holds them updated.
+    """What a scan's plots make of k tracks, ``rows`` of those predicted: ``prior`` holds them as they were, ``bank`` updated.
 
-    ``prior`` holds them predicted.  ``plot (k,)`` is each one's likeliest plot, ``share (k,)`` the probability that any is its own, ``llr (k,)`` its score now;
+    ``plot (k,)`` is each one's likeliest plot, ``share (k,)`` the probability that any is its own, ``llr (k,)`` its score now;
     ``claimed (m,)`` are the plots that start no track.
     """
 

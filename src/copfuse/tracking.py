@@ -73,7 +73,7 @@ class Scan:
     spots: tuple[np.ndarray, np.ndarray] | None = None  # `pairing.spots` of the plots, where they are known already
 
     @property
-    def seen(self) -> tuple[Any, ...]:
+    def seen(self) -> tuple[Any, Any, Any, Any, int]:
         """The plots and whence they are, as `filters` takes them."""
         return self.z, self.sigma, self.origin, self.axes, self.cosines
 
@@ -98,7 +98,7 @@ class Live:
         return len(self.number)
 
     def __getitem__(self, rows: Any) -> Live:
-        return Live(self.bank[rows], *(getattr(self, n)[rows] for n in _COLUMNS), self.next_number, self.counts)
+        return replace(self, bank=self.bank[rows], **{n: getattr(self, n)[rows] for n in _COLUMNS})
 
     @staticmethod
     def empty() -> Live:
@@ -229,13 +229,13 @@ def scans(detections: Detections, scenario: Any, node: str | None = None) -> Ite
     for k in np.unique(sensor):
         mine = np.flatnonzero(sensor == k)
         origin[mine], axes[mine] = place(scenario.sensors[k], time[mine])
-        seen = detections.z[mine], sigma[mine], origin[mine], axes[mine], scenario.sensors[k].cosines
+        seen: tuple[Any, ...] = detections.z[mine], sigma[mine], origin[mine], axes[mine], scenario.sensors[k].cosines
         spot[mine], blur[mine] = pairing.spots(*seen)
     for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
         k, rows = int(sensor[first]), slice(first, last)
         at, log_density, revisit, plume = known[k]
         seen = detections.z[rows], sigma[rows], origin[first], axes[first]
-        facts = log_density, revisit, scenario.sensors[k].cosines, plume, scenario.bias, (spot[rows], blur[rows])
+        facts: tuple[Any, ...] = log_density, revisit, scenario.sensors[k].cosines, plume, scenario.bias, (spot[rows], blur[rows])
         yield Scan(float(time[first]), at, k, number[rows], *seen, *facts)
 
 
@@ -252,7 +252,7 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, dict[s
     counts = live.counts
     live, stale = _coasted(live, scan.time, scan.bias)
     live = live[~stale] if stale.any() else live
-    start, plot = pairing.reachable(live.bank, scan.time, *scan.seen, scan.spots)
+    start, plot = pairing.reachable(live.bank, scan.time, *scan.seen, known=scan.spots)
     near = np.flatnonzero(np.diff(start))
     predicted = filters.predict(live.bank[near], scan.time)
     pairs = pairing.judged(predicted, np.append(start[near], len(plot)), plot, *scan.seen)
