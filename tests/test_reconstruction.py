@@ -13,6 +13,7 @@ from scipy.stats import binom, chi2
 
 from copfuse import arcs, batch, boosts, families, flights, frames, motion, reconstruction, vehicles
 from copfuse.errors import CopfuseError
+from copfuse.kernels import arc
 from copfuse.laydowns import Sensor
 from copfuse.reconstruction import plots_of, reconstruct
 from copfuse.scenario import Scenario, load
@@ -387,6 +388,39 @@ def test_a_fit_follows_a_curved_valley_to_its_end():
         found, _, _, cost = batch.descend(model, mine, errors, start, False)
         costs.append(cost)
     assert costs[1] == pytest.approx(costs[0], abs=0.05)
+
+
+def test_a_fit_leaves_the_end_of_a_long_valley():
+    """A two-stage flight of the record from three standard deviations along the direction that plots tell least: back to the least.
+
+    How long the pitch-over took is what they tell least; the site hardly moves with it, other parameters unmoved."""
+    scenario = replace(load("lofted-icbm-2022"), bias=0.0)
+    model, u = true_parameters(scenario.launches[0])
+    detections = detect(fly(scenario), scenario, seed=0)
+    mine = batch.gather(detections, scenario, np.flatnonzero(detections.object == 0)[::4], False)
+    errors = batch.tight(mine, model.states(u, mine.time))
+    least, J, _, cost = batch.descend(model, mine, errors, u, False)
+    root = batch.spread(model, J)
+    sigma = np.linalg.norm(root, axis=1)
+    across, size, _ = np.linalg.svd(root / sigma[:, None])
+    assert sigma[0] < 10.0 and sigma[5] > 0.35
+    for way in (3.0, -3.0):
+        found = batch.descend(model, mine, errors, least + way * size[0] * sigma * across[:, 0], False)
+        assert found[3] == pytest.approx(cost, abs=0.05)
+
+
+def test_states_within_a_step_are_those_of_the_polynomial_of_fifth_degree():
+    """Position and velocity of a known polynomial come back from its ends; a flight's from steps of half the length."""
+    rng, h = np.random.default_rng(8), 0.7
+    c = rng.standard_normal((6, 3))
+
+    def at(t, d):
+        return sum(c[i] * np.prod(np.arange(i - d + 1, i + 1)) * t ** (i - d) for i in range(d, 6))
+
+    out, rates, ends = np.zeros(6), np.r_[at(0.0, 1), at(0.0, 2)], np.r_[at(h, 1), at(h, 2)]
+    for share in (0.0, 0.3, 0.9, 1.0):
+        arc.between(share, h, np.r_[at(0.0, 0), at(0.0, 1)], np.r_[at(h, 0), at(h, 1)], rates, ends, out)
+        np.testing.assert_allclose(out, np.r_[at(share * h, 0), at(share * h, 1)], rtol=1e-10, atol=1e-12)
 
 
 def test_what_never_flies_freely_is_refused_in_one_sentence():
