@@ -23,7 +23,7 @@ REFUSALS = 9  # times a step is shortened
 # times the mean squared residual, as slopes are worth less far from the floor (Yamashita & Fukushima, Computing Suppl. 15, 2001):
 DAMP, LEAST = 1e-9, 1e-14  # at first, and ever
 MOST = 1e-3  # at first, however far
-FREE = 1e-4  # a step that was damped less than ten times this was not held
+MUCH = 20.0  # a step that could lower the cost by so much more than is worth it does not end a fit because it lowered it little
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ def descend(
     """Parameters (k) at the least, slopes (m, k) where the last step began, residuals (m,), cost.
 
     Ends after ``tries`` steps, on one that moves the residuals by less than ``settled`` in all or lowers the cost by less than
-    ``worth``; unless ``held``, only if it was not short for being damped.
+    ``worth``; unless ``held``, only if no step straight along the slopes could lower it by much more.
     """
     r = problem.residuals(u)
     cost, weight = problem.weigh(r)
@@ -53,17 +53,18 @@ def descend(
         scale = np.linalg.norm(left, axis=0) + 1e-30
         left /= scale
         R = np.asarray(np.linalg.qr(left, mode="r"))
-        for _ in range(REFUSALS):
+        hoped = float(np.linalg.norm(solve_triangular(R, left.T @ (weight * r), trans="T")) ** 2)
+        for refused in range(REFUSALS):
             found = _along(problem, (u, r, cost), weight, left, R, scale, damp)
             if found[2] < cost:
                 break
-            damp = max(10.0 * damp, 1e-8)
+            damp = max(10.0 ** (1 + refused // 2) * damp, LEAST)
         else:
             break
         gone, gained = float(np.linalg.norm(R @ (scale * (found[0] - u)))), cost - found[2]
         u, r, cost = found
-        weight, damp = problem.weigh(r)[1], max(0.1 * damp, LEAST * cost / len(r))
-        if (gone < settled or gained < worth) and (held or damp < FREE):
+        weight, damp = problem.weigh(r)[1], max(damp if refused else 0.1 * damp, LEAST * cost / len(r))
+        if (gone < settled or gained < worth) and (held or hoped < MUCH * worth):
             break
     return u, J, r, cost
 
