@@ -423,6 +423,31 @@ def test_states_within_a_step_are_those_of_the_polynomial_of_fifth_degree():
         np.testing.assert_allclose(out, np.r_[at(share * h, 0), at(share * h, 1)], rtol=1e-10, atol=1e-12)
 
 
+def test_a_pitch_over_that_plots_do_not_tell_is_averaged_over_its_prior(monkeypatch):
+    """Fits with narrow priors that explain the plots alike add up to the class's prior; where some do not, they lose their say."""
+    model = families.powered(0.68, 2.19, "SRBM")
+    root = np.diag(np.r_[np.full(5, 1.0), 0.4, np.full(5, 0.1)])
+    fitted = batch.Fit(model, model.mean, np.column_stack([root, np.zeros(11)]), np.ones(9, bool), 9.0, 9.0)
+
+    def refit(fit, narrow, plots, u):
+        sharp = np.where(np.arange(11) == families.TURNED, narrow.sigma, np.diag(root))
+        return replace(
+            fit, model=narrow, u=np.where(np.arange(11) == families.TURNED, narrow.mean, u), root=np.column_stack([np.diag(sharp), 0 * u])
+        )
+
+    monkeypatch.setattr(batch, "refit", refit)
+    for extra, want in ((lambda u: 0.0, (0.0, 0.4)), (lambda u: 50.0 * (u[families.TURNED] < -0.1), (0.16, 0.32))):
+        monkeypatch.setattr(batch, "evidence", lambda f, extra=extra: extra(f.u))
+        parts = boosts.cells(None, fitted, [])
+        weight, place = np.array([w for w, _ in parts]), np.array([f.u[families.TURNED] for _, f in parts])
+        sigma = np.array([f.root[families.TURNED, families.TURNED] for _, f in parts])
+        mean = weight @ place
+        assert weight.sum() == pytest.approx(1.0) and mean == pytest.approx(want[0], abs=0.02)
+        assert np.sqrt(weight @ (sigma**2 + (place - mean) ** 2)) == pytest.approx(want[1], rel=0.05)
+    known = replace(fitted, root=fitted.root * np.where(np.arange(11) == families.TURNED, 0.1, 1.0)[:, None])
+    assert boosts.cells(None, known, []) == [(1.0, known)]
+
+
 def test_what_never_flies_freely_is_refused_in_one_sentence():
     scenario = laydown("three")
     detections = plots(scenario, np.array(SIGMA["doppler"]), 1, last=60.0)

@@ -31,7 +31,7 @@ def test_derivatives_of_what_is_reported_agree_with_flights_of_moved_plans(verif
     stage = vehicles.Stage(90.0, 24.0, 125.0, 40e3)
     plan = motion.Plan(np.radians(39.0), np.radians(126.0), (stage,), (0.2, 0.3), vehicles.SHORT, 5000.0)
     flown = motion.launch(plan)
-    lim = verify.Limit(plan, 0.0, np.eye(len(sensitivity.prior(plan))), flown)
+    lim = verify.Limit(plan, 0.0, np.eye(len(sensitivity.prior(plan))), flown, verify.Flow(plan, 0.0))
     made = verify.outcomes(lim)
     axes = frames.enu_axes(*(v[0] for v in frames.geodetic(flown.x[-1])[:2]))[:2]
     for column, size in ((0, 100.0), (3, 1e-3), (6, 0.02), (7, 1e-3), (9, 1e-3)):
@@ -43,7 +43,7 @@ def test_derivatives_of_what_is_reported_agree_with_flights_of_moved_plans(verif
             ("impact point", lambda f: axes @ (f.x[-1, :3] - flown.x[-1, :3]), 5.0),
         ):
             want = (ask(ends[0]) - ask(ends[1])) / 2.0
-            np.testing.assert_allclose(made[name][1][:, column].squeeze() * size, want, rtol=2e-3, atol=atol, err_msg=f"{name} {column}")
+            np.testing.assert_allclose(made[name][1][:, column].squeeze() * size, want, rtol=5e-3, atol=atol, err_msg=f"{name} {column}")
 
 
 def test_a_ratio_and_its_interval_are_those_of_draws(verify):
@@ -81,3 +81,38 @@ def test_the_bound_of_a_plan_is_that_of_plain_least_squares(verify):
             J += np.outer(row @ phi, row @ phi) / s**2 if np.isfinite(s) else 0.0
     unit = root.T @ J @ root
     np.testing.assert_allclose(unit, np.eye(len(sigma)), atol=1e-3)
+
+
+def test_slopes_after_burnout_depend_on_the_boost_through_the_burnout_alone(verify):
+    """Those of a launch of the record an hour on agree with whole flights, and vanish where the state at burnout does not move."""
+    scenario = load("lofted-icbm-2022")
+    plan = trajectories(scenario.launches[0])[0][0].plan
+    lim = verify.Limit(plan, 0.0, np.eye(len(sensitivity.prior(plan))), flown := motion.launch(plan), verify.Flow(plan, 0.0))
+    apex = float(verify.outcomes(lim)["apogee time"][0][0])  # of a row that is equally high to rounding, it may be a second off
+    near = motion.states(plan, apex + np.array([-20.0, 0.0, 20.0]))
+    high = frames.altitude(near[:, :3])
+    assert abs(high[2] - high[0]) < 0.02 and abs(apex - flown.time[flown.altitude.argmax()]) < 1.0
+    flow, time = verify.Flow(plan, 0.0), np.array([100.0, 400.0, 3600.0])
+    found, plain = flow.slopes(time), sensitivity.slopes(plan, 0.0, time)
+    np.testing.assert_allclose(found, plain, rtol=1e-3, atol=1e-4 * np.abs(plain).max(axis=(1, 2), keepdims=True).max())
+    scale = sensitivity.prior(plan)
+    idle = np.linalg.svd(flow.first * scale)[2][7:].T * scale[:, None]
+    assert np.abs(plain[2] @ idle).max() > 1e3 * np.abs(found[2] @ idle).max()
+
+
+def test_pitch_overs_are_drawn_from_the_prior(verify):
+    """Their logarithms' standard deviation is the fit's, and the flight stays about what it was."""
+    plan = trajectories(load("hokkaido-2017").launches[0])[0][0].plan
+    made = [verify.drawn(plan, seed) for seed in range(300)]
+    longer = np.log([p.turn[1] / plan.turn[1] for p in made])
+    assert abs(longer.mean()) < 4.0 * 0.4 / np.sqrt(300) and abs(longer.std() / 0.4 - 1.0) < 4.0 / np.sqrt(600)
+    high = [motion.launch(p).apogee for p in made[:6]]
+    assert np.ptp(high) < 0.4 * np.mean(high) and np.ptp(longer[:6]) > 0.3
+
+
+def test_errors_are_weighed_by_the_bound_of_all_seeds_at_their_time(verify):
+    """Two seeds whose bounds differ tenfold, two times: mean squares by hand."""
+    bound = np.array([1.0, 4.0])[:, None, None] * np.eye(3)
+    mine = [verify.Sample("position", e * np.ones((2, 3)), s * bound, np.ones(2), np.array([1, 2])) for e, s in ((1.0, 1.0), (3.0, 100.0))]
+    want = np.mean([(1.0 + 9.0) / 101.0, (1.0 + 9.0) / 404.0])
+    assert verify._line("position", mine).ratio == pytest.approx(np.sqrt(want))

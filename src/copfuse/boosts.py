@@ -29,6 +29,11 @@ REFUSED = 0.1  # share of the plots that the gate may refuse in a fit of the who
 HOPELESS = 0.4  # share of the plots before the free flight that a boost worth a whole fit may leave out
 AFTER = 20.0  # s after the free flight's begin at which it is known: at its begin itself the slopes by burnout time would jump
 LIGHT = 0.02  # weight below which a class has no say
+COARSELY = 0.1  # and below which its one best fit will do
+UNTOLD = 0.5  # share of its prior's standard deviation that plots leave to what they hardly tell
+# means, standard deviation and shares of Gaussians whose sum is a Gaussian, all over its standard deviation
+CELLS, CELL = (0.0, 0.9, -0.9, 1.8, -1.8), 0.616
+SHARES = (0.4502, 0.2391, 0.2391, 0.0358, 0.0358)
 
 
 def begin_of(fitted: Fit) -> float:
@@ -97,7 +102,43 @@ def _weighed(plots: Plots, first: Fit, likely: list[tuple[float, Model, np.ndarr
     share = weight[order].sum()
     kept = [(float(weight[k] / share), fits[k]) for k in order]
     each = ", ".join(f"{f.model.name} ({w:.0%})" for w, f in kept) if len(kept) > 1 else kept[0][1].model.name
-    return kept, f"whole flight, with a boost like class {each}"
+    spread: list[tuple[float, Fit]] = []
+    for w, one in kept:
+        near = [f.u for _, f in spread if len(f.u) == len(one.u)]
+        spread += [(w * share, f) for share, f in (cells(plots, one, near) if w > COARSELY else [(1.0, one)])]
+    return sorted(spread, key=lambda part: -part[0]), f"whole flight, with a boost like class {each}"
+
+
+def cells(plots: Plots, fitted: Fit, alike: list[np.ndarray]) -> list[tuple[float, Fit]]:
+    """A fit's share and itself, or, where plots hardly tell how long the pitch-over took, fits with narrower priors of that.
+
+    Together the priors are the class's; weighed by their evidence the fits follow the valley where it bends (a Gaussian sum:
+    Sorenson & Alspach, Automatica 7(4), 1971).  One that ends nowhere has no say.
+    ``alike``: parameters of other fits that may be near.
+    """
+    prior, k = fitted.model, families.TURNED
+    cov = fitted.root[:, :-1] @ fitted.root[k, :-1]
+    if cov[k] < (UNTOLD * prior.sigma[k]) ** 2:
+        return [(1.0, fitted)]
+    sigma = prior.sigma.copy()
+    sigma[k] *= CELL
+    made, ends = [], {0.0: fitted.u}
+    for place, share in zip(CELLS, SHARES, strict=True):
+        mean = prior.mean.copy()
+        mean[k] += place * prior.sigma[k]
+        one, two = ends.get(0.5 * place, fitted.u), ends[0.0]
+        u = 2.0 * one - two if abs(one[k] - two[k]) > 0.1 else fitted.u + cov / cov[k] * (mean[k] - fitted.u[k])
+        try:
+            fit = batch.refit(fitted, replace(prior, mean=mean, sigma=sigma), plots, min([u, *alike], key=lambda v: abs(v[k] - mean[k])))
+        except CopfuseError:
+            continue
+        ends[place] = fit.u
+        made.append((batch.evidence(fit) - 2.0 * math.log(share), fit))
+    score = np.array([s for s, _ in made] or [0.0])
+    weight = np.exp(-0.5 * (score - score.min()))
+    kept = [(float(w), f) for w, (_, f) in zip(weight, made, strict=True) if w >= LIGHT * weight.sum() and not _doubts(f)]
+    total = sum(w for w, _ in kept)
+    return [(w / total, f) for w, f in kept] if kept else [(1.0, fitted)]
 
 
 def searched(early: Plots, coast: Fit, quick: float) -> list[tuple[float, Model, np.ndarray]]:

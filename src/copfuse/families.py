@@ -18,6 +18,7 @@ from copfuse.kernels.arc import through
 BOOST_SIGMA = {"turn": 0.4, "burn": 0.4, "spent": 0.4, "heavy": 0.4, "gain": 1.0}  # of logarithms, *notional*
 KICK_SIGMA = 0.5  # rad
 BURNT, SLACK = 2, 2.0  # place of a boost's end among the parameters, s
+TURNED = 5  # and of the logarithm of how long the pitch-over takes
 # a pitch-over that lasts longer tilts by that power of it more, and is so many m/(rad s^2) further on, to fly as before afterwards
 TILTED, ASIDE = 0.9, 1.3
 COARSE = (2.0, 1.0, 10.0)  # s, steps in boost, below 140 km, above

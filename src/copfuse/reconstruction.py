@@ -169,7 +169,8 @@ def reconstruct(
     flight alone; ``since`` says from what time on (s) the object flies freely, where the tracker need not find out.
 
     A boost is fitted with the profile of each class of `vehicles.PROFILES` as a weak prior; those whose chi-squared is where it
-    belongs are averaged by their evidence.  Where there is none, ``about`` says why, and only what free flight tells is given.
+    belongs are averaged by their evidence, and so are lengths of the pitch-over that plots do not tell apart.  Where there is
+    none, ``about`` says why, and only what free flight tells is given.
     Raises `CopfuseError` where the plots are too few or never show free flight.
     """
     biases = scenario.bias > 0 if biases is None else biases
@@ -324,7 +325,7 @@ def _result(fits: list[tuple[float, Fit]], plots: Plots, scenario: Any, about: s
         _topped(q, P, arc)
         about += _cut(q, P, arc)
     if fitted.model.name:
-        each = {f.model.name: w for w, f in fits}
+        each = {name: sum(w for w, f in fits if f.model.name == name) for name in dict.fromkeys(f.model.name for _, f in fits)}
         place = q[families.PLACE], P[families.PLACE, families.PLACE]
         powered = Boost(_value(q, P, families.LAUNCH), *place, _value(q, P, families.TIME), fitted.model.name, fitted.u, each)
     used = plots[fitted.kept]
