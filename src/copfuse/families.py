@@ -189,10 +189,17 @@ def fallen(w: np.ndarray) -> np.ndarray:
     p = _parameters(w[0], w[11])
     kernel.march(w[1:7].copy(), float(w[0]), np.zeros((0, 5)), np.array([np.inf]), p, False, time, x, force, summary)
     if summary[1] > w[0]:
-        out[TOP], out[WHEN] = summary[:2]
+        out[TOP], out[WHEN] = _top(w, float(summary[1])) if summary[1] > w[0] + 1.0 else summary[:2]
     if summary[2] > 0.0:
         out[DOWN], out[POINT] = time[1], x[1, :3]
         if math.isfinite(w[7]):
             lat, lon, _ = frames.geodetic(np.stack([w[8:11], x[1, :3]]))
             out[RANGE] = frames.ground_distance_bearing(lat[0], lon[0], lat[1], lon[1])[0]
     return out
+
+
+def _top(w: np.ndarray, near: float) -> tuple[float, float]:
+    """Greatest height over the ellipsoid and its time: the kernel's own vertical is not quite the ellipsoid's far above it."""
+    low, high, after = frames.altitude(_falling(w, near + np.array([-1.0, 0.0, 1.0]))[:, :3])
+    bend = low - 2.0 * high + after
+    return float(high - (after - low) ** 2 / (8.0 * bend)), float(near - 0.5 * (after - low) / bend)
