@@ -53,6 +53,8 @@ def descend(
         scale = np.linalg.norm(left, axis=0) + 1e-30
         left /= scale
         R = np.asarray(np.linalg.qr(left, mode="r"))
+        idle = np.flatnonzero(np.diag(R) == 0.0)
+        R[idle, idle] = 1.0  # what nothing depends on stays as it is
         hoped = float(np.linalg.norm(solve_triangular(R, left.T @ (weight * r), trans="T")) ** 2)
         for refused in range(REFUSALS):
             found = _along(problem, (u, r, cost), weight, left, R, scale, damp)

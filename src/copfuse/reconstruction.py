@@ -180,9 +180,9 @@ def reconstruct(
     plots = batch.gather(detections, scenario, rows, biases)
     batch.enough(plots)
     radar = np.array([s.kind == "radar" for s in scenario.sensors])[plots.sensor]
-    tracks = track(detections[rows], scenario, node="HUB")
-    tracks = tracks[tracks.track == np.bincount(tracks.track).argmax()]
-    arc, first = _free_flight(plots, tracks, radar, since)
+    every = track(detections[rows], scenario, node="HUB")
+    tracks = every[every.track == np.bincount(every.track).argmax()]
+    arc, first = _free_flight(plots, tracks, every[every.firm], radar, since)
     if arc is None:
         return _nothing(plots[radar], first, scenario, boost)
     fits: list[tuple[float, Fit]] = []
@@ -217,8 +217,8 @@ def _burnt_out(tracks: Tracks, plots: Plots, infrared: np.ndarray) -> float:
     return float(max(last, plots.time[seen].max(initial=-np.inf) + 1e-3))
 
 
-def _free_flight(plots: Plots, tracks: Tracks, radar: np.ndarray, since: float | None) -> tuple[Arc | None, Fit | None]:
-    """The free flight, and the fit that was made first, for what it tells where there is none.
+def _free_flight(plots: Plots, tracks: Tracks, every: Tracks, radar: np.ndarray, since: float | None) -> tuple[Arc | None, Fit | None]:
+    """The free flight, and the fit that was made first, for what it tells where there is none; ``every`` firm track of the plots.
 
     Everything from ``since``, or from where the tracker has it burnt out, to the last plot; and back as far as that holds.
     Where even that is not a free flight, a part of it (`arcs.longest`).
@@ -228,7 +228,9 @@ def _free_flight(plots: Plots, tracks: Tracks, radar: np.ndarray, since: float |
     mine = seen[seen.time >= begin]
     fitted = None
     if since is not None or _many(mine):
-        fitted = _coast(mine, tracks) if since is not None else _tried(mine, tracks)
+        # a flight that was lost and found again has its free part in another track
+        later = tracks if tracks.time[-1] >= mine.time[0] or every.time.max(initial=-np.inf) < mine.time[0] else every
+        fitted = _coast(mine, later) if since is not None else _tried(mine, later)
         if fitted is not None and fitted.honest:
             arc = Arc(fitted, float(mine.time[0]), float(mine.time[-1]), False)
             late = since is None and arc.first > tracks.time[frames.altitude(tracks.x[:, :3]).argmax()]
