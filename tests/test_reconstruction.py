@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,8 +19,8 @@ from copfuse.laydowns import Sensor
 from copfuse.reconstruction import plots_of, reconstruct
 from copfuse.scenario import Scenario, load
 from copfuse.sensors import ground_distance
-from copfuse.simulate import detect, fly
-from copfuse.tables import Detections
+from copfuse.simulate import detect, fly, trajectories
+from copfuse.tables import Detections, Truth
 from copfuse.tracking import track
 
 pytestmark = pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="hundreds of fits take hours without compiled kernels")
@@ -508,3 +509,58 @@ def test_a_class_that_is_far_behind_at_first_is_looked_at_closely_all_the_same(m
     rough["SRBM"] = 1000.0 + 0.6 * boosts.PLAUSIBLE
     rough["IRBM"] = 1000.0 + 0.7 * boosts.PLAUSIBLE
     assert [model.name for _, model, _ in boosts.searched(None, None, 1.0)] == ["IRBM", "SRBM", "MRBM", "ICBM, solid"]
+
+
+def test_a_track_that_ends_in_its_burn_is_joined_to_the_fall_after_it():
+    """A second stage is lost 1 s before its end and found an hour later: joined because it burnt, and not with another flight."""
+    stages = (vehicles.Stage(130.0, 18.5, 175.7, 130e3), vehicles.Stage(165.0, 16.0, 211.5, 70e3))
+    plan = motion.Plan(np.radians(39.2), np.radians(125.7), stages, (0.05, 0.02), vehicles.LONG, 7000.0)
+    time = np.r_[np.arange(288.0, 296.5), 3900.0]
+    x = motion.states(plan, time)
+
+    def rows(pick, sigma, burning, aside=0.0):
+        n = len(time[pick])
+        P = np.tile(np.diag(np.repeat(np.square(sigma), 3)), (n, 1, 1))
+        return SimpleNamespace(time=time[pick], x=x[pick] + aside, P=P, phase_probability=np.tile([burning, 0, 1 - burning, 0], (n, 1)))
+
+    fall = rows(slice(-1, None), (20.0, 0.05), 0.0)
+    assert frames.altitude(x[-1:, :3])[0] > 110e3
+    assert arcs.joined(rows(slice(0, -1), (50.0, 5.0), 1.0), fall, 0.0)
+    assert not arcs.joined(rows(slice(0, -1), (50.0, 5.0), 0.0), fall, 0.0)
+    assert not arcs.joined(rows(slice(0, -1), (50.0, 5.0), 1.0), rows(slice(-1, None), (20.0, 0.05), 0.0, 200e3), 0.0)
+
+
+def test_what_a_fall_tells_of_a_state_long_before_it():
+    """The state at burnout of a fall that is seen 1500 s later: position and covariance are those of the flight from there."""
+    lat, lon = np.radians(39.0), np.radians(127.0)
+    axes = frames.enu_axes(lat, lon)
+    early = np.r_[frames.ecef(lat, lon, 400e3), 1500.0 * axes[0] + 6000.0 * axes[2]]
+    ahead = families.free(0.0)
+    u = np.r_[early, ahead.mean[6]]
+    slope = ahead.slopes(lambda v: ahead.states(v, np.array([1500.0]))[0], u)[:, :6]
+    root = np.zeros((7, 8))
+    root[:6, :6], root[6, 6] = np.diag(np.repeat([20.0, 0.05], 3)), 0.5
+    coast = batch.Fit(families.free(1500.0), np.r_[ahead.states(u, np.array([1500.0]))[0], u[6]], root, np.ones(9, bool), 9.0, 9.0)
+    anchor = boosts.anchored(coast, 0.0)
+    P = np.linalg.inv(slope) @ root[:6, :6] ** 2 @ np.linalg.inv(slope).T
+    assert np.linalg.norm(anchor.x[:3] - early[:3]) < 5.0 and np.linalg.norm(anchor.x[3:] - early[3:]) < 0.02
+    np.testing.assert_allclose(anchor.white @ P @ anchor.white.T, np.eye(6), atol=1e-3)
+
+
+def test_a_long_pitch_over_is_found():
+    """Twice as long as its class's and seen only at its end: a search from the class's length ends in another valley (see `TURNS`)."""
+    scenario = replace(load("lofted-icbm-2022"), bias=0.0)
+    launch = scenario.launches[0]
+    plan = trajectories(launch)[0][0].plan
+    longer = np.exp(0.755)
+    plan = replace(plan, turn=tuple(t * longer for t in plan.turn), kick=tuple(k * longer**families.TILTED for k in plan.kick))
+    flown = motion.launch(plan)
+    about = {"objects": [{"name": "m", "kind": "missile", "rcs": 0.05, "missile_class": "ICBM", "landed": True, "about": "", "launch": 0}]}
+    truth = Truth(flown.time, np.zeros(len(flown.time), int), flown.x, flown.phase, {**about, "scenario": "s"})
+    seen = detect(truth, replace(scenario, duration=299.0, clutter=0.0), seed=5)[::2]
+    early = batch.gather(seen, scenario, np.arange(len(seen)), False)
+    model = families.free(299.5)
+    u = np.r_[motion.states(plan, np.array([299.5]))[0], np.log(plan.beta)]
+    coast = batch.Fit(model, u, np.column_stack([np.diag(np.r_[np.repeat([10.0, 0.05], 3), 0.5]), np.zeros(7)]), np.ones(9, bool), 9.0, 9.0)
+    _, best, found = boosts.searched(early, coast, 1.0)[0]
+    assert best.name == "ICBM" and abs(found[families.TURNED] - 0.755) < 0.1
