@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,12 +14,13 @@ from scipy.stats import binom, chi2
 
 from copfuse import arcs, batch, boosts, families, flights, frames, motion, reconstruction, vehicles
 from copfuse.errors import CopfuseError
+from copfuse.kernels import arc
 from copfuse.laydowns import Sensor
 from copfuse.reconstruction import plots_of, reconstruct
 from copfuse.scenario import Scenario, load
 from copfuse.sensors import ground_distance
-from copfuse.simulate import detect, fly
-from copfuse.tables import Detections
+from copfuse.simulate import detect, fly, trajectories
+from copfuse.tables import Detections, Truth
 from copfuse.tracking import track
 
 pytestmark = pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="hundreds of fits take hours without compiled kernels")
@@ -389,6 +391,72 @@ def test_a_fit_follows_a_curved_valley_to_its_end():
     assert costs[1] == pytest.approx(costs[0], abs=0.05)
 
 
+def test_a_fit_leaves_the_end_of_a_long_valley():
+    """A two-stage flight of the record from three standard deviations along the direction that plots tell least: back to the least.
+
+    How long the pitch-over took is what they tell least; the site hardly moves with it, other parameters unmoved."""
+    scenario = replace(load("lofted-icbm-2022"), bias=0.0)
+    model, u = true_parameters(scenario.launches[0])
+    detections = detect(fly(scenario), scenario, seed=0)
+    mine = batch.gather(detections, scenario, np.flatnonzero(detections.object == 0)[::4], False)
+    errors = batch.tight(mine, model.states(u, mine.time))
+    least, J, _, cost = batch.descend(model, mine, errors, u, False)
+    root = batch.spread(model, J)
+    sigma = np.linalg.norm(root, axis=1)
+    across, size, _ = np.linalg.svd(root / sigma[:, None])
+    assert sigma[0] < 10.0 and sigma[5] > 0.35
+    for way in (3.0, -3.0):
+        found = batch.descend(model, mine, errors, least + way * size[0] * sigma * across[:, 0], False)
+        assert found[3] == pytest.approx(cost, abs=0.05)
+
+
+def test_states_within_a_step_are_those_of_the_polynomial_of_fifth_degree():
+    """Position and velocity of a known polynomial come back from its ends; a flight's from steps of half the length."""
+    rng, h = np.random.default_rng(8), 0.7
+    c = rng.standard_normal((6, 3))
+
+    def at(t, d):
+        return sum(c[i] * np.prod(np.arange(i - d + 1, i + 1)) * t ** (i - d) for i in range(d, 6))
+
+    out, rates, ends = np.zeros(6), np.r_[at(0.0, 1), at(0.0, 2)], np.r_[at(h, 1), at(h, 2)]
+    for share in (0.0, 0.3, 0.9, 1.0):
+        arc.between(share, h, np.r_[at(0.0, 0), at(0.0, 1)], np.r_[at(h, 0), at(h, 1)], rates, ends, out)
+        np.testing.assert_allclose(out, np.r_[at(share * h, 0), at(share * h, 1)], rtol=1e-10, atol=1e-12)
+
+
+def test_a_pitch_over_that_plots_do_not_tell_is_averaged_over_its_prior(monkeypatch):
+    """Fits with narrow priors that explain the plots alike add up to the class's prior; where some do not, they lose their say."""
+    model = families.powered(0.68, 2.19, "SRBM")
+    root = np.diag(np.r_[np.full(5, 1.0), 0.4, np.full(5, 0.1)])
+    fitted = batch.Fit(model, model.mean, np.column_stack([root, np.zeros(11)]), np.ones(9, bool), 9.0, 9.0)
+
+    def refit(fit, narrow, plots, u):
+        sharp = np.where(np.arange(11) == families.TURNED, narrow.sigma, np.diag(root))
+        return replace(
+            fit, model=narrow, u=np.where(np.arange(11) == families.TURNED, narrow.mean, u), root=np.column_stack([np.diag(sharp), 0 * u])
+        )
+
+    monkeypatch.setattr(batch, "refit", refit)
+    for extra, want in ((lambda u: 0.0, (0.0, 0.4)), (lambda u: 50.0 * (u[families.TURNED] < -0.1), (0.16, 0.32))):
+        monkeypatch.setattr(batch, "evidence", lambda f, extra=extra: extra(f.u))
+        parts = boosts.cells(None, fitted, [])
+        weight, place = np.array([w for w, _ in parts]), np.array([f.u[families.TURNED] for _, f in parts])
+        sigma = np.array([f.root[families.TURNED, families.TURNED] for _, f in parts])
+        mean = weight @ place
+        assert weight.sum() == pytest.approx(1.0) and mean == pytest.approx(want[0], abs=0.02)
+        assert np.sqrt(weight @ (sigma**2 + (place - mean) ** 2)) == pytest.approx(want[1], rel=0.05)
+    known = replace(fitted, root=fitted.root * np.where(np.arange(11) == families.TURNED, 0.1, 1.0)[:, None])
+    assert boosts.cells(None, known, []) == [(1.0, known)]
+
+
+def test_an_apogee_is_where_the_height_is_greatest():
+    """That of a lofted flight of the record, 6000 km up, to a hundredth of a second: heights before and after agree."""
+    model, u = true_parameters(load("lofted-icbm-2022").launches[0])
+    q = families.outcome(model, u)
+    before, top, after = frames.altitude(model.states(u, q[families.WHEN] + np.array([-2.0, 0.0, 2.0]))[:, :3])
+    assert abs(after - before) < 0.01 * 4.0 * 2.5 and top == pytest.approx(q[families.TOP], abs=1e-3)
+
+
 def test_what_never_flies_freely_is_refused_in_one_sentence():
     scenario = laydown("three")
     detections = plots(scenario, np.array(SIGMA["doppler"]), 1, last=60.0)
@@ -441,3 +509,58 @@ def test_a_class_that_is_far_behind_at_first_is_looked_at_closely_all_the_same(m
     rough["SRBM"] = 1000.0 + 0.6 * boosts.PLAUSIBLE
     rough["IRBM"] = 1000.0 + 0.7 * boosts.PLAUSIBLE
     assert [model.name for _, model, _ in boosts.searched(None, None, 1.0)] == ["IRBM", "SRBM", "MRBM", "ICBM, solid"]
+
+
+def test_a_track_that_ends_in_its_burn_is_joined_to_the_fall_after_it():
+    """A second stage is lost 1 s before its end and found an hour later: joined because it burnt, and not with another flight."""
+    stages = (vehicles.Stage(130.0, 18.5, 175.7, 130e3), vehicles.Stage(165.0, 16.0, 211.5, 70e3))
+    plan = motion.Plan(np.radians(39.2), np.radians(125.7), stages, (0.05, 0.02), vehicles.LONG, 7000.0)
+    time = np.r_[np.arange(288.0, 296.5), 3900.0]
+    x = motion.states(plan, time)
+
+    def rows(pick, sigma, burning, aside=0.0):
+        n = len(time[pick])
+        P = np.tile(np.diag(np.repeat(np.square(sigma), 3)), (n, 1, 1))
+        return SimpleNamespace(time=time[pick], x=x[pick] + aside, P=P, phase_probability=np.tile([burning, 0, 1 - burning, 0], (n, 1)))
+
+    fall = rows(slice(-1, None), (20.0, 0.05), 0.0)
+    assert frames.altitude(x[-1:, :3])[0] > 110e3
+    assert arcs.joined(rows(slice(0, -1), (50.0, 5.0), 1.0), fall, 0.0)
+    assert not arcs.joined(rows(slice(0, -1), (50.0, 5.0), 0.0), fall, 0.0)
+    assert not arcs.joined(rows(slice(0, -1), (50.0, 5.0), 1.0), rows(slice(-1, None), (20.0, 0.05), 0.0, 200e3), 0.0)
+
+
+def test_what_a_fall_tells_of_a_state_long_before_it():
+    """The state at burnout of a fall that is seen 1500 s later: position and covariance are those of the flight from there."""
+    lat, lon = np.radians(39.0), np.radians(127.0)
+    axes = frames.enu_axes(lat, lon)
+    early = np.r_[frames.ecef(lat, lon, 400e3), 1500.0 * axes[0] + 6000.0 * axes[2]]
+    ahead = families.free(0.0)
+    u = np.r_[early, ahead.mean[6]]
+    slope = ahead.slopes(lambda v: ahead.states(v, np.array([1500.0]))[0], u)[:, :6]
+    root = np.zeros((7, 8))
+    root[:6, :6], root[6, 6] = np.diag(np.repeat([20.0, 0.05], 3)), 0.5
+    coast = batch.Fit(families.free(1500.0), np.r_[ahead.states(u, np.array([1500.0]))[0], u[6]], root, np.ones(9, bool), 9.0, 9.0)
+    anchor = boosts.anchored(coast, 0.0)
+    P = np.linalg.inv(slope) @ root[:6, :6] ** 2 @ np.linalg.inv(slope).T
+    assert np.linalg.norm(anchor.x[:3] - early[:3]) < 5.0 and np.linalg.norm(anchor.x[3:] - early[3:]) < 0.02
+    np.testing.assert_allclose(anchor.white @ P @ anchor.white.T, np.eye(6), atol=1e-3)
+
+
+def test_a_long_pitch_over_is_found():
+    """Twice as long as its class's and seen only at its end: a search from the class's length ends in another valley (see `TURNS`)."""
+    scenario = replace(load("lofted-icbm-2022"), bias=0.0)
+    launch = scenario.launches[0]
+    plan = trajectories(launch)[0][0].plan
+    longer = np.exp(0.755)
+    plan = replace(plan, turn=tuple(t * longer for t in plan.turn), kick=tuple(k * longer**families.TILTED for k in plan.kick))
+    flown = motion.launch(plan)
+    about = {"objects": [{"name": "m", "kind": "missile", "rcs": 0.05, "missile_class": "ICBM", "landed": True, "about": "", "launch": 0}]}
+    truth = Truth(flown.time, np.zeros(len(flown.time), int), flown.x, flown.phase, {**about, "scenario": "s"})
+    seen = detect(truth, replace(scenario, duration=299.0, clutter=0.0), seed=5)[::2]
+    early = batch.gather(seen, scenario, np.arange(len(seen)), False)
+    model = families.free(299.5)
+    u = np.r_[motion.states(plan, np.array([299.5]))[0], np.log(plan.beta)]
+    coast = batch.Fit(model, u, np.column_stack([np.diag(np.r_[np.repeat([10.0, 0.05], 3), 0.5]), np.zeros(7)]), np.ones(9, bool), 9.0, 9.0)
+    _, best, found = boosts.searched(early, coast, 1.0)[0]
+    assert best.name == "ICBM" and abs(found[families.TURNED] - 0.755) < 0.1

@@ -16,7 +16,7 @@ from scipy.stats import chi2
 from copfuse import batch, families, filters, forecast, frames
 from copfuse.batch import Fit, Plots
 from copfuse.boosts import begin_of, drift
-from copfuse.constants import REENTRY_ALTITUDE
+from copfuse.constants import BOOST, REENTRY_ALTITUDE
 from copfuse.errors import CopfuseError
 from copfuse.tables import Tracks
 from copfuse.tracking import REGISTRATION
@@ -29,6 +29,7 @@ SURPRISE = 1e-3  # chance that an arc stops growing too early at one step
 FALSE, OUTER = 0.05, 8  # share of a step's plots that may be false, and number of outermost ones of which but one may be
 FELT = 2.0  # m/s^2: a specific force that cannot be told from more is no proof of free flight
 THRUST, WINDOW = 5.0, 12.0  # m/s^2: a steady specific force above is an engine's, sought in windows of so many s; *notional*
+PUSH, LEFT = 5.0, 20.0  # s over which a track shows its push, and s that it may go on unseen, *notional*
 SURE = 4.0  # standard deviations, as many windows are tried
 ASCENT, ASCENT_SIGMA = 2.2, 0.35  # seconds since launch times climb over height, of boosts below 100 km; *notional*
 
@@ -50,8 +51,8 @@ class Arc:
 def joined(one: Tracks, other: Tracks, bias: float) -> bool:
     """Whether two tracks may be one object, seen again after free flight: their ends meet, but for a chance of 1e-4.
 
-    The last state above the air of the later one is traced back to the end of the earlier one.  ``bias`` scales what sensors'
-    biases may put between them (`tracking.REGISTRATION`).
+    The last state above the air of the later one is traced back to the end of the earlier one.  Where that still burns there, it may
+    have burnt on unseen, up to `LEFT` s.  ``bias`` scales what sensors' biases may put between them (`tracking.REGISTRATION`).
     """
     early, late = (one, other) if one.time[-1] < other.time[0] else (other, one)
     up = np.flatnonzero(frames.altitude(late.x[:, :3]) > REENTRY_ALTITUDE)
@@ -62,8 +63,24 @@ def joined(one: Tracks, other: Tracks, bias: float) -> bool:
     slope = np.stack([(drift(x + h, back) - drift(x - h, back)) / (2.0 * h.sum()) for h in np.diag(scale)], axis=1)
     slack = np.diag(np.repeat(np.square(REGISTRATION), 3)) * bias**2
     spread = early.P[-1] + slack + slope @ (P + slack) @ slope.T
-    apart = drift(x, back) - early.x[-1]
-    return bool(apart @ np.linalg.solve(spread, apart) < chi2.isf(1e-4, 6))
+    apart = (drift(x, back) - early.x[-1])[:, None] - _burnt_on(early)
+    return bool((apart * np.linalg.solve(spread, apart)).sum(axis=0).min() < chi2.isf(1e-4, 6))
+
+
+def _burnt_on(early: Tracks) -> np.ndarray:
+    """By what (6, n) the free flight after a burn of 0 to `LEFT` s more, traced back to the end of a track, is off it: 0 if it burns not.
+
+    With the push of the track's last `PUSH` s.
+    """
+    if early.phase_probability[-1, BOOST] < 0.5:
+        return np.zeros((6, 1))
+    row = int(np.searchsorted(early.time, early.time[-1] - PUSH))
+    dt = float(early.time[-1] - early.time[row])
+    if dt <= 0.0:
+        return np.zeros((6, 1))
+    push = (early.x[-1, 3:] - drift(early.x[row], dt)[3:]) / dt
+    left = np.arange(0.0, LEFT, 0.1)
+    return np.concatenate([np.outer(push, -0.5 * left**2), np.outer(push, left)])
 
 
 def longest(plots: Plots, tracks: Tracks) -> Arc | None:

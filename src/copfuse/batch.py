@@ -37,6 +37,7 @@ SETTLED = {True: 0.05, False: 0.02}  # standard deviations moved by a step that 
 WORTH = {True: 0.1, False: 0.01}  # a step that lowers the cost by less ends a fit
 ROUNDS = 4  # of gate and fit
 TRIES = {True: 20, False: 100}  # steps of one fit at most
+RANKED = 25  # and of one that only ranks a model
 
 # The plots and their errors ------------------------------------------------------------------------------------------
 
@@ -174,7 +175,7 @@ def residuals(model: Model, plots: Plots, errors: Errors, u: np.ndarray, coarse:
 
 
 def descend(
-    model: Model, plots: Plots, errors: Errors, u: np.ndarray, robust: bool, anchor: Anchor | None = None
+    model: Model, plots: Plots, errors: Errors, u: np.ndarray, robust: bool, anchor: Anchor | None = None, tries: int = 0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     """Least squares from u: parameters, whitened slopes of the plots (m, k), whitened residuals (m,), cost with the prior.
 
@@ -196,7 +197,7 @@ def descend(
         weigh,
         model.reach,
     )
-    u, J, r, cost = descent.descend(problem, u, TRIES[robust], SETTLED[robust], WORTH[robust], robust)
+    u, J, r, cost = descent.descend(problem, u, tries or TRIES[robust], SETTLED[robust], WORTH[robust], robust)
     n = len(r) - len(model.prior(u)[0])
     return u, J[:n], r[:n], cost
 
@@ -242,7 +243,7 @@ def surprise(model: Model, plots: Plots, u: np.ndarray, anchor: Anchor | None = 
     plots = replace(plots, have=plots.have & ~far[:, None])
     if plots.have.sum() < 8:
         return u, math.inf
-    u, J, r, cost = descend(model, plots, tight(plots, model.states(u, plots.time)), u, False, anchor)
+    u, J, r, cost = descend(model, plots, tight(plots, model.states(u, plots.time)), u, False, anchor, RANKED)
     return u, cost + NEAR * int(far.sum()) - _volume(model, spread(model, J))
 
 
@@ -282,6 +283,21 @@ def fit(model: Model, plots: Plots, u: np.ndarray, rounds: tuple[float, ...] = W
         u, J, r, _ = descend(model, true, tight(true, model.states(u, true.time)), u, False)
         if same:
             break
+    return _told(model, true, kept, u, r)
+
+
+def refit(fitted: Fit, model: Model, plots: Plots, u: np.ndarray) -> Fit:
+    """The fit of another prior's model, from u, to the plots that a fit has kept.
+
+    Raises `CopfuseError` where they do not determine the flight.
+    """
+    true = plots[fitted.kept]
+    u, _, r, _ = descend(model, true, tight(true, fitted.model.states(fitted.u, true.time)), u, False)
+    return _told(model, true, fitted.kept, u, r)
+
+
+def _told(model: Model, true: Plots, kept: np.ndarray, u: np.ndarray, r: np.ndarray) -> Fit:
+    """The fit that ended at u with whitened residuals r of the plots that were kept."""
     J = slopes(model, true, tight(true, model.states(u, true.time)), u)
     root = spread(model, J)
     off, rows = model.prior(u)

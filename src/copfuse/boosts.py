@@ -29,6 +29,12 @@ REFUSED = 0.1  # share of the plots that the gate may refuse in a fit of the who
 HOPELESS = 0.4  # share of the plots before the free flight that a boost worth a whole fit may leave out
 AFTER = 20.0  # s after the free flight's begin at which it is known: at its begin itself the slopes by burnout time would jump
 LIGHT = 0.02  # weight below which a class has no say
+COARSELY = 0.1  # and below which its one best fit will do
+TURNS = (-1.5, 1.5)  # standard deviations of its prior by which a boost's pitch-over is made shorter and longer, for another search
+UNTOLD = 0.5  # share of its prior's standard deviation that plots leave to what they hardly tell
+# means, standard deviation and shares of Gaussians whose sum is a Gaussian, all over its standard deviation
+CELLS, CELL = (0.0, 0.9, -0.9, 1.8, -1.8), 0.616
+SHARES = (0.4502, 0.2391, 0.2391, 0.0358, 0.0358)
 
 
 def begin_of(fitted: Fit) -> float:
@@ -97,12 +103,48 @@ def _weighed(plots: Plots, first: Fit, likely: list[tuple[float, Model, np.ndarr
     share = weight[order].sum()
     kept = [(float(weight[k] / share), fits[k]) for k in order]
     each = ", ".join(f"{f.model.name} ({w:.0%})" for w, f in kept) if len(kept) > 1 else kept[0][1].model.name
-    return kept, f"whole flight, with a boost like class {each}"
+    spread: list[tuple[float, Fit]] = []
+    for w, one in kept:
+        near = [f.u for _, f in spread if len(f.u) == len(one.u)]
+        spread += [(w * share, f) for share, f in (cells(plots, one, near) if w > COARSELY else [(1.0, one)])]
+    return sorted(spread, key=lambda part: -part[0]), f"whole flight, with a boost like class {each}"
+
+
+def cells(plots: Plots, fitted: Fit, alike: list[np.ndarray]) -> list[tuple[float, Fit]]:
+    """A fit's share and itself, or, where plots hardly tell how long the pitch-over took, fits with narrower priors of that.
+
+    Together the priors are the class's; weighed by their evidence the fits follow the valley where it bends (a Gaussian sum:
+    Sorenson & Alspach, Automatica 7(4), 1971).  One that ends nowhere has no say.
+    ``alike``: parameters of other fits that may be near.
+    """
+    prior, k = fitted.model, families.TURNED
+    cov = fitted.root[:, :-1] @ fitted.root[k, :-1]
+    if cov[k] < (UNTOLD * prior.sigma[k]) ** 2:
+        return [(1.0, fitted)]
+    sigma = prior.sigma.copy()
+    sigma[k] *= CELL
+    made, ends = [], {0.0: fitted.u}
+    for place, share in zip(CELLS, SHARES, strict=True):
+        mean = prior.mean.copy()
+        mean[k] += place * prior.sigma[k]
+        one, two = ends.get(0.5 * place, fitted.u), ends[0.0]
+        u = 2.0 * one - two if abs(one[k] - two[k]) > 0.1 else fitted.u + cov / cov[k] * (mean[k] - fitted.u[k])
+        try:
+            fit = batch.refit(fitted, replace(prior, mean=mean, sigma=sigma), plots, min([u, *alike], key=lambda v: abs(v[k] - mean[k])))
+        except CopfuseError:
+            continue
+        ends[place] = fit.u
+        made.append((batch.evidence(fit) - 2.0 * math.log(share), fit))
+    score = np.array([s for s, _ in made] or [0.0])
+    weight = np.exp(-0.5 * (score - score.min()))
+    kept = [(float(w), f) for w, (_, f) in zip(weight, made, strict=True) if w >= LIGHT * weight.sum() and not _doubts(f)]
+    total = sum(w for w, _ in kept)
+    return [(w / total, f) for w, f in kept] if kept else [(1.0, fitted)]
 
 
 def searched(early: Plots, coast: Fit, quick: float) -> list[tuple[float, Model, np.ndarray]]:
     """Each class's boost that explains the plots ``early`` well, with minus twice the log of its evidence, best first."""
-    anchor = anchored(coast, begin_of(coast) + AFTER)
+    anchor = anchored(coast, _released(early, coast) + AFTER)
     tried = [(0.0, *guess(early, coast, name, quick)) for name in CLASSES]
     for wide in batch.WIDE:  # what is far behind the best even where errors count for little is given up
         tried = [(cost, model, u) for model, (u, cost) in ((m, batch.approach(m, early, u, (wide,), anchor)) for _, m, u in tried)]
@@ -113,14 +155,39 @@ def searched(early: Plots, coast: Fit, quick: float) -> list[tuple[float, Model,
         u, surprise = batch.surprise(model, early, u, anchor)
         if math.isfinite(surprise):
             weighed.append((surprise, replace(model, latest=math.inf), u))
-    return sorted(weighed, key=lambda trial: trial[0])
+    weighed.sort(key=lambda trial: trial[0])
+    return sorted(weighed[:1] + _turned(early, anchor, *weighed[0][1:]), key=lambda t: t[0])[:1] + weighed[1:] if weighed else []
+
+
+def _turned(early: Plots, anchor: Anchor, model: Model, u: np.ndarray) -> list[tuple[float, Model, np.ndarray]]:
+    """Other ends of a class's search, from pitch-overs that are held shorter and longer at first.
+
+    A pitch-over of a wrong length that begins with drag of a wrong size looks alike after it: a valley of its own, which a
+    search that has begun in it does not leave.
+    """
+    found, k = [], families.TURNED
+    for place in TURNS:
+        mean, sigma, v = model.mean.copy(), model.sigma.copy(), u.copy()
+        v[k] = mean[k] = mean[k] + place * sigma[k]
+        sigma[k] *= 0.1
+        v, _ = batch.approach(replace(model, mean=mean, sigma=sigma), early, v, batch.WIDE[1:], anchor)
+        v, _ = batch.approach(model, early, v, batch.WIDE[-1:], anchor)
+        v, surprise = batch.surprise(model, early, v, anchor)
+        found += [(surprise, model, v)] if math.isfinite(surprise) else []
+    return found
+
+
+def _released(early: Plots, coast: Fit) -> float:
+    """The time s by which the boost is over: the free flight's begin, or `AFTER` the last plot before a gap that is longer."""
+    return float(min(begin_of(coast), early.time[-1] + AFTER))
 
 
 def anchored(coast: Fit, time: float) -> Anchor:
-    """What a free flight tells of the state at a time."""
+    """What a free flight tells of the state at a time, before its begin as in empty space."""
+    back = time - begin_of(coast)
 
     def state(u: np.ndarray) -> np.ndarray:
-        return coast.model.states(u, np.array([time]))[0]
+        return drift(u[:6], back) if back < 0.0 else coast.model.states(u, np.array([time]))[0]
 
     factor: Any = np.linalg.qr((coast.model.slopes(state, coast.u) @ coast.root).T, mode="r")
     return Anchor(time, state(coast.u), solve_triangular(factor.T, np.eye(6), lower=True))
@@ -140,7 +207,7 @@ def guess(early: Plots, coast: Fit, name: str, quick: float = 1.0) -> tuple[Mode
     angle, azimuth = math.atan2(up, level), math.atan2(east, north)
     burn = quick * high / (0.4 * speed * math.sin(0.5 * (angle + 0.5 * math.pi)))
     site = frames.ground_point(lat, lon, BEND * high * level / max(up, 50.0), azimuth + math.pi)
-    model = replace(families.powered(float(site[0]), float(site[1]), name), latest=begin)
+    model = replace(families.powered(float(site[0]), float(site[1]), name), latest=_released(early, coast))
     stages = vehicles.boost(vehicles.PROFILES[name], speed + 7.0 * burn + 150.0)
     short = burn / sum(s.burn for s in stages)
     tilt = 0.5 * (0.5 * math.pi - angle)

@@ -18,6 +18,9 @@ from copfuse.kernels.arc import through
 BOOST_SIGMA = {"turn": 0.4, "burn": 0.4, "spent": 0.4, "heavy": 0.4, "gain": 1.0}  # of logarithms, *notional*
 KICK_SIGMA = 0.5  # rad
 BURNT, SLACK = 2, 2.0  # place of a boost's end among the parameters, s
+TURNED = 5  # and of the logarithm of how long the pitch-over takes
+# a pitch-over that lasts longer tilts by that power of it more, and is so many m/(rad s^2) further on, to fly as before afterwards
+TILTED, ASIDE = 0.9, 1.3
 COARSE = (2.0, 1.0, 10.0)  # s, steps in boost, below 140 km, above
 
 
@@ -88,12 +91,16 @@ def powered(lat: float, lon: float, name: str) -> Model:
     velocity gain, ln burn time, logit of the propellant share, ln of the ballistic coefficient at ignition.
 
     Gain and burnout time instead of thrust and launch time: the plots after burnout fix them, so the valley is straighter.
+    So it is as ln turn moves the site and the tilt along: a pitch-over of another length that flies as before afterwards.
     """
     profile = vehicles.PROFILES[name]
     radius = float(np.linalg.norm(frames.ecef(lat, lon, 0.0)))
+    aside = ASIDE * profile.turn[1] ** 2
 
     def of(u: np.ndarray):
-        here = lat + u[1] / radius, lon + u[0] / (radius * math.cos(lat))
+        kick = u[3:5] * math.exp(TILTED * u[5])
+        site = u[:2] + aside * (math.exp(2.0 * u[5]) * kick - u[3:5])
+        here = lat + site[1] / radius, lon + site[0] / (radius * math.cos(lat))
         east, north, up = frames.enu_axes(*here)
         each = u[7:].reshape(-1, 4)
         length = np.exp(np.minimum(each[:, 1], 7.0))
@@ -101,7 +108,7 @@ def powered(lat: float, lon: float, name: str) -> Model:
         p = _parameters(begin, u[6])
         turn = begin + np.array(profile.turn) * math.exp(u[5])
         p[kernel.RISE : kernel.BLEND + 1] = turn
-        p[kernel.UP : kernel.UP + 3], p[kernel.KICK : kernel.KICK + 3] = up, u[3] * east + u[4] * north
+        p[kernel.UP : kernel.UP + 3], p[kernel.KICK : kernel.KICK + 3] = up, kick[0] * east + kick[1] * north
         tau = length * (1.0 + np.exp(-each[:, 2]))
         thrust = np.exp(each[:, 0]) / (tau * np.logaddexp(0.0, each[:, 2]))  # -ln(1 - spent) = ln(1 + exp(logit))
         start = begin + np.r_[0.0, np.cumsum(length + vehicles.GAP)[:-1]]
@@ -182,10 +189,17 @@ def fallen(w: np.ndarray) -> np.ndarray:
     p = _parameters(w[0], w[11])
     kernel.march(w[1:7].copy(), float(w[0]), np.zeros((0, 5)), np.array([np.inf]), p, False, time, x, force, summary)
     if summary[1] > w[0]:
-        out[TOP], out[WHEN] = summary[:2]
+        out[TOP], out[WHEN] = _top(w, float(summary[1])) if summary[1] > w[0] + 1.0 else summary[:2]
     if summary[2] > 0.0:
         out[DOWN], out[POINT] = time[1], x[1, :3]
         if math.isfinite(w[7]):
             lat, lon, _ = frames.geodetic(np.stack([w[8:11], x[1, :3]]))
             out[RANGE] = frames.ground_distance_bearing(lat[0], lon[0], lat[1], lon[1])[0]
     return out
+
+
+def _top(w: np.ndarray, near: float) -> tuple[float, float]:
+    """Greatest height over the ellipsoid and its time: the kernel's own vertical is not quite the ellipsoid's far above it."""
+    low, high, after = frames.altitude(_falling(w, near + np.array([-1.0, 0.0, 1.0]))[:, :3])
+    bend = low - 2.0 * high + after
+    return float(high - (after - low) ** 2 / (8.0 * bend)), float(near - 0.5 * (after - low) / bend)

@@ -169,7 +169,8 @@ def reconstruct(
     flight alone; ``since`` says from what time on (s) the object flies freely, where the tracker need not find out.
 
     A boost is fitted with the profile of each class of `vehicles.PROFILES` as a weak prior; those whose chi-squared is where it
-    belongs are averaged by their evidence.  Where there is none, ``about`` says why, and only what free flight tells is given.
+    belongs are averaged by their evidence, and so are lengths of the pitch-over that plots do not tell apart.  Where there is
+    none, ``about`` says why, and only what free flight tells is given.
     Raises `CopfuseError` where the plots are too few or never show free flight.
     """
     biases = scenario.bias > 0 if biases is None else biases
@@ -179,9 +180,9 @@ def reconstruct(
     plots = batch.gather(detections, scenario, rows, biases)
     batch.enough(plots)
     radar = np.array([s.kind == "radar" for s in scenario.sensors])[plots.sensor]
-    tracks = track(detections[rows], scenario, node="HUB")
-    tracks = tracks[tracks.track == np.bincount(tracks.track).argmax()]
-    arc, first = _free_flight(plots, tracks, radar, since)
+    every = track(detections[rows], scenario, node="HUB")
+    tracks = every[every.track == np.bincount(every.track).argmax()]
+    arc, first = _free_flight(plots, tracks, every[every.firm], radar, since)
     if arc is None:
         return _nothing(plots[radar], first, scenario, boost)
     fits: list[tuple[float, Fit]] = []
@@ -216,8 +217,8 @@ def _burnt_out(tracks: Tracks, plots: Plots, infrared: np.ndarray) -> float:
     return float(max(last, plots.time[seen].max(initial=-np.inf) + 1e-3))
 
 
-def _free_flight(plots: Plots, tracks: Tracks, radar: np.ndarray, since: float | None) -> tuple[Arc | None, Fit | None]:
-    """The free flight, and the fit that was made first, for what it tells where there is none.
+def _free_flight(plots: Plots, tracks: Tracks, every: Tracks, radar: np.ndarray, since: float | None) -> tuple[Arc | None, Fit | None]:
+    """The free flight, and the fit that was made first, for what it tells where there is none; ``every`` firm track of the plots.
 
     Everything from ``since``, or from where the tracker has it burnt out, to the last plot; and back as far as that holds.
     Where even that is not a free flight, a part of it (`arcs.longest`).
@@ -227,7 +228,9 @@ def _free_flight(plots: Plots, tracks: Tracks, radar: np.ndarray, since: float |
     mine = seen[seen.time >= begin]
     fitted = None
     if since is not None or _many(mine):
-        fitted = _coast(mine, tracks) if since is not None else _tried(mine, tracks)
+        # a flight that was lost and found again has its free part in another track
+        later = tracks if tracks.time[-1] >= mine.time[0] or every.time.max(initial=-np.inf) < mine.time[0] else every
+        fitted = _coast(mine, later) if since is not None else _tried(mine, later)
         if fitted is not None and fitted.honest:
             arc = Arc(fitted, float(mine.time[0]), float(mine.time[-1]), False)
             late = since is None and arc.first > tracks.time[frames.altitude(tracks.x[:, :3]).argmax()]
@@ -324,7 +327,7 @@ def _result(fits: list[tuple[float, Fit]], plots: Plots, scenario: Any, about: s
         _topped(q, P, arc)
         about += _cut(q, P, arc)
     if fitted.model.name:
-        each = {f.model.name: w for w, f in fits}
+        each = {name: sum(w for w, f in fits if f.model.name == name) for name in dict.fromkeys(f.model.name for _, f in fits)}
         place = q[families.PLACE], P[families.PLACE, families.PLACE]
         powered = Boost(_value(q, P, families.LAUNCH), *place, _value(q, P, families.TIME), fitted.model.name, fitted.u, each)
     used = plots[fitted.kept]
