@@ -1,9 +1,10 @@
 """The picture of a salvo end to end: SIAP attributes and GOSPA per regime and node, each beside its target.
 
-**In coverage**: a missile is in a node's coverage while a plot of it that the node can have is at most `FRESH` s old: one of
-its own sensors, or of anybody's, later by the link's median delay, where the regime sends it plots or tracks.  Completeness and the
-longest segment are of those seconds alone; how complete the picture is over whole flights stands beside them.  Ambiguity,
-spuriousness and accuracy are of all seconds that are scored.  All targets are for unbiased as well as biased sensors.
+**In coverage**: an object is in a node's coverage while the newest plot of it that the node can have is at most `FRESH` s old, and it
+is the third or a later one, for no track is firm before (`tracking.FIRM_HITS`).  A node can have plots of its own sensors and, later by
+the link's median delay, those of anybody whose plots or tracks the regime sends it.  Completeness and the longest segment are of those
+seconds alone; how complete the picture is over whole flights stands beside them.  Ambiguity, spuriousness and accuracy are
+of all seconds that are scored.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from copfuse.measures import ratio
 from copfuse.scenario import Scenario
 from copfuse.study import Run
 from copfuse.tables import Detections
+from copfuse.tracking import FIRM_HITS
 
 NAMES = ("salvo-2-2019", "salvo-10-2026", "salvo-18-2024", "separation-2019")
 REGIMES = ("realtime", "plots")
@@ -108,7 +110,7 @@ def coverage(run: Run, node: int, time: np.ndarray) -> np.ndarray:
         known = np.sort(run.detections.time[mine] + wait[mine])
         if len(known):
             newest = np.searchsorted(known, time, side="right") - 1
-            covered[:, k] = (newest >= 0) & (time - known[np.maximum(newest, 0)] <= FRESH)
+            covered[:, k] = (newest >= FIRM_HITS - 1) & (time - known[np.maximum(newest, 0)] <= FRESH)
     return covered
 
 

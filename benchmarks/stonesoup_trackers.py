@@ -6,7 +6,7 @@
 Both get every radar's range, azimuth and elevation (no infrared, no range rate, which only this package would use), each plot's own
 sigma, unbiased sensors, one tracker for all nations, no delay; both are asked on the same time grid where everything is.
 This package: its tracker of all plots and the picture made of it.  Stone Soup: `MultiTargetTracker` with `GNNWith2DAssignment` over
-Mahalanobis distances, and `MultiTargetMixtureTracker` with `JPDAwithLBP` given each sensor's true clutter density; both with
+Mahalanobis distances, and `MultiTargetMixtureTracker` with `JPDAwithLBP` given each sensor's true clutter density (or `MOST`); both with
 an extended Kalman filter, `CartesianToElevationBearingRange` where each radar stands in one Cartesian frame, its analytic derivative
 (its own takes steps too small for such distances), `MultiMeasurementInitiator` of three plots and deletion by time since the last
 update.  A k-d tree of each scan's plots, in space, keeps what is far from its judgement, as its own tree does where all plots are of
@@ -60,6 +60,7 @@ PRIOR = (1000.0, 20.0)  # m/s, m/s^2: standard deviations of what one plot does 
 HOLDING = 6.0  # s without a plot after which a track of less than three plots is dropped
 NEAR = 6.0  # standard deviations of track and plot within which the k-d tree leaves a plot to be judged
 DETECTED = 0.9
+MOST = 1e10  # likelihood over clutter density: above some 1e15 its belief propagation subtracts to zero and divides by it (1.9.1)
 
 
 @dataclass(frozen=True)
@@ -195,6 +196,8 @@ def soup_scans(detections: Detections, scenario: Scenario) -> Iterator[tuple[dat
         turned = Rotation.from_matrix(scan.axes).as_euler("XYZ") * (-1.0, 1.0, -1.0)  # its signs of roll, pitch and yaw
         at = EPOCH + timedelta(seconds=scan.time)
         blur = np.hypot(scan.sigma[:, 0], scan.z[:, 0] * np.hypot(scan.sigma[:, 1], scan.sigma[:, 2])).max()
+        peak = (2.0 * np.pi) ** -1.5 / np.prod(scan.sigma[:, :3], axis=1).min()  # no likelihood is higher
+        clutter = max(float(np.exp(scan.log_density)), peak / MOST)
         plots = set()
         for (distance, azimuth, elevation), sigma in zip(scan.z[:, :3], scan.sigma[:, :3], strict=True):
             model = Radar(
@@ -203,7 +206,7 @@ def soup_scans(detections: Detections, scenario: Scenario) -> Iterator[tuple[dat
             )  # fmt: skip
             seen = StateVector([Elevation(elevation), Bearing(0.5 * np.pi - azimuth), distance])  # its bearings start in the east
             level = np.cos(elevation) * np.array([np.sin(azimuth), np.cos(azimuth), np.tan(elevation)])
-            about = {"place": scan.origin + distance * level @ scan.axes, "blur": blur, "clutter": np.exp(scan.log_density)}
+            about = {"place": scan.origin + distance * level @ scan.axes, "blur": blur, "clutter": clutter}
             plots.add(Detection(seen, timestamp=at, measurement_model=model, metadata=about))
         yield at, plots
 
