@@ -3,6 +3,10 @@
     python benchmarks/verify.py reconstruct hokkaido-2017 --seeds 30
 
 ``reconstruct``: whether `copfuse.reconstruct` stands on the Cramer-Rao bound where a recursive filter cannot; see `wholeflights`.
+
+    python benchmarks/verify.py salvos salvo-2-2019 --seeds 5
+
+``salvos``: what a picture of many near-simultaneous objects is worth; `salvos` in this folder says how it is measured.
 """
 
 from __future__ import annotations
@@ -45,6 +49,23 @@ def reconstruct_command(names: tuple[str, ...], seeds: int, first: int, jobs: in
                 if each:
                     click.echo(brief(result))
         click.echo(told(name, results) + "\n")
+
+
+@main.command("salvos")
+@click.argument("names", nargs=-1)
+@click.option("--seeds", default=3, show_default=True)
+@click.option("--first", default=0, show_default=True, help="The first seed.")
+@click.option("--bias/--no-bias", default=True, help="Sensors with the biases of the scenario, or without any.")
+def salvos_command(names: tuple[str, ...], seeds: int, first: int, bias: bool) -> None:
+    """SIAP attributes and GOSPA of pictures of salvos, per regime and node, with verdicts (default: all packaged salvos)."""
+    import salvos  # beside this file
+    from copfuse import study
+
+    for name in names or salvos.NAMES:
+        scenario = load(name) if bias else replace(load(name), bias=0.0)
+        with tqdm(total=seeds * len(salvos.REGIMES), desc=name, disable=None) as bar:
+            found = salvos.measure(scenario, range(first, first + seeds), study.run, bar.update)
+        click.echo(salvos.table(name + ("" if bias else ", sensors without bias"), found, seeds) + "\n")
 
 
 if __name__ == "__main__":

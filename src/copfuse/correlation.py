@@ -23,7 +23,7 @@ from copfuse.kernels.gating import box_pairs
 from copfuse.tables import Tracks
 from copfuse.tracking import REGISTRATION
 
-HOLD = 30.0  # s: a local track whose newest row is older than this (beyond what the link delays) has left the picture
+HOLD = 30.0  # s: a local track whose newest row is older than this (beyond what the link delays) has left the picture, a young one sooner
 JOIN = 27.9  # squared distance under which two nations' tracks are one object: chi-squared, 6 components, 1e-4
 PART = 90.0  # and above which they are not, whatever there was between them before
 KEEP = 5.0  # what a pairing that stands has over one that would be new, in squared distance, *notional*
@@ -71,12 +71,20 @@ def keep_book(tracks: Tracks, feed: tuple[np.ndarray, np.ndarray], scenario: Any
         while at < len(rows) and when[at] <= t:
             _hear(entries, tracks, int(rows[at]), float(when[at]))
             at += 1
-        entries = {k: e for k, e in entries.items() if t - e.heard <= HOLD and t - e.last <= 2 * HOLD}
+        entries = {k: e for k, e in entries.items() if t - e.heard <= _patience(e) and t - e.last <= 2 * HOLD}
         live = list(entries.values())
         if t - checked >= RECHECK or any(e.system < 0 for e in live):
             next_system, checked = correlate(live, tracks, float(t), slack, next_system), t
         _write(book, float(t), live)
     return book
+
+
+def _patience(e: Entry) -> float:
+    """For how many s a local track of which nothing more is heard stays in the picture: `HOLD`, or little more than it has lived.
+
+    What lived for some seconds among others tells little of where it went: most such tracks are of plots of several objects.
+    """
+    return min(HOLD, SILENT + e.last - e.first)
 
 
 def _hear(entries: dict[tuple[int, int], Entry], tracks: Tracks, row: int, when: float) -> None:

@@ -47,6 +47,7 @@ class Launch:
     beta: float | None = None  # kg/m^2, ballistic coefficient after burnout, None: the notional figure of the class (record, ballistic)
     separate: bool = False  # spent stages become objects of their own
     debris: int = 0  # fragments released at the last burnout
+    aside: float = 0.0  # m to the right of the place, looking along the azimuth (record)
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,9 @@ class _Record(msgspec.Struct, forbid_unknown_fields=True):
     beta_kg_m2: _Beta | None = None
     separate: bool = False
     debris: _Debris = 0
+    count: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
+    every_s: _Seconds = 0.0
+    apart_m: Annotated[float, msgspec.Meta(ge=0.0, le=1e4)] = 0.0
 
 
 class _Recorded(msgspec.Struct, forbid_unknown_fields=True):
@@ -169,7 +173,7 @@ def packaged(what: str = "scenarios") -> list[str]:
 def _from_file(path: Path) -> Scenario:
     where = path.name
     file = checked(_File, read_toml(path), where)
-    flown = [_launch(table, f"{where}, launch {i}", path.parent) for i, table in enumerate(file.launch, 1)]
+    flown = [one for i, table in enumerate(file.launch, 1) for one in _salvo(table, f"{where}, launch {i}", path.parent)]
     if file.epoch is None and flown[0].kind != "record":
         raise CopfuseError(
             f"{where}: the key is missing: epoch, such as 2024-01-14T05:55:00Z (only a first launch of the record brings one)"
@@ -190,6 +194,15 @@ def _from_file(path: Path) -> Scenario:
         picture_step=file.picture_step_s,
         regime=choice(file.regime, tuple(packaged("regimes")), f"{where}: regime"),
     )
+
+
+def _salvo(table: dict[str, Any], where: str, folder: Path) -> list[Launch]:
+    """The launches of one table: ``count`` of a row of the record, ``every_s`` apart, from places ``apart_m`` apart in a line."""
+    first = _launch(table, where, folder)
+    count, every, apart = table.get("count", 1), table.get("every_s", 0.0), table.get("apart_m", 0.0)
+    if count == 1 and (every or apart):
+        raise CopfuseError(f"{where}: every_s and apart_m are between several missiles, but count is 1; give count = 2 or more")
+    return [replace(first, at=first.at + k * every, aside=(k - 0.5 * (count - 1)) * apart) for k in range(count)]
 
 
 def _launch(table: dict[str, Any], where: str, folder: Path) -> Launch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from copfuse import flights, frames, motion, recorded, sensors, vehicles
-from copfuse.constants import BOOST
+from copfuse.constants import BOOST, EARTH_A
 from copfuse.errors import CopfuseError, suggestion
 from copfuse.kernels import sensing
 from copfuse.tables import Detections, Truth
@@ -48,8 +49,9 @@ def fly(scenario: Scenario) -> Truth:
 def trajectories(launch: Launch) -> list[tuple[motion.Trajectory, dict[str, Any]]]:
     """The missile of a launch and whatever it sheds: trajectories from ignition at 0 s, and what each object is."""
     flown, profile = _missile(launch)
-    if launch.beta is not None and flown.plan is not None:
-        flown = replace(motion.launch(replace(flown.plan, beta=launch.beta)), about=flown.about)
+    if flown.plan is not None and (launch.beta is not None or launch.aside):
+        plan = _moved_aside(flown.plan, launch.aside)
+        flown = replace(motion.launch(plan if launch.beta is None else replace(plan, beta=launch.beta)), about=flown.about)
     rcs = profile.rcs if launch.rcs is None else launch.rcs
     made = [(flown, "missile", launch.name, rcs)]
     if launch.separate:
@@ -62,6 +64,13 @@ def trajectories(launch: Launch) -> list[tuple[motion.Trajectory, dict[str, Any]
         (t, {"name": name, "kind": kind, "rcs": float(rcs), "missile_class": launch.missile_class, "landed": t.landed, "about": t.about})
         for t, kind, name, rcs in made
     ]
+
+
+def _moved_aside(plan: motion.Plan, aside: float) -> motion.Plan:
+    """The plan from a place ``aside`` m to the right of its own, as it looks along its pitch-over (east, north)."""
+    east, north = plan.kick
+    way = aside / max(math.hypot(east, north), 1e-12)
+    return replace(plan, lat=plan.lat - way * east / EARTH_A, lon=plan.lon + way * north / (EARTH_A * math.cos(plan.lat)))
 
 
 def _missile(launch: Launch) -> tuple[motion.Trajectory, vehicles.Profile]:
