@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import filters, pairing, starting
+from copfuse import filters, multiscan, pairing, starting
 from copfuse.association import Pairs, gate
 from copfuse.constants import NATIONS, NODES, REENTRY_ALTITUDE
 from copfuse.errors import CopfuseError, suggestion
@@ -90,12 +90,14 @@ class Live:
     seen: np.ndarray  # s, time of the newest plot; ``bank.time`` is later where a track goes on unseen
     next_number: int = 0
     counts: tuple[int, ...] = (0,) * len(COUNTS)  # what became of all plots and tracks so far, as in `COUNTS`
+    forest: multiscan.Forest | None = None  # by "mht" rows are leaves; those of one ``number`` are one track
 
     def __len__(self) -> int:
         return len(self.number)
 
     def __getitem__(self, rows: Any) -> Live:
-        return replace(self, bank=self.bank[rows], **{n: getattr(self, n)[rows] for n in _COLUMNS})
+        forest = None if self.forest is None else self.forest[rows]
+        return replace(self, bank=self.bank[rows], forest=forest, **{n: getattr(self, n)[rows] for n in _COLUMNS})
 
     @staticmethod
     def empty() -> Live:
@@ -224,25 +226,62 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, dict[s
     """One scan: drop what is stale, associate, update, start; returns the tracks and the new rows of Tracks."""
     counts = live.counts
     live, stale = _coasted(live, scan.time, scan.bias)
+    dropped = _gone(live.number, stale)
     live = live[~stale] if stale.any() else live
     start, plot = pairing.reachable(live.bank, scan.time, *scan.seen)
     near = np.flatnonzero(np.diff(start))
     predicted = filters.predict(live.bank[near], scan.time)
     pairs = pairing.judged(predicted, np.append(start[near], len(plot)), plot, *scan.seen)
     limit = gate(np.isfinite(scan.z).sum(axis=1))
-    take = pairing.soft if association == "jpda" else pairing.hard
-    taken = take(predicted, pairing.gated(pairs, limit), scan.log_density, live.llr[near], *scan.seen)
-    hit, free = near[taken.rows], np.flatnonzero(~taken.claimed)
-    live = _update(live, scan, hit, taken)
+    inside, before = pairing.gated(pairs, limit), live.number
+    if association == "mht":
+        live, hit, taken = _branched(live, scan, near, predicted, inside)
+    else:
+        take = pairing.soft if association == "jpda" else pairing.hard
+        taken = take(predicted, inside, scan.log_density, live.llr[near], *scan.seen)
+        hit = near[taken.rows]
+        live = _update(live, scan, hit, taken)
+    lost = _gone(before, ~np.isin(before, live.number))
+    free = np.flatnonzero(~taken.claimed)
     live = _start(live, scan, free)
     new = live.bank[len(live) - len(free) :]
-    prior = Bank.stack([predicted[taken.rows], new])
-    changed = np.r_[hit, np.arange(len(live) - len(free), len(live))].astype(int)
-    row = np.r_[scan.rows[taken.plot], scan.rows[free]].astype(int)
+    told = slice(None) if live.forest is None else live.forest.best[hit]
+    prior = Bank.stack([predicted[taken.rows[told]], new])
+    changed = np.r_[hit[told], np.arange(len(live) - len(free), len(live))].astype(int)
+    row = np.r_[scan.rows[taken.plot[told]], scan.rows[free]].astype(int)
     out = _rows(live, scan, changed, row, prior) if len(changed) else None
-    drop = pairing.doubles(live.bank, live.hits, hit[taken.share >= OWN], scan.time)
-    now = *_sorted_out(pairs, limit, taken.claimed), int(stale.sum()), int(drop.sum())
+    drop = _doubles(live, hit[taken.share >= OWN], scan.time)
+    now = *_sorted_out(pairs, limit, taken.claimed), dropped, lost + _gone(live.number, drop)
     return replace(live[~drop] if drop.any() else live, counts=tuple(a + b for a, b in zip(counts, now, strict=True))), out
+
+
+def _gone(number: np.ndarray, drop: np.ndarray) -> int:
+    """How many tracks are no more when the rows ``drop (n,)`` are not."""
+    return len(set(number[drop].tolist()) - set(number[~drop].tolist())) if drop.any() else 0
+
+
+def _branched(live: Live, scan: Scan, near: np.ndarray, predicted: Bank, pairs: Pairs) -> tuple[Live, np.ndarray, Taken]:
+    """The leaves after a scan, updated; which of them took a plot, and what; claimed is what the best set of leaves took."""
+    forest = multiscan.Forest.empty() if live.forest is None else live.forest
+    ratio, row = pairs.log_density - scan.log_density, np.repeat(np.arange(len(near)), np.diff(pairs.start))
+    new = multiscan.branch(live.number, live.llr, live.hits, forest, near[row], pairs, ratio, scan.rows)
+    live = replace(replace(live, forest=None)[new.parent], forest=new.forest)
+    hit = np.flatnonzero(new.pair >= 0)
+    pair = new.pair[hit]
+    rows, plot = row[pair], pairs.plot[pair]
+    z, sigma, *place = scan.seen
+    bank = filters.update(predicted[rows], z[plot], sigma[plot], *place)
+    claimed = np.zeros(pairs.plots, bool)
+    claimed[plot[new.forest.best[hit]]] = True
+    taken = Taken(rows, plot, bank, live.llr[hit] + ratio[pair], np.ones(len(hit)), claimed)
+    live = _update(live, scan, hit, taken)
+    return replace(live, firm=multiscan.firm_trees(live.number, live.firm, new.forest.best)), hit, taken
+
+
+def _doubles(live: Live, hit: np.ndarray, time: float) -> np.ndarray:
+    if live.forest is None:
+        return pairing.doubles(live.bank, live.hits, hit, time)
+    return multiscan.doubles(live.bank, live.number, live.hits, hit, live.forest.best, time)
 
 
 def _sorted_out(pairs: Pairs, limit: np.ndarray, taken: np.ndarray) -> tuple[int, ...]:
@@ -344,7 +383,8 @@ def _start(live: Live, scan: Scan, free: np.ndarray) -> Live:
         revisit=np.full(n, scan.revisit), seen=np.full(n, scan.time),
     )  # fmt: skip
     joined: dict[str, Any] = {name: np.concatenate([getattr(live, name), getattr(new, name)]) for name in _COLUMNS}
-    return Live(bank=Bank.stack([live.bank, new.bank]), **joined, next_number=live.next_number + n)
+    forest = None if live.forest is None else live.forest.started(scan.rows[free])
+    return Live(bank=Bank.stack([live.bank, new.bank]), **joined, next_number=live.next_number + n, forest=forest)
 
 
 def _rows(live: Live, scan: Scan, changed: np.ndarray, detection: np.ndarray, prior: Bank) -> dict[str, np.ndarray]:
