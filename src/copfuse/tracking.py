@@ -119,9 +119,13 @@ def track(detections: Detections, scenario: Any, node: str | None = None, associ
 
     ``association`` is "gnn", one plot a track, or "jpda", by which every plot in a track's gate has its share in the update
     (`pairing.soft`): ``detection`` is then the likeliest plot, and ``llr`` what the logarithm of the odds that the track exists
-    has gained since its first plot.  ``meta["counts"]`` has for every node the number of its plots: taken by a track; refused,
-    just outside a gate; contested, in the gate of a track that took another; and new, near no track (all but the taken
-    start tracks); and of tracks dropped for want of plots and merged into an older one.
+    has gained since its first plot.  By "mht" association waits: a track is a tree of some ways to have taken the last plots
+    (`multiscan`), a row says what the best set of all tracks' ways said at its time, and a later row may stand on
+    other plots than the rows before it; ``P_common`` is then that of the rows as they stand.
+
+    ``meta["counts"]`` has for every node the number of its plots: taken by a track; refused, just outside a gate; contested, in
+    the gate of a track that took another; and new, near no track (all but the taken start tracks); and of tracks dropped for
+    want of plots and merged into an older one (by "mht" also those whose plots have become another's).
 
     Raises `CopfuseError` for more than 64 sensors, a plot that is malformed (`tables.usable_plots`) or another association.
     """
@@ -225,6 +229,7 @@ def _sensor_facts(sensor: Any, scenario: Any, node: str | None) -> tuple[int, np
 def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, dict[str, np.ndarray] | None]:
     """One scan: drop what is stale, associate, update, start; returns the tracks and the new rows of Tracks."""
     counts = live.counts
+    scan = scan if association != "mht" else _in_order(scan)
     live, stale = _coasted(live, scan.time, scan.bias)
     dropped = _gone(live.number, stale)
     live = live[~stale] if stale.any() else live
@@ -258,6 +263,12 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, dict[s
 def _gone(number: np.ndarray, drop: np.ndarray) -> int:
     """How many tracks are no more when the rows ``drop (n,)`` are not."""
     return len(set(number[drop].tolist()) - set(number[~drop].tolist())) if drop.any() else 0
+
+
+def _in_order(scan: Scan) -> Scan:
+    """The scan with its plots sorted by what they say, so that their order in the table decides nothing, not even a tie."""
+    order = np.lexsort(np.hstack([scan.sigma, scan.z]).T)
+    return replace(scan, rows=scan.rows[order], z=scan.z[order], sigma=scan.sigma[order])
 
 
 def _branched(live: Live, scan: Scan, near: np.ndarray, predicted: Bank, pairs: Pairs) -> tuple[Live, np.ndarray, Taken]:

@@ -43,6 +43,17 @@ def _options(trees, start, score):
 
 
 @njit
+def _maximal(first, leaf, window, used, choice):
+    """Whether no tree that was left out has a free leaf that is worth as much: its set would be counted twice."""
+    for d in range(len(choice)):
+        if leaf[choice[d]] < 0:
+            for at in range(first[d], choice[d]):
+                if _free(window, leaf[at], used):
+                    return False
+    return True
+
+
+@njit
 def _keep(total, choice, totals, choices, count):
     """Insert a set among the best so far, which are sorted; returns how many there are now."""
     k = len(totals)
@@ -91,7 +102,8 @@ def best_sets(trees, start, window, score, used, k, span, most):
 
     Tree t has the leaves ``start[t]`` to ``start[t + 1]``, sorted by falling ``score (n,)``; ``trees (q,)`` take part.  Leaves of two
     trees exclude each other where they share a plot: ``window (n, s)``, numbers from 0, −1 for none.  A tree of which
-    no leaf is taken counts 0.  ``used`` is scratch, False for every plot.  Sets that fall ``span`` or more behind the best are left out.
+    no leaf is taken counts 0, and is left out only where all its leaves of a score of 0 or more are excluded.  ``used`` is
+    scratch, False for every plot.  Sets that fall ``span`` or more behind the best are left out.
 
     Depth first, tree after tree, with the sum of what each tree left can give at best as the bound: the weighted set packing of
     Blackman & Popoli (1999, sec. 16.5).  After ``most`` leaves looked at it stops, and the best set so far is improved
@@ -107,7 +119,8 @@ def best_sets(trees, start, window, score, used, k, span, most):
     d, looked = 0, 0
     while d >= 0:
         if d == q:
-            count = _keep(partial[q], taken, totals, choices, count)
+            if _maximal(first, leaf, window, used, taken):
+                count = _keep(partial[q], taken, totals, choices, count)
         elif at[d] < first[d + 1] and (looked < most or count == 0):
             i, looked = at[d], looked + 1
             at[d] += 1
