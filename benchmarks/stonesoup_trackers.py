@@ -48,7 +48,7 @@ from stonesoup.types.state import GaussianState
 from stonesoup.updater.kalman import ExtendedKalmanUpdater
 from tqdm import tqdm
 
-from copfuse import customary, fusion, metrics, network, simulate, tracking
+from copfuse import customary, fusion, metrics, network, scanning, simulate, tracking
 from copfuse.constants import NODES
 from copfuse.measures import Gospa, gospa_of
 from copfuse.scenario import Scenario, load
@@ -192,7 +192,7 @@ def radar_plots(detections: Detections, scenario: Scenario) -> Detections:
 
 def soup_scans(detections: Detections, scenario: Scenario) -> Iterator[tuple[datetime, set[Detection]]]:
     """The plots as Stone Soup's detections, scan by scan, in the Earth-fixed frame."""
-    for scan in tracking.scans(detections, scenario, "HUB"):
+    for scan in scanning.scans(detections, scenario, "HUB"):
         turned = Rotation.from_matrix(scan.axes).as_euler("XYZ") * (-1.0, 1.0, -1.0)  # its signs of roll, pitch and yaw
         at = EPOCH + timedelta(seconds=scan.time)
         blur = np.hypot(scan.sigma[:, 0], scan.z[:, 0] * np.hypot(scan.sigma[:, 1], scan.sigma[:, 2])).max()
@@ -308,7 +308,8 @@ def told(name: str, made: list[Contest]) -> str:
         seconds = np.mean([c.seconds[title] for c in made])
         late = f"{1e-3 * value[settled].mean():.3f}" if settled.any() else "-"
         worse = mean[first][settled] <= value[settled]
-        verdict = "" if title == first else f"{'yes' if mean[first].mean() <= value.mean() else 'NO'}, at {worse.sum()} of {len(worse)} times"
+        no_worse = "yes" if mean[first].mean() <= value.mean() else "NO"
+        verdict = "" if title == first else f"{no_worse}, at {worse.sum()} of {len(worse)} times"
         out.append(f"{title:<22}{1e-3 * value.mean():>8.3f}{late:>9}   {shares:<36}{seconds:>8.1f}  {verdict}")
     out.append("Settled: from when every contestant has held every object at once.")
     return "\n".join(out)

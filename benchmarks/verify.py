@@ -59,6 +59,7 @@ def reconstruct_command(names: tuple[str, ...], seeds: int, first: int, jobs: in
 def salvos_command(names: tuple[str, ...], seeds: int, first: int, bias: bool) -> None:
     """SIAP attributes and GOSPA of pictures of salvos, per regime and node, with verdicts (default: all packaged salvos)."""
     import salvos  # beside this file
+
     from copfuse import study
 
     for name in names or salvos.NAMES:

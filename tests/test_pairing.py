@@ -333,7 +333,7 @@ def test_an_association_that_is_not_there_is_refused():
     s, d, _, _ = crossing(0, scans=2)
     with pytest.raises(cf.CopfuseError, match="no association 'jpad'; did you mean 'jpda'"):
         cf.track(d, s, association="jpad")
-    with pytest.raises(cf.CopfuseError, match="there are: gnn, jpda"):
+    with pytest.raises(cf.CopfuseError, match="there are: gnn, jpda, mht"):
         cf.run("hokkaido-2017", association="")
 
 

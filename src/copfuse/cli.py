@@ -74,7 +74,9 @@ def _interrupted(number: int, _: Any) -> NoReturn:
 @click.argument("scenario", default="hokkaido-2017")
 @click.option("--regime", help="Sharing arrangement: none, realtime or plots.  [default: the scenario's own]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Names all random draws.")
-@click.option("--association", default="gnn", show_default=True, help="Plots to tracks: gnn, one plot a track, or jpda, shares.")
+@click.option(
+    "--association", default="gnn", show_default=True, help="Plots to tracks: gnn, one plot a track; jpda, shares; mht, over several scans."
+)
 @click.option("--register", is_flag=True, help="Estimate the radars' biases from common objects and take them out of plots.")
 @click.option("--out", metavar="FILE", help="The picture: .png, .pdf or .svg.  [default: SCENARIO.png here]")
 @click.option("--no-picture", is_flag=True, help="Print only.")

@@ -29,7 +29,7 @@ BORN = 0.1  # probability that a track of one plot exists, *notional*
 SUREST = 1e-12, 1e-6  # of a track's existence, 1 less the most and the least that is ever believed, so that it can change again
 TOUCHED = 0.05  # probability that one of the plots in its gate is a track's own, below which `soft` leaves it as it is
 OWN = 0.5  # and above which it counts as seen; a plot claimed with less starts a track
-RULES = ("gnn", "jpda")
+RULES = ("gnn", "jpda", "mht")
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,10 @@ class Taken:
     llr: np.ndarray
     share: np.ndarray
     claimed: np.ndarray
+
+    def __getitem__(self, some: Any) -> Taken:
+        columns = {name: getattr(self, name)[some] for name in ("rows", "plot", "prior", "bank", "llr", "share")}
+        return Taken(**columns, claimed=self.claimed)
 
 
 # Who is within reach -------------------------------------------------------------------------------------------------

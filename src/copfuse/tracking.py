@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import filters, pairing, starting
+from copfuse import filters, multiscan, pairing, starting
 from copfuse.association import Pairs, gate
-from copfuse.constants import NATIONS, NODES, REENTRY_ALTITUDE
+from copfuse.constants import NODES, REENTRY_ALTITUDE
 from copfuse.errors import CopfuseError, suggestion
 from copfuse.filters import Bank
 from copfuse.frames import altitude
@@ -25,7 +25,8 @@ from copfuse.kernels.motions import BOOST as THRUSTING
 from copfuse.kernels.motions import REENTRY
 from copfuse.pairing import OWN, RULES, Taken
 from copfuse.phases import phase_probability, push, pushed, thrust
-from copfuse.sensors import CLUTTER_RATE, clutter_density, place
+from copfuse.scanning import Scan, bias_sigma, in_order, scans
+from copfuse.sensors import place
 from copfuse.tables import Detections, Tracks, usable_plots
 
 MOST_SENSORS = 64  # bits in `Tracks.sensors`
@@ -54,31 +55,6 @@ NEAR_MISS = 1.5**2  # a plot within this many times a gate's squared distance wa
 
 
 @dataclass(frozen=True)
-class Scan:
-    """The plots of one sensor at one time, ``rows`` of the Detections table; ``z``, ``sigma`` ``(m, 4)``, with u, v where ``cosines``."""
-
-    time: float
-    node: int
-    sensor: int
-    rows: np.ndarray
-    z: np.ndarray
-    sigma: np.ndarray
-    origin: np.ndarray
-    axes: np.ndarray
-    log_density: float
-    revisit: float
-    cosines: int = 0
-    plume: bool = False  # the sensor sees burning engines only
-    bias: float = 0.0  # the scenario's scale of sensor biases
-    spots: tuple[np.ndarray, np.ndarray] | None = None  # `pairing.spots` of the plots, where they are known already
-
-    @property
-    def seen(self) -> tuple[Any, Any, Any, Any, int]:
-        """The plots and whence they are, as `filters` takes them."""
-        return self.z, self.sigma, self.origin, self.axes, self.cosines
-
-
-@dataclass(frozen=True)
 class Live:
     """The tracks that one node follows now; row i of every column is one track."""
 
@@ -93,12 +69,14 @@ class Live:
     seen: np.ndarray  # s, time of the newest plot; ``bank.time`` is later where a track goes on unseen
     next_number: int = 0
     counts: tuple[int, ...] = (0,) * len(COUNTS)  # what became of all plots and tracks so far, as in `COUNTS`
+    forest: multiscan.Forest | None = None  # by "mht" rows are leaves; those of one ``number`` are one track
 
     def __len__(self) -> int:
         return len(self.number)
 
     def __getitem__(self, rows: Any) -> Live:
-        return replace(self, bank=self.bank[rows], **{n: getattr(self, n)[rows] for n in _COLUMNS})
+        forest = None if self.forest is None else self.forest[rows]
+        return replace(self, bank=self.bank[rows], forest=forest, **{n: getattr(self, n)[rows] for n in _COLUMNS})
 
     @staticmethod
     def empty() -> Live:
@@ -120,9 +98,13 @@ def track(detections: Detections, scenario: Any, node: str | None = None, associ
 
     ``association`` is "gnn", one plot a track, or "jpda", by which every plot in a track's gate has its share in the update
     (`pairing.soft`): ``detection`` is then the likeliest plot, and ``llr`` what the logarithm of the odds that the track exists
-    has gained since its first plot.  ``meta["counts"]`` has for every node the number of its plots: taken by a track; refused,
-    just outside a gate; contested, in the gate of a track that took another; and new, near no track (all but the taken
-    start tracks); and of tracks dropped for want of plots and merged into an older one.
+    has gained since its first plot.  By "mht" association waits: a track is a tree of some ways to have taken the last plots
+    (`multiscan`), a row says what the best set of all tracks' ways said at its time, and a later row may stand on
+    other plots than the rows before it; ``P_common`` is then that of the rows as they stand.
+
+    ``meta["counts"]`` has for every node the number of its plots: taken by a track; refused, just outside a gate; contested, in
+    the gate of a track that took another; and new, near no track (all but the taken start tracks); and of tracks dropped for
+    want of plots and merged into an older one (by "mht" also those whose plots have become another's).
 
     Raises `CopfuseError` for more than 64 sensors, a plot that is malformed (`tables.usable_plots`) or another association.
     """
@@ -200,7 +182,7 @@ def bias_covariance(columns: dict[str, np.ndarray], number: np.ndarray, detectio
     for k in np.unique(sensor):
         mine = sensor == k
         origin[mine], axes[mine] = place(scenario.sensors[k], columns["time"][mine])
-    bias = np.array([_bias_sigma(s, scenario) for s in scenario.sensors])
+    bias = np.array([bias_sigma(s, scenario) for s in scenario.sensors])
     sigma = np.hypot(detections.sigma[plot], np.pad(bias, ((0, 0), (0, 1)))[sensor])
     cosines = np.array([s.cosines for s in scenario.sensors])
     B = np.zeros((n, 6, 6))
@@ -210,62 +192,64 @@ def bias_covariance(columns: dict[str, np.ndarray], number: np.ndarray, detectio
     return B
 
 
-def _bias_sigma(sensor: Any, scenario: Any) -> np.ndarray:
-    """Standard deviations of a sensor's bias in range m and its two angles (rad, or u and v) in this scenario."""
-    return np.nan_to_num(scenario.bias * np.asarray(sensor.bias_sigma[:3], float))
-
-
-def scans(detections: Detections, scenario: Any, node: str | None = None) -> Iterator[Scan]:
-    """The scans of a Detections table in time order."""
-    time, sensor = detections.time, detections.sensor
-    if len(time) == 0:
-        return
-    firsts = np.flatnonzero(np.r_[True, (np.diff(time) != 0) | (np.diff(sensor) != 0)])
-    lasts = np.r_[firsts[1:], len(time)]
-    number, known = np.arange(len(time)), [_sensor_facts(s, scenario, node) for s in scenario.sensors]
-    sigma = np.hypot(detections.sigma, np.array([np.append(_bias_sigma(s, scenario), 0.0) for s in scenario.sensors])[sensor])
-    origin, axes = np.zeros((len(time), 3)), np.zeros((len(time), 3, 3))
-    spot, blur = np.zeros((len(time), 3)), np.zeros(len(time))
-    for k in np.unique(sensor):
-        mine = np.flatnonzero(sensor == k)
-        origin[mine], axes[mine] = place(scenario.sensors[k], time[mine])
-        seen: tuple[Any, ...] = detections.z[mine], sigma[mine], origin[mine], axes[mine], scenario.sensors[k].cosines
-        spot[mine], blur[mine] = pairing.spots(*seen)
-    for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
-        k, rows = int(sensor[first]), slice(first, last)
-        at, log_density, revisit, plume = known[k]
-        seen = detections.z[rows], sigma[rows], origin[first], axes[first]
-        facts: tuple[Any, ...] = log_density, revisit, scenario.sensors[k].cosines, plume, scenario.bias, (spot[rows], blur[rows])
-        yield Scan(float(time[first]), at, k, number[rows], *seen, *facts)
-
-
-def _sensor_facts(sensor: Any, scenario: Any, node: str | None) -> tuple[int, float, float, bool]:
-    at = NODES.index(node) if node else NATIONS.index(sensor.nation)
-    density = clutter_density(sensor) * max(scenario.clutter, 0.1)  # with a floor for targets that are new
-    if np.isfinite(sensor.sigma_range_rate):
-        density /= 2 * CLUTTER_RATE
-    return at, float(np.log(max(density, 1e-30))), float(sensor.search_revisit), sensor.kind == "infrared"
-
-
 def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, dict[str, Any] | None]:
     """One scan: drop what is stale, associate, update, start; returns the tracks and what `_rows` makes new rows of Tracks of."""
     counts = live.counts
+    scan = scan if association != "mht" else in_order(scan)
     live, stale = _coasted(live, scan.time, scan.bias)
+    dropped = _gone(live.number, stale)
     live = live[~stale] if stale.any() else live
     start, plot = pairing.reachable(live.bank, scan.time, *scan.seen, known=scan.spots)
     near = np.flatnonzero(np.diff(start))
     predicted = filters.predict(live.bank[near], scan.time)
     pairs = pairing.judged(predicted, np.append(start[near], len(plot)), plot, *scan.seen)
     limit = gate(np.isfinite(scan.z).sum(axis=1))
-    take = pairing.soft if association == "jpda" else pairing.hard
-    taken = take(predicted, pairing.gated(pairs, limit), scan.log_density, live.llr[near], *scan.seen)
-    hit, free = near[taken.rows], np.flatnonzero(~taken.claimed)
-    live = _update(live, scan, hit, taken)
+    inside, before = pairing.gated(pairs, limit), live.number
+    if association == "mht":
+        live, hit, taken = _branched(live, scan, near, predicted, inside)
+    else:
+        take = pairing.soft if association == "jpda" else pairing.hard
+        taken = take(predicted, inside, scan.log_density, live.llr[near], *scan.seen)
+        hit = near[taken.rows]
+        live = _update(live, scan, hit, taken)
+    lost = _gone(before, ~np.isin(before, live.number))
+    free = np.flatnonzero(~taken.claimed)
     live = _start(live, scan, free)
-    out = _changed(live, scan, hit, free, taken) if len(hit) or len(free) else None
-    drop = pairing.doubles(live.bank, live.hits, hit[taken.share >= OWN], scan.time)
-    now = *_sorted_out(pairs, limit, taken.claimed), int(stale.sum()), int(drop.sum())
+    told, own = (hit, taken) if live.forest is None else (hit[live.forest.best[hit]], taken[live.forest.best[hit]])
+    out = _changed(live, scan, told, free, own) if len(told) or len(free) else None
+    drop = _doubles(live, hit[taken.share >= OWN], scan.time)
+    now = *_sorted_out(pairs, limit, taken.claimed), dropped, lost + _gone(live.number, drop)
     return replace(live[~drop] if drop.any() else live, counts=tuple(a + b for a, b in zip(counts, now, strict=True))), out
+
+
+def _gone(number: np.ndarray, drop: np.ndarray) -> int:
+    """How many tracks are no more when the rows ``drop (n,)`` are not."""
+    return len(set(number[drop].tolist()) - set(number[~drop].tolist())) if drop.any() else 0
+
+
+def _branched(live: Live, scan: Scan, near: np.ndarray, predicted: Bank, pairs: Pairs) -> tuple[Live, np.ndarray, Taken]:
+    """The leaves after a scan, updated; which of them took a plot, and what; claimed is what the best set of leaves took."""
+    forest = multiscan.Forest.empty() if live.forest is None else live.forest
+    ratio, row = pairs.log_density - scan.log_density, np.repeat(np.arange(len(near)), np.diff(pairs.start))
+    new = multiscan.branch(live.number, live.llr, live.hits, forest, near[row], pairs, ratio, scan.rows)
+    live = replace(replace(live, forest=None)[new.parent], forest=new.forest)
+    hit = np.flatnonzero(new.pair >= 0)
+    pair = new.pair[hit]
+    rows, plot = row[pair], pairs.plot[pair]
+    z, sigma, *place = scan.seen
+    prior = predicted[rows]
+    bank = filters.update(prior, z[plot], sigma[plot], *place)
+    claimed = np.zeros(pairs.plots, bool)
+    claimed[plot[new.forest.best[hit]]] = True
+    taken = Taken(rows, plot, prior, bank, live.llr[hit] + ratio[pair], np.ones(len(hit)), claimed)
+    live = _update(live, scan, hit, taken)
+    return replace(live, firm=multiscan.firm_trees(live.number, live.firm, new.forest.best)), hit, taken
+
+
+def _doubles(live: Live, hit: np.ndarray, time: float) -> np.ndarray:
+    if live.forest is None:
+        return pairing.doubles(live.bank, live.hits, hit, time)
+    return multiscan.doubles(live.bank, live.number, live.hits, hit, live.forest.best, time)
 
 
 def _sorted_out(pairs: Pairs, limit: np.ndarray, taken: np.ndarray) -> tuple[int, ...]:
@@ -380,7 +364,8 @@ def _start(live: Live, scan: Scan, free: np.ndarray) -> Live:
         revisit=np.full(n, scan.revisit), seen=np.full(n, scan.time),
     )  # fmt: skip
     joined: dict[str, Any] = {name: np.concatenate([getattr(live, name), getattr(new, name)]) for name in _COLUMNS}
-    return Live(bank=Bank.stack([live.bank, new.bank]), **joined, next_number=live.next_number + n)
+    forest = None if live.forest is None else live.forest.started(scan.rows[free])
+    return Live(bank=Bank.stack([live.bank, new.bank]), **joined, next_number=live.next_number + n, forest=forest)
 
 
 def _changed(live: Live, scan: Scan, hit: np.ndarray, free: np.ndarray, taken: Taken) -> dict[str, Any]:
