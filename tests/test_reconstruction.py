@@ -499,7 +499,8 @@ def test_states_and_their_slopes_along_a_flight():
 def test_a_class_that_is_far_behind_at_first_is_looked_at_closely_all_the_same(monkeypatch):
     """Rough costs put the right class third, far behind: its evidence comes first.  The fourth is given up, unless it is near."""
     rough = {"SRBM": 9000.0, "MRBM": 8000.0, "IRBM": 5000.0, "ICBM": 3000.0, "ICBM, solid": 1000.0}
-    monkeypatch.setattr(boosts, "begin_of", lambda coast: 0.0)
+    monkeypatch.setattr(boosts, "_released", lambda early, coast: 0.0)
+    monkeypatch.setattr(boosts, "_turned", lambda early, anchor, model, u: [])
     monkeypatch.setattr(boosts, "anchored", lambda coast, time: None)
     monkeypatch.setattr(boosts, "guess", lambda early, coast, name, quick: (families.powered(0.68, 2.19, name), np.zeros(3)))
     monkeypatch.setattr(batch, "approach", lambda model, early, u, wide, anchor: (u, rough[model.name]))
