@@ -185,7 +185,11 @@ def kept(seed, rule, aside):
 
 @slow_without_compiler
 def test_identities_are_kept_clearly_more_often_where_paths_cross_slowly():
-    """16 crossings at 50 m/s, detected in 6 scans of 10, among two false plots a scan: sign test over pairs of the same plots, 2 %."""
+    """16 crossings at 50 m/s, detected in 6 scans of 10, among two false plots a scan: sign test over pairs of the same plots, 2 %.
+
+    These seeds were looked at when `BEST` and `MOST` were chosen (9 against 1).  On 48 others both bodies kept their tracks in 16
+    scenes, by `gnn` in 7, by `jpda` in 3: sign tests 1.8 % and 0.05 %.
+    """
     hard, late = (np.array([kept(seed, rule, 25.0) == 2 for seed in range(16)]) for rule in ("gnn", "mht"))
     gained, lost = int((late & ~hard).sum()), int((hard & ~late).sum())
     assert binomtest(gained, gained + lost, 0.5, "greater").pvalue < 0.02
