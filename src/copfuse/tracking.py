@@ -330,7 +330,7 @@ def _update(live: Live, scan: Scan, hit: np.ndarray, taken: Taken) -> Live:
     if len(rests := np.flatnonzero(bank.mu[:, THRUSTING] < FORGOTTEN)):
         filters.forget_thrust(bank, rests)
     burnt = _burnt_out(bank, engine, live.burnt, (hits >= BURNT_HITS) & firm)
-    return Live(bank, live.number, hits, llr, firm, burnt, sensors, revisit, seen, live.next_number, live.counts)
+    return replace(live, bank=bank, hits=hits, llr=llr, firm=firm, burnt=burnt, sensors=sensors, revisit=revisit, seen=seen)
 
 
 def _burnt_out(bank: Bank, engine: np.ndarray, burnt: np.ndarray, able: np.ndarray) -> np.ndarray:
