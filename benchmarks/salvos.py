@@ -169,11 +169,15 @@ def _line(regime: str, node: str, made: dict[str, float]) -> str:
 
 
 def measure(
-    scenario: Scenario, seeds: Sequence[int], runner: Callable[[Scenario, str, int], Run], step: Callable[[], object]
+    scenario: Scenario,
+    regimes: Sequence[str],
+    seeds: Sequence[int],
+    runner: Callable[[Scenario, str, int], Run],
+    step: Callable[[], object],
 ) -> dict[str, list[Tally]]:
     """The tallies per regime and node over all seeds; ``runner`` makes one run, ``step`` is called after each."""
     found = {}
-    for regime in REGIMES:
+    for regime in regimes:
         nodes = [Tally() for _ in NODES]
         for seed in seeds:
             nodes = [a + b for a, b in zip(nodes, tally(runner(scenario, regime, seed)), strict=True)]

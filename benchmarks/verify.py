@@ -19,6 +19,7 @@ from joblib import Parallel, delayed, parallel_config
 from tqdm import tqdm
 from wholeflights import brief, one, told
 
+from copfuse import study
 from copfuse.scenario import load
 
 
@@ -55,17 +56,17 @@ def reconstruct_command(names: tuple[str, ...], seeds: int, first: int, jobs: in
 @click.argument("names", nargs=-1)
 @click.option("--seeds", default=3, show_default=True)
 @click.option("--first", default=0, show_default=True, help="The first seed.")
+@click.option("--regime", "regimes", multiple=True, help="Only this one; may be given more than once.")
 @click.option("--bias/--no-bias", default=True, help="Sensors with the biases of the scenario, or without any.")
-def salvos_command(names: tuple[str, ...], seeds: int, first: int, bias: bool) -> None:
+def salvos_command(names: tuple[str, ...], seeds: int, first: int, regimes: tuple[str, ...], bias: bool) -> None:
     """SIAP attributes and GOSPA of pictures of salvos, per regime and node, with verdicts (default: all packaged salvos)."""
     import salvos  # beside this file
 
-    from copfuse import study
-
     for name in names or salvos.NAMES:
         scenario = load(name) if bias else replace(load(name), bias=0.0)
-        with tqdm(total=seeds * len(salvos.REGIMES), desc=name, disable=None) as bar:
-            found = salvos.measure(scenario, range(first, first + seeds), study.run, bar.update)
+        chosen = regimes or salvos.REGIMES
+        with tqdm(total=seeds * len(chosen), desc=name, disable=None) as bar:
+            found = salvos.measure(scenario, chosen, range(first, first + seeds), study.run, bar.update)
         click.echo(salvos.table(name + ("" if bias else ", sensors without bias"), found, seeds) + "\n")
 
 

@@ -90,7 +90,10 @@ def test_packaged_scenarios(name):
 
 
 def test_the_packaged_scenarios_are_those_that_the_readme_names():
-    assert scenario.packaged() == ["glide-2024", "hokkaido-2017", "lofted-icbm-2022", "pull-up-2019", "recorded-flight", "salvo-2022"]
+    assert scenario.packaged() == [
+        "glide-2024", "hokkaido-2017", "lofted-icbm-2022", "pull-up-2019", "recorded-flight",
+        "salvo-10-2026", "salvo-18-2024", "salvo-2-2019", "salvo-2022", "separation-2019",
+    ]  # fmt: skip
     salvo = load("salvo-2022")
     assert len(salvo.launches) == 8 and [x.name for x in salvo.launches].count("2022-06-05-1 (2)") == 1
     assert {x.id for x in salvo.launches} == {row.id for row in flights.launches() if row.date == "2022-06-05"}

@@ -313,7 +313,8 @@ def bench_accuracy(
 ) -> None:  # fmt: skip
     """Measure tracks over many seeds against the posterior Cramer-Rao bound, and say which targets are reached.
 
-    SCENARIO is one or more of what "copfuse run" takes; without it, and without --flights and --record, all packaged ones.
+    SCENARIO is one or more of what "copfuse run" takes; without it, and without --flights and --record, all packaged
+    ones but salvos of ten and more and what sheds debris.
     Slow: 3 to 15 s a seed and scenario on two cores, so all packaged ones at 200 seeds take two to three hours.
 
     \b

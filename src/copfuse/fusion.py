@@ -19,6 +19,7 @@ from copfuse.constants import BOOST, GLIDE, NATIONS, NODES
 from copfuse.correlation import Book, keep_book, predicted
 from copfuse.errors import CopfuseError
 from copfuse.filters import Bank
+from copfuse.frames import altitude
 from copfuse.kernels.consider import fall_matrices
 from copfuse.kernels.forecast import intersect_rows
 from copfuse.phases import phase_probability
@@ -98,7 +99,7 @@ def _feed(tracks: Tracks, messages: Messages, node: int) -> tuple[np.ndarray, np
 
 
 def _rows(tracks: Tracks, book: Book, node: int) -> dict[str, np.ndarray]:
-    """The columns of the picture of one node, from its book."""
+    """The columns of the picture of one node, from its book; what has come down leaves it, for it would stand beside others aloft."""
     n, s = len(book.time), len(NODES)
     time, system = np.array(book.time), np.array(book.system, int)
     source = np.array(book.rows, int).reshape(n, s)
@@ -124,7 +125,9 @@ def _rows(tracks: Tracks, book: Book, node: int) -> dict[str, np.ndarray]:
         "sensors": np.bitwise_or.reduce(np.where(have, tracks.sensors[source], np.uint64(0)), axis=1), "pedigree": source,
     }  # fmt: skip
     sharpest = np.arange(n), beta[:, :, 1].argmin(axis=1) if n else np.zeros(0, int)
-    columns.update(_impacts(columns, beta[sharpest], push[best]))
+    up = ~_down(time, x6)
+    columns, have, beta, push = {name: column[up] for name, column in columns.items()}, have[up], beta[sharpest][up], push[best][up]
+    columns.update(_impacts(columns, beta, push))
     columns.update(_launches(tracks, columns, have))
     return columns
 
@@ -164,6 +167,15 @@ def _impacts(columns: dict[str, np.ndarray], log_beta: np.ndarray, push: np.ndar
         else:
             point[i], cov[i], left[i], sigma[i] = point[k], cov[k], left[k] - (time[i] - time[k]), sigma[k]
     return {"impact_point": point, "impact_point_P": cov, "time_to_impact": left, "time_to_impact_sigma": sigma}
+
+
+def _down(time: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Which states (n, 6) sink under the ground, so have more likely come down than not, while another is aloft at the same time.
+
+    What is alone is followed until it is no longer heard of: its forecast is not sure to some seconds, and nothing is mistaken for it.
+    """
+    under = (np.einsum("ni,ni->n", x[:, :3], x[:, 3:]) < 0.0) & (altitude(x) < 0.0)
+    return under & np.isin(time, time[~under])
 
 
 def _launches(tracks: Tracks, columns: dict[str, np.ndarray], have: np.ndarray) -> dict[str, np.ndarray]:

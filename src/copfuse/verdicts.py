@@ -219,12 +219,16 @@ def _recognised(rule: _Rule, delays: np.ndarray, at: np.ndarray, real: bool) -> 
     return made
 
 
+CROWD = 8  # launches, more of which are flown only when they are asked for
+
 # The whole measurement -------------------------------------------------------------------------------------------------
 
 
 def chosen(names: Sequence[str], folder: str | None = None, packaged: bool = True) -> list[Scenario]:
-    """Scenarios by name (none: all ``packaged`` ones) and, from ``folder``, recorded flights in the place of the packaged one."""
-    made = [scenarios.load(name) for name in (names or (scenarios.packaged() if packaged and not folder else ()))]
+    """Scenarios by name (none: all ``packaged`` ones but large salvos and debris) and, from ``folder``, recorded flights in the place
+    of the packaged one."""
+    made = [scenarios.load(name) for name in names or (scenarios.packaged() if packaged and not folder else ())]
+    made = [one for one in made if names or not _crowded(one)]
     if folder:
         paths = sorted(Path(folder).glob("*.csv"))
         if not paths:
@@ -234,6 +238,11 @@ def chosen(names: Sequence[str], folder: str | None = None, packaged: bool = Tru
             launch = replace(base.launches[SOHAE[1]], path=str(path.resolve()), name=path.stem)
             made.append(replace(base, name=path.stem, title=f"{path.stem} as if launched from Sohae", launches=(launch,)))
     return made
+
+
+def _crowded(scenario: Scenario) -> bool:
+    """Whether a scenario is one of many objects, which takes minutes a seed and tells of association more than of accuracy."""
+    return len(scenario.launches) > CROWD or any(launch.separate or launch.debris for launch in scenario.launches)
 
 
 def accuracy(
