@@ -41,6 +41,7 @@ class Launch:
     beta: float | None = None
     separate: bool = False
     debris: int = 0
+    aside: float = 0.0
 
 
 @dataclass(frozen=True)

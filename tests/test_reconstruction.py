@@ -14,7 +14,6 @@ from scipy.stats import binom, chi2
 
 from copfuse import arcs, batch, boosts, families, flights, frames, motion, reconstruction, vehicles
 from copfuse.errors import CopfuseError
-from copfuse.kernels import arc
 from copfuse.laydowns import Sensor
 from copfuse.reconstruction import plots_of, reconstruct
 from copfuse.scenario import Scenario, load
@@ -408,20 +407,6 @@ def test_a_fit_leaves_the_end_of_a_long_valley():
     for way in (3.0, -3.0):
         found = batch.descend(model, mine, errors, least + way * size[0] * sigma * across[:, 0], False)
         assert found[3] == pytest.approx(cost, abs=0.05)
-
-
-def test_states_within_a_step_are_those_of_the_polynomial_of_fifth_degree():
-    """Position and velocity of a known polynomial come back from its ends; a flight's from steps of half the length."""
-    rng, h = np.random.default_rng(8), 0.7
-    c = rng.standard_normal((6, 3))
-
-    def at(t, d):
-        return sum(c[i] * np.prod(np.arange(i - d + 1, i + 1)) * t ** (i - d) for i in range(d, 6))
-
-    out, rates, ends = np.zeros(6), np.r_[at(0.0, 1), at(0.0, 2)], np.r_[at(h, 1), at(h, 2)]
-    for share in (0.0, 0.3, 0.9, 1.0):
-        arc.between(share, h, np.r_[at(0.0, 0), at(0.0, 1)], np.r_[at(h, 0), at(h, 1)], rates, ends, out)
-        np.testing.assert_allclose(out, np.r_[at(share * h, 0), at(share * h, 1)], rtol=1e-10, atol=1e-12)
 
 
 def test_a_pitch_over_that_plots_do_not_tell_is_averaged_over_its_prior(monkeypatch):

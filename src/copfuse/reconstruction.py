@@ -18,10 +18,12 @@ from copfuse import arcs, batch, boosts, families, frames
 from copfuse.arcs import Arc
 from copfuse.batch import Fit, Plots
 from copfuse.boosts import begin_of, drift
-from copfuse.constants import BOOST
+from copfuse.constants import BOOST, G0
 from copfuse.errors import CopfuseError
 from copfuse.tables import Detections, Picture, Tracks, same_table
 from copfuse.tracking import track
+
+UNSEEN = 0.15  # m/s^2: what ends a free flight, lift or a further burn, may have begun so weakly that no plot shows it; *notional*
 
 
 @dataclass(frozen=True)
@@ -362,6 +364,9 @@ def _cut(q: np.ndarray, P: np.ndarray, arc: Arc) -> str:
     covered = arc.holds(float(q[families.WHEN]))
     gone += [] if covered else [families.TOP, families.WHEN]
     q[gone], P[gone], P[:, gone] = np.nan, np.nan, np.nan
+    half = 0.5 * (arc.last - arc.first)
+    P[families.WHEN, families.WHEN] += (UNSEEN * half / G0) ** 2
+    P[families.TOP, families.TOP] += (0.5 * UNSEEN * half**2) ** 2
     told = "impact is" if covered else "apogee and impact are"
     return f"; it flew freely from {arc.first:.1f} to {arc.last:.1f} s only (then lift, or another burn?), so the {told} unknown"
 
