@@ -10,11 +10,12 @@ hub's picture.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from copfuse import filters, forecast, registering
+from copfuse import filters, forecast
 from copfuse.constants import BOOST, GLIDE, NATIONS, NODES
 from copfuse.correlation import Book, keep_book, predicted
 from copfuse.errors import CopfuseError
@@ -64,7 +65,7 @@ def _fuse_plots(tracks: Tracks, messages: Messages, scenario: Any, detections: D
     sent = sent[np.isfinite(sent.arrived)]
     order = np.argsort(sent.row, kind="stable")
     rows = sent.row[order]
-    again = track if "registration" not in tracks.meta else registering.track_registered
+    again = tracker("registration" in tracks.meta)
     hub = again(detections[rows], scenario, node="HUB", association=tracks.meta.get("association", "gnn"))
     heard = np.maximum.accumulate(sent.arrived[order])[hub.detection] if len(hub) else np.zeros(0)
     firm = np.flatnonzero(hub.firm)
@@ -74,6 +75,15 @@ def _fuse_plots(tracks: Tracks, messages: Messages, scenario: Any, detections: D
     parts = [{**part, "node": np.full_like(part["node"], node)} for node in range(len(NODES))]
     meta = _meta(scenario, messages, "Detections", detections.uid)
     return _table(parts, meta if again is track else {**meta, "registration": hub.meta["registration"]})
+
+
+def tracker(registered: bool) -> Callable[..., Tracks]:
+    """`tracking.track`, or `registering.track_registered`."""
+    if not registered:
+        return track
+    from copfuse.registering import track_registered  # half a second of imports that most runs do without
+
+    return track_registered
 
 
 def _last_plots(hub: Tracks, rows: np.ndarray, detections: Detections, scenario: Any) -> np.ndarray:

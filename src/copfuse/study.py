@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from copfuse import __version__, fusion, metrics, network, registering, simulate, tracking
+from copfuse import __version__, fusion, metrics, network, simulate, tracking
 from copfuse.constants import NODES
 from copfuse.errors import CopfuseError
 from copfuse.measures import siap
@@ -127,8 +127,7 @@ def run(
 
     truth = timed("fly", simulate.fly, chosen)
     detections = timed("detect", simulate.detect, truth, chosen, seed=seed)
-    follow = registering.track_registered if register else tracking.track
-    tracks = timed("track", follow, detections, chosen, association=association)
+    tracks = timed("track", fusion.tracker(register), detections, chosen, association=association)
     messages = timed("share", network.share, tracks, chosen, regime=rule.name, seed=seed, detections=detections)
     picture = timed("fuse", fusion.fuse, tracks, messages, chosen, detections=detections)
     scored = timed("score", metrics.score, picture, truth, chosen)
