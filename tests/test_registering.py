@@ -77,6 +77,8 @@ def test_without_common_objects_in_free_flight_tracks_are_those_of_track(biased)
     lone = plots[plots.sensor == np.bincount(plots.sensor).argmax()]
     alone = registering.track_registered(lone, about)
     assert same(alone, tracking.track(lone, about)) and set(map(len, alone.meta["registration"].values())) == {0}
+    waiting = lone[lone.time <= 150.0]  # more than one look at the biases: plots of each are told apart
+    assert same(registering.track_registered(waiting, about, association="mht"), tracking.track(waiting, about, association="mht"))
     assert len(registering.track_registered(plots[:0], about)) == 0
 
 

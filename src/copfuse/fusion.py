@@ -65,16 +65,15 @@ def _fuse_plots(tracks: Tracks, messages: Messages, scenario: Any, detections: D
     sent = sent[np.isfinite(sent.arrived)]
     order = np.argsort(sent.row, kind="stable")
     rows = sent.row[order]
-    again = tracker("registration" in tracks.meta)
-    hub = again(detections[rows], scenario, node="HUB", association=tracks.meta.get("association", "gnn"))
+    hub = tracker("registration" in tracks.meta)(detections[rows], scenario, node="HUB", association=tracks.meta.get("association", "gnn"))
     heard = np.maximum.accumulate(sent.arrived[order])[hub.detection] if len(hub) else np.zeros(0)
     firm = np.flatnonzero(hub.firm)
     book = keep_book(hub, (heard[firm], firm), scenario)
     part = _rows(hub, book, NODES.index("HUB"))
     part["pedigree"] = _last_plots(hub, rows, detections, scenario)[part["pedigree"].max(axis=1)]
     parts = [{**part, "node": np.full_like(part["node"], node)} for node in range(len(NODES))]
-    meta = _meta(scenario, messages, "Detections", detections.uid)
-    return _table(parts, meta if again is track else {**meta, "registration": hub.meta["registration"]})
+    biases = {name: hub.meta[name] for name in ("registration",) if name in hub.meta}
+    return _table(parts, {**_meta(scenario, messages, "Detections", detections.uid), **biases})
 
 
 def tracker(registered: bool) -> Callable[..., Tracks]:

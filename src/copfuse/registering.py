@@ -43,8 +43,9 @@ def track_registered(detections: Detections, scenario: Any, node: str | None = N
         mine = np.flatnonzero(nation == k) if node is None else np.arange(len(detections))
         biases[NODES[k]] = []
         for new, now, about in _blocks(states, detections, scenario, mine, node, association):
-            block_of += [np.full(len(r["time"]), len(abouts)) for r in new]
-            abouts.append(about)
+            if not abouts or about is not abouts[-1]:
+                abouts.append(about)
+            block_of += [np.full(len(r["time"]), len(abouts) - 1) for r in new]
             rows += new
             biases[NODES[k]] = _told(now)
     order, joined, block = np.zeros(0, int), [], np.concatenate(block_of)
@@ -74,9 +75,7 @@ def _blocks(
         if len(some) == 0:
             continue
         plots, some = _corrected(detections, some, now, newest)
-        made = list(tracking.follow(states, plots, about, node, association))
-        for row in made:
-            row["detection"] = some[row["detection"]]
+        made = list(tracking.follow(states, plots, about, node, association, some))
         done += made
         newest, under = float(plots.time[-1]), about
         if any((r["firm"] & (r["phase_probability"][:, MIDCOURSE] > COASTING)).any() for r in made):

@@ -39,14 +39,14 @@ class Scan:
         return self.z, self.sigma, self.origin, self.axes, self.cosines
 
 
-def scans(detections: Detections, scenario: Any, node: str | None = None) -> Iterator[Scan]:
-    """The scans of a Detections table in time order."""
+def scans(detections: Detections, scenario: Any, node: str | None = None, numbers: np.ndarray | None = None) -> Iterator[Scan]:
+    """The scans of a Detections table in time order; ``numbers (n,)``: what its rows are called, where it is a part of another table."""
     time, sensor = detections.time, detections.sensor
     if len(time) == 0:
         return
     firsts = np.flatnonzero(np.r_[True, (np.diff(time) != 0) | (np.diff(sensor) != 0)])
     lasts = np.r_[firsts[1:], len(time)]
-    number, known = np.arange(len(time)), [_sensor_facts(s, scenario, node) for s in scenario.sensors]
+    number, known = np.arange(len(time)) if numbers is None else numbers, [_sensor_facts(s, scenario, node) for s in scenario.sensors]
     sigma = np.hypot(detections.sigma, np.array([np.append(bias_sigma(s, scenario), 0.0) for s in scenario.sensors])[sensor])
     origin, axes = np.zeros((len(time), 3)), np.zeros((len(time), 3, 3))
     spot, blur = np.zeros((len(time), 3)), np.zeros(len(time))

@@ -260,7 +260,7 @@ def _quality(score: Score) -> list[str]:
 
 
 def _biases(run: Run) -> list[str]:
-    """Where radars were registered: which biases each node found and took out, in m, degrees and s."""
+    """Where radars were registered: which biases each node found and took out, in m, mrad (thousandths, of a face's cosines) and ms."""
     told = {**run.tracks.meta.get("registration", {}), **run.picture.meta.get("registration", {})}
     lines = [""] if told else []
     for node, biases in told.items():
@@ -271,7 +271,7 @@ def _biases(run: Run) -> list[str]:
         does = "are observable and were taken out of the plots:" if seen else "are observable, so nothing was taken out of the plots."
         lines.append(f"Registration, {node}: {len(seen)} of {len(biases)} biases {does}")
         units = {"range": ("m", 1.0), "clock": ("ms", 1e3)}
-        each = [(f"{b['sensor']} {b['kind']}", b["value"], b["sigma"], *units.get(b["kind"], ("deg", math.degrees(1.0)))) for b in seen]
+        each = [(f"{b['sensor']} {b['kind']}", b["value"], b["sigma"], *units.get(b["kind"], ("mrad", 1e3))) for b in seen]
         text = "; ".join(f"{name} {value * scale:.3g} +- {sigma * scale:.2g} {unit}" for name, value, sigma, unit, scale in each)
         lines += textwrap.wrap(text, 100, initial_indent="  ", subsequent_indent="  ")
     return lines

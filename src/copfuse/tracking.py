@@ -123,10 +123,13 @@ def usable(detections: Detections, scenario: Any, association: str) -> None:
 
 
 def follow(
-    states: dict[int, Live], detections: Detections, scenario: Any, node: str | None, association: str
+    states: dict[int, Live], detections: Detections, scenario: Any, node: str | None, association: str, numbers: np.ndarray | None = None
 ) -> Iterator[dict[str, np.ndarray]]:
-    """The new rows of Tracks (and what `table` needs besides), many scans at once; ``states``, each node's tracks, change in place."""
-    changes = _changes(scans(detections, scenario, node), states, association)
+    """The new rows of Tracks (and what `table` needs besides), many scans at once; ``states``, each node's tracks, change in place.
+
+    ``numbers`` as in `scanning.scans`.
+    """
+    changes = _changes(scans(detections, scenario, node, numbers), states, association)
     return (_rows(batch) for batch in iter(lambda: list(islice(changes, BATCH)), []))
 
 

@@ -33,6 +33,7 @@ DELAY = {"burnout": (5.0, 15.0), "reentry": (5.0, math.inf)}  # s, median and 95
 VAGUE = metrics.GATE_MOST  # m: where the bound is above, no error can count, because further off nothing is matched
 FALSE_A_DAY = 1.0  # firm tracks of nothing, per sensor
 CUSTODY = 0.95  # of the time in coverage, of flights that glide or pull up
+CROWD = 8  # launches, more of which are flown only when they are asked for
 
 
 @dataclass(frozen=True)
@@ -219,8 +220,6 @@ def _recognised(rule: _Rule, delays: np.ndarray, at: np.ndarray, real: bool) -> 
     return made
 
 
-CROWD = 8  # launches, more of which are flown only when they are asked for
-
 # The whole measurement -------------------------------------------------------------------------------------------------
 
 
@@ -303,7 +302,8 @@ NOTES = (
     "in which the source had a plot within 10 s, the share with a firm track.  In 95 %: how often the ellipse held the true",
     "point, and its median semi-major axis; each seed flies a ballistic coefficient of its own, drawn from what the filters",
     "believe beforehand (not bodies with lift, nor recorded flights).  A verdict names what misses its target, or all that reached it.",
-    "Filters are judged with unbiased sensors, because nothing estimates the biases; pictures, older than their plots, by ellipses alone.",
+    "Filters are judged with unbiased sensors, because biases are estimated only where asked (copfuse run --register);",
+    "pictures, older than their plots, by ellipses alone.",
 )
 
 

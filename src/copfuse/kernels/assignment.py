@@ -4,7 +4,37 @@ from __future__ import annotations
 
 import numpy as np
 
-from copfuse.kernels import njit
+from copfuse.kernels import borrowing, njit
+
+
+@borrowing
+def _path(cost, miss, start, u, v, row_of, shortest, previous, done, seen):
+    """The shortest augmenting path from a row: the free column in which it ends (−1: there is none) and its length."""
+    m = cost.shape[1]
+    i, reached = start, 0.0
+    while True:
+        seen[i] = True
+        best = np.inf
+        at = -1
+        for j in range(len(v)):
+            if done[j]:
+                continue
+            c = cost[i, j] if j < m else (miss[i] if j == m + i else np.inf)
+            if c < np.inf:
+                r = reached + c - u[i] - v[j]
+                if r < shortest[j]:
+                    shortest[j] = r
+                    previous[j] = i
+            if shortest[j] < best or (shortest[j] == best and at >= 0 and row_of[j] < 0):
+                best = shortest[j]
+                at = j
+        if at < 0:
+            return -1, reached
+        reached = best
+        done[at] = True
+        if row_of[at] < 0:
+            return at, reached
+        i = row_of[at]
 
 
 @njit
@@ -33,38 +63,9 @@ def assign(cost, miss):
             done[j] = False
         for i in range(n):
             seen[i] = False
-        i = start
-        reached = 0.0
-        sink = -1
-        while sink < 0:
-            seen[i] = True
-            best = np.inf
-            at = -1
-            for j in range(width):
-                if done[j]:
-                    continue
-                if j < m:
-                    c = cost[i, j]
-                elif j == m + i:
-                    c = miss[i]
-                else:
-                    c = np.inf
-                if c < np.inf:
-                    r = reached + c - u[i] - v[j]
-                    if r < shortest[j]:
-                        shortest[j] = r
-                        previous[j] = i
-                if shortest[j] < best or (shortest[j] == best and at >= 0 and row_of[j] < 0):
-                    best = shortest[j]
-                    at = j
-            if at < 0:
-                return np.full(n, -1)
-            reached = best
-            done[at] = True
-            if row_of[at] < 0:
-                sink = at
-            else:
-                i = row_of[at]
+        sink, reached = _path(cost, miss, start, u, v, row_of, shortest, previous, done, seen)
+        if sink < 0:
+            return np.full(n, -1)
         u[start] += reached
         for i in range(n):
             if seen[i] and i != start:
