@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import chi2
 
-from copfuse.association import gate, gnn
-from copfuse.kernels.assignment import assign, assign_pairs, murty
+from copfuse.association import Pairs, gate, gnn, gnn_pairs
+from copfuse.kernels.assignment import assign, assign_pairs, assign_plots, murty
 
 pytestmark = pytest.mark.kernels
 
@@ -193,6 +193,25 @@ def test_gnn_takes_the_best_total_not_the_nearest_pair():
     """The nearest pair (0, 0) would leave track 1 without its only plot."""
     d2 = np.array([[1.0, 2.0], [3.0, 100.0]])
     assert gnn(d2, 10 - d2 / 2, 20.0).tolist() == [[0, 0, 1], [0, 1, 0]]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 8), st.integers(0, 8), st.floats(0.0, 0.9), st.integers(0, 2**32 - 1))
+def test_gnn_of_pairs_is_gnn_of_the_matrix(n, m, forbidden, seed):
+    """Without ties the best assignment is one; with P_D a number, and one of each track."""
+    rng = np.random.default_rng(seed)
+    log_ratio, inside = rng.normal(1.0, 3.0, (n, m)), rng.random((n, m)) >= forbidden
+    start, plot = np.r_[0, np.cumsum(inside.sum(axis=1))], np.nonzero(inside)[1]
+    pairs = Pairs(start, plot, np.ones(len(plot)), log_ratio[inside], m)
+    weights = gnn(np.where(inside, 1.0, 9.0), log_ratio, 4.0, 0.7)
+    assert gnn_pairs(pairs, log_ratio[inside], 0.7).tolist() == (weights.argmax(axis=1) - 1).tolist()
+    detected = rng.uniform(0.1, 0.95, n)
+    odds = np.log(detected / (1.0 - detected))
+    held = assign_plots(start, plot, log_ratio[inside], odds, m)
+    assert gnn_pairs(pairs, log_ratio[inside], detected).tolist() == held.tolist()
+    own = held >= 0
+    gained = (log_ratio[own, held[own]] + odds[own]).sum()
+    assert np.isclose(gained, -scipy_total(np.where(inside, -log_ratio - odds[:, None], np.inf), np.zeros(n)), atol=1e-9)
 
 
 def test_gnn_leaves_out_what_clutter_explains_better():

@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.stats import multivariate_normal
 
 from copfuse.kernels.clusters import clusters, grouped
-from copfuse.kernels.gating import box_pairs, ellipsoid_pairs
+from copfuse.kernels.gating import box_pairs, ellipsoid_pairs, gate_pairs
 
 pytestmark = pytest.mark.kernels
 SPAN = st.sampled_from([0.0, 1.0, 30.0, 1e4, 1e20])
@@ -70,6 +70,8 @@ def test_ellipsoids_equal_all_pairs(d, n, m, seed):
     np.testing.assert_allclose(d2, distance[inside], rtol=1e-9, atol=1e-12)
     expected = [multivariate_normal(centre[i], S[i]).logpdf(plots[j]) for i, j in np.argwhere(inside)]
     np.testing.assert_allclose(log_density, expected, rtol=1e-9, atol=1e-9)
+    for one, other in zip(gate_pairs(centre, S, plots, limit), (start, plot, d2, log_density), strict=True):
+        assert (one == other).all()
 
 
 def test_an_indefinite_covariance_gates_nothing():

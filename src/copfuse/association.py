@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import chdtri
 
-from copfuse.kernels.assignment import assign, assign_pairs
-from copfuse.kernels.gating import box_pairs, ellipsoid_pairs
+from copfuse.kernels.assignment import assign, assign_plots
+from copfuse.kernels.gating import gate_pairs
 from copfuse.kernels.jpda import marginals
 
 GATE_TAIL = 1e-5  # probability that a true plot falls outside the gate
@@ -41,30 +41,25 @@ def gated(centre, S, plots, limit: float) -> Pairs:
     d is 1 to 3, in any one unit an axis; angles are compared as numbers, so they must not wrap within a gate.
     """
     centre, S, plots = (np.ascontiguousarray(a, dtype=float) for a in (centre, S, plots))
-    half = np.sqrt(limit * np.maximum(np.einsum("iaa->ia", S), 0.0)) * (1.0 + 1e-12)
-    start, plot, d2, log_density = ellipsoid_pairs(*box_pairs(centre, half, plots), centre, S, plots, float(limit))
-    return Pairs(start, plot, d2, log_density, len(plots))
+    return Pairs(*gate_pairs(centre, S, plots, float(limit)), len(plots))
 
 
-def _over_miss(pairs: Pairs, log_ratio, detection_probability) -> np.ndarray:
-    """Logarithm of a pair's weight over that of a miss."""
+def _over_miss(pairs: Pairs, detection_probability) -> np.ndarray:
+    """Logarithm of the odds of a plot over a miss, for each track, (n,)."""
+    n = len(pairs.start) - 1
     if np.ndim(detection_probability) == 0:
-        return log_ratio + math.log(detection_probability / (1.0 - detection_probability))
-    return log_ratio + np.repeat(np.log(detection_probability) - np.log1p(-detection_probability), np.diff(pairs.start))
+        return np.full(n, math.log(detection_probability / (1.0 - detection_probability)))
+    return np.log(detection_probability) - np.log1p(-np.asarray(detection_probability))
 
 
 def gnn_pairs(pairs: Pairs, log_ratio, detection_probability=0.8) -> np.ndarray:
     """`gnn` over ``log_ratio (pairs,)``: the plot of each track, −1 for none, ``(n,)``; P_D is a number or ``(n,)``."""
-    saved = -_over_miss(pairs, log_ratio, detection_probability)
-    held, _ = assign_pairs(pairs.start, pairs.plot, saved, np.zeros(len(pairs.start) - 1), pairs.plots)
-    took = held >= 0
-    held[took] = pairs.plot[held[took]]
-    return held
+    return assign_plots(pairs.start, pairs.plot, log_ratio, _over_miss(pairs, detection_probability), pairs.plots)
 
 
 def jpda_pairs(pairs: Pairs, log_ratio, detection_probability=0.8) -> tuple[np.ndarray, np.ndarray]:
     """`jpda` over ``log_ratio (pairs,)``: the weights of the pairs, and of "missed" ``(n,)``; P_D is a number or ``(n,)``."""
-    ratio = _over_miss(pairs, log_ratio, detection_probability)
+    ratio = log_ratio + np.repeat(_over_miss(pairs, detection_probability), np.diff(pairs.start))
     return marginals(pairs.start, pairs.plot, ratio, pairs.plots, EXACT_ROWS, EXACT_PLOTS)
 
 

@@ -225,6 +225,21 @@ def assign_pairs(start, plot, cost, miss, m):
 
 
 @njit
+def assign_plots(start, plot, log_ratio, odds, m):
+    """`assign_pairs` of greatest total ``log_ratio (pairs,)`` over a miss, which row i weighs by ``odds[i]`` more: the plots (n,), or −1."""
+    n = len(start) - 1
+    cost = np.empty(len(plot))
+    for i in range(n):
+        for p in range(start[i], start[i + 1]):
+            cost[p] = -(log_ratio[p] + odds[i])
+    held, _ = assign_pairs(start, plot, cost, np.zeros(n), m)
+    for i in range(n):
+        if held[i] >= 0:
+            held[i] = plot[held[i]]
+    return held
+
+
+@njit
 def _total(cost, miss, column):
     total = 0.0
     for i in range(len(miss)):

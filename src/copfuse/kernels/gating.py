@@ -173,3 +173,15 @@ def ellipsoid_pairs(start, plot, centre, S, plots, limit):
                 size += 1
         first[i + 1] = size
     return first, kept[:size], d2[:size], log_density[:size]
+
+
+@njit
+def gate_pairs(centre, S, plots, limit):
+    """`ellipsoid_pairs` of the pairs that the gates' boxes hold (`box_pairs`); one call, for at a hundred tracks calls are what costs."""
+    n, d = centre.shape
+    half = np.empty((n, d))
+    for i in range(n):
+        for a in range(d):
+            half[i, a] = math.sqrt(limit * max(S[i, a, a], 0.0)) * (1.0 + 1e-12)
+    start, plot = box_pairs(centre, half, plots)
+    return ellipsoid_pairs(start, plot, centre, S, plots, limit)
