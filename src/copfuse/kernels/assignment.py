@@ -226,7 +226,7 @@ def assign_pairs(start, plot, cost, miss, m):
 
 @njit
 def assign_plots(start, plot, log_ratio, odds, m):
-    """`assign_pairs` of greatest total ``log_ratio (pairs,)`` over a miss, which row i weighs by ``odds[i]`` more: the plots (n,), or −1."""
+    """`assign_pairs` of greatest total ``log_ratio (pairs,)`` over a miss, row i weighing ``odds[i]`` more: plots (n,), or −1."""
     n = len(start) - 1
     cost = np.empty(len(plot))
     for i in range(n):
