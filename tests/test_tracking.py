@@ -223,6 +223,14 @@ def test_a_track_is_followed_through_a_gap_above_the_air(whole):
     assert set(after.track) <= set(before.track) and len(set(after.track)) == 1
 
 
+def lone(x, sigma, mu, burnt):
+    """A firm track at 200 s, position known to 30 m and velocity to ``sigma`` m/s an axis."""
+    bank = filters.bank(200.0, x, np.diag([30.0**2] * 3 + [sigma**2] * 3)[None], np.array(mu))
+    some = dataclasses.replace(Live.empty(), bank=bank, **{n: np.ones(1) for n in ("hits", "llr", "revisit")})
+    some = dataclasses.replace(some, number=np.zeros(1, int), firm=np.ones(1, bool), burnt=np.array([burnt]), seen=np.full(1, 200.0))
+    return dataclasses.replace(some, sensors=np.ones(1, np.uint64))
+
+
 def test_what_nobody_sees_goes_on_while_it_is_foreseen():
     """A lone track without scans: followed until it comes down through 100 km, dropped at once where it is known too badly."""
     s = cf.load("hokkaido-2017")
@@ -230,12 +238,8 @@ def test_what_nobody_sees_goes_on_while_it_is_foreseen():
     path = truth[truth.object == 0]
     x = interpolate(path.time, path.x, np.array([200.0]))
     descent = path.time[np.flatnonzero(path.phase == TERMINAL)[0]]
-    mu = np.array([0.0, 1.0, 0.0, 0.0, 0.0])
     for sigma, last in ((0.3, descent), (30.0, 200.0 + tracking.FORESEEN / (30.0 * np.sqrt(3.0)))):
-        P = np.diag([30.0**2] * 3 + [sigma**2] * 3)[None]
-        one = dataclasses.replace(Live.empty(), bank=filters.bank(200.0, x, P, mu), **{n: np.ones(1) for n in ("hits", "llr", "revisit")})
-        one = dataclasses.replace(one, number=np.zeros(1, int), firm=np.ones(1, bool), burnt=np.ones(1, bool), seen=np.full(1, 200.0))
-        one = dataclasses.replace(one, sensors=np.ones(1, np.uint64))
+        one = lone(x, sigma, [0.0, 1.0, 0.0, 0.0, 0.0], True)
         for time in np.arange(201.0, 1200.0, 1.0):
             one, drop = tracking._coasted(one, time)
             if drop[0]:
@@ -243,6 +247,17 @@ def test_what_nobody_sees_goes_on_while_it_is_foreseen():
         assert time == pytest.approx(last, abs=12.0 if sigma < 1 else 45.0)
         if sigma < 1:
             np.testing.assert_allclose(one.bank.x6[0, :3], interpolate(path.time, path.x, one.bank.time)[0, :3], atol=100.0)
+
+
+@pytest.mark.parametrize("burnt", [False, True])
+def test_what_may_burn_still_is_not_taken_to_fall(burnt):
+    """One chance in seven that an engine burns: where it was once out it is doubt, where it never was the track is let go unseen."""
+    s = cf.load("hokkaido-2017")
+    truth = cf.fly(s)
+    path = truth[truth.object == 0]
+    one = lone(interpolate(path.time, path.x, np.array([200.0])), 3.0, [0.07, 0.85, 0.0, 0.0, 0.08], burnt)
+    after, drop = tracking._coasted(one, 240.0)
+    assert drop[0] != burnt and (after.bank.time[0] == 240.0) == burnt
 
 
 def test_a_forecast_in_boost_allows_for_a_long_burn():

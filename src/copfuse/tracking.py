@@ -37,7 +37,7 @@ HOLD_SCANS = 3.5
 HOLD_TENTATIVE = 6.0  # s, likewise for a track that is not firm
 FORESEEN = 30e3  # m: a firm track above the air whose position is known that well is followed on, however long nobody sees it, *notional*
 COAST_STEP = 5.0  # s, in such steps, and
-FALLS = 0.2  # manoeuvre probability under which a track is taken to fall when it is seen no more; else
+FALLS = 0.2  # manoeuvre probability under which a track whose engine was once out is taken to fall when it is seen no more; else
 FORESEEN_BURNING = 10e3  # m is how well it must be known
 FALLING = np.array([1e-9, 1.0, 1.0, 1e-9, 1e-9])  # of such a track every model's likelihood: pushes unseen for minutes have no bound
 REGISTRATION = (200.0, 2.0)  # m, m/s: what sensors' biases may leave in a track beyond its covariance, *notional*
@@ -278,7 +278,7 @@ def _coasted(live: Live, time: float, bias: float = 0.0) -> tuple[Live, np.ndarr
     quiet = time - live.seen > limit
     if not quiet.any():
         return live, quiet
-    falls = live.firm & (pushed(live.bank) < FALLS)
+    falls = live.firm & (pushed(live.bank) < np.where(live.burnt, FALLS, BURNT_OUT))
     ahead = np.flatnonzero(quiet & falls & (time - live.bank.time > COAST_STEP))
     if len(ahead):
         live = replace(live, bank=_with_rows(live.bank, ahead, _unseen(live.bank[ahead], live.seen[ahead], time, bias)))

@@ -31,7 +31,7 @@ _BACK = 0.7  # lift ends at this share of the speed at the latest
 _LEVELLING = 0.1  # 1/s, how fast lift takes the sink out of a path, *notional*
 # Least sigma of ln(beta), because the drag coefficient will change with the Mach number, unseen as yet; as in the flights simulated
 # here, *notional*
-_DRAG_TO_COME = 0.08
+_DRAG_TO_COME = 0.10
 _OF_THREE = math.sqrt(3.0)  # cubature over three components
 _SCATTER = 50.0  # m, what wind and trim do to a re-entering body beyond what is forecast, per axis, *notional*
 _FASTEST = 7200.0  # m/s over ground at burnout; what is faster goes to orbit
