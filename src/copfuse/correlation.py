@@ -73,11 +73,12 @@ class Look:
     source: np.ndarray
 
 
-class _Node:
-    """What one node knows: the rows that it has still to hear of, rising in time, and its entries by source and track."""
+class Node:
+    """What one node knows: the rows that it has still to hear of, in that order, and its entries by source and track."""
 
     def __init__(self, feed: tuple[np.ndarray, np.ndarray], step: float) -> None:
         self.when, self.rows = feed
+        self.order = np.maximum.accumulate(self.when)  # one after the other: nobody hears of a row before those in front of it
         self.at, self.next_system = 0, 0
         self.entries: dict[tuple[int, int], Entry] = {}
         self.first = int(np.ceil(self.when[0] / step))
@@ -86,7 +87,7 @@ class _Node:
 
     def hear(self, tracks: Tracks, time: float) -> None:
         """Take in all that has come by now; forget what is over."""
-        end = int(np.searchsorted(self.when, time, side="right"))
+        end = int(np.searchsorted(self.order, time, side="right"))
         new = self.rows[self.at : end]
         columns = tracks.node[new], tracks.track[new], tracks.time[new], new, self.when[self.at : end]
         for facts in zip(*(c.tolist() for c in columns), strict=True):
@@ -98,20 +99,24 @@ class _Node:
 def keep_book(tracks: Tracks, feed: tuple[np.ndarray, np.ndarray], scenario: Any) -> Book:
     """The whole book of one node's feed, when (n,) s it hears which row (n,) of ``tracks``; see `looks`."""
     book = Book()
-    for look in looks(tracks, [feed], scenario):
+    for look in looks(tracks, listening([feed], scenario), scenario):
         book.time += [look.time] * len(look.system)
         book.system += look.system.tolist()
         book.rows += list(look.source)
     return book
 
 
-def looks(tracks: Tracks, feeds: list[tuple[np.ndarray, np.ndarray]], scenario: Any) -> Iterator[Look]:
-    """Run through several nodes' feeds side by side, when (n,) s each hears which row (n,) of ``tracks``, on the picture's time grid.
+def listening(feeds: list[tuple[np.ndarray, np.ndarray]], scenario: Any) -> dict[int, Node]:
+    """Nodes 0, 1, ... before they have heard anything; those that will hear nothing are left out."""
+    return {k: Node(feed, scenario.picture_step) for k, feed in enumerate(feeds) if len(feed[1])}
+
+
+def looks(tracks: Tracks, nodes: dict[int, Node], scenario: Any) -> Iterator[Look]:
+    """Run through several nodes' feeds side by side, the nodes in place, on the picture's time grid.
 
     What several nodes know is predicted once for all of them, and nothing is kept of what has left them all.
     """
     step = scenario.picture_step
-    nodes = {k: _Node(feed, step) for k, feed in enumerate(feeds) if len(feed[1])}
     slack = scenario.bias * np.repeat(REGISTRATION, 3) ** 2
     first, last = min((n.first for n in nodes.values()), default=0), max((n.last for n in nodes.values()), default=-1)
     for tick in range(first, last + 1):
@@ -127,7 +132,7 @@ def looks(tracks: Tracks, feeds: list[tuple[np.ndarray, np.ndarray]], scenario: 
 
 
 def _lines(
-    number: int, node: _Node, tracks: Tracks, time: float, slack: np.ndarray, known: tuple[np.ndarray, Bank]
+    number: int, node: Node, tracks: Tracks, time: float, slack: np.ndarray, known: tuple[np.ndarray, Bank]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """One node's columns of a `Look`, what it knows put in its place where it is time to look."""
     live = list(node.entries.values())

@@ -18,7 +18,7 @@ import numpy as np
 
 from copfuse import filters, forecast
 from copfuse.constants import BOOST, GLIDE, NATIONS, NODES
-from copfuse.correlation import Look, looks, predicted
+from copfuse.correlation import Look, Node, listening, looks, predicted
 from copfuse.errors import CopfuseError
 from copfuse.filters import Bank
 from copfuse.frames import altitude
@@ -49,6 +49,17 @@ Forecasts = dict[tuple[int, int], Forecast]  # by node and system track
 
 
 @dataclass(frozen=True)
+class Held:
+    """What fusion keeps from one time to the next: the nodes, with the local tracks that they know, and the last impact forecasts."""
+
+    nodes: dict[int, Node]
+    made: Forecasts
+
+    def __len__(self) -> int:
+        return sum(len(node.entries) for node in self.nodes.values()) + len(self.made)
+
+
+@dataclass(frozen=True)
 class Launched:
     """Estimates of launch points: ``of (rows, 2)``, which are of a row's local track (−1: none); ``time (n,)`` s of the row that
     each stands on, ``point (n, 3)`` m, ``spread (n, 3, 3)`` m^2."""
@@ -59,10 +70,13 @@ class Launched:
     spread: np.ndarray
 
 
-def fuse(tracks: Tracks, messages: Messages, scenario: Any, detections: Detections | None = None) -> Picture:
+def fuse(
+    tracks: Tracks, messages: Messages, scenario: Any, detections: Detections | None = None,
+    watch: Callable[[float, Held], object] | None = None,
+) -> Picture:  # fmt: skip
     """The picture at each of KOR, JPN, USA and HUB every ``scenario.picture_step`` seconds, sorted by time, then node.
 
-    ``messages`` must be made from ``tracks`` (and from ``detections`` where plots were shared).
+    ``watch`` is called now and then with the time s that the picture has come to and what is held then.  ``messages`` must be made from ``tracks`` (and from ``detections`` where plots were shared).
     Raises `CopfuseError` where they were not, or where plots were shared and ``detections`` is missing.
     """
     same_table("tracks", tracks, messages.meta["tracks_uid"])
@@ -70,9 +84,9 @@ def fuse(tracks: Tracks, messages: Messages, scenario: Any, detections: Detectio
         if detections is None:
             raise CopfuseError("these messages carry plots: call fuse(..., detections=detections)")
         same_table("detections", detections, messages.meta["detections_uid"])
-        return _fuse_plots(tracks, messages, scenario, detections)
+        return _fuse_plots(tracks, messages, scenario, detections, watch)
     feeds = [_feed(tracks, messages, node) for node in range(len(NODES))]
-    return _table(list(pictures(tracks, feeds, scenario)), _meta(scenario, messages, "Tracks", tracks.uid))
+    return _table(list(_pictures(tracks, feeds, scenario, watch)), _meta(scenario, messages, "Tracks", tracks.uid))
 
 
 def _meta(scenario: Any, messages: Messages, pedigree_of: str, uid: str) -> dict[str, Any]:
@@ -82,7 +96,9 @@ def _meta(scenario: Any, messages: Messages, pedigree_of: str, uid: str) -> dict
     }  # fmt: skip
 
 
-def _fuse_plots(tracks: Tracks, messages: Messages, scenario: Any, detections: Detections) -> Picture:
+def _fuse_plots(
+    tracks: Tracks, messages: Messages, scenario: Any, detections: Detections, watch: Callable[[float, Held], object] | None
+) -> Picture:
     """One fusion node takes every plot that arrives; it waits for stragglers, so its tracks are in time order."""
     sent = messages[messages.kind == PLOT]
     sent = sent[np.isfinite(sent.arrived)]
@@ -95,7 +111,7 @@ def _fuse_plots(tracks: Tracks, messages: Messages, scenario: Any, detections: D
     last = _last_plots(hub, rows, detections, scenario)
     parts = [
         {**part, "node": np.full_like(part["node"], node), "pedigree": last[part["pedigree"].max(axis=1)]}
-        for part in pictures(hub, [(heard[firm], firm)], scenario)
+        for part in _pictures(hub, [(heard[firm], firm)], scenario, watch)
         for node in range(len(NODES))
     ]
     meta = _meta(scenario, messages, "Detections", detections.uid)
@@ -133,21 +149,25 @@ def _feed(tracks: Tracks, messages: Messages, node: int) -> tuple[np.ndarray, np
     return when[order], rows[order]
 
 
-def pictures(tracks: Tracks, feeds: list[tuple[np.ndarray, np.ndarray]], scenario: Any) -> Iterator[dict[str, np.ndarray]]:
+def _pictures(
+    tracks: Tracks, feeds: list[tuple[np.ndarray, np.ndarray]], scenario: Any, watch: Callable[[float, Held], object] | None
+) -> Iterator[dict[str, np.ndarray]]:
     """The columns of the pictures of nodes 0, 1, ... with these feeds, so many times of all nodes together that it pays.
 
-    What is over is not kept, so the memory that this needs does not grow with time.
+    What is over is not held, so the memory that this needs does not grow with time.
     """
     launched = _launched(tracks)
-    made: Forecasts = {}
+    held = Held(listening(feeds, scenario), {})
     some: list[Look] = []
-    for look in looks(tracks, feeds, scenario):
+    for look in looks(tracks, held.nodes, scenario):
         some.append(look)
         if sum(len(s.rows) for s in some) >= BATCH:
-            yield _columns(tracks, some, launched, made)
+            yield _columns(tracks, some, launched, held.made)
             some = []
+        if watch:
+            watch(look.time, held)
     if some:
-        yield _columns(tracks, some, launched, made)
+        yield _columns(tracks, some, launched, held.made)
 
 
 def _columns(tracks: Tracks, some: list[Look], launched: Launched, made: Forecasts) -> dict[str, np.ndarray]:

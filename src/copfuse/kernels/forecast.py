@@ -328,9 +328,9 @@ def impact(x, P, log_beta, push, boosting, lifting, mean, cov, when):
     the body on in one of the ways of `SOARS`: a forecast is the distribution over both that it must be.  nan where a point
     does not come down.  Some rows are followed down together (`fall_all`).
     """
-    square, vector = np.zeros((3, 9, 9)), np.zeros((6 + falls.WORK // 9, 9))
-    lower, C, k, y, s = square[0], square[1], square[2], vector[0], vector[1]
-    before, w = vector[2, :LANES], vector[3:].reshape(-1)
+    square, vector = np.zeros((3, 9, 9)), np.zeros(18 + LANES + falls.WORK)
+    lower, C, k = square[0], square[1], square[2]
+    y, s, before, w = vector[:9], vector[9:18], vector[18 : 18 + LANES], vector[18 + LANES :]
     most = _POINTS + 6 * len(BURNS) + len(SOARS)
     states, times, weights = np.zeros((_TOGETHER * most, 7)), np.zeros(_TOGETHER * most), np.zeros(_TOGETHER * most)
     edges, place = np.zeros(_TOGETHER + 1, np.int64), np.zeros(LANES, np.int64)
@@ -356,8 +356,11 @@ def impact(x, P, log_beta, push, boosting, lifting, mean, cov, when):
 
 
 @borrowing
-def _join(w, I1, D1, I2, D2, n, by_trace, M1, M2, lower, A, B, P):
-    """Fuse at weight w: A = (I1 + D1/w)^-1, B = (I2 + D2/(1-w))^-1, P = (A + B)^-1; returns what is to be small."""
+def _join(w, I1, D1, I2, D2, n, by_trace, whole, M1, M2, lower, A, B, P):
+    """Fuse at weight w: A = (I1 + D1/w)^-1, B = (I2 + D2/(1-w))^-1, P = (A + B)^-1; returns what is to be small.
+
+    P is left out where its determinant is all that is asked for, unless it is wanted as a ``whole``.
+    """
     for i in range(n):
         for j in range(n):
             M1[i, j] = I1[i, j] + D1[i, j] / w
@@ -367,6 +370,12 @@ def _join(w, I1, D1, I2, D2, n, by_trace, M1, M2, lower, A, B, P):
     for i in range(n):
         for j in range(n):
             M1[i, j] = A[i, j] + B[i, j]
+    if not by_trace and not whole:
+        cholesky(M1, n, lower)
+        log_det = 0.0
+        for j in range(n):
+            log_det += 2.0 * math.log(lower[j, j])
+        return -log_det
     log_det = invert(M1, n, lower, P)
     if not by_trace:
         return -log_det
@@ -395,19 +404,19 @@ def intersect(x1, P1, D1, x2, P2, D2, by_trace, x, P, D):
     g = 0.5 * (math.sqrt(5.0) - 1.0)
     low, high = 1e-6, 1.0 - 1e-6
     a, b = high - g * (high - low), low + g * (high - low)
-    fa = _join(a, I1, D1, I2, D2, n, by_trace, M1, M2, lower, A, B, P)
-    fb = _join(b, I1, D1, I2, D2, n, by_trace, M1, M2, lower, A, B, P)
+    fa = _join(a, I1, D1, I2, D2, n, by_trace, False, M1, M2, lower, A, B, P)
+    fb = _join(b, I1, D1, I2, D2, n, by_trace, False, M1, M2, lower, A, B, P)
     for _ in range(32):
         if fa < fb:
             high, b, fb = b, a, fa
             a = high - g * (high - low)
-            fa = _join(a, I1, D1, I2, D2, n, by_trace, M1, M2, lower, A, B, P)
+            fa = _join(a, I1, D1, I2, D2, n, by_trace, False, M1, M2, lower, A, B, P)
         else:
             low, a, fa = a, b, fb
             b = low + g * (high - low)
-            fb = _join(b, I1, D1, I2, D2, n, by_trace, M1, M2, lower, A, B, P)
+            fb = _join(b, I1, D1, I2, D2, n, by_trace, False, M1, M2, lower, A, B, P)
     w = 0.5 * (low + high)
-    _join(w, I1, D1, I2, D2, n, by_trace, M1, M2, lower, A, B, P)
+    _join(w, I1, D1, I2, D2, n, by_trace, True, M1, M2, lower, A, B, P)
     for i in range(n):  # x = x1 + P B (x2 - x1); K = P B is kept in M1
         x[i] = x1[i]
         for j in range(n):
