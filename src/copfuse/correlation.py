@@ -9,6 +9,7 @@ goes only for evidence against it or for another one that is better by more than
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,27 +57,93 @@ class Book:
     rows: list[np.ndarray] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Look:
+    """Several books at one time s: the distinct rows (k,) that stand in any of them, rising, and those rows as they are then.
+
+    Lines, a book after the other, in rising order of system track: ``book (n,)``, ``system (n,)``, ``source (n, 4)``, the row of each
+    source or −1.
+    """
+
+    time: float
+    rows: np.ndarray
+    bank: Bank
+    book: np.ndarray
+    system: np.ndarray
+    source: np.ndarray
+
+
+class Node:
+    """What one node knows: the rows that it has still to hear of, in that order, and its entries by source and track."""
+
+    def __init__(self, feed: tuple[np.ndarray, np.ndarray], step: float) -> None:
+        self.when, self.rows = feed
+        self.order = np.maximum.accumulate(self.when)  # one after the other: nobody hears of a row before those in front of it
+        self.at, self.next_system = 0, 0
+        self.entries: dict[tuple[int, int], Entry] = {}
+        self.first = int(np.ceil(self.when[0] / step))
+        self.last = int(np.floor((self.when[-1] + HOLD) / step))
+        self.checked = self.first * step
+
+    def hear(self, tracks: Tracks, time: float) -> None:
+        """Take in all that has come by now; forget what is over."""
+        end = int(np.searchsorted(self.order, time, side="right"))
+        new = self.rows[self.at : end]
+        columns = tracks.node[new], tracks.track[new], tracks.time[new], new, self.when[self.at : end]
+        for facts in zip(*(c.tolist() for c in columns), strict=True):
+            _hear(self.entries, *facts)
+        self.at = end
+        self.entries = {k: e for k, e in self.entries.items() if time - e.heard <= _patience(e) and time - e.last <= 2 * HOLD}
+
+
 def keep_book(tracks: Tracks, feed: tuple[np.ndarray, np.ndarray], scenario: Any) -> Book:
-    """Run through a node's feed, when (n,) s it hears which row (n,) of ``tracks``, on the picture's time grid."""
-    book, next_system = Book(), 0
-    entries: dict[tuple[int, int], Entry] = {}
-    when, rows = feed
-    if len(rows) == 0:
-        return book
-    step = scenario.picture_step
-    times = np.arange(np.ceil(when[0] / step), np.floor((when[-1] + HOLD) / step) + 1) * step
-    checked, at = times[0], 0
-    slack = scenario.bias * np.repeat(REGISTRATION, 3) ** 2
-    for t in times:
-        while at < len(rows) and when[at] <= t:
-            _hear(entries, tracks, int(rows[at]), float(when[at]))
-            at += 1
-        entries = {k: e for k, e in entries.items() if t - e.heard <= _patience(e) and t - e.last <= 2 * HOLD}
-        live = list(entries.values())
-        if t - checked >= RECHECK or any(e.system < 0 for e in live):
-            next_system, checked = correlate(live, tracks, float(t), slack, next_system), t
-        _write(book, float(t), live)
+    """The whole book of one node's feed, when (n,) s it hears which row (n,) of ``tracks``; see `looks`."""
+    book = Book()
+    for look in looks(tracks, listening([feed], scenario), scenario):
+        book.time += [look.time] * len(look.system)
+        book.system += look.system.tolist()
+        book.rows += list(look.source)
     return book
+
+
+def listening(feeds: list[tuple[np.ndarray, np.ndarray]], scenario: Any) -> dict[int, Node]:
+    """Nodes 0, 1, ... before they have heard anything; those that will hear nothing are left out."""
+    return {k: Node(feed, scenario.picture_step) for k, feed in enumerate(feeds) if len(feed[1])}
+
+
+def looks(tracks: Tracks, nodes: dict[int, Node], scenario: Any) -> Iterator[Look]:
+    """Run through several nodes' feeds side by side, the nodes in place, on the picture's time grid.
+
+    What several nodes know is predicted once for all of them, and nothing is kept of what has left them all.
+    """
+    step = scenario.picture_step
+    slack = scenario.bias * np.repeat(REGISTRATION, 3) ** 2
+    first, last = min((n.first for n in nodes.values()), default=0), max((n.last for n in nodes.values()), default=-1)
+    for tick in range(first, last + 1):
+        t = tick * step
+        now = {k: n for k, n in nodes.items() if n.first <= tick <= n.last}
+        for node in now.values():
+            node.hear(tracks, t)
+        rows = np.unique(np.array([e.row for n in now.values() for e in n.entries.values()], int))
+        if len(rows):
+            bank = predicted(tracks, rows, t)
+            lines = [_lines(k, n, tracks, t, slack, (rows, bank)) for k, n in now.items()]
+            yield Look(t, rows, bank, *(np.concatenate(columns) for columns in zip(*lines, strict=True)))
+
+
+def _lines(
+    number: int, node: Node, tracks: Tracks, time: float, slack: np.ndarray, known: tuple[np.ndarray, Bank]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One node's columns of a `Look`, what it knows put in its place where it is time to look."""
+    live = list(node.entries.values())
+    if time - node.checked >= RECHECK or any(e.system < 0 for e in live):
+        node.next_system, node.checked = correlate(live, tracks, time, slack, node.next_system, known), time
+    lines: dict[int, list[int]] = {}
+    for e in sorted(live, key=lambda e: e.last):  # of each source the newest
+        lines.setdefault(e.system, [-1] * len(NODES))[e.source] = e.row
+    systems = sorted(lines)
+    source = np.array([lines[s] for s in systems], int).reshape(-1, len(NODES))
+    return np.full(len(systems), number), np.array(systems, int), source
 
 
 def _patience(e: Entry) -> float:
@@ -87,35 +154,25 @@ def _patience(e: Entry) -> float:
     return min(HOLD, SILENT + e.last - e.first)
 
 
-def _hear(entries: dict[tuple[int, int], Entry], tracks: Tracks, row: int, when: float) -> None:
+def _hear(entries: dict[tuple[int, int], Entry], source: int, track: int, time: float, row: int, when: float) -> None:
     """Take a row in; one that is older than what is known of its track (out of order) is passed over."""
-    key = int(tracks.node[row]), int(tracks.track[row])
-    known, time = entries.get(key), float(tracks.time[row])
+    known = entries.get((source, track))
     if known is None:
-        entries[key] = Entry(key[0], row, time, time, when)
+        entries[source, track] = Entry(source, row, time, time, when)
     elif time > known.last:
         known.row, known.last, known.heard = row, time, when
-
-
-def _write(book: Book, time: float, live: list[Entry]) -> None:
-    """A line for every system track, with the newest row of each source in it."""
-    lines: dict[int, np.ndarray] = {}
-    for e in sorted(live, key=lambda e: e.last):
-        lines.setdefault(e.system, np.full(len(NODES), -1))[e.source] = e.row
-    for system in sorted(lines):
-        book.time.append(time)
-        book.system.append(system)
-        book.rows.append(lines[system])
 
 
 # One look --------------------------------------------------------------------------------------------------------------
 
 
-def correlate(live: list[Entry], tracks: Tracks, time: float, slack: np.ndarray, next_system: int) -> int:
+def correlate(
+    live: list[Entry], tracks: Tracks, time: float, slack: np.ndarray, next_system: int, known: tuple[np.ndarray, Bank] | None = None
+) -> int:
     """Put every entry where it belongs at ``time`` s, in place; returns the next free system number.
 
     ``slack`` (6,): variances that are added to every difference.  A number stays with the members that stay; where two system
-    tracks become one, the older number does.
+    tracks become one, the older number does.  ``known``: rows, rising, and what `predicted` makes of them at that time, if found before.
     """
     heads = _heads(live)
     if not heads:
@@ -124,7 +181,10 @@ def correlate(live: list[Entry], tracks: Tracks, time: float, slack: np.ndarray,
     label = np.array([e.system if e.system >= 0 else -2 - k for k, e in enumerate(heads)])
     before = label.copy()
     silent = _silent(heads)
-    i, j, d2 = _pairs(heads, silent, label, predicted(tracks, [e.row for e in heads], time), slack)
+    rows = np.array([e.row for e in heads])
+    everyone, ahead = (rows, predicted(tracks, rows, time)) if known is None else known
+    at = np.arange(len(rows)) if known is None else np.searchsorted(everyone, rows)
+    i, j, d2 = _pairs(heads, silent, label, ahead.x6[at], ahead.P6[at], slack)
     _part(i, j, d2, label)
     _descend(i, j, d2, source, silent, label)
     return _number(live, heads, before, label, next_system)
@@ -159,36 +219,41 @@ def _silent(heads: list[Entry]) -> np.ndarray:
 
 
 def _pairs(
-    heads: list[Entry], silent: np.ndarray, label: np.ndarray, bank: Bank, slack: np.ndarray
+    heads: list[Entry], silent: np.ndarray, label: np.ndarray, x: np.ndarray, P: np.ndarray, slack: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs i < j of entries that may be of one object, or stand as one, and their squared distances.
+    """Pairs i < j of entries that may be of one object, or stand as one, and their squared distances, from ``x (n, 6), P (n, 6, 6)``.
 
     They are of two sources, or one has fallen silent before the other, of the same source, was heard.  Only pairs near one another
     are looked at.
     """
-    centre, n = bank.x6[:, :3], len(heads)
-    variance = np.einsum("naa->na", bank.P6[:, :3, :3])
+    centre, n = np.ascontiguousarray(x[:, :3]), len(heads)
+    variance = np.einsum("naa->na", P[:, :3, :3])
     half = np.sqrt(2.0 * PART * (variance + slack[:3]))  # of a pair, the blurred one's box holds the other
-    start, other = box_pairs(np.ascontiguousarray(centre), half, np.ascontiguousarray(centre))
-    found = {(min(a, b), max(a, b)) for a, b in zip(np.repeat(np.arange(n), np.diff(start)).tolist(), other.tolist(), strict=True)}
-    stands: dict[int, list[int]] = {}
-    for k in np.flatnonzero(label >= 0).tolist():
-        found |= {(m, k) for m in stands.setdefault(int(label[k]), [])}
-        stands[int(label[k])].append(k)
-    pairs = sorted((a, b) for a, b in found if a != b and _may(heads[a], heads[b], silent[a], silent[b]))
-    i, j = np.array(pairs, int).reshape(-1, 2).T
-    d = bank.x6[i] - bank.x6[j]
-    S = bank.P6[i] + bank.P6[j] + np.diag(slack)
+    start, other = box_pairs(centre, half, centre)
+    one, two = _together(label)
+    a, b = np.r_[np.repeat(np.arange(n), np.diff(start)), one], np.r_[other, two]
+    i, j = np.divmod(np.unique((np.minimum(a, b) * n + np.maximum(a, b))[a != b]), n)
+    source, first, last = (np.array([getattr(e, name) for e in heads]) for name in ("source", "first", "last"))
+    gone, new = np.where(silent[i], i, j), np.where(silent[i], j, i)
+    may = (source[i] != source[j]) | ((silent[i] != silent[j]) & (first[new] >= last[gone] - LAP))
+    i, j = i[may], j[may]
+    d = x[i] - x[j]
+    S = P[i] + P[j] + np.diag(slack)
     return i, j, np.einsum("ni,ni->n", d, np.linalg.solve(S, d[..., None])[..., 0])
 
 
-def _may(a: Entry, b: Entry, a_silent: bool, b_silent: bool) -> bool:
-    if a.source != b.source:
-        return True
-    if a_silent == b_silent:
-        return False
-    gone, new = (a, b) if a_silent else (b, a)
-    return new.first >= gone.last - LAP
+def _together(label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All pairs of entries that stand in one system track."""
+    known = np.flatnonzero(label >= 0)
+    order = known[np.argsort(label[known], kind="stable")]
+    one, two = [np.zeros(0, int)], [np.zeros(0, int)]
+    for apart in range(1, len(order)):
+        same = np.flatnonzero(label[order[apart:]] == label[order[:-apart]])
+        if len(same) == 0:
+            break
+        one.append(order[same])
+        two.append(order[same + apart])
+    return np.concatenate(one), np.concatenate(two)
 
 
 def _part(i: np.ndarray, j: np.ndarray, d2: np.ndarray, label: np.ndarray) -> None:

@@ -10,14 +10,15 @@ hub's picture.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from copfuse import filters, forecast
 from copfuse.constants import BOOST, GLIDE, NATIONS, NODES
-from copfuse.correlation import Book, keep_book, predicted
+from copfuse.correlation import Look, Node, listening, looks, predicted
 from copfuse.errors import CopfuseError
 from copfuse.filters import Bank
 from copfuse.frames import altitude
@@ -29,12 +30,53 @@ from copfuse.tables import PLOT, TRACK, Detections, Messages, Picture, Tracks, s
 from copfuse.tracking import track
 
 SETTLED = 10.0  # s after a track turned firm at which its launch point is estimated again
+BATCH = 2000  # rows of tracks whose pictures are made together: as quick as all together, and of little memory
 
 
-def fuse(tracks: Tracks, messages: Messages, scenario: Any, detections: Detections | None = None) -> Picture:
+@dataclass(frozen=True)
+class Forecast:
+    """An impact forecast of one system track: made when (s), from whom (bits), impact point m, its covariance, s left and their sigma."""
+
+    time: float
+    who: int
+    point: np.ndarray
+    cov: np.ndarray
+    left: float
+    sigma: float
+
+
+Forecasts = dict[tuple[int, int], Forecast]  # by node and system track
+
+
+@dataclass(frozen=True)
+class Held:
+    """What fusion keeps from one time to the next: the nodes, with the local tracks that they know, and the last impact forecasts."""
+
+    nodes: dict[int, Node]
+    made: Forecasts
+
+    def __len__(self) -> int:
+        return sum(len(node.entries) for node in self.nodes.values()) + len(self.made)
+
+
+@dataclass(frozen=True)
+class Launched:
+    """Estimates of launch points: ``of (rows, 2)``, which are of a row's local track (−1: none); ``time (n,)`` s of the row that
+    each stands on, ``point (n, 3)`` m, ``spread (n, 3, 3)`` m^2."""
+
+    of: np.ndarray
+    time: np.ndarray
+    point: np.ndarray
+    spread: np.ndarray
+
+
+def fuse(
+    tracks: Tracks, messages: Messages, scenario: Any, detections: Detections | None = None,
+    watch: Callable[[float, Held], object] | None = None,
+) -> Picture:  # fmt: skip
     """The picture at each of KOR, JPN, USA and HUB every ``scenario.picture_step`` seconds, sorted by time, then node.
 
-    ``messages`` must be made from ``tracks`` (and from ``detections`` where plots were shared).
+    ``watch`` is called now and then with the time s that the picture has come to and what is held then.  ``messages`` must be made from ``tracks`` (and from ``detections`` where plots were shared).
     Raises `CopfuseError` where they were not, or where plots were shared and ``detections`` is missing.
     """
     same_table("tracks", tracks, messages.meta["tracks_uid"])
@@ -42,14 +84,9 @@ def fuse(tracks: Tracks, messages: Messages, scenario: Any, detections: Detectio
         if detections is None:
             raise CopfuseError("these messages carry plots: call fuse(..., detections=detections)")
         same_table("detections", detections, messages.meta["detections_uid"])
-        return _fuse_plots(tracks, messages, scenario, detections)
-    meta = _meta(scenario, messages, "Tracks", tracks.uid)
-    parts = []
-    for node in range(len(NODES)):
-        feed = _feed(tracks, messages, node)
-        book = keep_book(tracks, feed, scenario)
-        parts.append(_rows(tracks, book, node))
-    return _table(parts, meta)
+        return _fuse_plots(tracks, messages, scenario, detections, watch)
+    feeds = [_feed(tracks, messages, node) for node in range(len(NODES))]
+    return _table(list(_pictures(tracks, feeds, scenario, watch)), _meta(scenario, messages, "Tracks", tracks.uid))
 
 
 def _meta(scenario: Any, messages: Messages, pedigree_of: str, uid: str) -> dict[str, Any]:
@@ -59,7 +96,9 @@ def _meta(scenario: Any, messages: Messages, pedigree_of: str, uid: str) -> dict
     }  # fmt: skip
 
 
-def _fuse_plots(tracks: Tracks, messages: Messages, scenario: Any, detections: Detections) -> Picture:
+def _fuse_plots(
+    tracks: Tracks, messages: Messages, scenario: Any, detections: Detections, watch: Callable[[float, Held], object] | None
+) -> Picture:
     """One fusion node takes every plot that arrives; it waits for stragglers, so its tracks are in time order."""
     sent = messages[messages.kind == PLOT]
     sent = sent[np.isfinite(sent.arrived)]
@@ -68,10 +107,12 @@ def _fuse_plots(tracks: Tracks, messages: Messages, scenario: Any, detections: D
     hub = tracker("registration" in tracks.meta)(detections[rows], scenario, node="HUB", association=tracks.meta.get("association", "gnn"))
     heard = np.maximum.accumulate(sent.arrived[order])[hub.detection] if len(hub) else np.zeros(0)
     firm = np.flatnonzero(hub.firm)
-    book = keep_book(hub, (heard[firm], firm), scenario)
-    part = _rows(hub, book, NODES.index("HUB"))
-    part["pedigree"] = _last_plots(hub, rows, detections, scenario)[part["pedigree"].max(axis=1)]
-    parts = [{**part, "node": np.full_like(part["node"], node)} for node in range(len(NODES))]
+    last = _last_plots(hub, rows, detections, scenario)
+    parts = [
+        {**part, "node": np.full_like(part["node"], node), "pedigree": last[part["pedigree"].max(axis=1)]}
+        for part in _pictures(hub, [(heard[firm], firm)], scenario, watch)
+        for node in range(len(NODES))
+    ]
     biases = {name: hub.meta[name] for name in ("registration",) if name in hub.meta}
     return _table(parts, {**_meta(scenario, messages, "Detections", detections.uid), **biases})
 
@@ -107,38 +148,74 @@ def _feed(tracks: Tracks, messages: Messages, node: int) -> tuple[np.ndarray, np
     return when[order], rows[order]
 
 
-def _rows(tracks: Tracks, book: Book, node: int) -> dict[str, np.ndarray]:
-    """The columns of the picture of one node, from its book; what has come down leaves it, for it would stand beside others aloft."""
-    n, s = len(book.time), len(NODES)
-    time, system = np.array(book.time), np.array(book.system, int)
-    source = np.array(book.rows, int).reshape(n, s)
-    have = source >= 0
+def _pictures(
+    tracks: Tracks, feeds: list[tuple[np.ndarray, np.ndarray]], scenario: Any, watch: Callable[[float, Held], object] | None
+) -> Iterator[dict[str, np.ndarray]]:
+    """The columns of the pictures of nodes 0, 1, ... with these feeds, so many times of all nodes together that it pays.
+
+    What is over is not held, so the memory that this needs does not grow with time.
+    """
+    launched = _launched(tracks)
+    held = Held(listening(feeds, scenario), {})
+    some: list[Look] = []
+    for look in looks(tracks, held.nodes, scenario):
+        some.append(look)
+        if sum(len(s.rows) for s in some) >= BATCH:
+            yield _columns(tracks, some, launched, held.made)
+            some = []
+        if watch:
+            watch(look.time, held)
+    if some:
+        yield _columns(tracks, some, launched, held.made)
+
+
+def _columns(tracks: Tracks, some: list[Look], launched: Launched, made: Forecasts) -> dict[str, np.ndarray]:
+    """The columns of the pictures at some times; what has come down leaves them, for it would stand beside others aloft.
+
+    Nodes that know the same of an object have it alike, so that the arithmetic is done on distinct lines.
+    """
+    begin = np.cumsum([0, *(len(look.rows) for look in some)])
+    place = [np.where(s.source >= 0, b + np.searchsorted(s.rows, s.source), -1) for s, b in zip(some, begin[:-1], strict=True)]
+    distinct, line = np.unique(np.concatenate(place), axis=0, return_inverse=True)
+    line = line.ravel()
+    rows = np.concatenate([look.rows for look in some])
+    state, beta, push = _states(tracks, rows, Bank.stack([look.bank for look in some]), distinct)
+    node, system = np.concatenate([s.book for s in some]), np.concatenate([s.system for s in some])
+    time = state["time"][line]
+    up = np.ones(len(line), bool)
+    for k in np.unique(node):
+        mine = node == k
+        up[mine] = ~_down(time[mine], state["x"][line[mine]])
+    line, node, system = line[up], node[up], system[up]
+    state.update(_launches(tracks, launched, state["pedigree"]))
+    own = _impacts(state, beta, push, line, node, system, made)
+    return {"node": node, "track": system, **{name: column[line] for name, column in state.items()}, **own}
+
+
+def _states(tracks: Tracks, rows: np.ndarray, bank: Bank, place: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Columns of lines that stand on what ``place (n, 4)`` says of ``rows``, predicted as ``bank`` (−1: none), log beta and push."""
+    n, s = place.shape
+    have = place >= 0
+    at, source = place[have], np.where(have, rows[place], -1)
+    time = bank.time[place.max(axis=1)]
     x, P, D = np.zeros((n, s, 6)), np.zeros((n, s, 6, 6)), np.zeros((n, s, 6, 6))
     phase, push, beta = np.zeros((n, s, 4)), np.zeros((n, s, 3)), np.full((n, s, 2), np.inf)
-    used = source[have]
-    bank = predicted(tracks, used, np.broadcast_to(time[:, None], (n, s))[have])
-    x[have], P[have], push[have] = bank.x6, bank.P6, pushed_by(bank)[0]
-    D[have] = _common(tracks, used, bank)
+    x[have], P[have], push[have] = bank.x6[at], bank.P6[at], pushed_by(bank)[0][at]
+    D[have] = _common(tracks, rows, bank)[at]
     D = np.where(_disjoint(tracks, source)[:, None, None, None], D, P)
-    phase[have] = phase_probability(bank, tracks.phase_probability[used][:, BOOST] < 0.05)
-    beta[have] = tracks.log_beta[used]
+    phase[have] = phase_probability(bank, tracks.phase_probability[rows][:, BOOST] < 0.05)[at]
+    beta[have] = tracks.log_beta[rows][at]
     x6, P6 = np.zeros((n, 6)), np.zeros((n, 6, 6))
     order = np.argsort(np.where(have, np.trace(P, axis1=2, axis2=3), np.inf), axis=1)
     rank = np.arange(n)[:, None], order  # the best estimate first
     intersect_rows(*(np.ascontiguousarray(v[rank]) for v in (x, P, D, have)), x6, P6)
-    best = np.arange(n), order[:, 0]
     columns = {
-        "time": time, "node": np.full(n, node), "track": system, "x": x6, "P": P6,
-        "phase_probability": phase.sum(axis=1) / np.maximum(have.sum(axis=1), 1)[:, None],
-        "age": time - np.where(have, tracks.time[source], -np.inf).max(axis=1, initial=-np.inf),
+        "time": time, "x": x6, "P": P6, "phase_probability": phase.sum(axis=1) / np.maximum(have.sum(axis=1), 1)[:, None],
+        "age": time - np.where(have, tracks.time[source], -np.inf).max(axis=1),
         "sensors": np.bitwise_or.reduce(np.where(have, tracks.sensors[source], np.uint64(0)), axis=1), "pedigree": source,
     }  # fmt: skip
-    sharpest = np.arange(n), beta[:, :, 1].argmin(axis=1) if n else np.zeros(0, int)
-    up = ~_down(time, x6)
-    columns, have, beta, push = {name: column[up] for name, column in columns.items()}, have[up], beta[sharpest][up], push[best][up]
-    columns.update(_impacts(columns, beta, push))
-    columns.update(_launches(tracks, columns, have))
-    return columns
+    each = np.arange(n)
+    return columns, beta[each, beta[:, :, 1].argmin(axis=1)], push[each, order[:, 0]]
 
 
 def _common(tracks: Tracks, rows: np.ndarray, then: Bank) -> np.ndarray:
@@ -156,26 +233,42 @@ def _disjoint(tracks: Tracks, source: np.ndarray) -> np.ndarray:
     return count == np.bitwise_count(np.bitwise_or.reduce(bits, axis=1))
 
 
-def _impacts(columns: dict[str, np.ndarray], log_beta: np.ndarray, push: np.ndarray) -> dict[str, np.ndarray]:
-    """Impact columns.  A forecast in free flight is made afresh when 1/200 of the time left has gone, else carried on."""
-    time, system, pedigree = columns["time"], columns["track"], columns["pedigree"] >= 0
-    n = len(time)
+def _impacts(
+    state: dict[str, np.ndarray], log_beta: np.ndarray, push: np.ndarray, line: np.ndarray, node: np.ndarray, system: np.ndarray,
+    made: Forecasts,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Impact columns (n,) of the picture's rows, of which each is a ``line`` of ``state``, and with whom those are, in rising time.
+
+    A forecast in free flight is made afresh when 1/200 of the time left has gone, else carried on; ``made`` has each system
+    track's, in place.
+    """
+    n = len(line)
     point, cov = np.full((n, 3), np.nan), np.full((n, 3, 3), np.nan)
     left, sigma = np.full(n, np.nan), np.full(n, np.nan)
-    made: dict[int, int] = {}
-    pushed = columns["phase_probability"][:, BOOST] + columns["phase_probability"][:, GLIDE] > 0.05
-    for i in range(n):
-        k = made.get(int(system[i]), -1)
-        fresh = k < 0 or pushed[i] or (pedigree[k] != pedigree[i]).any() or not time[i] - time[k] < left[k] / 200
-        if fresh:
-            one = slice(i, i + 1)
-            args = columns["x"][one], columns["P"][one], log_beta[one], push[one], columns["phase_probability"][one]
-            values = forecast.impact_point(*args)
-            point[i], cov[i], left[i], sigma[i] = (v[0] for v in values)
-            made[int(system[i])] = i
-        else:
-            point[i], cov[i], left[i], sigma[i] = point[k], cov[k], left[k] - (time[i] - time[k]), sigma[k]
+    chance, have = state["phase_probability"], state["pedigree"] >= 0
+    pushed = chance[:, BOOST] + chance[:, GLIDE] > 0.05
+    who = have @ (1 << np.arange(have.shape[1]))
+    facts = [v.tolist() for v in (node, system, state["time"][line], who[line], pushed[line])]
+    edges = np.flatnonzero(np.r_[True, np.diff(state["time"][line]) != 0, True]) if n else [0]
+    for a, b in zip(edges[:-1], edges[1:], strict=True):
+        keys = list(zip(*(f[a:b] for f in facts), strict=True))
+        fresh = np.array([a + k for k, key in enumerate(keys) if not _lasts(made.get(key[:2]), *key[2:])], int)
+        once, again = np.unique(line[fresh], return_inverse=True)
+        values = forecast.impact_point(state["x"][once], state["P"][once], log_beta[once], push[once], chance[once])
+        point[fresh], cov[fresh], left[fresh], sigma[fresh] = (v[again] for v in values)
+        for i in fresh.tolist():
+            made[facts[0][i], facts[1][i]] = Forecast(facts[2][i], facts[3][i], point[i].copy(), cov[i].copy(), left[i], sigma[i])
+        for i in np.setdiff1d(np.arange(a, b), fresh, assume_unique=True).tolist():
+            old = made[facts[0][i], facts[1][i]]
+            point[i], cov[i], left[i], sigma[i] = old.point, old.cov, old.left - (facts[2][i] - old.time), old.sigma
+    for key in [key for key, old in made.items() if not state["time"].max() - old.time < old.left / 200]:  # never asked again
+        del made[key]
     return {"impact_point": point, "impact_point_P": cov, "time_to_impact": left, "time_to_impact_sigma": sigma}
+
+
+def _lasts(old: Forecast | None, time: float, who: int, pushed: bool) -> bool:
+    """Whether a forecast that was made still is good enough."""
+    return old is not None and not pushed and old.who == who and time - old.time < old.left / 200
 
 
 def _down(time: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -187,31 +280,39 @@ def _down(time: np.ndarray, x: np.ndarray) -> np.ndarray:
     return under & np.isin(time, time[~under])
 
 
-def _launches(tracks: Tracks, columns: dict[str, np.ndarray], have: np.ndarray) -> dict[str, np.ndarray]:
-    """Launch point columns: of the local tracks in a system track, the sharpest estimate made so far."""
-    n = len(columns["time"])
-    source = columns["pedigree"]
-    keys = tracks.node.astype(np.int64) * 10**9 + tracks.track
+def _launched(tracks: Tracks) -> Launched:
+    """What may be said of the launch of every local track: from its first firm row, and from the first `SETTLED` s later."""
+    local, number = np.unique(tracks.node.astype(np.int64) * 10**9 + tracks.track, return_inverse=True)
+    number = number.ravel()
+    rows = np.full((len(local), 2), len(tracks))
     firm = np.flatnonzero(tracks.firm)
-    _, first = np.unique(keys[firm], return_index=True)
-    rows = np.array([k for r in firm[first] for k in [r, *_settled(tracks, keys, r)]], int)
-    estimate, spread = forecast.launch_point(predicted(tracks, rows, tracks.time[rows]), tracks.phase_probability[rows][:, BOOST])
-    size = np.trace(spread, axis1=1, axis2=2)
-    best = np.full(n, -1)
-    for k, row in enumerate(rows):
-        stands = ((keys[source] == keys[row]) & have & (tracks.time[source] >= tracks.time[row])).any(axis=1)
-        better = stands & ((best < 0) | (size[k] < size[best]))
-        best[better] = k
-    point = np.where((best >= 0)[:, None], estimate[best], np.nan)
-    return {"launch_point": point, "launch_point_P": np.where((best >= 0)[:, None, None], spread[best], np.nan)}
+    np.minimum.at(rows[:, 0], number[firm], firm)
+    begun = np.append(tracks.time, np.inf)[rows[:, 0]]
+    later = np.flatnonzero(tracks.time >= begun[number] + SETTLED)  # its velocity is known better
+    np.minimum.at(rows[:, 1], number[later], later)
+    known = np.flatnonzero(rows.ravel() < len(tracks))
+    used = rows.ravel()[known]
+    estimate, spread = forecast.launch_point(predicted(tracks, used, tracks.time[used]), tracks.phase_probability[used][:, BOOST])
+    which = np.full(rows.size, -1)
+    which[known] = np.arange(len(known))
+    return Launched(which.reshape(rows.shape)[number], tracks.time[used], estimate, spread)
 
 
-def _settled(tracks: Tracks, keys: np.ndarray, row: int) -> list[int]:
-    """The first row of the same local track at least `SETTLED` s on, where the velocity is known better; none if there is none."""
-    return np.flatnonzero((keys == keys[row]) & (tracks.time >= tracks.time[row] + SETTLED))[:1].tolist()
+def _launches(tracks: Tracks, launched: Launched, source: np.ndarray) -> dict[str, np.ndarray]:
+    """Launch point columns of lines that stand on the rows ``source (n, 4)``: of their local tracks, the sharpest estimate made so far."""
+    n = len(source)
+    which = np.where(source[:, :, None] >= 0, launched.of[source], -1)
+    late = launched.time[which] > tracks.time[source][:, :, None] if len(launched.time) else np.ones(which.shape, bool)
+    which = np.where(late, -1, which).reshape(n, -1)
+    size = np.append(np.trace(launched.spread, axis1=1, axis2=2), np.inf)[which]
+    best = np.where((size == size.min(axis=1, keepdims=True)) & (which >= 0), which, len(launched.time)).min(axis=1)
+    point = np.concatenate([launched.point, np.full((1, 3), np.nan)])[best]
+    return {"launch_point": point, "launch_point_P": np.concatenate([launched.spread, np.full((1, 3, 3), np.nan)])[best]}
 
 
 def _table(parts: list[dict[str, np.ndarray]], meta: dict[str, Any]) -> Picture:
+    if not parts:
+        return Picture.empty(**meta)
     columns = {name: np.concatenate([p[name] for p in parts]) for name in Picture.COLUMNS}
     order = np.lexsort((columns["track"], columns["node"], columns["time"]))
     return Picture(**{name: column[order] for name, column in columns.items()}, meta=meta)

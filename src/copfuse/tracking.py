@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -50,7 +49,7 @@ BURNING = np.array([1.0, 0.01, 0.01, 0.01, 1.0])  # likelihood under each model 
 LOOK_TIME = 200.0  # s in which the look at a target turns, so that a constant bias moves it by other amounts, *notional*
 LOW, GROUNDED = 20e3, 3.0  # m, and standard deviations of height, below which the ground is minded
 COUNTS = ("plots", "taken", "refused", "contested", "new", "dropped", "merged")  # of `Live.counts`: plots, then tracks
-BATCH = 500  # scans whose rows of Tracks are made together: as quick as all together, and of little memory
+BATCH = 1000  # rows of Tracks that are made together: as quick as all together, and of little memory
 NEAR_MISS = 1.5**2  # a plot within this many times a gate's squared distance was refused by it; beyond, it is simply new
 
 
@@ -125,12 +124,20 @@ def usable(detections: Detections, scenario: Any, association: str) -> None:
 def follow(
     states: dict[int, Live], detections: Detections, scenario: Any, node: str | None, association: str, numbers: np.ndarray | None = None
 ) -> Iterator[dict[str, np.ndarray]]:
-    """The new rows of Tracks (and what `table` needs besides), many scans at once; ``states``, each node's tracks, change in place.
+    """The new rows of Tracks (and what `table` needs besides), some hundreds at once; ``states``, each node's tracks, change in place.
 
     ``numbers`` as in `scanning.scans`.
     """
-    changes = _changes(scans(detections, scenario, node, numbers), states, association)
-    return (_rows(batch) for batch in iter(lambda: list(islice(changes, BATCH)), []))
+    batch: list[dict[str, Any]] = []
+    count = 0
+    for change in _changes(scans(detections, scenario, node, numbers), states, association):
+        batch.append(change)
+        count += len(change["time"])
+        if count >= BATCH:
+            yield _rows(batch)
+            batch, count = [], 0
+    if batch:
+        yield _rows(batch)
 
 
 def table(

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from copfuse.kernels import borrowing, njit
+from copfuse.kernels import borrowing, falls, njit
 from copfuse.kernels.earth import altitude
+from copfuse.kernels.falls import LANES
 from copfuse.kernels.motions import MANOEUVRE, REENTRY, across, ahead, derivative, dimension, drag, propagate
 from copfuse.kernels.small import cholesky, invert
 
@@ -32,7 +33,9 @@ _LEVELLING = 0.1  # 1/s, how fast lift takes the sink out of a path, *notional*
 # Least sigma of ln(beta), because the drag coefficient will change with the Mach number, unseen as yet; as in the flights simulated
 # here, *notional*
 _DRAG_TO_COME = 0.10
-_OF_THREE = math.sqrt(3.0)  # cubature over three components
+_OF_THREE, _OF_SEVEN = math.sqrt(3.0), math.sqrt(7.0)  # cubature over three and seven components
+_POINTS = 14  # of the latter
+_TOGETHER = 32  # rows whose points fall side by side
 _SCATTER = 50.0  # m, what wind and trim do to a re-entering body beyond what is forecast, per axis, *notional*
 _FASTEST = 7200.0  # m/s over ground at burnout; what is faster goes to orbit
 
@@ -78,23 +81,78 @@ def fall(s, k, y):
         t += dt
         h = altitude(s[0], s[1], s[2])
         if h <= 0.0:
-            back = dt * h / (before - h)  # negative: the secant through the last two heights, then Newton
-            _rk4(s, back, k, y)
-            t += back
-            r = math.sqrt(s[0] * s[0] + s[1] * s[1] + s[2] * s[2])
-            back = -altitude(s[0], s[1], s[2]) * r / min(s[0] * s[3] + s[1] * s[4] + s[2] * s[5], -0.1 * r)
-            _rk4(s, back, k, y)
-            t += back
+            t = _touch_down(s, t, dt, before, h, k, y)
     return t
 
 
 @borrowing
-def burn(s, push, seconds, k, y):
-    """Move state s (9) on under thrust along its velocity that starts at ``push`` m/s^2 and grows as the missile empties.
+def _touch_down(s, t, dt, before, h, k, y):
+    """Move state s, which a step of dt s took from height ``before`` to h, below 0, at time t, to the ground; returns the time."""
+    back = dt * h / (before - h)  # negative: the secant through the last two heights, then Newton
+    _rk4(s, back, k, y)
+    t += back
+    r = math.sqrt(s[0] * s[0] + s[1] * s[1] + s[2] * s[2])
+    back = -altitude(s[0], s[1], s[2]) * r / min(s[0] * s[3] + s[1] * s[4] + s[2] * s[5], -0.1 * r)
+    _rk4(s, back, k, y)
+    return t + back
 
-    Returns the seconds burnt: fewer than asked for where the speed reaches what no ballistic missile has at burnout.
+
+@borrowing
+def fall_all(m, states, times, w, before, place, k, y):
+    """`fall` of the states ``(m, 7)``, in place; the seconds that each takes are added to ``times (m,)``, nan where it does not fall.
+
+    ``w (falls.WORK,)``, ``before (LANES,)`` and ``place (LANES,)`` are scratch.
     """
-    t = 0.0
+    after, busy = 0, 0
+    for i in range(LANES):
+        after = _next(m, states, times, after, w, i, place)
+        busy += place[i] >= 0
+    falls.heights(w)
+    while busy > 0:
+        falls.drags(w)
+        for i in range(LANES):
+            before[i] = w[falls._H + i]
+        falls.step(w)
+        for i in range(LANES):
+            p = place[i]
+            t, h = w[falls._T + i], w[falls._H + i]
+            if p < 0 or (h > 0.0 and not t > _LONGEST_FLIGHT):
+                continue
+            for c in range(6):
+                states[p, c] = w[falls._S + c * LANES + i]
+            if h > 0.0:
+                t = math.nan
+            elif h <= 0.0:
+                t = _touch_down(states[p], t, w[falls._DT + i], before[i], h, k, y)
+            times[p] += t
+            after = _next(m, states, times, after, w, i, place)
+            if place[i] < 0:
+                busy -= 1
+            else:
+                w[falls._H + i] = altitude(states[place[i], 0], states[place[i], 1], states[place[i], 2])
+    return m
+
+
+@borrowing
+def _next(m, states, times, after, w, i, place):
+    """Lane i takes the next of m states from number ``after`` on that is aloft; returns the number after it."""
+    while after < m and (math.isnan(times[after]) or not altitude(states[after, 0], states[after, 1], states[after, 2]) > 0.0):
+        after += 1
+    if after < m:
+        place[i] = after
+        falls.put(w, i, states[after])
+        return after + 1
+    place[i] = -1
+    falls.idle(w, i)
+    return after
+
+
+@borrowing
+def burn(s, push, t, seconds, k, y):
+    """Move state s (9), t s after now, on under thrust along its velocity that starts at ``push`` m/s^2 now and grows as it empties.
+
+    Returns the seconds burnt since now: fewer than asked for where the speed reaches what no ballistic missile has at burnout.
+    """
     while t < seconds:
         dt = min(5.0, seconds - t)
         v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5]) + 1e-9
@@ -178,8 +236,8 @@ def _moments(points, times, weights, n, mean, P):
 
 
 @borrowing
-def _burning(x, P, log_beta, push, chance, m, points, times, weights, C, lower, s, k, y):
-    """Add, from place m on, where state x (6) comes down after each of the further `BURNS`; returns the next free place.
+def _burning(x, P, log_beta, push, chance, m, states, times, weights, C, lower, s, k, y):
+    """Add, from place m on, the states after each of the further `BURNS` of state x (6), and when that is; returns the next free place.
 
     A gravity turn magnifies what is not known of the velocity, so each burn starts from six cubature points of it.
     """
@@ -191,39 +249,72 @@ def _burning(x, P, log_beta, push, chance, m, points, times, weights, C, lower, 
     for i in range(3):
         C[i, i] += pitch**2 * (x[3] ** 2 + x[4] ** 2 + x[5] ** 2)
     cholesky(C, len(push), lower)
-    for b in range(1, len(BURNS)):
-        for p in range(6):
+    for p in range(6):
+        for i in range(6):
+            s[i] = x[i]
+        for i in range(3):
+            s[i + 3] += _OF_THREE * (1.0 if p % 2 == 0 else -1.0) * lower[i, p // 2]
+        burnt = 0.0
+        for b in range(1, len(BURNS)):  # a longer burn begins as the shorter one does
+            at = m + 6 * (b - 1) + p
+            burnt = burn(s, first, burnt, BURNS[b], k, y)
             for i in range(6):
-                s[i] = x[i]
-            for i in range(3):
-                s[i + 3] += _OF_THREE * (1.0 if p % 2 == 0 else -1.0) * lower[i, p // 2]
-            burnt = burn(s, first, BURNS[b], k, y)
-            s[6] = log_beta
-            times[m] = burnt + fall(s, k, y)
-            if math.isnan(times[m]):
-                continue  # to orbit: the forecast is of what comes down
-            weights[m] = chance * BURN_WEIGHTS[b] / 6.0
-            for i in range(3):
-                points[m, i] = s[i]
-            m += 1
-    return m
+                states[at, i] = s[i]
+            states[at, 6] = log_beta
+            times[at] = burnt
+            weights[at] = chance * BURN_WEIGHTS[b] / 6.0
+    return m + 6 * (len(BURNS) - 1)
 
 
 @borrowing
-def _lifted(x, log_beta, chance, m, points, times, weights, s, k, y):
-    """Likewise where lift carries it in each of the ways of `SOARS`."""
+def _lifted(x, log_beta, chance, m, states, times, weights, k, y):
+    """Likewise after lift has carried it in each of the ways of `SOARS`."""
     for b in range(len(SOARS)):
+        s = states[m + b]
         for i in range(6):
             s[i] = x[i]
         s[6] = log_beta
         v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
-        soared = soar(s, SOARS[b, 0], min(SOARS[b, 1], _BACK * v), k, y)
-        times[m] = soared + fall(s, k, y)
-        if math.isnan(times[m]):
+        times[m + b] = soar(s, SOARS[b, 0], min(SOARS[b, 1], _BACK * v), k, y)
+        weights[m + b] = chance / len(SOARS)
+    return m + len(SOARS)
+
+
+@borrowing
+def _starts(t, x, P, log_beta, push, boosting, soaring, m, states, times, weights, lower, C, s, k, y):
+    """Add, from place m on, all states that the forecast of row t follows to the ground, and their weights; returns the next free place."""
+    for i in range(6):
+        for j in range(6):
+            C[i, j] = P[t, i, j]
+        C[6, i] = 0.0
+        C[i, 6] = 0.0
+    C[6, 6] = max(log_beta[t, 1], _DRAG_TO_COME) ** 2
+    cholesky(C, dimension(_FALLING), lower)
+    for p in range(_POINTS):
+        sign = _OF_SEVEN if p % 2 == 0 else -_OF_SEVEN
+        for i in range(6):
+            states[m + p, i] = x[t, i] + sign * lower[i, p // 2]
+        states[m + p, 6] = log_beta[t, 0] + sign * lower[6, p // 2]
+        times[m + p] = 0.0
+        weights[m + p] = (1.0 - boosting[t] - soaring + boosting[t] * BURN_WEIGHTS[0]) / 14.0
+    m += _POINTS
+    if boosting[t] > 0.01:
+        m = _burning(x[t], P[t], log_beta[t, 0], push[t], boosting[t], m, states, times, weights, C, lower, s, k, y)
+    if soaring > 0.01:
+        m = _lifted(x[t], log_beta[t, 0], soaring, m, states, times, weights, k, y)
+    return m
+
+
+@borrowing
+def _landed(begin, end, points, times, weights):
+    """Leave out, in place, what went to orbit on a further burn or by lift: the forecast is of what comes down; returns the new end."""
+    m = begin + _POINTS
+    for p in range(m, end):
+        if math.isnan(times[p]):
             continue
-        weights[m] = chance / len(SOARS)
         for i in range(3):
-            points[m, i] = s[i]
+            points[m, i] = points[p, i]
+        times[m], weights[m] = times[p], weights[p]
         m += 1
     return m
 
@@ -235,52 +326,41 @@ def impact(x, P, log_beta, push, boosting, lifting, mean, cov, when):
     Cubature points of position, velocity and ln(beta) (``log_beta (n, 2)``: mean, sigma) fall to the ground.  With
     probability ``boosting (n,)`` the push (n, 3) goes on for one of the times in `BURNS`, with ``lifting (n,)`` lift carries
     the body on in one of the ways of `SOARS`: a forecast is the distribution over both that it must be.  nan where a point
-    does not come down.
+    does not come down.  Some rows are followed down together (`fall_all`).
     """
-    square, vector = np.zeros((3, 9, 9)), np.zeros((2, 9))
-    lower, C, k, y, s = square[0], square[1], square[2], vector[0], vector[1]
-    most = 14 + 6 * len(BURNS) + len(SOARS)
-    points = np.zeros((most, 3))
-    times = np.zeros(most)
-    weights = np.zeros(most)
-    spread = math.sqrt(7.0)
-    for t in range(len(x)):
-        for i in range(6):
-            for j in range(6):
-                C[i, j] = P[t, i, j]
-            C[6, i] = 0.0
-            C[i, 6] = 0.0
-        C[6, 6] = max(log_beta[t, 1], _DRAG_TO_COME) ** 2
-        cholesky(C, dimension(_FALLING), lower)
-        soaring = lifting[t] * (1.0 - _NO_SOAR)
-        for p in range(14):
-            sign = spread if p % 2 == 0 else -spread
-            for i in range(6):
-                s[i] = x[t, i] + sign * lower[i, p // 2]
-            s[6] = log_beta[t, 0] + sign * lower[6, p // 2]
-            times[p] = fall(s, k, y)
-            weights[p] = (1.0 - boosting[t] - soaring + boosting[t] * BURN_WEIGHTS[0]) / 14.0
+    square, vector = np.zeros((3, 9, 9)), np.zeros(18 + LANES + falls.WORK)
+    lower, C, k = square[0], square[1], square[2]
+    y, s, before, w = vector[:9], vector[9:18], vector[18 : 18 + LANES], vector[18 + LANES :]
+    most = _POINTS + 6 * len(BURNS) + len(SOARS)
+    states, times, weights = np.zeros((_TOGETHER * most, 7)), np.zeros(_TOGETHER * most), np.zeros(_TOGETHER * most)
+    edges, place = np.zeros(_TOGETHER + 1, np.int64), np.zeros(LANES, np.int64)
+    for begin in range(0, len(x), _TOGETHER):
+        count = min(_TOGETHER, len(x) - begin)
+        m = 0
+        for r in range(count):
+            soaring = lifting[begin + r] * (1.0 - _NO_SOAR)
+            m = _starts(begin + r, x, P, log_beta, push, boosting, soaring, m, states, times, weights, lower, C, s, k, y)
+            edges[r + 1] = m
+        fall_all(m, states, times, w, before, place, k, y)
+        for r in range(count):
+            a, t = edges[r], begin + r
+            b = _landed(a, edges[r + 1], states, times, weights)
+            when[t, 0], tv = _moments(states[a:b], times[a:b], weights[a:b], b - a, mean[t], cov[t])
+            when[t, 1] = math.sqrt(tv)
             for i in range(3):
-                points[p, i] = s[i]
-        m = 14
-        if boosting[t] > 0.01:
-            m = _burning(x[t], P[t], log_beta[t, 0], push[t], boosting[t], m, points, times, weights, C, lower, s, k, y)
-        if soaring > 0.01:
-            m = _lifted(x[t], log_beta[t, 0], soaring, m, points, times, weights, s, k, y)
-        tm, tv = _moments(points, times, weights, m, mean[t], cov[t])
-        for i in range(3):
-            for j in range(3):
-                cov[t, i, j] *= 1.0 + _SKEW * boosting[t]
-        side = (boosting[t] * _SIDE + soaring * _TURN) * (cov[t, 0, 0] + cov[t, 1, 1] + cov[t, 2, 2])
-        for i in range(3):
-            cov[t, i, i] += side + _SCATTER**2
-        when[t, 0] = tm
-        when[t, 1] = math.sqrt(tv)
+                for j in range(3):
+                    cov[t, i, j] *= 1.0 + _SKEW * boosting[t]
+            side = (boosting[t] * _SIDE + lifting[t] * (1.0 - _NO_SOAR) * _TURN) * (cov[t, 0, 0] + cov[t, 1, 1] + cov[t, 2, 2])
+            for i in range(3):
+                cov[t, i, i] += side + _SCATTER**2
 
 
 @borrowing
-def _join(w, I1, D1, I2, D2, n, by_trace, M1, M2, lower, A, B, P):
-    """Fuse at weight w: A = (I1 + D1/w)^-1, B = (I2 + D2/(1-w))^-1, P = (A + B)^-1; returns what is to be small."""
+def _join(w, I1, D1, I2, D2, n, by_trace, whole, M1, M2, lower, A, B, P):
+    """Fuse at weight w: A = (I1 + D1/w)^-1, B = (I2 + D2/(1-w))^-1, P = (A + B)^-1; returns what is to be small.
+
+    P is left out where its determinant is all that is asked for, unless it is wanted as a ``whole``.
+    """
     for i in range(n):
         for j in range(n):
             M1[i, j] = I1[i, j] + D1[i, j] / w
@@ -290,6 +370,12 @@ def _join(w, I1, D1, I2, D2, n, by_trace, M1, M2, lower, A, B, P):
     for i in range(n):
         for j in range(n):
             M1[i, j] = A[i, j] + B[i, j]
+    if not by_trace and not whole:
+        cholesky(M1, n, lower)
+        log_det = 0.0
+        for j in range(n):
+            log_det += 2.0 * math.log(lower[j, j])
+        return -log_det
     log_det = invert(M1, n, lower, P)
     if not by_trace:
         return -log_det
@@ -318,19 +404,19 @@ def intersect(x1, P1, D1, x2, P2, D2, by_trace, x, P, D):
     g = 0.5 * (math.sqrt(5.0) - 1.0)
     low, high = 1e-6, 1.0 - 1e-6
     a, b = high - g * (high - low), low + g * (high - low)
-    fa = _join(a, I1, D1, I2, D2, n, by_trace, M1, M2, lower, A, B, P)
-    fb = _join(b, I1, D1, I2, D2, n, by_trace, M1, M2, lower, A, B, P)
+    fa = _join(a, I1, D1, I2, D2, n, by_trace, False, M1, M2, lower, A, B, P)
+    fb = _join(b, I1, D1, I2, D2, n, by_trace, False, M1, M2, lower, A, B, P)
     for _ in range(32):
         if fa < fb:
             high, b, fb = b, a, fa
             a = high - g * (high - low)
-            fa = _join(a, I1, D1, I2, D2, n, by_trace, M1, M2, lower, A, B, P)
+            fa = _join(a, I1, D1, I2, D2, n, by_trace, False, M1, M2, lower, A, B, P)
         else:
             low, a, fa = a, b, fb
             b = low + g * (high - low)
-            fb = _join(b, I1, D1, I2, D2, n, by_trace, M1, M2, lower, A, B, P)
+            fb = _join(b, I1, D1, I2, D2, n, by_trace, False, M1, M2, lower, A, B, P)
     w = 0.5 * (low + high)
-    _join(w, I1, D1, I2, D2, n, by_trace, M1, M2, lower, A, B, P)
+    _join(w, I1, D1, I2, D2, n, by_trace, True, M1, M2, lower, A, B, P)
     for i in range(n):  # x = x1 + P B (x2 - x1); K = P B is kept in M1
         x[i] = x1[i]
         for j in range(n):
