@@ -84,16 +84,27 @@ def test_a_track_that_its_own_source_takes_up_again_goes_on():
     assert late and all(s == 0 and who == {(KOR, 2)} for s, who in late)
 
 
+@pytest.mark.parametrize(("away", "patience"), [(1e3, 3.0 + 0.3 * 8.0), (50e3, correlation.SILENT + 8.0)])
+def test_a_young_track_ends_sooner_where_its_source_still_hears_of_another_beside_it(away, patience):
+    """Eight seconds long: so it is with false tracks of several missiles' plots.  What stands alone is waited for."""
+    rng = np.random.default_rng(0)
+    one, other = local(KOR, 1, START, 0, 60, rng), local(KOR, 2, beside(START, away), 20, 28, rng)
+    found = lines(*tracks_of(one, other))
+    last = max(t for t, _, who in found if (KOR, 2) in who)
+    assert 28.0 + patience - ABOUT.picture_step < last <= 28.0 + patience + correlation.RECHECK
+    assert max(t for t, _, who in found if (KOR, 1) in who) == 60.0 + correlation.HOLD
+
+
 def test_two_of_one_source_that_were_taken_for_one_part_again():
     """The older was only silent: heard again beside the younger, they are two, and the one that stayed keeps the number."""
     rng = np.random.default_rng(1)
     near = beside(START, 900.0)
-    first, again = local(KOR, 1, START, 0, 40, rng), local(KOR, 1, START, 66, 140, rng)
-    found = lines(*tracks_of(first, again, local(KOR, 2, near, 44, 140, rng)))
-    before = [who for t, _, who in found if 56.0 <= t < 66.0]
-    after = [(s, who) for t, s, who in found if 70.0 <= t <= 140.0]
+    first, again = local(KOR, 1, START, 0, 60, rng), local(KOR, 1, START, 80, 150, rng)
+    found = lines(*tracks_of(first, again, local(KOR, 2, near, 64, 150, rng)))
+    before = [who for t, _, who in found if 74.0 <= t < 80.0]
+    after = [(s, who) for t, s, who in found if 84.0 <= t <= 150.0]
     assert before and all(who == {(KOR, 2)} for who in before)
-    assert len(after) == 2 * len({t for t, _, _ in found if 70.0 <= t <= 140.0}) and (0, {(KOR, 1)}) in after
+    assert len(after) == 2 * len({t for t, _, _ in found if 84.0 <= t <= 150.0}) and (0, {(KOR, 1)}) in after
     assert len({s for s, _ in after}) == 2
 
 

@@ -41,7 +41,8 @@ def gated(centre, S, plots, limit: float) -> Pairs:
     d is 1 to 3, in any one unit an axis; angles are compared as numbers, so they must not wrap within a gate.
     """
     centre, S, plots = (np.ascontiguousarray(a, dtype=float) for a in (centre, S, plots))
-    return Pairs(*gate_pairs(centre, S, plots, float(limit)), len(plots))
+    start, plot, d2, log_density = gate_pairs(centre, S, plots, float(limit))
+    return Pairs(start, plot, d2, log_density, len(plots))
 
 
 def _over_miss(pairs: Pairs, detection_probability) -> np.ndarray:

@@ -31,14 +31,15 @@ KEEP = 5.0  # what a pairing that stands has over one that would be new, in squa
 ONLY = 0.1  # what it is still worth while nothing better offers, between JOIN and PART
 RECHECK = 4.0  # s between looks at whether what stands together still belongs together
 SILENT = 10.0  # s behind its source's newest row after which a local track may have a successor from the same source
+BESIDE = (3.0, 0.3)  # s, and share of its life, that a track lasts while its source hears of another beside it and not of it, *notional*
 LAP = 2.0  # s by which the lives of the two may overlap, *notional*
 ROUNDS = 8  # of all sources at most; two are the rule
 
 
 @dataclass
 class Entry:
-    """One local track as a node knows it: its newest row, the time s of the first row heard and of the newest, when that was
-    heard, and the system track that it stands in (negative: none yet)."""
+    """One local track as a node knows it: its newest row, the time s of the first row heard and of the newest, when that was heard,
+    the system track that it stands in (negative: none yet), and whether its source has heard of another one beside it since."""
 
     source: int
     row: int
@@ -46,6 +47,7 @@ class Entry:
     last: float
     heard: float
     system: int = -1
+    beside: bool = False
 
 
 @dataclass
@@ -117,7 +119,7 @@ def looks(tracks: Tracks, nodes: dict[int, Node], scenario: Any) -> Iterator[Loo
     What several nodes know is predicted once for all of them, and nothing is kept of what has left them all.
     """
     step = scenario.picture_step
-    slack = scenario.bias * np.repeat(REGISTRATION, 3) ** 2
+    slack = (scenario.bias * np.repeat(REGISTRATION, 3)) ** 2
     first, last = min((n.first for n in nodes.values()), default=0), max((n.last for n in nodes.values()), default=-1)
     for tick in range(first, last + 1):
         t = tick * step
@@ -149,9 +151,11 @@ def _lines(
 def _patience(e: Entry) -> float:
     """For how many s a local track of which nothing more is heard stays in the picture: `HOLD`, or little more than it has lived.
 
-    What lived for some seconds among others tells little of where it went: most such tracks are of plots of several objects.
+    What lived for some seconds tells little of where it went; and where its source has gone on hearing of another one beside it,
+    it was most likely made of plots of several objects, and is over.
     """
-    return min(HOLD, SILENT + e.last - e.first)
+    lived = e.last - e.first
+    return min(HOLD, BESIDE[0] + BESIDE[1] * lived if e.beside else SILENT + lived)
 
 
 def _hear(entries: dict[tuple[int, int], Entry], source: int, track: int, time: float, row: int, when: float) -> None:
@@ -160,7 +164,7 @@ def _hear(entries: dict[tuple[int, int], Entry], source: int, track: int, time: 
     if known is None:
         entries[source, track] = Entry(source, row, time, time, when)
     elif time > known.last:
-        known.row, known.last, known.heard = row, time, when
+        known.row, known.last, known.heard, known.beside = row, time, when, False
 
 
 # One look --------------------------------------------------------------------------------------------------------------
@@ -234,8 +238,12 @@ def _pairs(
     a, b = np.r_[np.repeat(np.arange(n), np.diff(start)), one], np.r_[other, two]
     i, j = np.divmod(np.unique((np.minimum(a, b) * n + np.maximum(a, b))[a != b]), n)
     source, first, last = (np.array([getattr(e, name) for e in heads]) for name in ("source", "first", "last"))
+    same = source[i] == source[j]
+    close = same & (last[i] != last[j]) & ((centre[i] - centre[j]) ** 2 <= JOIN * (variance[i] + variance[j])).all(axis=1)
+    for k in np.where(last[i] < last[j], i, j)[close].tolist():
+        heads[k].beside = True
     gone, new = np.where(silent[i], i, j), np.where(silent[i], j, i)
-    may = (source[i] != source[j]) | ((silent[i] != silent[j]) & (first[new] >= last[gone] - LAP))
+    may = ~same | ((silent[i] != silent[j]) & (first[new] >= last[gone] - LAP))
     i, j = i[may], j[may]
     d = x[i] - x[j]
     S = P[i] + P[j] + np.diag(slack)
