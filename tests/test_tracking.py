@@ -10,6 +10,7 @@ import pytest
 import copfuse as cf
 from copfuse import filters, forecast, frames, measures, tracking
 from copfuse.constants import BOOST, MIDCOURSE, NODES, TERMINAL
+from copfuse.kernels import motions
 from copfuse.kernels.consider import common, consider, fall_matrix
 from copfuse.motion import interpolate
 from copfuse.tracking import FIRM_HITS, Live, scans, step
@@ -247,6 +248,24 @@ def test_what_nobody_sees_goes_on_while_it_is_foreseen():
         assert time == pytest.approx(last, abs=12.0 if sigma < 1 else 45.0)
         if sigma < 1:
             np.testing.assert_allclose(one.bank.x6[0, :3], interpolate(path.time, path.x, one.bank.time)[0, :3], atol=100.0)
+
+
+def test_an_hour_unseen_bends_what_is_known():
+    """A lofted fall known to 30 m and 2.5 m/s: an hour on, true falls drawn from that lie in the covariance; steps of 6 s lose that."""
+    truth = cf.fly(cf.load("lofted-icbm-2022"))
+    path = truth[truth.object == 0]
+    one = lone(interpolate(path.time, path.x, np.array([330.0])), 2.5, [0.0, 1.0, 0.0, 0.0, 0.0], True)
+    one = dataclasses.replace(one, bank=dataclasses.replace(one.bank, time=np.array([330.0])), seen=np.array([330.0]))
+    drawn = np.random.default_rng(0).multivariate_normal(one.bank.x6[0], one.bank.P6[0], 100)
+    known = filters.bank(np.full(100, 330.0), drawn, np.tile(np.eye(6), (100, 1, 1)), np.tile(one.bank.mu, (100, 1)))
+    there, step = filters.predict(known, 3900.0).x[:, motions.COAST, :6], one.bank
+    for time in np.arange(336.0, 3901.0, 6.0):
+        step = filters.weigh(filters.predict(step, time), tracking.FALLING)
+        one, drop = tracking._coasted(one, time)
+        assert not drop[0] and one.bank.time[0] >= min(time, 366.0) - 36.0
+    once = measures.nees(there - one.bank.x6, np.tile(one.bank.P6, (100, 1, 1))).mean() / 6.0
+    assert one.bank.time[0] == 3900.0 and 0.7 < once < 3.0
+    assert measures.nees(there - step.x6, np.tile(step.P6, (100, 1, 1))).mean() / 6.0 > 2.0 * once
 
 
 @pytest.mark.parametrize("burnt", [False, True])

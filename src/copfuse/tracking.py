@@ -8,7 +8,7 @@ freely above the air and is well known.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,8 @@ HOLD = 30.0  # s without a plot after which a firm track is dropped, or HOLD_SCA
 HOLD_SCANS = 3.5
 HOLD_TENTATIVE = 6.0  # s, likewise for a track that is not firm
 FORESEEN = 30e3  # m: a firm track above the air whose position is known that well is followed on, however long nobody sees it, *notional*
-COAST_STEP = 5.0  # s, in such steps, and
+COAST_STEP = 5.0  # s, in such steps (above AIRLESS, m, at such times in one), and
+AIRLESS = 150e3
 FALLS = 0.2  # manoeuvre probability under which a track whose engine was once out is taken to fall when it is seen no more; else
 FORESEEN_BURNING = 10e3  # m is how well it must be known
 FALLING = np.array([1e-9, 1.0, 1.0, 1e-9, 1e-9])  # of such a track every model's likelihood: pushes unseen for minutes have no bound
@@ -69,6 +70,7 @@ class Live:
     next_number: int = 0
     counts: tuple[int, ...] = (0,) * len(COUNTS)  # what became of all plots and tracks so far, as in `COUNTS`
     forest: multiscan.Forest | None = None  # by "mht" rows are leaves; those of one ``number`` are one track
+    parted: dict[int, Bank] = field(default_factory=dict)  # by number: tracks that nobody sees, as of when they began to fall unseen
 
     def __len__(self) -> int:
         return len(self.number)
@@ -288,7 +290,7 @@ def _coasted(live: Live, time: float, bias: float = 0.0) -> tuple[Live, np.ndarr
     falls = live.firm & (pushed(live.bank) < np.where(live.burnt, FALLS, BURNT_OUT))
     ahead = np.flatnonzero(quiet & falls & (time - live.bank.time > COAST_STEP))
     if len(ahead):
-        live = replace(live, bank=_with_rows(live.bank, ahead, _unseen(live.bank[ahead], live.seen[ahead], time, bias)))
+        live = _moved_on(live, ahead, time, bias)
     place, P = live.bank.x6[:, :3].copy(), live.bank.P6[:, :3, :3].copy()
     if len(burns := np.flatnonzero(quiet & live.firm & ~falls)):
         later = filters.predict(live.bank[burns], time)
@@ -298,14 +300,28 @@ def _coasted(live: Live, time: float, bias: float = 0.0) -> tuple[Live, np.ndarr
     return live, quiet & ~foreseen
 
 
-def _unseen(bank: Bank, seen: np.ndarray, time: float, bias: float) -> Bank:
-    """Tracks last seen at ``seen (n,)``, moved on as what falls; from then on what biases have left in them grows too."""
-    fresh = (bank.time == seen)[:, None, None]
-    bank = filters.weigh(bank, FALLING)
+def _moved_on(live: Live, rows: np.ndarray, time: float, bias: float) -> Live:
+    """The tracks ``rows``, which nobody sees, moved on as what falls; from then on what biases have left in them grows too.
+
+    Above the air each is predicted at once from where it parted, not step by step: over an hour what is known of it bends, and only
+    points that have gone the whole way show that.
+    """
+    begun = [live.parted.get(int(n)) for n in live.number[rows]] if live.forest is None else [None] * len(rows)
+    kept = [b is not None and b.time[0] >= t for b, t in zip(begun, live.seen[rows], strict=True)]
+    new = filters.weigh(live.bank[rows], FALLING)
+    fresh = (new.time == live.seen[rows])[:, None, None]
     blur = np.diag(np.repeat(np.square(REGISTRATION), 3)) * bias**2 * fresh
-    bank.P[:, :, :6, :6] += blur[:, None]
+    new.P[:, :, :6, :6] += blur[:, None]
+    start = Bank.stack([b if b is not None and known else new[i : i + 1] for i, (b, known) in enumerate(zip(begun, kept, strict=True))])
+    high = altitude(start.x6) > AIRLESS
+    parted = dict(live.parted) | {int(live.number[r]): start[i : i + 1] for i, r in enumerate(rows) if high[i] and not kept[i]}
+    return replace(live, bank=_with_rows(live.bank, rows, _unseen(start, time, high)), parted=parted)
+
+
+def _unseen(bank: Bank, time: float, high: np.ndarray) -> Bank:
+    """Tracks at a time s as what falls, those ``high (n,)`` above the air in one step."""
     while (left := time - bank.time).max() > 0.0:
-        bank = filters.weigh(filters.predict(bank, bank.time + np.minimum(left, COAST_STEP)), FALLING)
+        bank = filters.weigh(filters.predict(bank, bank.time + np.where(high, left, np.minimum(left, COAST_STEP))), FALLING)
     return bank
 
 
@@ -375,7 +391,7 @@ def _start(live: Live, scan: Scan, free: np.ndarray) -> Live:
     )  # fmt: skip
     joined: dict[str, Any] = {name: np.concatenate([getattr(live, name), getattr(new, name)]) for name in _COLUMNS}
     forest = None if live.forest is None else live.forest.started(scan.rows[free])
-    return Live(bank=Bank.stack([live.bank, new.bank]), **joined, next_number=live.next_number + n, forest=forest)
+    return replace(live, bank=Bank.stack([live.bank, new.bank]), **joined, next_number=live.next_number + n, forest=forest)
 
 
 def _changed(live: Live, scan: Scan, hit: np.ndarray, free: np.ndarray, taken: Taken) -> dict[str, Any]:
