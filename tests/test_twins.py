@@ -10,7 +10,22 @@ import numpy as np
 import pytest
 from scipy import integrate, linalg, stats
 
-from copfuse.kernels import arc, borrowing, consider, earth, estimation, extended, flight, forecast, motions, pairwise, ray, small, wander
+from copfuse.kernels import (
+    arc,
+    borrowing,
+    consider,
+    earth,
+    estimation,
+    extended,
+    falls,
+    flight,
+    forecast,
+    motions,
+    pairwise,
+    ray,
+    small,
+    wander,
+)
 
 pytestmark = pytest.mark.kernels
 
@@ -591,9 +606,37 @@ def test_fall_to_the_ground_is_the_integrated_one(height, velocity, beta):
     """From the dense air, from a low and a high path, with little and much drag: the stride must fit them all."""
     s = np.array([*plain_point(0.6, 2.2, height), *velocity, np.log(beta)])
     path = integrate.solve_ivp(lambda _, q: plain_flow(q, plain_drag(q, s[6])), (0.0, 2000.0), s[:6], events=landed, rtol=1e-9, atol=1e-3)
-    t = forecast.fall(s, np.zeros((4, 9)), np.zeros(9))
+    t = falls.fall(s, np.zeros((4, 9)), np.zeros(9))
     assert t == pytest.approx(path.t_events[0][0], abs=0.01)
     np.testing.assert_allclose(s[:3], path.y_events[0][0][:3], atol=2.0)
+
+
+def test_falls_side_by_side_are_those_one_by_one_to_the_bit():
+    """On the ground, under it, low and high, fast, to orbit, lost before (nan): more states than lanes, each as if alone."""
+    rng, m = np.random.default_rng(5), 5 * falls.LANES + 3
+    height = np.r_[0.0, -50.0, 1e3, rng.uniform(1e3, 900e3, m - 3)]
+    velocity = rng.normal(0.0, 1.0, (m, 3)) * rng.uniform(100.0, 7000.0, (m, 1))
+    velocity[7] = 9e3, -9e3, 0.0
+    places = [plain_point(lat, lon, h) for lat, lon, h in zip(rng.uniform(-1.4, 1.4, m), rng.uniform(-3.0, 3.0, m), height, strict=True)]
+    states = np.column_stack([np.array(places), velocity, np.log(rng.uniform(300.0, 20e3, m))])
+    times = rng.uniform(0.0, 100.0, m)
+    times[11] = np.nan
+    alone, k, y = states.copy(), np.zeros((4, 9)), np.zeros(9)
+    took = np.array([t + falls.fall(s, k, y) if t == t else t for t, s in zip(times, alone, strict=True)])
+    falls.fall_all(m, states, times, np.zeros(falls.WORK), np.zeros(falls.LANES), np.zeros(falls.LANES, np.int64), k, y)
+    np.testing.assert_array_equal(times, took)
+    np.testing.assert_array_equal(states, alone)
+    assert 2 <= np.isnan(times).sum() < m / 2  # lost before, and to orbit
+
+
+@pytest.mark.parametrize(("first", "second"), [(10.0, 25.0), (90.0, 240.0)])
+def test_a_longer_burn_begins_as_the_shorter_one_does(first, second):
+    k, y = np.zeros((4, 9)), np.zeros(9)
+    whole = np.array([*PLACES[0], *VELOCITY, 0.0, 0.0, 0.0])
+    parts = whole.copy()
+    t = forecast.burn(whole, 30.0, 0.0, second, k, y)
+    assert t == forecast.burn(parts, 30.0, forecast.burn(parts, 30.0, 0.0, first, k, y), second, k, y)
+    np.testing.assert_array_equal(parts[:6], whole[:6])
 
 
 @pytest.mark.parametrize(("seconds", "burnt"), [(25.0, 25.0), (400.0, None)])
@@ -610,7 +653,7 @@ def test_burn_is_growing_thrust_along_the_velocity(seconds, burnt):
         events=fast,
         rtol=1e-8,
     )
-    t = forecast.burn(s, 30.0, seconds, np.zeros((4, 9)), np.zeros(9))
+    t = forecast.burn(s, 30.0, 0.0, seconds, np.zeros((4, 9)), np.zeros(9))
     if burnt is None:
         assert thrust.t[-1] <= t <= thrust.t[-1] + 5.1  # it asks every 5 s
         return

@@ -76,7 +76,8 @@ def fuse(
 ) -> Picture:  # fmt: skip
     """The picture at each of KOR, JPN, USA and HUB every ``scenario.picture_step`` seconds, sorted by time, then node.
 
-    ``watch`` is called now and then with the time s that the picture has come to and what is held then.  ``messages`` must be made from ``tracks`` (and from ``detections`` where plots were shared).
+    ``messages`` must be made from ``tracks`` (and from ``detections`` where plots were shared).  ``watch`` is called with every
+    time s that the picture has come to and what is held then.
     Raises `CopfuseError` where they were not, or where plots were shared and ``detections`` is missing.
     """
     same_table("tracks", tracks, messages.meta["tracks_uid"])

@@ -36,7 +36,7 @@ FASTER = 10.0  # target: so many times faster than real time
 LEFT = 0.1  # target: share of the most that is held at all that is still held at the end
 PARTS = (0.25, 0.5, 0.75, 1.0)  # of the flown time, at which is said what is held
 CHAIN = ("fly", "detect", "track", "share", "fuse")
-ABOUT = f"""Missiles of 1.6 to 2.8 km/s within {SPREAD:.0f} s, {len(SENSORS)} radars that look every {REVISIT:.0f} s, pictures of four nodes \
+ABOUT = f"""Missiles of 1.6 to 2.8 km/s within {SPREAD:.0f} s, {len(SENSORS)} radars that look every {REVISIT:.0f} s, pictures of four nodes
 every {REVISIT:.0f} s (notional)."""
 
 
@@ -73,6 +73,10 @@ class Measured:
     followed: list[tuple[float, int, float]] = field(default_factory=list)  # time, tracks that trackers hold, MB of memory in use
     known: list[tuple[float, int, float]] = field(default_factory=list)  # time, local tracks and forecasts that nodes hold, MB
     aloft: list[int] = field(default_factory=list)  # objects at each of `PARTS`
+
+    def note(self, at: float, held: fusion.Held) -> None:
+        """What fusion holds at a time."""
+        self.known.append((at, len(held), memory()))
 
     @property
     def ratio(self) -> float:
@@ -114,8 +118,7 @@ def measure(about: scenario.Scenario, seed: int = 0, say: Callable[[str], object
     seen = timed("detect", lambda: simulate.detect(truth, about, seed=seed))
     tracks = timed("track", lambda: _followed(seen, about, out))
     sent = timed("share", lambda: network.share(tracks, about, regime="realtime", seed=seed, detections=seen))
-    watch = lambda at, held: out.known.append((at, len(held), memory()))  # noqa: E731
-    picture = timed("fuse", lambda: fusion.fuse(tracks, sent, about, detections=seen, watch=watch))
+    picture = timed("fuse", lambda: fusion.fuse(tracks, sent, about, detections=seen, watch=out.note))
     timed("score", lambda: metrics.score(picture, truth, about))
     return out
 
@@ -146,9 +149,9 @@ def verdicts(m: Measured) -> list[str]:
     """The two targets, and whether they are reached."""
     fast = f"{FASTER:g} times faster than real time: {m.ratio:.1f}, " + _reached(m.ratio >= FASTER)
     lines = [fast]
-    for what, notes in (("trackers", m.followed), ("fusion", m.known)):
+    for what, notes in (("trackers", m.followed), ("nodes", m.known)):
         most, last = max((n for _, n, _ in notes), default=0), notes[-1][1] if notes else 0
-        lines.append(f"{what} keep nothing that is over: {most} held at most, {last} at the end, {_reached(last <= LEFT * most)}")
+        lines.append(f"{what} forget what is over: {most} held at most, {last} at the end, {_reached(last <= LEFT * most)}")
     return lines
 
 

@@ -6,14 +6,13 @@ import math
 
 import numpy as np
 
-from copfuse.kernels import borrowing, falls, njit
+from copfuse.kernels import borrowing, njit
 from copfuse.kernels.earth import altitude
-from copfuse.kernels.falls import LANES
+from copfuse.kernels.falls import LANES, LONGEST_FLIGHT, WORK, fall_all
 from copfuse.kernels.motions import MANOEUVRE, REENTRY, across, ahead, derivative, dimension, drag, propagate
 from copfuse.kernels.small import cholesky, invert
 
 _PUSHED, _FALLING = np.array([MANOEUVRE, REENTRY])  # numpy's, as numba compiles for each plain number anew
-_LONGEST_FLIGHT = 7200.0  # s; what has not come down by then is in orbit
 # A forecast in boost stands for these further burn times, s, with these weights; *notional*, as is the time in which a burning
 # missile's acceleration grows by e as it empties
 BURNS = np.array([0.0, 10.0, 25.0, 50.0, 90.0, 150.0, 240.0])
@@ -38,113 +37,6 @@ _POINTS = 14  # of the latter
 _TOGETHER = 32  # rows whose points fall side by side
 _SCATTER = 50.0  # m, what wind and trim do to a re-entering body beyond what is forecast, per axis, *notional*
 _FASTEST = 7200.0  # m/s over ground at burnout; what is faster goes to orbit
-
-
-@borrowing
-def _rk4(s, dt, k, y):
-    derivative(_FALLING, s, k[0])
-    for i in range(7):
-        y[i] = s[i] + 0.5 * dt * k[0, i]
-    derivative(_FALLING, y, k[1])
-    for i in range(7):
-        y[i] = s[i] + 0.5 * dt * k[1, i]
-    derivative(_FALLING, y, k[2])
-    for i in range(7):
-        y[i] = s[i] + dt * k[2, i]
-    derivative(_FALLING, y, k[3])
-    for i in range(7):
-        s[i] += dt / 6.0 * (k[0, i] + 2.0 * k[1, i] + 2.0 * k[2, i] + k[3, i])
-
-
-@borrowing
-def _stride(s, h):
-    """Seconds that one step of `_rk4` may take: short against what drag, the air's density and gravity change the motion in.
-
-    Some 40 steps are then within metres of an exact integration where steps of a second in the air took 150.
-    """
-    r = math.sqrt(s[0] * s[0] + s[1] * s[1] + s[2] * s[2])
-    climb = abs(s[0] * s[3] + s[1] * s[4] + s[2] * s[5]) / r
-    return max(1.0 / (drag(s) / 0.2 + climb / max(0.5 * (h - 70e3), 5e3) + 1.0 / 20.0), 0.2)
-
-
-@borrowing
-def fall(s, k, y):
-    """Move state s (7: position, velocity, ln beta) to the ground; returns the seconds that takes, nan if it does not fall."""
-    t = 0.0
-    h = altitude(s[0], s[1], s[2])
-    while h > 0.0:
-        if t > _LONGEST_FLIGHT:
-            return math.nan
-        dt = _stride(s, h)
-        before = h
-        _rk4(s, dt, k, y)
-        t += dt
-        h = altitude(s[0], s[1], s[2])
-        if h <= 0.0:
-            t = _touch_down(s, t, dt, before, h, k, y)
-    return t
-
-
-@borrowing
-def _touch_down(s, t, dt, before, h, k, y):
-    """Move state s, which a step of dt s took from height ``before`` to h, below 0, at time t, to the ground; returns the time."""
-    back = dt * h / (before - h)  # negative: the secant through the last two heights, then Newton
-    _rk4(s, back, k, y)
-    t += back
-    r = math.sqrt(s[0] * s[0] + s[1] * s[1] + s[2] * s[2])
-    back = -altitude(s[0], s[1], s[2]) * r / min(s[0] * s[3] + s[1] * s[4] + s[2] * s[5], -0.1 * r)
-    _rk4(s, back, k, y)
-    return t + back
-
-
-@borrowing
-def fall_all(m, states, times, w, before, place, k, y):
-    """`fall` of the states ``(m, 7)``, in place; the seconds that each takes are added to ``times (m,)``, nan where it does not fall.
-
-    ``w (falls.WORK,)``, ``before (LANES,)`` and ``place (LANES,)`` are scratch.
-    """
-    after, busy = 0, 0
-    for i in range(LANES):
-        after = _next(m, states, times, after, w, i, place)
-        busy += place[i] >= 0
-    falls.heights(w)
-    while busy > 0:
-        falls.drags(w)
-        for i in range(LANES):
-            before[i] = w[falls._H + i]
-        falls.step(w)
-        for i in range(LANES):
-            p = place[i]
-            t, h = w[falls._T + i], w[falls._H + i]
-            if p < 0 or (h > 0.0 and not t > _LONGEST_FLIGHT):
-                continue
-            for c in range(6):
-                states[p, c] = w[falls._S + c * LANES + i]
-            if h > 0.0:
-                t = math.nan
-            elif h <= 0.0:
-                t = _touch_down(states[p], t, w[falls._DT + i], before[i], h, k, y)
-            times[p] += t
-            after = _next(m, states, times, after, w, i, place)
-            if place[i] < 0:
-                busy -= 1
-            else:
-                w[falls._H + i] = altitude(states[place[i], 0], states[place[i], 1], states[place[i], 2])
-    return m
-
-
-@borrowing
-def _next(m, states, times, after, w, i, place):
-    """Lane i takes the next of m states from number ``after`` on that is aloft; returns the number after it."""
-    while after < m and (math.isnan(times[after]) or not altitude(states[after, 0], states[after, 1], states[after, 2]) > 0.0):
-        after += 1
-    if after < m:
-        place[i] = after
-        falls.put(w, i, states[after])
-        return after + 1
-    place[i] = -1
-    falls.idle(w, i)
-    return after
 
 
 @borrowing
@@ -196,7 +88,7 @@ def soar(s, ratio, slow, k, y):
     t = 0.0
     h = altitude(s[0], s[1], s[2])
     while h > 0.0 and math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5]) > slow:
-        if t > _LONGEST_FLIGHT:
+        if t > LONGEST_FLIGHT:
             return math.nan
         v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
         dt = min(max(0.5 * (h - 100e3) / v, 1.0), 60.0)
@@ -328,7 +220,7 @@ def impact(x, P, log_beta, push, boosting, lifting, mean, cov, when):
     the body on in one of the ways of `SOARS`: a forecast is the distribution over both that it must be.  nan where a point
     does not come down.  Some rows are followed down together (`fall_all`).
     """
-    square, vector = np.zeros((3, 9, 9)), np.zeros(18 + LANES + falls.WORK)
+    square, vector = np.zeros((3, 9, 9)), np.zeros(18 + LANES + WORK)
     lower, C, k = square[0], square[1], square[2]
     y, s, before, w = vector[:9], vector[9:18], vector[18 : 18 + LANES], vector[18 + LANES :]
     most = _POINTS + 6 * len(BURNS) + len(SOARS)
