@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import copfuse as cf
-from copfuse import filters, forecast, frames, measures, tracking
+from copfuse import accuracy, filters, forecast, frames, measures, tracking
 from copfuse.constants import BOOST, MIDCOURSE, NODES, TERMINAL
 from copfuse.kernels import motions
 from copfuse.kernels.consider import common, consider, fall_matrix
@@ -230,6 +230,18 @@ def lone(x, sigma, mu, burnt):
     some = dataclasses.replace(Live.empty(), bank=bank, **{n: np.ones(1) for n in ("hits", "llr", "revisit")})
     some = dataclasses.replace(some, number=np.zeros(1, int), firm=np.ones(1, bool), burnt=np.array([burnt]), seen=np.full(1, 200.0))
     return dataclasses.replace(some, sensors=np.ones(1, np.uint64))
+
+
+def test_false_plots_far_apart_make_no_firm_track(monkeypatch):
+    """All radars' plots of a salvo at one node, range rates left out: ten false ones of two minutes would make a track, known to 35 km."""
+    s = dataclasses.replace(cf.load("salvo-2-2019"), bias=0.0)
+    d = cf.detect(cf.fly(s), s, seed=0)
+    ranged = np.array([x.kind == "radar" for x in s.sensors])
+    d = d[ranged[d.sensor] & (d.time < 200.0)]
+    d = dataclasses.replace(d, z=np.where(np.arange(4) == 3, np.nan, d.z))
+    assert accuracy.false_tracks(cf.track(d, s, node="HUB"), d) == 0
+    monkeypatch.setattr(tracking, "FIRM_SIGMA", np.inf)
+    assert accuracy.false_tracks(cf.track(d, s, node="HUB"), d) == 1
 
 
 def test_what_nobody_sees_goes_on_while_it_is_foreseen():

@@ -31,6 +31,7 @@ from copfuse.tables import Detections, Tracks, usable_plots
 MOST_SENSORS = 64  # bits in `Tracks.sensors`
 FIRM_HITS = 3
 FIRM_LLR = 15.0
+FIRM_SIGMA = 20e3  # m, standard deviation of the position at most: whoever looks that far round finds false plots enough, *notional*
 HOLD = 30.0  # s without a plot after which a firm track is dropped, or HOLD_SCANS revisits where that is longer
 HOLD_SCANS = 3.5
 HOLD_TENTATIVE = 6.0  # s, likewise for a track that is not firm
@@ -349,7 +350,7 @@ def _update(live: Live, scan: Scan, hit: np.ndarray, taken: Taken) -> Live:
     hit = hit[taken.share >= OWN]
     hits[hit] += 1
     revisit[hit], seen[hit] = scan.revisit, scan.time
-    firm = live.firm | ((hits >= FIRM_HITS) & (llr > FIRM_LLR))
+    firm = live.firm | ((hits >= FIRM_HITS) & (llr > FIRM_LLR) & (np.einsum("naa->n", bank.P6[:, :3, :3]) < FIRM_SIGMA**2))
     engine = pushed(bank)
     if len(burns := np.flatnonzero(~live.burnt & (engine > 0.5))):
         filters.forget_drag(bank, burns)
