@@ -16,6 +16,7 @@ from scipy.stats import binomtest
 import copfuse as cf
 from copfuse import frames, multiscan, scanning, tracking
 from copfuse.association import Pairs
+from copfuse.coasting import Live
 from copfuse.kernels import motions
 from copfuse.kernels.hypotheses import best_sets, leaf_weights
 from copfuse.multiscan import WINDOW, Forest
@@ -208,7 +209,7 @@ def test_one_target_without_clutter_is_as_by_gnn_to_the_bit(seed):
 
 def leaves(d, s):
     """Leaves, trees and most leaves of a tree after every scan."""
-    live, out = tracking.Live.empty(), []
+    live, out = Live.empty(), []
     for scan in scanning.scans(d, s):
         live, _ = tracking.step(live, scan, "mht")
         each = np.unique(live.number, return_counts=True)[1]

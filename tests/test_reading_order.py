@@ -15,7 +15,7 @@ ORDER = [
     "errors", "constants", "kernels", "tables", "checking", "frames", "atmosphere", "vehicles", "motion",
     "sensitivity", "swerling", "laydowns", "sensors", "coverage", "recorded", "flights", "scenario", "simulate",
     "ascents", "gaussian", "mixtures", "conversions", "biases", "filters", "starting", "kalman", "forecast", "rules",
-    "retrodiction", "association", "matching", "phases", "pairing", "multiscan", "scanning", "tracking",
+    "retrodiction", "association", "matching", "phases", "pairing", "multiscan", "scanning", "coasting", "tracking",
     "families", "descent", "batch", "registration", "registering", "network", "correlation", "fusion", "bounds", "boosts", "arcs",
     "reconstruction",
     "measures", "metrics", "study", "rivals", "customary",

@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 
 import copfuse as cf
 from copfuse import filters, frames, gaussian, kalman
+from copfuse.coasting import COUNTS, Live
 from copfuse.kernels import estimation as kernel
 from copfuse.kernels import motions
+from copfuse.scanning import Scan
 from copfuse.tables import Detections, stack
-from copfuse.tracking import COUNTS, Live, Scan, step
+from copfuse.tracking import step
 
 PLAIN = bool(numba.config.DISABLE_JIT)
 SITE = np.radians(38.0), np.radians(128.0), 100.0

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 import copfuse as cf
-from copfuse import accuracy, filters, forecast, frames, measures, tracking
+from copfuse import accuracy, coasting, filters, forecast, frames, measures, tracking
+from copfuse.coasting import Live
 from copfuse.constants import BOOST, MIDCOURSE, NODES, TERMINAL
 from copfuse.kernels import motions
 from copfuse.kernels.consider import common, consider, fall_matrix
 from copfuse.motion import interpolate
-from copfuse.tracking import FIRM_HITS, Live, scans, step
+from copfuse.tracking import FIRM_HITS, scans, step
 
 
 @pytest.fixture(scope="module")
@@ -251,10 +252,10 @@ def test_what_nobody_sees_goes_on_while_it_is_foreseen():
     path = truth[truth.object == 0]
     x = interpolate(path.time, path.x, np.array([200.0]))
     descent = path.time[np.flatnonzero(path.phase == TERMINAL)[0]]
-    for sigma, last in ((0.3, descent), (30.0, 200.0 + tracking.FORESEEN / (30.0 * np.sqrt(3.0)))):
+    for sigma, last in ((0.3, descent), (30.0, 200.0 + coasting.FORESEEN / (30.0 * np.sqrt(3.0)))):
         one = lone(x, sigma, [0.0, 1.0, 0.0, 0.0, 0.0], True)
         for time in np.arange(201.0, 1200.0, 1.0):
-            one, drop = tracking._coasted(one, time)
+            one, drop = coasting.coasted(one, time)
             if drop[0]:
                 break
         assert time == pytest.approx(last, abs=12.0 if sigma < 1 else 45.0)
@@ -272,8 +273,8 @@ def test_an_hour_unseen_bends_what_is_known():
     known = filters.bank(np.full(100, 330.0), drawn, np.tile(np.eye(6), (100, 1, 1)), np.tile(one.bank.mu, (100, 1)))
     there, step = filters.predict(known, 3900.0).x[:, motions.COAST, :6], one.bank
     for time in np.arange(336.0, 3901.0, 6.0):
-        step = filters.weigh(filters.predict(step, time), tracking.FALLING)
-        one, drop = tracking._coasted(one, time)
+        step = filters.weigh(filters.predict(step, time), coasting.FALLING)
+        one, drop = coasting.coasted(one, time)
         assert not drop[0] and one.bank.time[0] >= min(time, 366.0) - 36.0
     once = measures.nees(there - one.bank.x6, np.tile(one.bank.P6, (100, 1, 1))).mean() / 6.0
     assert one.bank.time[0] == 3900.0 and 0.7 < once < 3.0
@@ -287,7 +288,7 @@ def test_what_may_burn_still_is_not_taken_to_fall(burnt):
     truth = cf.fly(s)
     path = truth[truth.object == 0]
     one = lone(interpolate(path.time, path.x, np.array([200.0])), 3.0, [0.07, 0.85, 0.0, 0.0, 0.08], burnt)
-    after, drop = tracking._coasted(one, 240.0)
+    after, drop = coasting.coasted(one, 240.0)
     assert drop[0] != burnt and (after.bank.time[0] == 240.0) == burnt
 
 

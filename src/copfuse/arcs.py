@@ -16,10 +16,10 @@ from scipy.stats import chi2
 from copfuse import batch, families, filters, forecast, frames
 from copfuse.batch import Fit, Plots
 from copfuse.boosts import begin_of, drift
+from copfuse.coasting import REGISTRATION
 from copfuse.constants import BOOST, REENTRY_ALTITUDE
 from copfuse.errors import CopfuseError
 from copfuse.tables import Tracks
-from copfuse.tracking import REGISTRATION
 
 CORE, LONGEST = 10.0, 60.0  # s to either side of the centre with which an arc starts, at least and at most
 CORE_PLOTS = 12
@@ -52,7 +52,7 @@ def joined(one: Tracks, other: Tracks, bias: float) -> bool:
     """Whether two tracks may be one object, seen again after free flight: their ends meet, but for a chance of 1e-4.
 
     The last state above the air of the later one is traced back to the end of the earlier one.  Where that still burns there, it may
-    have burnt on unseen, up to `LEFT` s.  ``bias`` scales what sensors' biases may put between them (`tracking.REGISTRATION`).
+    have burnt on unseen, up to `LEFT` s.  ``bias`` scales what sensors' biases may put between them (`coasting.REGISTRATION`).
     """
     early, late = (one, other) if one.time[-1] < other.time[0] else (other, one)
     up = np.flatnonzero(frames.altitude(late.x[:, :3]) > REENTRY_ALTITUDE)

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from copfuse import filters
+from copfuse.coasting import REGISTRATION
 from copfuse.constants import BOOST, GLIDE, NODES, REENTRY_ALTITUDE
 from copfuse.filters import Bank
 from copfuse.frames import altitude
 from copfuse.kernels.assignment import assign_pairs
 from copfuse.kernels.gating import box_pairs
 from copfuse.tables import Tracks
-from copfuse.tracking import REGISTRATION
 
 HOLD = 30.0  # s: a local track whose newest row is older than this (beyond what the link delays) has left the picture, a young one sooner
 JOIN = 27.9  # squared distance under which two nations' tracks are one object: chi-squared, 6 components, 1e-4

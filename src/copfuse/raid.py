@@ -18,6 +18,7 @@ import numpy as np
 
 from copfuse import fusion, metrics, network, scenario, simulate, tracking
 from copfuse.bench import machine
+from copfuse.coasting import Live
 from copfuse.errors import CopfuseError
 from copfuse.tables import Tracks, Truth, replacing
 
@@ -125,7 +126,7 @@ def measure(about: scenario.Scenario, seed: int = 0, say: Callable[[str], object
 
 def _followed(seen: Any, about: scenario.Scenario, out: Measured) -> Tracks:
     """`tracking.track`, with a note of what it holds as it goes."""
-    states: dict[int, tracking.Live] = {}
+    states: dict[int, Live] = {}
     rows = []
     for new in tracking.follow(states, seen, about, None, "gnn"):
         rows.append(new)

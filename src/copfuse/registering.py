@@ -13,10 +13,11 @@ import numpy as np
 
 from copfuse import registration, tracking
 from copfuse.biases import KINDS, Registration
+from copfuse.coasting import Live
 from copfuse.constants import MIDCOURSE, NATIONS, NODES
 from copfuse.registration import COASTING
 from copfuse.tables import Detections, Tracks
-from copfuse.tracking import Live, bias_covariance
+from copfuse.tracking import bias_covariance
 
 EVERY = 30.0  # s between two looks at the biases; *notional*
 

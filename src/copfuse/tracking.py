@@ -8,14 +8,15 @@ freely above the air and is well known.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from copfuse import filters, multiscan, pairing, starting
 from copfuse.association import Pairs, gate
-from copfuse.constants import NODES, REENTRY_ALTITUDE
+from copfuse.coasting import BURNT_OUT, COLUMNS, COUNTS, Live, coasted, with_rows
+from copfuse.constants import NODES
 from copfuse.errors import CopfuseError, suggestion
 from copfuse.filters import Bank
 from copfuse.frames import altitude
@@ -32,63 +33,15 @@ MOST_SENSORS = 64  # bits in `Tracks.sensors`
 FIRM_HITS = 3
 FIRM_LLR = 15.0
 FIRM_SIGMA = 20e3  # m, standard deviation of the position at most: whoever looks that far round finds false plots enough, *notional*
-HOLD = 30.0  # s without a plot after which a firm track is dropped, or HOLD_SCANS revisits where that is longer
-HOLD_SCANS = 3.5
-HOLD_TENTATIVE = 6.0  # s, likewise for a track that is not firm
-FORESEEN = 30e3  # m: a firm track above the air whose position is known that well is followed on, however long nobody sees it, *notional*
-COAST_STEP = 5.0  # s, in such steps (above AIRLESS, m, at such times in one), and
-AIRLESS = 150e3
-FALLS = 0.2  # manoeuvre probability under which a track whose engine was once out is taken to fall when it is seen no more; else
-FORESEEN_BURNING = 10e3  # m is how well it must be known
-FALLING = np.array([1e-9, 1.0, 1.0, 1e-9, 1e-9])  # of such a track every model's likelihood: pushes unseen for minutes have no bound
-REGISTRATION = (200.0, 2.0)  # m, m/s: what sensors' biases may leave in a track beyond its covariance, *notional*
-BURNT_OUT = 0.05  # manoeuvre probability under which the engine is taken as out, after
-BURNT_HITS = 6  # plots
+BURNT_HITS = 6  # plots after which an engine may be known to be out
 FORGOTTEN = 1e-3  # probability of the thrusting model under which its thrust is taken as unknown
 RELIGHT = 8.0  # m/s^2 forward that mean a further stage, not lift, *notional*
 BIAS_MEMORY = 30.0  # s over which a sensor's share in a track is forgotten, *notional*
 BURNING = np.array([1.0, 0.01, 0.01, 0.01, 1.0])  # likelihood under each model of a plot by what sees plumes alone, *notional*
 LOOK_TIME = 200.0  # s in which the look at a target turns, so that a constant bias moves it by other amounts, *notional*
 LOW, GROUNDED = 20e3, 3.0  # m, and standard deviations of height, below which the ground is minded
-COUNTS = ("plots", "taken", "refused", "contested", "new", "dropped", "merged")  # of `Live.counts`: plots, then tracks
 BATCH = 1000  # rows of Tracks that are made together: as quick as all together, and of little memory
 NEAR_MISS = 1.5**2  # a plot within this many times a gate's squared distance was refused by it; beyond, it is simply new
-
-
-@dataclass(frozen=True)
-class Live:
-    """The tracks that one node follows now; row i of every column is one track."""
-
-    bank: Bank
-    number: np.ndarray
-    hits: np.ndarray
-    llr: np.ndarray
-    firm: np.ndarray
-    burnt: np.ndarray
-    sensors: np.ndarray
-    revisit: np.ndarray
-    seen: np.ndarray  # s, time of the newest plot; ``bank.time`` is later where a track goes on unseen
-    next_number: int = 0
-    counts: tuple[int, ...] = (0,) * len(COUNTS)  # what became of all plots and tracks so far, as in `COUNTS`
-    forest: multiscan.Forest | None = None  # by "mht" rows are leaves; those of one ``number`` are one track
-    parted: dict[int, Bank] = field(default_factory=dict)  # by number: tracks that nobody sees, as of when they began to fall unseen
-
-    def __len__(self) -> int:
-        return len(self.number)
-
-    def __getitem__(self, rows: Any) -> Live:
-        forest = None if self.forest is None else self.forest[rows]
-        return replace(self, bank=self.bank[rows], forest=forest, **{n: getattr(self, n)[rows] for n in _COLUMNS})
-
-    @staticmethod
-    def empty() -> Live:
-        """No track yet."""
-        kinds: tuple[Any, ...] = (int, int, float, bool, bool, np.uint64, float, float)
-        columns: dict[str, Any] = {name: np.zeros(0, kind) for name, kind in zip(_COLUMNS, kinds, strict=True)}
-        return Live(Bank.empty(), **columns)
-
-
-_COLUMNS = ("number", "hits", "llr", "firm", "burnt", "sensors", "revisit", "seen")
 
 
 def track(detections: Detections, scenario: Any, node: str | None = None, association: str = "gnn") -> Tracks:
@@ -209,7 +162,7 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, dict[s
     """One scan: drop what is stale, associate, update, start; returns the tracks and what `_rows` makes new rows of Tracks of."""
     counts = live.counts
     scan = scan if association != "mht" else in_order(scan)
-    live, stale = _coasted(live, scan.time, scan.bias)
+    live, stale = coasted(live, scan.time, scan.bias)
     dropped = _gone(live.number, stale)
     live = live[~stale] if stale.any() else live
     start, plot = pairing.reachable(live.bank, scan.time, *scan.seen, known=scan.spots)
@@ -225,7 +178,7 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, dict[s
         taken = take(predicted, inside, scan.log_density, live.llr[near], *scan.seen)
         hit = near[taken.rows]
         live = _update(live, scan, hit, taken)
-    lost = _gone(before, ~np.isin(before, live.number))
+    lost = _gone(before, ~np.isin(before, live.number)) if live.forest is not None else 0  # only trees of plots can vanish in an update
     free = np.flatnonzero(~taken.claimed)
     live = _start(live, scan, free)
     told, own = (hit, taken) if live.forest is None else (hit[live.forest.best[hit]], taken[live.forest.best[hit]])
@@ -277,63 +230,6 @@ def _sorted_out(pairs: Pairs, limit: np.ndarray, taken: np.ndarray) -> tuple[int
     return n, m, refused, contested, n - m - refused - contested
 
 
-def _coasted(live: Live, time: float, bias: float = 0.0) -> tuple[Live, np.ndarray]:
-    """The tracks with those that nobody sees moved on, and which of them, (n,), are to be dropped.
-
-    What is firm, above the air and known to `FORESEEN` is kept however long nobody sees it.  Gravity is sure of what falls: a missile
-    between two nations' radars, or below the horizon of the only one, is found again by the same track.  Of what may still burn the
-    position is soon unknown.
-    """
-    limit = np.where(live.firm, np.maximum(HOLD, HOLD_SCANS * live.revisit), np.maximum(HOLD_TENTATIVE, 2.5 * live.revisit))
-    quiet = time - live.seen > limit
-    if not quiet.any():
-        return live, quiet
-    falls = live.firm & (pushed(live.bank) < np.where(live.burnt, FALLS, BURNT_OUT))
-    ahead = np.flatnonzero(quiet & falls & (time - live.bank.time > COAST_STEP))
-    if len(ahead):
-        live = _moved_on(live, ahead, time, bias)
-    place, P = live.bank.x6[:, :3].copy(), live.bank.P6[:, :3, :3].copy()
-    if len(burns := np.flatnonzero(quiet & live.firm & ~falls)):
-        later = filters.predict(live.bank[burns], time)
-        place[burns], P[burns] = later.x6[:, :3], later.P6[:, :3, :3]
-    sigma = np.sqrt(np.trace(P, axis1=1, axis2=2))
-    foreseen = live.firm & (altitude(place) > REENTRY_ALTITUDE) & (sigma < np.where(falls, FORESEEN, FORESEEN_BURNING))
-    return live, quiet & ~foreseen
-
-
-def _moved_on(live: Live, rows: np.ndarray, time: float, bias: float) -> Live:
-    """The tracks ``rows``, which nobody sees, moved on as what falls; from then on what biases have left in them grows too.
-
-    Above the air each is predicted at once from where it parted, not step by step: over an hour what is known of it bends, and only
-    points that have gone the whole way show that.
-    """
-    begun = [live.parted.get(int(n)) for n in live.number[rows]] if live.forest is None else [None] * len(rows)
-    kept = [b is not None and b.time[0] >= t for b, t in zip(begun, live.seen[rows], strict=True)]
-    new = filters.weigh(live.bank[rows], FALLING)
-    fresh = (new.time == live.seen[rows])[:, None, None]
-    blur = np.diag(np.repeat(np.square(REGISTRATION), 3)) * bias**2 * fresh
-    new.P[:, :, :6, :6] += blur[:, None]
-    start = Bank.stack([b if b is not None and known else new[i : i + 1] for i, (b, known) in enumerate(zip(begun, kept, strict=True))])
-    high = altitude(start.x6) > AIRLESS
-    parted = dict(live.parted) | {int(live.number[r]): start[i : i + 1] for i, r in enumerate(rows) if high[i] and not kept[i]}
-    return replace(live, bank=_with_rows(live.bank, rows, _unseen(start, time, high)), parted=parted)
-
-
-def _unseen(bank: Bank, time: float, high: np.ndarray) -> Bank:
-    """Tracks at a time s as what falls, those ``high (n,)`` above the air in one step."""
-    while (left := time - bank.time).max() > 0.0:
-        bank = filters.weigh(filters.predict(bank, bank.time + np.where(high, left, np.minimum(left, COAST_STEP))), FALLING)
-    return bank
-
-
-def _with_rows(bank: Bank, rows: np.ndarray, new: Bank) -> Bank:
-    """A bank with ``new`` in the place of some rows."""
-    out = Bank(*(getattr(bank, n).copy() for n in Bank.__dataclass_fields__))
-    for name in Bank.__dataclass_fields__:
-        getattr(out, name)[rows] = getattr(new, name)
-    return out
-
-
 def _update(live: Live, scan: Scan, hit: np.ndarray, taken: Taken) -> Live:
     """The live tracks ``hit`` as their plots have left them; a plot that is probably another's is no hit."""
     if len(hit) == 0:
@@ -343,7 +239,7 @@ def _update(live: Live, scan: Scan, hit: np.ndarray, taken: Taken) -> Live:
         new = filters.weigh(new, taken.share[:, None] * BURNING + (1.0 - taken.share[:, None]))
     if len(low := _low(new)):
         new = filters.above_ground(new, low, low[~live.burnt[hit[low]]])
-    bank = _with_rows(live.bank, hit, new)
+    bank = with_rows(live.bank, hit, new)
     hits, llr, sensors, revisit, seen = (getattr(live, n).copy() for n in ("hits", "llr", "sensors", "revisit", "seen"))
     llr[hit] = taken.llr
     sensors[hit] |= np.uint64(1) << np.uint64(scan.sensor)
@@ -390,7 +286,7 @@ def _start(live: Live, scan: Scan, free: np.ndarray) -> Live:
         burnt=np.zeros(n, bool), sensors=np.full(n, np.uint64(1) << np.uint64(scan.sensor)),
         revisit=np.full(n, scan.revisit), seen=np.full(n, scan.time),
     )  # fmt: skip
-    joined: dict[str, Any] = {name: np.concatenate([getattr(live, name), getattr(new, name)]) for name in _COLUMNS}
+    joined: dict[str, Any] = {name: np.concatenate([getattr(live, name), getattr(new, name)]) for name in COLUMNS}
     forest = None if live.forest is None else live.forest.started(scan.rows[free])
     return replace(live, bank=Bank.stack([live.bank, new.bank]), **joined, next_number=live.next_number + n, forest=forest)
 

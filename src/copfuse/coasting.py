@@ -1,0 +1,125 @@
+"""The tracks that one node follows, `Live`, and those among them that nobody sees: moved on as long as it is foreseen where they are.
+
+Gravity is sure of what falls: a missile between two nations' radars, or below the horizon of the only one, is found again by the same
+track.  Of what may still burn the position is soon unknown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from copfuse import filters, multiscan
+from copfuse.constants import REENTRY_ALTITUDE
+from copfuse.filters import Bank
+from copfuse.frames import altitude
+from copfuse.phases import pushed
+
+HOLD = 30.0  # s without a plot after which a firm track is dropped, or HOLD_SCANS revisits where that is longer
+HOLD_SCANS = 3.5
+HOLD_TENTATIVE = 6.0  # s, likewise for a track that is not firm
+FORESEEN = 30e3  # m: a firm track above the air whose position is known that well is followed on, however long nobody sees it, *notional*
+FORESEEN_BURNING = 10e3  # m, likewise where an engine may burn
+BURNT_OUT = 0.05  # probability of a push under which the engine is taken as out, and a track to fall when it is seen no more;
+FALLS = 0.2  # the latter also under this where the engine was out before
+FALLING = np.array([1e-9, 1.0, 1.0, 1e-9, 1e-9])  # of such a track every model's likelihood: pushes unseen for minutes have no bound
+REGISTRATION = (200.0, 2.0)  # m, m/s: what sensors' biases may leave in a track beyond its covariance, *notional*
+COAST_STEP = 5.0  # s between two predictions of what nobody sees
+AIRLESS = 150e3  # m, from where on they are made at once from where it parted, not step by step
+COUNTS = ("plots", "taken", "refused", "contested", "new", "dropped", "merged")  # of `Live.counts`: plots, then tracks
+
+
+@dataclass(frozen=True)
+class Live:
+    """The tracks that one node follows now; row i of every column is one track."""
+
+    bank: Bank
+    number: np.ndarray
+    hits: np.ndarray
+    llr: np.ndarray
+    firm: np.ndarray
+    burnt: np.ndarray
+    sensors: np.ndarray
+    revisit: np.ndarray
+    seen: np.ndarray  # s, time of the newest plot; ``bank.time`` is later where a track goes on unseen
+    next_number: int = 0
+    counts: tuple[int, ...] = (0,) * len(COUNTS)  # what became of all plots and tracks so far, as in `COUNTS`
+    forest: multiscan.Forest | None = None  # by "mht" rows are leaves; those of one ``number`` are one track
+    parted: dict[int, Bank] = field(default_factory=dict)  # by number: tracks that nobody sees, as of when they began to fall unseen
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+    def __getitem__(self, rows: Any) -> Live:
+        forest = None if self.forest is None else self.forest[rows]
+        return replace(self, bank=self.bank[rows], forest=forest, **{n: getattr(self, n)[rows] for n in COLUMNS})
+
+    @staticmethod
+    def empty() -> Live:
+        """No track yet."""
+        kinds: tuple[Any, ...] = (int, int, float, bool, bool, np.uint64, float, float)
+        columns: dict[str, Any] = {name: np.zeros(0, kind) for name, kind in zip(COLUMNS, kinds, strict=True)}
+        return Live(Bank.empty(), **columns)
+
+
+COLUMNS = ("number", "hits", "llr", "firm", "burnt", "sensors", "revisit", "seen")
+
+
+def coasted(live: Live, time: float, bias: float = 0.0) -> tuple[Live, np.ndarray]:
+    """The tracks with those that nobody sees moved on, and which of them, (n,), are to be dropped.
+
+    What is firm, above the air and known to `FORESEEN` is kept however long nobody sees it.
+    """
+    limit = np.where(live.firm, np.maximum(HOLD, HOLD_SCANS * live.revisit), np.maximum(HOLD_TENTATIVE, 2.5 * live.revisit))
+    quiet = time - live.seen > limit
+    if not quiet.any():
+        return live, quiet
+    falls = live.firm & (pushed(live.bank) < np.where(live.burnt, FALLS, BURNT_OUT))
+    ahead = np.flatnonzero(quiet & falls & (time - live.bank.time > COAST_STEP))
+    if len(ahead):
+        live = _moved_on(live, ahead, time, bias)
+    place, P = live.bank.x6[:, :3].copy(), live.bank.P6[:, :3, :3].copy()
+    if len(burns := np.flatnonzero(quiet & live.firm & ~falls)):
+        later = filters.predict(live.bank[burns], time)
+        place[burns], P[burns] = later.x6[:, :3], later.P6[:, :3, :3]
+    sigma = np.sqrt(np.trace(P, axis1=1, axis2=2))
+    foreseen = live.firm & (altitude(place) > REENTRY_ALTITUDE) & (sigma < np.where(falls, FORESEEN, FORESEEN_BURNING))
+    return live, quiet & ~foreseen
+
+
+def _moved_on(live: Live, rows: np.ndarray, time: float, bias: float) -> Live:
+    """The tracks ``rows``, which nobody sees, moved on as what falls; from then on what biases have left in them grows too.
+
+    Above the air each is predicted at once from where it parted, not step by step: over an hour what is known of it bends, and only
+    points that have gone the whole way show that.
+    """
+    new = filters.weigh(live.bank[rows], FALLING)
+    fresh = (new.time == live.seen[rows])[:, None, None]
+    blur = np.diag(np.repeat(np.square(REGISTRATION), 3)) * bias**2 * fresh
+    new.P[:, :, :6, :6] += blur[:, None]
+    if live.forest is not None:  # leaves of one number have no place of their own to be kept in
+        return replace(live, bank=with_rows(live.bank, rows, _unseen(new, time, np.zeros(len(rows), bool))))
+    numbers, alive = live.number[rows].tolist(), set(live.number.tolist())
+    kept = {n: b for n, b in live.parted.items() if n in alive}
+    for i, (n, seen) in enumerate(zip(numbers, live.seen[rows], strict=True)):
+        if n not in kept or kept[n].time[0] < seen or not altitude(kept[n].x6)[0] > AIRLESS:
+            kept[n] = new[i : i + 1]
+    start = Bank.stack([kept[n] for n in numbers])
+    return replace(live, bank=with_rows(live.bank, rows, _unseen(start, time, altitude(start.x6) > AIRLESS)), parted=kept)
+
+
+def _unseen(bank: Bank, time: float, high: np.ndarray) -> Bank:
+    """Tracks at a time s as what falls, those ``high (n,)`` above the air in one step."""
+    while (left := time - bank.time).max() > 0.0:
+        bank = filters.weigh(filters.predict(bank, bank.time + np.where(high, left, np.minimum(left, COAST_STEP))), FALLING)
+    return bank
+
+
+def with_rows(bank: Bank, rows: np.ndarray, new: Bank) -> Bank:
+    """A bank with ``new`` in the place of some rows."""
+    out = Bank(*(getattr(bank, n).copy() for n in Bank.__dataclass_fields__))
+    for name in Bank.__dataclass_fields__:
+        getattr(out, name)[rows] = getattr(new, name)
+    return out
