@@ -43,12 +43,12 @@ def test_every_verb_is_timed_and_what_is_over_is_forgotten(tmp_path, capsys):
 
 def test_what_is_held_is_that_of_the_last_note_before():
     notes = [(10.0, 3, 100.0), (20.0, 5, 120.0), (30.0, 0, 125.0)]
-    assert raid.held(notes, 25.0) == (5, 120.0) and raid.held(notes, 30.0) == (0, 125.0) and raid.held(notes, 5.0)[0] == 0
+    assert raid.held(notes, 25.0) == (5, 120.0) and raid.held(notes, 30.0) == (0, 125.0) and raid.held(notes, 5.0) == (0, 100.0)
 
 
 def test_verdicts_follow_the_figures():
     m = raid.Measured(flown=600.0, seconds=dict.fromkeys(raid.CHAIN, 12.0) | {"score": 1e3}, aloft=[1, 1, 1, 0])
-    m.followed, m.known = [(1.0, 100, 1.0), (2.0, 10, 1.0)], [(1.0, 100, 1.0), (2.0, 11, 1.0)]
+    m.followed, m.known = [(1.0, 100, 1.0), (2.0, 50, 1.0)], [(1.0, 100, 1.0), (2.0, 51, 1.0)]
     assert m.ratio == pytest.approx(10.0)
     said = raid.verdicts(m)
     assert [line.endswith("not reached") for line in said] == [False, False, True] and "10 held" not in said[0]

@@ -188,7 +188,10 @@ def correlate(
     rows = np.array([e.row for e in heads])
     everyone, ahead = (rows, predicted(tracks, rows, time)) if known is None else known
     at = np.arange(len(rows)) if known is None else np.searchsorted(everyone, rows)
-    i, j, d2 = _pairs(heads, silent, label, ahead.x6[at], ahead.P6[at], slack)
+    x, P = ahead.x6[at], ahead.P6[at]
+    near = _near(label, x, P, slack)
+    _note_beside(heads, *near, x, P)
+    i, j, d2 = _judged(heads, silent, *near, x, P, slack)
     _part(i, j, d2, label)
     _descend(i, j, d2, source, silent, label)
     return _number(live, heads, before, label, next_system)
@@ -222,28 +225,36 @@ def _silent(heads: list[Entry]) -> np.ndarray:
     return np.array([clock[e.source] - e.last > SILENT for e in heads])
 
 
-def _pairs(
-    heads: list[Entry], silent: np.ndarray, label: np.ndarray, x: np.ndarray, P: np.ndarray, slack: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs i < j of entries that may be of one object, or stand as one, and their squared distances, from ``x (n, 6), P (n, 6, 6)``.
-
-    They are of two sources, or one has fallen silent before the other, of the same source, was heard.  Only pairs near one another
-    are looked at.
-    """
-    centre, n = np.ascontiguousarray(x[:, :3]), len(heads)
-    variance = np.einsum("naa->na", P[:, :3, :3])
-    half = np.sqrt(2.0 * PART * (variance + slack[:3]))  # of a pair, the blurred one's box holds the other
+def _near(label: np.ndarray, x: np.ndarray, P: np.ndarray, slack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs i < j of entries that stand near one another or as one, from ``x (n, 6), P (n, 6, 6)``; not all pairs are looked at."""
+    centre, n = np.ascontiguousarray(x[:, :3]), len(x)
+    half = np.sqrt(2.0 * PART * (np.einsum("naa->na", P[:, :3, :3]) + slack[:3]))  # of a pair, the blurred one's box holds the other
     start, other = box_pairs(centre, half, centre)
     one, two = _together(label)
     a, b = np.r_[np.repeat(np.arange(n), np.diff(start)), one], np.r_[other, two]
     i, j = np.divmod(np.unique((np.minimum(a, b) * n + np.maximum(a, b))[a != b]), n)
-    source, first, last = (np.array([getattr(e, name) for e in heads]) for name in ("source", "first", "last"))
-    same = source[i] == source[j]
-    close = same & (last[i] != last[j]) & ((centre[i] - centre[j]) ** 2 <= JOIN * (variance[i] + variance[j])).all(axis=1)
-    for k in np.where(last[i] < last[j], i, j)[close].tolist():
+    return i, j
+
+
+def _note_beside(heads: list[Entry], i: np.ndarray, j: np.ndarray, x: np.ndarray, P: np.ndarray) -> None:
+    """Note, in place, of near pairs of one source, which entry is silent while the other, which may be taken for it, is heard."""
+    source, last = np.array([e.source for e in heads]), np.array([e.last for e in heads])
+    variance = np.einsum("naa->na", P[:, :3, :3])
+    close = ((x[i, :3] - x[j, :3]) ** 2 <= JOIN * (variance[i] + variance[j])).all(axis=1)
+    for k in np.where(last[i] < last[j], i, j)[close & (source[i] == source[j]) & (last[i] != last[j])].tolist():
         heads[k].beside = True
+
+
+def _judged(
+    heads: list[Entry], silent: np.ndarray, i: np.ndarray, j: np.ndarray, x: np.ndarray, P: np.ndarray, slack: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of near pairs those that may be of one object, and their squared distances.
+
+    They are of two sources, or one has fallen silent before the other, of the same source, was heard.
+    """
+    source, first, last = (np.array([getattr(e, name) for e in heads]) for name in ("source", "first", "last"))
     gone, new = np.where(silent[i], i, j), np.where(silent[i], j, i)
-    may = ~same | ((silent[i] != silent[j]) & (first[new] >= last[gone] - LAP))
+    may = (source[i] != source[j]) | ((silent[i] != silent[j]) & (first[new] >= last[gone] - LAP))
     i, j = i[may], j[may]
     d = x[i] - x[j]
     S = P[i] + P[j] + np.diag(slack)

@@ -34,7 +34,7 @@ SENSORS = (
 REVISIT = 10.0  # s between two looks of a sensor at an object, and between two pictures
 SPREAD = 120.0  # s within which all are launched
 FASTER = 10.0  # target: so many times faster than real time
-LEFT = 0.1  # target: share of the most that is held at all that is still held at the end
+LEFT = 0.5  # target: share of the most that is held at all that still is when all are down (tracks of false plots, and of the last 30 s)
 PARTS = (0.25, 0.5, 0.75, 1.0)  # of the flown time, at which is said what is held
 CHAIN = ("fly", "detect", "track", "share", "fuse")
 ABOUT = f"""Missiles of 1.6 to 2.8 km/s within {SPREAD:.0f} s, {len(SENSORS)} radars that look every {REVISIT:.0f} s, pictures of four nodes
@@ -141,9 +141,9 @@ def _aloft(truth: Truth, at: float) -> int:
 
 
 def held(notes: list[tuple[float, int, float]], at: float) -> tuple[int, float]:
-    """The last note of ``(time, held, MB)`` up to a time: what was held and MB; nothing before the first."""
+    """The last note of ``(time, held, MB)`` up to a time: what was held and MB; before the first nothing, and its MB."""
     before = [note for note in notes if note[0] <= at]
-    return (before[-1][1], before[-1][2]) if before else (0, float("nan"))
+    return (before[-1][1], before[-1][2]) if before else (0, notes[0][2] if notes else float("nan"))
 
 
 def verdicts(m: Measured) -> list[str]:
