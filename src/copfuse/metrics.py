@@ -46,18 +46,20 @@ def gate_radius(P) -> np.ndarray:
 
 def match(picture: Picture, truth: Truth) -> Match:
     """Assign the rows of each node's picture at each time to the objects aloft then."""
-    where = true_states(truth, picture.time)
-    distance = np.linalg.norm(where[:, :, :3] - picture.x[:, None, :3], axis=2)
+    times, at = np.unique(picture.time, return_inverse=True)  # of a raid, states at every row's own time would fill the memory
+    where, at = true_states(truth, times), at.ravel()
+    distance = np.empty((len(picture), where.shape[1]))
     gate = gate_radius(picture.P)
     found, nearest = np.full((2, len(picture)), -1)
     for rows in _groups(picture.node, picture.time):
+        distance[rows] = np.linalg.norm(where[at[rows], :, :3] - picture.x[rows, None, :3], axis=2)
         within = np.where(distance[rows] <= gate[rows, None], distance[rows], np.inf)
         pairs = assign(within)
         found[rows[pairs[:, 0]]] = pairs[:, 1]
         left = np.setdiff1d(np.arange(len(rows)), pairs[:, 0])
         left = left[np.isfinite(within[left]).any(axis=1)]
         nearest[rows[left]] = np.argmin(within[left], axis=1)
-    error = np.where(found[:, None] >= 0, picture.x - where[np.arange(len(picture)), found], np.nan) if len(picture) else np.zeros((0, 6))
+    error = np.where(found[:, None] >= 0, picture.x - where[at, found], np.nan) if len(picture) else np.zeros((0, 6))
     return Match(found, nearest, error, distance)
 
 
