@@ -84,6 +84,16 @@ def test_a_track_that_its_own_source_takes_up_again_goes_on():
     assert late and all(s == 0 and who == {(KOR, 2)} for s, who in late)
 
 
+@pytest.mark.parametrize(("bias", "systems"), [(1.0, 2), (3.0, 1)])
+def test_room_for_biases_grows_with_their_square(bias, systems):
+    """Two nations' tracks of one object 2.4 km apart: twelve standard deviations of what biases leave, or four of thrice as much."""
+    rng, exact = np.random.default_rng(3), np.repeat([30.0, 1.0], 3)
+    shift = np.array([0.0, 0.0, 2400.0, 0.0, 0.0, 0.0])
+    parts = local(KOR, 1, START, 0, 40, rng, sigma=exact), local(JPN, 1, START, 0, 40, rng, sigma=exact, shift=shift)
+    found = lines(*tracks_of(*parts), about=SimpleNamespace(picture_step=2.0, bias=bias))
+    assert len({s for _, s, _ in found}) == systems
+
+
 @pytest.mark.parametrize(("away", "patience"), [(1e3, 3.0 + 0.3 * 8.0), (50e3, correlation.SILENT + 8.0)])
 def test_a_young_track_ends_sooner_where_its_source_still_hears_of_another_beside_it(away, patience):
     """Eight seconds long: so it is with false tracks of several missiles' plots.  What stands alone is waited for."""
@@ -221,9 +231,11 @@ def test_at_rest_nothing_changes():
     rng = np.random.default_rng(4)
     tracks, _ = tracks_of(*[local(s, k, beside(START, 400.0 * k), 0, 10, rng) for s in (KOR, JPN, USA) for k in range(4)])
     entries = [correlation.Entry(int(tracks.node[r]), r, 0.0, 10.0, 10.0) for r in np.flatnonzero(tracks.time == 10.0)]
-    after = correlation.correlate(entries, tracks, 10.0, np.zeros(6), 0)
+    rows = np.flatnonzero(tracks.time == 10.0)
+    known = rows, correlation.predicted(tracks, rows, 10.0)
+    after = correlation.correlate(entries, known, np.zeros(6), 0)
     once = [e.system for e in entries]
-    assert correlation.correlate(entries, tracks, 10.0, np.zeros(6), after) == after and [e.system for e in entries] == once
+    assert correlation.correlate(entries, known, np.zeros(6), after) == after and [e.system for e in entries] == once
     assert min(once) == 0 and len(NODES) == 4
 
 

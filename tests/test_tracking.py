@@ -221,6 +221,7 @@ def test_a_track_is_followed_through_a_gap_above_the_air(whole):
     usa = np.array([x.nation == "USA" for x in s.sensors])
     mine = d[usa[d.sensor] & (d.object == 0) & ((d.time < 250.0) | (d.time > 430.0))]
     t = cf.track(mine, s)
+    assert (cf.track(mine, s, association="mht").x == t.x).all()  # one leaf, predicted over the gap in the same step
     before, after = t[t.firm & (t.time < 250.0)], t[t.firm & (t.time > 440.0)]
     assert set(after.track) <= set(before.track) and len(set(after.track)) == 1
 

@@ -6,6 +6,7 @@ track.  Of what may still burn the position is soon unknown.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -99,14 +100,17 @@ def _moved_on(live: Live, rows: np.ndarray, time: float, bias: float) -> Live:
     fresh = (new.time == live.seen[rows])[:, None, None]
     blur = np.diag(np.repeat(np.square(REGISTRATION), 3)) * bias**2 * fresh
     new.P[:, :, :6, :6] += blur[:, None]
-    if live.forest is not None:  # leaves of one number have no place of their own to be kept in
-        return replace(live, bank=with_rows(live.bank, rows, _unseen(new, time, np.zeros(len(rows), bool))))
-    numbers, alive = live.number[rows].tolist(), set(live.number.tolist())
-    kept = {n: b for n, b in live.parted.items() if n in alive}
-    for i, (n, seen) in enumerate(zip(numbers, live.seen[rows], strict=True)):
-        if n not in kept or kept[n].time[0] < seen or not altitude(kept[n].x6)[0] > AIRLESS:
-            kept[n] = new[i : i + 1]
-    start = Bank.stack([kept[n] for n in numbers])
+    leaves = Counter(live.number.tolist())  # by "mht"; else of each number one
+    kept = {n: b for n, b in live.parted.items() if leaves[n] == 1}
+    begun = []
+    for i, (n, seen) in enumerate(zip(live.number[rows].tolist(), live.seen[rows], strict=True)):
+        one = kept.get(n)
+        if one is None or one.time[0] < seen or not altitude(one.x6)[0] > AIRLESS:
+            one = new[i : i + 1]
+            if leaves[n] == 1:
+                kept[n] = one
+        begun.append(one)
+    start = Bank.stack(begun)
     return replace(live, bank=with_rows(live.bank, rows, _unseen(start, time, altitude(start.x6) > AIRLESS)), parted=kept)
 
 

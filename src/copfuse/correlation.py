@@ -129,17 +129,17 @@ def looks(tracks: Tracks, nodes: dict[int, Node], scenario: Any) -> Iterator[Loo
         rows = np.unique(np.array([e.row for n in now.values() for e in n.entries.values()], int))
         if len(rows):
             bank = predicted(tracks, rows, t)
-            lines = [_lines(k, n, tracks, t, slack, (rows, bank)) for k, n in now.items()]
+            lines = [_lines(k, n, t, slack, (rows, bank)) for k, n in now.items()]
             yield Look(t, rows, bank, *(np.concatenate(columns) for columns in zip(*lines, strict=True)))
 
 
 def _lines(
-    number: int, node: Node, tracks: Tracks, time: float, slack: np.ndarray, known: tuple[np.ndarray, Bank]
+    number: int, node: Node, time: float, slack: np.ndarray, known: tuple[np.ndarray, Bank]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """One node's columns of a `Look`, what it knows put in its place where it is time to look."""
     live = list(node.entries.values())
     if time - node.checked >= RECHECK or any(e.system < 0 for e in live):
-        node.next_system, node.checked = correlate(live, tracks, time, slack, node.next_system, known), time
+        node.next_system, node.checked = correlate(live, known, slack, node.next_system), time
     lines: dict[int, list[int]] = {}
     for e in sorted(live, key=lambda e: e.last):  # of each source the newest
         lines.setdefault(e.system, [-1] * len(NODES))[e.source] = e.row
@@ -170,13 +170,11 @@ def _hear(entries: dict[tuple[int, int], Entry], source: int, track: int, time: 
 # One look --------------------------------------------------------------------------------------------------------------
 
 
-def correlate(
-    live: list[Entry], tracks: Tracks, time: float, slack: np.ndarray, next_system: int, known: tuple[np.ndarray, Bank] | None = None
-) -> int:
-    """Put every entry where it belongs at ``time`` s, in place; returns the next free system number.
+def correlate(live: list[Entry], known: tuple[np.ndarray, Bank], slack: np.ndarray, next_system: int) -> int:
+    """Put every entry where it belongs at a time, in place; returns the next free system number.
 
     ``slack`` (6,): variances that are added to every difference.  A number stays with the members that stay; where two system
-    tracks become one, the older number does.  ``known``: rows, rising, and what `predicted` makes of them at that time, if found before.
+    tracks become one, the older number does.  ``known``: rows, rising, and what `predicted` makes of them at that time.
     """
     heads = _heads(live)
     if not heads:
@@ -186,9 +184,8 @@ def correlate(
     before = label.copy()
     silent = _silent(heads)
     rows = np.array([e.row for e in heads])
-    everyone, ahead = (rows, predicted(tracks, rows, time)) if known is None else known
-    at = np.arange(len(rows)) if known is None else np.searchsorted(everyone, rows)
-    x, P = ahead.x6[at], ahead.P6[at]
+    at = np.searchsorted(known[0], rows)
+    x, P = known[1].x6[at], known[1].P6[at]
     near = _near(label, x, P, slack)
     _note_beside(heads, *near, x, P)
     i, j, d2 = _judged(heads, silent, *near, x, P, slack)

@@ -1,8 +1,8 @@
 """``track()``: start, confirm, coast, drop.  One scan is one pure step, so a live feed is another loop over it.
 
 Each nation tracks with the plots of its own sensors.  A plot that no track claims starts one; a track is firm after
-`FIRM_HITS` plots with a log-likelihood ratio above `FIRM_LLR`; it is dropped when no plot has come for a while, unless it falls
-freely above the air and is well known.
+`FIRM_HITS` plots with a log-likelihood ratio above `FIRM_LLR`, if its position is known to `FIRM_SIGMA`; it is dropped when no plot
+has come for a while, unless it falls freely above the air and is well known (`coasting`).
 """
 
 from __future__ import annotations

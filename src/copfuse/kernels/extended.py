@@ -17,7 +17,7 @@ import numpy as np
 from copfuse.constants import EARTH_A, EARTH_B, EARTH_E2, EARTH_OMEGA, J2, MU
 from copfuse.kernels import borrowing, njit
 from copfuse.kernels.earth import _GMR, _H, _L, _RADIUS, _T, _UP_H, _UP_LOG, DEEPEST, altitude
-from copfuse.kernels.motions import _DRAG_MOST, COAST_ACCELERATION, REENTRY, _velocity_noise, add_process_noise, drag
+from copfuse.kernels.motions import COAST_ACCELERATION, DRAG_MOST, REENTRY, _velocity_noise, add_process_noise, drag
 
 # Where work arrays begin in w, behind F: matrices of 7 rows, 8 apart, and vectors of 8, so that loops over columns become vectors
 _P, _M, _A, _B, _K, _DX = 56, 112, 168, 176, 184, 192
@@ -94,7 +94,7 @@ def add_drag(s, m, k, G):
     k_h = by * thinning(h) if h > 0.0 else 0.0  # under the ground the model's air is that of the ground
     k_v = by / v
     k_b = -by
-    if by >= _DRAG_MOST / (v + 1.0):  # the model's limit on drag
+    if by >= DRAG_MOST / (v + 1.0):  # the model's limit on drag
         k_h, k_v, k_b = 0.0, -by / (v + 1.0), 0.0
     for i in range(3):
         u = s[3 + i]

@@ -12,7 +12,7 @@ import numpy as np
 
 from copfuse.kernels import borrowing
 from copfuse.kernels.earth import air, altitude, free_acceleration
-from copfuse.kernels.motions import REENTRY, derivative, drag
+from copfuse.kernels.motions import DRAG_CEILING, DRAG_MOST, REENTRY, derivative, drag
 
 LONGEST_FLIGHT = 7200.0  # s; what has not come down by then is in orbit
 LANES = 8
@@ -20,7 +20,6 @@ LANES = 8
 _S, _Y, _Q = 0, 6 * LANES, 12 * LANES
 _DT, _T, _H, _K, _E = 18 * LANES, 19 * LANES, 20 * LANES, 21 * LANES, 22 * LANES  # step, time, height, drag over speed, exp(-ln beta)
 WORK = 23 * LANES
-_AIR_ENDS, _DRAG_MOST = 150e3, 3000.0  # as in `motions.drag_of`
 _IDLE = 4e7  # m, where an empty lane is: far above the air
 _FALLING = np.array([REENTRY])[0]  # numpy's, as numba compiles for each plain number anew
 
@@ -100,13 +99,13 @@ def _drags(w):
     """Drag over speed there, as `motions.drag_of`."""
     for i in range(LANES):
         h = w[_H + i]
-        if h >= _AIR_ENDS:
+        if h >= DRAG_CEILING:
             w[_K + i] = 0.0
         else:
             rho, _ = air(max(h, 0.0))
             a, b, c = w[_Y + 3 * LANES + i], w[_Y + 4 * LANES + i], w[_Y + 5 * LANES + i]
             v = math.sqrt(a * a + b * b + c * c)
-            w[_K + i] = min(0.5 * rho * v * w[_E + i], _DRAG_MOST / (v + 1.0))
+            w[_K + i] = min(0.5 * rho * v * w[_E + i], DRAG_MOST / (v + 1.0))
 
 
 @borrowing

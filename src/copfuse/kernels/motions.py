@@ -37,8 +37,8 @@ LIFT_TIME = 60.0  # s, memory of lift and turn, *notional*
 MOST_THRUST = 250.0  # m/s^2 and
 MOST_FLOW = 0.1  # 1/s: growth stops there, so that a forecast over minutes stays finite
 _BOOST_LOG_BETA = math.log(30e3)  # a burning missile's ballistic coefficient, where the size of its drag's changes is asked for
-_DRAG_CEILING = 150e3  # m, the filters know no drag above
-_DRAG_MOST = 3000.0  # m/s^2, so that a cubature point thrown under the ground stays finite; a steep fall at 7 km/s has half of it
+DRAG_CEILING = 150e3  # m, the filters know no drag above
+DRAG_MOST = 3000.0  # m/s^2, so that a cubature point thrown under the ground stays finite; a steep fall at 7 km/s has half of it
 _LEAST_COSINE = 1e-3  # of the path's angle to the horizontal, where "up, normal to the velocity" still means something
 
 
@@ -46,11 +46,11 @@ _LEAST_COSINE = 1e-3  # of the path's angle to the horizontal, where "up, normal
 def drag_of(s, log_beta):
     """Deceleration by drag over speed (1/s) at state s: half density times speed over ballistic coefficient."""
     h = altitude(s[0], s[1], s[2])
-    if h >= _DRAG_CEILING:
+    if h >= DRAG_CEILING:
         return 0.0
     rho, _ = air(max(h, 0.0))
     v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
-    return min(0.5 * rho * v * math.exp(-log_beta), _DRAG_MOST / (v + 1.0))
+    return min(0.5 * rho * v * math.exp(-log_beta), DRAG_MOST / (v + 1.0))
 
 
 @borrowing
