@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from copfuse import cli, scenario, simulate, study
+from copfuse import cli, console, scenario, simulate, study
 
 HERE = {**os.environ, "PYTHONUNBUFFERED": "1"}
 
@@ -45,12 +45,12 @@ def test_it_says_so_when_it_compiles(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(kernels, "cache_folder", lambda: tmp_path / "cache")
     (tmp_path / "cache" / "deep").mkdir(parents=True)
-    cli.say_compiling("launches")
+    console.say_compiling("launches")
     assert "compiling the kernels once, about 5 s" in capsys.readouterr().err
     (tmp_path / "cache" / "deep" / "flight.march-201.py311.nbi").touch()
-    cli.say_compiling("launches")
+    console.say_compiling("launches")
     assert capsys.readouterr().err == ""
-    cli.say_compiling("run")
+    console.say_compiling("run")
     assert "about 20 s" in capsys.readouterr().err
 
 
@@ -229,7 +229,7 @@ def test_an_output_that_is_a_folder_is_refused_before_the_work(capsys, monkeypat
 
 
 def test_a_place_without_permission_is_refused(capsys, monkeypatch):
-    monkeypatch.setattr(cli.os, "access", lambda *_: False)  # the superuser may write everywhere
+    monkeypatch.setattr(console.os, "access", lambda *_: False)  # the superuser may write everywhere
     assert "no permission" in refused(capsys, "run", "--out", "picture.png")
 
 

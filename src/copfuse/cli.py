@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import math
-import os
 import re
 import signal
 import sys
@@ -17,18 +15,11 @@ from typing import Any, NoReturn
 import click
 
 from copfuse import __version__
+from copfuse.cli_bench import bench
+from copfuse.console import INTERRUPTS, PICTURES, Stages, aligned, check_output, progress, say_compiling, write_csv
 from copfuse.errors import CopfuseError
-from copfuse.tables import replacing
 
-PICTURES = (".png", ".pdf", ".svg")
 AIRPORT = (39.2, 125.673)  # deg, Pyongyang's, as in the launch record
-# Kernels by command
-COMPILED = {
-    "run": ("estimation", "pairwise", "consider", "flight", "forecast", "ray"), "launches": ("flight",), "coverage": ("ray",),
-    "filters": ("estimation", "extended"), "association": ("assignment", "gating", "jpda"),
-    "raid": ("estimation", "pairwise", "consider", "flight", "forecast"),
-}  # fmt: skip
-COMPILING = {"run": 20, "launches": 5, "coverage": 3, "filters": 12, "association": 8, "raid": 20}  # s, about, on two cores
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -42,7 +33,7 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave with 0, 2 for bad input (one sentence on stderr) or 130 for Ctrl-C."""
-    _INTERRUPTS.clear()
+    INTERRUPTS.clear()
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupted)
     try:
@@ -59,12 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(0)
 
 
-_INTERRUPTS: list[int] = []
-
-
 def _interrupted(number: int, _: Any) -> NoReturn:
-    """Ctrl-C.  The compiler's callbacks may swallow the exception, so it is remembered too, and raised at the next stage."""
-    _INTERRUPTS.append(number)
+    """Ctrl-C, remembered as `console.INTERRUPTS` says."""
+    INTERRUPTS.append(number)
     raise KeyboardInterrupt
 
 
@@ -114,7 +102,7 @@ def run(
     if folder:
         study.check_folder(Path(folder))
     say_compiling("run")
-    with _Stages(list(study.STAGES)) as stages:
+    with Stages(list(study.STAGES)) as stages:
         made = study.run(chosen, regime, seed, progress=stages.next, association=association, register=register)
     click.echo(str(made))
     if picture:
@@ -247,201 +235,4 @@ def _above_the_airport(found: Any) -> str:
     return title + "\n" + aligned(["", "lowest_km", "radars"], lines)
 
 
-@cli.group(short_help="Measure filters, association and tracks: speed and accuracy.")
-def bench() -> None:
-    """Measure filters and association on this machine, and tracks against their bounds.
-
-    \b
-    Example:
-      copfuse bench filters
-    """
-
-
-@bench.command("filters", short_help="Time one predict + update against filterpy, Stone Soup and C.")
-@click.option("--seconds", type=click.FloatRange(min=0.0), default=20.0, show_default=True, help="About how long to measure.")
-@click.option("--csv", "table", metavar="FILE", help="Write the lines as CSV too.")
-@click.option("--cold", is_flag=True, help="Also time compiling all kernels afresh, and loading them from the cache.")
-@click.option("--robust", is_flag=True, help="Also a million steps of the models over any noise: is a covariance ever indefinite?")
-def bench_filters(seconds: float, table: str | None, cold: bool, robust: bool) -> None:
-    """Time predict + update of this package's filters and of others on the same data, after checking that answers agree.
-
-    \b
-    Examples:
-      copfuse bench filters
-      copfuse bench filters --seconds 60 --csv filters.csv
-      copfuse bench filters --cold
-      copfuse bench filters --robust
-    """
-    path = check_output(table, (".csv",)) if table else None
-    from copfuse import bench as benchmark
-
-    say_compiling("filters")
-    benchmark.filters(seconds, path, cold, click.echo, 1_000_000 if robust else 0)
-
-
-@bench.command("association", short_help="Time a scan of 10 to 10 000 tracks against scipy, lapx and Stone Soup.")
-@click.option("--quick", is_flag=True, help="At most 1000 tracks, and Stone Soup with 10 only: under a minute.")
-@click.option("--seconds", type=click.FloatRange(min=0.0), default=2.0, show_default=True, help="About how long to measure each size.")
-@click.option("--csv", "table", metavar="FILE", help="Write the lines as CSV too.")
-def bench_association(quick: bool, seconds: float, table: str | None) -> None:
-    """Time gates, assignment and joint probabilities of a scan, after checking that answers agree.
-
-    \b
-    Examples:
-      copfuse bench association --quick
-      copfuse bench association --csv association.csv
-    """
-    path = check_output(table, (".csv",)) if table else None
-    from copfuse import scale
-
-    say_compiling("association")
-    scale.association(quick, seconds, path, click.echo)
-
-
-@bench.command("raid", short_help="Time a raid of 1000 objects over 12 sensors through the whole chain, against real time.")
-@click.option("--objects", type=click.IntRange(min=1), default=1000, show_default=True, help="Missiles in the air.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of launches, sensors and links.")
-@click.option("--csv", "table", metavar="FILE", help="Write the figures as CSV too.")
-def bench_raid(objects: int, seed: int, table: str | None) -> None:
-    """Time every verb of a raid, with the memory in use and what is held as time goes on, and say whether targets are reached.
-
-    Slow: 0.2 s of CPU an object, so some four minutes for 1000.
-
-    \b
-    Examples:
-      copfuse bench raid --objects 100
-      copfuse bench raid --csv raid.csv
-    """
-    path = check_output(table, (".csv",)) if table else None
-    from copfuse import raid
-
-    say_compiling("raid")
-    raid.bench(objects, seed, path, click.echo)
-
-
-@bench.command("accuracy", short_help="Errors against the bound, consistency, delays, ellipses: with verdicts.")
-@click.argument("scenario", nargs=-1)
-@click.option("--seeds", type=click.IntRange(min=1), default=200, show_default=True, help="Runs of each scenario, seeds 0, 1, ...")
-@click.option("--jobs", type=int, default=-1, show_default=True, help="Processes; -1 for one per core.  The figures do not depend on it.")
-@click.option("--bias/--no-bias", default=False, help="Also with the sensor biases of the scenario, which no target is about.")
-@click.option("--pictures/--no-pictures", default=True, help="Also what sharing and fusion make of the tracks.")
-@click.option("--flights", metavar="FOLDER", help="Also every recorded flight (.csv) of a folder, as if launched from Sohae.")
-@click.option("--record", type=click.IntRange(min=1), metavar="N", help="Also every N-th launch of the record, one seed each.")
-@click.option("--csv", "table", metavar="FILE", help="Write the figures as CSV too.")
-@click.option("--out", metavar="FOLDER", help="Draw errors, NEES and ellipses over time into this folder.")
-def bench_accuracy(
-    scenario: tuple[str, ...], seeds: int, jobs: int, bias: bool, pictures: bool, flights: str | None, record: int | None,
-    table: str | None, out: str | None,
-) -> None:  # fmt: skip
-    """Measure tracks over many seeds against the posterior Cramer-Rao bound, and say which targets are reached.
-
-    SCENARIO is one or more of what "copfuse run" takes; without it, and without --flights and --record, all packaged
-    ones but salvos of ten and more and what sheds debris.
-    Slow: 3 to 15 s a seed and scenario on two cores, so all packaged ones at 200 seeds take two to three hours.
-
-    \b
-    Examples:
-      copfuse bench accuracy hokkaido-2017 --seeds 20
-      copfuse bench accuracy glide-2024 --bias --out charts
-      copfuse bench accuracy --csv accuracy.csv
-    """
-    path = check_output(table, (".csv",)) if table else None
-    folder = Path(out) if out else None
-    if folder and not (folder.is_dir() or (folder.parent.is_dir() and not folder.exists())):
-        what = "is a file" if folder.exists() else f"has no parent folder {str(folder.parent)!r}"
-        raise CopfuseError(f"cannot draw into {out!r}: it {what}; name a folder, which is made where it is not there yet")
-    from copfuse import verdicts
-
-    chosen = verdicts.chosen(scenario, flights, not record)
-    say_compiling("run")
-    made: list[Any] = []
-    for one in chosen:
-        for scale in dict.fromkeys((0.0, one.bias) if bias else (0.0,)):
-            made += verdicts.accuracy(one, scale, seeds, jobs, pictures, folder, click.echo, _counted)
-            if path:
-                write_csv(path, verdicts.HEADS, verdicts.rows(made))
-    for scale in ((0.0, 1.0) if bias else (0.0,)) if record else ():
-        made += verdicts.accuracy_of_the_record(record or 1, scale, jobs, click.echo, _counted)
-    if path:
-        write_csv(path, verdicts.HEADS, verdicts.rows(made))
-    click.echo(verdicts.summary(made))
-
-
-def _counted(items: Any, total: int) -> Any:
-    """``items`` with a bar on stderr where that is a terminal."""
-    from tqdm import tqdm
-
-    return tqdm(items, total=total, desc="seeds", disable=not sys.stderr.isatty(), leave=False)
-
-
-# Parts ---------------------------------------------------------------------------------------------------------------
-
-
-def check_output(text: str, suffixes: Sequence[str]) -> Path:
-    """``text`` as a path that can be written, found out before the work starts.  Raises `CopfuseError` otherwise."""
-    path = Path(text)
-    if path.suffix.lower() not in suffixes:
-        raise CopfuseError(f"cannot write {text!r}: its name must end in {' or '.join(suffixes)}")
-    if path.is_dir():
-        raise CopfuseError(f"cannot write {text!r}: it is a folder")
-    if not path.parent.is_dir():
-        raise CopfuseError(f"cannot write {text!r}: there is no folder {str(path.parent)!r}")
-    if not os.access(path if path.exists() else path.parent, os.W_OK) or not os.access(path.parent, os.W_OK):
-        raise CopfuseError(f"cannot write {text!r}: no permission to write there")
-    return path
-
-
-def say_compiling(command: str) -> None:
-    """One line on stderr where kernels that a command needs are not compiled yet."""
-    from copfuse import kernels
-
-    folder = kernels.cache_folder()
-    if not all(any(folder.rglob(f"{module}.*.nbi")) for module in COMPILED[command]):
-        click.echo(f"copfuse: compiling the kernels once, about {COMPILING[command]} s ...", err=True)
-
-
-def progress(items: list[Any], what: str) -> Any:
-    """``items`` with a bar on stderr where that is a terminal."""
-    from tqdm import tqdm
-
-    return tqdm(items, desc=what, disable=not sys.stderr.isatty(), leave=False)
-
-
-class _Stages:
-    """A bar over the verbs of a run, on a terminal only."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self.bar = progress(list(names), "")
-
-    def __enter__(self) -> _Stages:
-        return self
-
-    def next(self, name: str) -> None:
-        """The verb that starts now."""
-        if _INTERRUPTS:
-            raise KeyboardInterrupt
-        self.bar.set_description_str(f"{name:<6}")
-        self.bar.update(1)
-
-    def __exit__(self, *error: Any) -> None:
-        self.bar.close()
-        if _INTERRUPTS and error[0] is None:
-            raise KeyboardInterrupt
-
-
-def aligned(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A plain table: text to the left, numbers to the right."""
-    widths = [max(len(head), *(len(line[k]) for line in lines), 0) for k, head in enumerate(heads)]
-    right = [all(re.fullmatch(r"[-+.\d]*", line[k]) for line in lines) for k in range(len(heads))]
-    cells = [heads, *lines]
-    return "\n".join(
-        "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(line, widths, right, strict=True)).rstrip() for line in cells
-    )
-
-
-def write_csv(path: Path, heads: Sequence[str], lines: Sequence[Sequence[Any]]) -> None:
-    """Write ``path`` whole or not at all."""
-    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(heads)
-        writer.writerows(lines)
+cli.add_command(bench)
