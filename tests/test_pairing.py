@@ -14,6 +14,7 @@ import copfuse as cf
 from copfuse import filters, frames, pairing
 from copfuse.association import Pairs, gate, gnn
 from copfuse.kernels import motions, pairwise
+from copfuse.kernels.gating import boxes
 from copfuse.tables import Detections
 
 pytestmark = pytest.mark.kernels
@@ -81,6 +82,22 @@ def test_hard_pairs_are_what_the_matrix_gives(n, m, dt, angles, seed):
     assert np.array_equal(taken.rows, np.flatnonzero(column >= 0)) and np.array_equal(taken.plot, column[column >= 0])
     assert np.array_equal(taken.llr, loglik[taken.rows, taken.plot] + 30.0)
     assert np.array_equal(np.flatnonzero(taken.claimed), np.sort(taken.plot))
+
+
+@given(st.integers(1, 6), st.floats(-40.0, 40.0), st.integers(0, 2**32 - 1))
+def test_boxes_are_those_of_plain_arithmetic(n, dt, seed):
+    rng = np.random.default_rng(seed)
+    tracks = some_tracks(rng, n)
+    tracks.mu[rng.random(tracks.mu.shape) < 0.3] = 1e-6
+    tracks.mu[:, 1] = 0.5
+    sigma = np.sqrt(np.einsum("njaa->nja", tracks.P[:, :, :6, :6]))
+    near = tracks.x[:, :, :3] + dt * tracks.x[:, :, 3:6]
+    wide = pairing.SIGMAS * (sigma[:, :, :3] + abs(dt) * sigma[:, :, 3:]) + 0.5 * pairing.FIERCEST * dt**2
+    able = (tracks.mu > pairing.UNLIKELY)[:, :, None]
+    low, high = np.where(able, near - wide, np.inf).min(axis=1), np.where(able, near + wide, -np.inf).max(axis=1)
+    middle, half = np.empty((n, 3)), np.empty((n, 3))
+    boxes(tracks.x, tracks.P, tracks.mu, np.full(n, dt), pairing.UNLIKELY, pairing.SIGMAS, pairing.FIERCEST, middle, half)
+    assert np.array_equal(middle, 0.5 * (low + high)) and np.array_equal(half, 0.5 * (high - low))
 
 
 def test_reach_looks_past_the_north_and_from_space():

@@ -122,7 +122,9 @@ def _unseen(bank: Bank, time: float, high: np.ndarray) -> Bank:
 
 
 def with_rows(bank: Bank, rows: np.ndarray, new: Bank) -> Bank:
-    """A bank with ``new`` in the place of some rows."""
+    """A bank with ``new`` in the place of some rows, which rise."""
+    if len(rows) == len(bank):  # all of them
+        return new
     out = Bank(*(getattr(bank, n).copy() for n in Bank.__dataclass_fields__))
     for name in Bank.__dataclass_fields__:
         getattr(out, name)[rows] = getattr(new, name)

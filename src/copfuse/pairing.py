@@ -17,7 +17,7 @@ from copfuse import filters
 from copfuse.association import Pairs, existence, gnn_pairs, jpda_pairs
 from copfuse.filters import Bank
 from copfuse.frames import point
-from copfuse.kernels.gating import box_pairs
+from copfuse.kernels.gating import box_pairs, boxes
 
 FIERCEST = 1500.0  # m/s^2, more than any boost, drag or lift
 SIGMAS, SLACK = 10.0, 1e3  # standard deviations, and m: how generous a look before the prediction is
@@ -58,14 +58,9 @@ class Taken:
 
 def _where(bank: Bank, time: float) -> tuple[np.ndarray, np.ndarray]:
     """Middle and half-width (n, 3) m of boxes that hold a bank's tracks at ``time``, whichever model is right, under any push."""
-    dt = (time - bank.time)[:, None, None]
-    sigma = np.sqrt(np.maximum(np.einsum("njaa->nja", bank.P[:, :, :6, :6]), 0.0))
-    middle = bank.x[:, :, :3] + dt * bank.x[:, :, 3:6]
-    half = SIGMAS * (sigma[:, :, :3] + np.abs(dt) * sigma[:, :, 3:]) + 0.5 * FIERCEST * dt**2
-    able = (bank.mu > UNLIKELY)[:, :, None]
-    low = np.where(able, middle - half, np.inf).min(axis=1)
-    high = np.where(able, middle + half, -np.inf).max(axis=1)
-    return 0.5 * (low + high), 0.5 * (high - low)
+    middle, half = np.empty((len(bank), 3)), np.empty((len(bank), 3))
+    boxes(bank.x, bank.P, bank.mu, time - bank.time, UNLIKELY, SIGMAS, FIERCEST, middle, half)
+    return middle, half
 
 
 def spots(z, sigma, origin, axes, cosines: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -103,6 +98,8 @@ def reachable(bank: Bank, time: float, z, sigma, origin, axes, cosines: int = 0,
         angle = np.where(wide < away, np.arcsin(np.minimum(wide / away, 1.0)), 2.0)
         half = np.repeat(angle[:, None], 3, axis=1)
     start, plot = box_pairs(middle, half + SIGMAS * blur.max(), plots)
+    if m == 1:  # the box was as wide as this plot needs
+        return start, plot
     row = np.repeat(np.arange(n), np.diff(start))
     near = (np.abs(plots[plot] - middle[row]) <= half[row] + SIGMAS * blur[plot, None]).all(axis=1)
     return _starts(row[near], n), plot[near]
@@ -122,6 +119,8 @@ def judged(predicted: Bank, start, plot, *scan: Any) -> Pairs:
 def gated(pairs: Pairs, limit: np.ndarray) -> Pairs:
     """Those of the pairs within their plot's squared distance ``limit (m,)``."""
     inside = pairs.d2 <= limit[pairs.plot]
+    if inside.all():
+        return pairs
     n = len(pairs.start) - 1
     start = _starts(np.repeat(np.arange(n), np.diff(pairs.start))[inside], n)
     return Pairs(start, pairs.plot[inside], pairs.d2[inside], pairs.log_density[inside], pairs.plots)

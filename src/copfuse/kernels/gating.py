@@ -135,6 +135,26 @@ def box_pairs(centre, half, plots):
 
 
 @njit
+def boxes(x, P, mu, dt, least, sigmas, fiercest, middle, half):
+    """Middle and half-width (n, 3) m of boxes that hold n tracks after ``dt (n,)`` s, whichever model is right, under any push.
+
+    ``x (n, models, 9)``, ``P (n, models, 9, 9)``, ``mu (n, models)``; models less probable than ``least`` take no part, ``sigmas`` is how
+    many standard deviations a box is wide to either side, ``fiercest`` m/s^2 the push.
+    """
+    for i in range(len(mu)):
+        push = 0.5 * fiercest * dt[i] ** 2
+        for a in range(3):
+            low, high = np.inf, -np.inf
+            for j in range(mu.shape[1]):
+                if mu[i, j] > least:
+                    near = x[i, j, a] + dt[i] * x[i, j, 3 + a]
+                    place, speed = math.sqrt(max(P[i, j, a, a], 0.0)), math.sqrt(max(P[i, j, 3 + a, 3 + a], 0.0))
+                    wide = sigmas * (place + abs(dt[i]) * speed) + push
+                    low, high = min(low, near - wide), max(high, near + wide)
+            middle[i, a], half[i, a] = 0.5 * (low + high), 0.5 * (high - low)
+
+
+@njit
 def ellipsoid_pairs(start, plot, centre, S, plots, limit):
     """Of some pairs those with squared Mahalanobis distance <= ``limit``: start, plot, distances, logarithms of the density.
 
