@@ -67,6 +67,10 @@ class Bank:
     def __getitem__(self, rows: Any) -> Self:
         return type(self)(self.time[rows], self.x[rows], self.P[rows], self.mu[rows], self.x6[rows], self.P6[rows])
 
+    def only(self, rows: np.ndarray) -> Bank:
+        """Some rows, which rise; itself where they are all."""
+        return self if len(rows) == len(self) else self[rows]
+
     @staticmethod
     def stack(banks: list[Bank]) -> Bank:
         """All tracks of several banks, in order."""

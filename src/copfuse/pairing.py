@@ -136,7 +136,7 @@ def hard(predicted: Bank, pairs: Pairs, log_density: float, llr: np.ndarray, *sc
     rows = np.flatnonzero(held >= 0)
     plot, own = held[rows], pairs.plot == np.repeat(held, np.diff(pairs.start))
     z, sigma, *place = scan
-    prior = predicted[rows]
+    prior = predicted.only(rows)
     bank = filters.update(prior, z[plot], sigma[plot], *place)
     claimed = np.zeros(pairs.plots, bool)
     claimed[plot] = True

@@ -167,7 +167,7 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, dict[s
     live = live[~stale] if stale.any() else live
     start, plot = pairing.reachable(live.bank, scan.time, *scan.seen, known=scan.spots)
     near = np.flatnonzero(np.diff(start))
-    predicted = filters.predict(live.bank[near], scan.time)
+    predicted = filters.predict(live.bank.only(near), scan.time)
     pairs = pairing.judged(predicted, np.append(start[near], len(plot)), plot, *scan.seen)
     limit = gate(np.isfinite(scan.z).sum(axis=1))
     inside, before = pairing.gated(pairs, limit), live.number
