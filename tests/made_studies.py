@@ -6,7 +6,7 @@ import numpy as np
 
 from copfuse.constants import NODES
 from copfuse.earliness import COLUMNS
-from copfuse.sweep import Study, table
+from copfuse.tidy import Study, table
 
 REGIMES = ("none", "tisa", "gsomia", "realtime", "plots")
 CLASSES = {"SRBM": (400.0, 50.0), "MRBM": (900.0, 300.0), "IRBM": (3000.0, 800.0), "ICBM": (1000.0, 4500.0)}  # range, apogee km
