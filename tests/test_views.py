@@ -191,7 +191,7 @@ def test_no_withheld_byte_is_in_the_files(shared_by, tmp_path, regime, node):
     numbers = np.setdiff1d(decimals(text), decimals(own))
     assert not np.isin(numbers, np.union1d(withheld, bits_of(places + flown))).any()
     labels = next(c for n, c in contents.items() if n == "detections.npz/object.npy")
-    assert set(np.frombuffer(labels[-4 * len(views.view(run, node).detections) :], np.int32).tolist()) <= {-1}
+    assert set(np.frombuffer(labels[len(labels) - 4 * len(views.view(run, node).detections) :], np.int32).tolist()) <= {-1}
     assert not [n for n in contents if n.startswith(("truth", "score"))]
 
 
