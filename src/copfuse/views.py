@@ -92,6 +92,14 @@ def load(folder: str | Path) -> View:
     return View(node, regime, scenario, **tables)
 
 
+def is_view(folder: str | Path) -> bool:
+    """Whether what is saved in a folder says that it is one node's view."""
+    try:
+        return "view" in json.loads((Path(folder) / "run.json").read_text())
+    except (OSError, ValueError):
+        return False
+
+
 def node_number(node: str) -> int:
     """The number of a node; raises `CopfuseError` with the names that there are."""
     if node not in NODES:
