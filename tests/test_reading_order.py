@@ -18,7 +18,7 @@ ORDER = [
     "retrodiction", "association", "matching", "phases", "pairing", "multiscan", "scanning", "coasting", "tracking",
     "families", "descent", "batch", "registration", "registering", "network", "correlation", "fusion", "bounds", "boosts", "arcs",
     "reconstruction",
-    "measures", "metrics", "views", "study", "provenance", "rivals", "customary",
+    "measures", "metrics", "commonality", "views", "study", "provenance", "rivals", "customary",
     "robust", "bench", "scale", "raid", "accuracy", "maps", "curves", "charts", "verdicts", "plots", "console", "cli_bench",
     "cli_views", "cli",
 ]  # fmt: skip
