@@ -13,10 +13,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from copfuse import frames, fusion, network
-from copfuse.constants import NATIONS, NODES
-from copfuse.network import Link, Regime
-from copfuse.tables import TRACK, Picture, Tracks
+from copfuse import frames, fusion, network, releases
+from copfuse.constants import NATIONS, NODES, PHASES
+from copfuse.errors import CopfuseError
+from copfuse.links import Decision, Link, Regime, Rule
+from copfuse.tables import MESSAGE, MESSAGE_KINDS, TRACK, Picture, Tracks
 
 PLAIN = os.environ.get("NUMBA_DISABLE_JIT") == "1"
 SHARED, FUSED = (300, 6) if PLAIN else (3000, 150)
@@ -62,34 +63,104 @@ def columns_of(rng, time, x, nation, number):
     }  # fmt: skip
 
 
-def some_regime(rng):
-    """Up to eight links between any two nodes, of tracks and cues, each with its own delay, loss and period."""
-    links = {}
+def some_regime(rng, plots=False):
+    """Up to eight links between any two nodes, relays, slots, reporting responsibility, people's decisions, stripped columns, and
+    up to four release rules: what `network` takes; what it refuses is drawn again."""
+    frame, slots = float(rng.choice([4.0, 8.0])), int(rng.integers(1, 3))
+    links: dict[tuple[str, str, str], Link] = {}
     for _ in range(rng.integers(0, 9)):
-        source, target = rng.choice(3), rng.choice(4)
-        payload = ("track", "track", "cue")[rng.integers(3)]
+        source, target = NATIONS[rng.integers(3)], NODES[rng.integers(4)]
+        payload = ("plot", "plot", "cue")[rng.integers(3)] if plots else ("track", "track", "cue", "message")[rng.integers(4)]
         if source != target:
-            median = float(rng.uniform(0.1, 10.0))
-            delay = median, median / rng.uniform(1.1, 4.0), median * rng.uniform(1.1, 4.0)
-            more = float(rng.choice([0.0, 0.3])), float(rng.choice([1.0, 0.7])), 5.0, float(rng.choice([0.0, 3.0]))
-            links[source, target, payload] = Link(NODES[source], NODES[target], payload, delay, *more)
-    return Regime("random", "random", tuple(links.values()))
+            link = some_link(rng, source, target, payload, frame, slots)
+            links[link.ends] = link
+    for ends, link in list(links.items()):  # some are relayed by who hears of it
+        relays = [one.target for one in links.values() if one.source == ends[0] and one.payload == ends[2] and one.target != ends[1]]
+        if relays and rng.random() < 0.4:
+            trial = replace(link, via=str(rng.choice(relays)), **PLAIN_LINK)
+            if accepted(Regime("random", "random", tuple({**links, ends: trial}.values()))):
+                links[ends] = trial
+    display = tuple(n for n in NATIONS if rng.random() < 0.5) if any(e[1:] == ("HUB", "plot") for e in links) else ()
+    regime, rules = Regime("random", "random", tuple(links.values()), (), display), ()
+    for _ in range(rng.integers(0, 5)):
+        subjects = PHASES if plots or rng.random() < 0.4 else some_of(rng, PHASES)
+        rule = Rule(some_of(rng, NODES), some_of(rng, NODES), some_of(rng, MESSAGE_KINDS), subjects, bool(rng.random() < 0.5))
+        if accepted(replace(regime, rules=(*rules, rule))):
+            rules = (*rules, rule)
+    return replace(regime, rules=rules)
+
+
+PLAIN_LINK = dict(period=0.0, frame=0.0, slots=1, responsibility=False, consent=None, request=None, voice=None)
+
+
+def some_link(rng, source, target, payload, frame, slots):
+    median = float(rng.uniform(0.1, 10.0))
+    more = dict(delay=(median, median / rng.uniform(1.1, 4.0), median * rng.uniform(1.1, 4.0)), loss=float(rng.choice([0.0, 0.3])))
+    more |= dict(availability=float(rng.choice([1.0, 0.7])), outage=5.0, duplicate=float(rng.choice([0.0, 0.0, 0.3])))
+    more["outages"] = ((10.0, 15.0),) if rng.random() < 0.2 else ()
+    if payload in ("track", "cue"):
+        more["stripped"] = tuple(name for name in ("sensors", "detection", "hits", "llr") if rng.random() < 0.3)
+    way = rng.integers(5)
+    if payload == "track" and way < 3:
+        more |= (dict(period=3.0), dict(frame=frame, slots=slots), dict(frame=frame, slots=slots, responsibility=True))[way]
+    if payload == "message" and way < 3:
+        decision = Decision(float(rng.choice([0.5, 1.0])), (10.0, 5.0, 20.0), float(rng.choice([10.0, 600.0])))
+        more |= (dict(period=3.0), dict(consent=decision), dict(request=decision, voice=decision if rng.random() < 0.5 else None))[way]
+    return Link(source, target, payload, **more)
+
+
+def accepted(regime):
+    try:
+        network.regime(regime)
+    except CopfuseError:
+        return False
+    return True
+
+
+def some_of(rng, names):
+    return tuple(n for n in names if rng.random() < 0.6) or names[:1]
 
 
 # The oracle --------------------------------------------------------------------------------------------------------------
 
 
+def allowed(regime, originator, recipient, payload, phase):
+    """What the rules say of one thing: a denial wins; where something is released on that way, only that is."""
+    said = [(rule.release, phase in rule.subjects) for rule in regime.rules if rule.concerns((originator, recipient, payload))]
+    if any(not release and speaks for release, speaks in said):
+        return False
+    return not any(release for release, _ in said) or any(release and speaks for release, speaks in said)
+
+
+def way_to(regime, originator, node, payload, phase, seen=()):
+    """Whether something may come from an originator to a node by a link whose relays may have it too."""
+    for link in regime.links:
+        if (link.source, link.target, link.payload) == (originator, node, payload) and allowed(regime, originator, node, payload, phase):
+            if not link.via or (link.via not in seen and way_to(regime, originator, link.via, payload, phase, (*seen, node))):
+                return True
+    return False
+
+
 def may_have(tracks, regime, node):
-    """Which rows of Tracks the regime lets a node have, (n,): its own, and firm ones of whoever has a link to it."""
+    """Which rows of Tracks the regime lets a node have, (n,): its own, and firm ones of others that a link may bring and no rule keeps."""
     may = np.zeros(len(tracks), bool)
+    known: dict[tuple[str, str, str], bool] = {}
     for row in range(len(tracks)):
-        originator = NODES[tracks.node[row]]
-        ways = [link for link in regime.links if (link.source, link.target) == (originator, NODES[node])]
+        originator, phase = NODES[tracks.node[row]], PHASES[int(np.argmax(tracks.phase_probability[row]))]
         infrared = any(int(tracks.sensors[row]) >> i & 1 and s.kind == "infrared" for i, s in enumerate(SENSORS))
-        may[row] = originator == NODES[node] or (
-            bool(tracks.firm[row]) and any(way.payload == "track" or (way.payload == "cue" and infrared) for way in ways)
-        )
+        for payload in ("track", "cue", "message"):
+            key = originator, phase, payload
+            if key not in known:
+                known[key] = way_to(regime, originator, NODES[node], payload, phase)
+            may[row] |= bool(tracks.firm[row]) and known[key] and (payload != "cue" or infrared)
+        may[row] |= originator == NODES[node]
     return may
+
+
+def hidden(regime, source, target, payload):
+    """The columns that are stripped on the way from a source to a target, at any of its links."""
+    link = next(one for one in regime.links if one.ends == (source, target, payload))
+    return set(link.stripped) | (hidden(regime, source, link.via, payload) if link.via else set())
 
 
 # Changes ---------------------------------------------------------------------------------------------------------------
@@ -125,11 +196,19 @@ def withheld_still(other, tracks, regime, node, may):
     return Tracks(**columns, meta=vars(other)["meta"])
 
 
-def heard(messages, tracks, node):
-    """A node's messages as it sees them: those that came, and what the rows say that they carry."""
+def heard(messages, tracks, node, regime):
+    """A node's messages as it sees them: those that came, and what they carry of their rows; of messages to people what they say."""
     mine = messages[(messages.target == node) & np.isfinite(messages.arrived)]
     columns = [getattr(mine, name) for name in ("sent", "arrived", "source", "target", "kind")]
-    return columns + [getattr(tracks, name)[mine.row] for name in CARRIED]
+    for name in CARRIED:
+        values = getattr(tracks, name)[mine.row].copy()
+        for i in range(len(mine)):
+            kind = MESSAGE_KINDS[mine.kind[i]]
+            if kind == "message" or name in hidden(regime, NODES[mine.source[i]], NODES[node], kind):
+                values[i] = 0
+        columns.append(values)
+    told = mine.row[mine.kind == MESSAGE]
+    return columns + (list(releases.content(tracks, told)) if len(told) else [])
 
 
 def same(one, two):
@@ -161,11 +240,11 @@ def test_what_may_not_be_released_changes_no_message(block):
         rng = np.random.default_rng([case, 1])
         tracks, regime, node = some_tracks(rng), some_regime(rng), int(rng.integers(4))
         may = may_have(tracks, regime, node)
-        before = heard(network.share(tracks, SCENARIO, regime, seed=case), tracks, node)
+        before = heard(network.share(tracks, SCENARIO, regime, seed=case), tracks, node, regime)
         other = withheld_still(changed(tracks, np.flatnonzero(~may), rng), tracks, regime, node, may)
-        assert same(before, heard(network.share(other, SCENARIO, regime, seed=case), other, node)), f"changed, case {case}"
+        assert same(before, heard(network.share(other, SCENARIO, regime, seed=case), other, node, regime)), f"changed, case {case}"
         other = tracks[may]
-        assert same(before, heard(network.share(other, SCENARIO, regime, seed=case), other, node)), f"deleted, case {case}"
+        assert same(before, heard(network.share(other, SCENARIO, regime, seed=case), other, node, regime)), f"deleted, case {case}"
         withheld, arrived = withheld + int((~may).sum()), arrived + len(before[0])
     assert withheld > SHARED and arrived > SHARED / 3  # the cases do withhold, and do release
 
