@@ -139,6 +139,7 @@ def test_the_command_line_refuses_what_is_no_regime(tmp_path, monkeypatch):
 
 LINK = {"source": "KOR", "target": "JPN", "payload": "track", "delay_s": [8.0, 2.0, 30.0]}
 MESSAGE = {"source": "KOR", "target": "JPN", "payload": "message", "delay_s": [8.0, 2.0, 30.0]}
+NET = {"slots_s": 12.0, "responsibility": True}
 CONSENT = {"share": 0.3, "delay_s": [1800.0, 600.0, 7200.0]}
 
 
@@ -199,12 +200,15 @@ IMPOSSIBLE = {
     ),
     "relay is its own target": (link(via="JPN"), ["circle"]),
     "relay with slots": (
-        {"title": "x", "link": [{**LINK, "target": "USA"}, {**LINK, "via": "USA", "slots_s": 12.0}]}, ["slots_s does not go with via", "KOR -> USA"],
+        {"title": "x", "link": [{**LINK, "target": "USA"}, {**LINK, "via": "USA", "slots_s": 12.0}]},
+        ["slots_s does not go with via", "KOR -> USA"],
     ),
     "twice": ({"title": "x", "link": [LINK, LINK]}, ["KOR -> JPN (track)", "there are two of it"]),
-    "plots and tracks": ({"title": "x", "link": [LINK, {**LINK, "payload": "plot", "target": "HUB"}]}, ["plots or of tracks", "keep one payload"]),
+    "plots and tracks": (
+        {"title": "x", "link": [LINK, {**LINK, "payload": "plot", "target": "HUB"}]}, ["plots or of tracks", "keep one payload"],
+    ),
     "two nets": (
-        {"title": "x", "link": [{**LINK, "slots_s": 12.0, "responsibility": True}, {**LINK, "target": "USA", "slots_s": 6.0, "responsibility": True}]},
+        {"title": "x", "link": [{**LINK, **NET}, {**LINK, **NET, "target": "USA", "slots_s": 6.0}]},
         ["not those of the other links", "give all the same"],
     ),
     "display of nothing": ({"title": "x", "link": [LINK], "display": ["JPN"]}, ["display = ['JPN']", "no link brings plots to HUB"]),
@@ -215,7 +219,8 @@ IMPOSSIBLE = {
     "rule's release": (with_rule(release="yes"), ["rule 1: release = 'yes'", "bool"]),
     "rule of nobody": (with_rule(originator="JPN", recipient="KOR", release=False), ["rule 1", "names nobody", "KOR -> JPN (track)"]),
     "subject of plots": (
-        {"title": "x", "link": [{**LINK, "payload": "plot"}], "rule": [{"subject": "boost", "release": False}]}, ["plots are of no phase", '"any"'],
+        {"title": "x", "link": [{**LINK, "payload": "plot"}], "rule": [{"subject": "boost", "release": False}]},
+        ["plots are of no phase", '"any"'],
     ),
 }  # fmt: skip
 
@@ -229,14 +234,14 @@ def test_what_cannot_be_is_refused_in_one_sentence(case):
     assert text.startswith("mine.toml") and "\n" not in text and all(word in text for word in words), text
 
 
-@pytest.mark.parametrize(
-    "content, match",
-    [(None, "there is no file"), ("title = ", "is not TOML"), (b"\xff\xfe", "is not TOML"), ("", "the key is missing: title")],
-)
+UNREADABLE = [(None, "there is no file"), (b"title = ", "is not TOML"), (b"\xff\xfe", "is not TOML"), (b"", "the key is missing: title")]
+
+
+@pytest.mark.parametrize("content, match", UNREADABLE)
 def test_an_unreadable_file_is_named(tmp_path, content, match):
     path = tmp_path / "mine.toml"
     if content is not None:
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        path.write_bytes(content)
     with pytest.raises(CopfuseError, match=f"mine.toml.*{match}|{match}.*mine.toml"):
         regimes.regime(path)
     with pytest.raises(CopfuseError, match="cannot read"):
@@ -254,7 +259,9 @@ def test_a_regime_made_in_python_is_checked_too():
 def test_rules_that_contradict_each_other_are_said():
     table = {
         "title": "x", "link": [LINK, {**LINK, "target": "USA"}],
-        "rule": [{"recipient": "JPN", "release": True}, {"subject": ["boost", "glide"], "release": False}, {"recipient": "USA", "release": True}],
+        "rule": [
+            {"recipient": "JPN", "release": True}, {"subject": ["boost", "glide"], "release": False}, {"recipient": "USA", "release": True},
+        ],
     }  # fmt: skip
     said = links.contradictions(regimes.parse(table, "mine.toml", "mine"))
     assert said == [
@@ -271,7 +278,8 @@ some_links = st.fixed_dictionaries(
     {"source": st.one_of(names, st.lists(names, max_size=3)), "target": names, "payload": st.sampled_from([*MESSAGE_KINDS, "x"]),
      "delay_s": st.one_of(st.just([8.0, 2.0, 30.0]), delays)},
     optional={"loss": chances, "availability": chances, "period_s": st.floats(-1.0, 9.0), "slots_s": st.floats(-1.0, 20.0),
-              "slots": st.integers(-1, 5), "via": names, "responsibility": st.booleans(), "stripped": st.lists(st.sampled_from(["sensors", "x"])),
+              "slots": st.integers(-1, 5), "via": names, "responsibility": st.booleans(),
+              "stripped": st.lists(st.sampled_from(["sensors", "x"])),
               "consent": st.one_of(st.just(CONSENT), st.fixed_dictionaries({"delay_s": delays}, optional={"share": chances, "x": chances})),
               "outages_s": st.lists(delays, max_size=2)},
 )  # fmt: skip

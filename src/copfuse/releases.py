@@ -142,11 +142,8 @@ def told(messages: Messages, tracks: Tracks) -> list[str]:
         row, arrived = int(mine.row[m]), float(mine.arrived[m])
         who, whom = NODES[mine.source[m]], NODES[mine.target[m]]
         begun = tracks.time[(tracks.node == tracks.node[row]) & (tracks.track == tracks.track[row]) & tracks.firm].min(initial=np.inf)
-        late = (
-            f"{_span(abs(arrived - down))} {'after' if arrived > down else 'before'} the impact it tells"
-            if down == down
-            else "no impact told"
-        )
+        side = "after" if arrived > down else "before"
+        late = f"{_span(abs(arrived - down))} {side} the impact that it tells" if math.isfinite(down) else "with no impact told"
         says = f"launch {_place(launch)}, course {math.degrees(course):.0f} deg, impact {_place(impact)}"
         lines.append(f"{whom} was told by {who} {_span(arrived - float(begun))} after {who} first held it, {late}: {says}.")
     return lines
