@@ -236,7 +236,8 @@ boresight_deg = 20.0
 @pytest.mark.parametrize(
     "changed, said",
     [
-        ({"regimes": ("none", "realtme")}, "there is no regime 'realtme'; did you mean 'realtime'"),
+        ({"regimes": ("none", "realtme")}, "there is no regime 'realtme'.*did you mean 'realtime'"),
+        ({"regimes": ("none", "mine.toml")}, "mine.toml"),
         ({"regimes": ()}, "regimes is empty"),
         ({"regimes": ("none", "none")}, "regimes name 'none' twice"),
         ({"launches": ["2022-01-27-9"]}, "2022-01-27-9"),

@@ -95,7 +95,7 @@ def _sensed(
 def _decides(messages: Messages) -> str:
     """A hash of all that a picture is made of: the tracks, and what tracks and plots arrive; cues and warnings move no state."""
     moved = messages[(messages.kind == TRACK) | (messages.kind == PLOT)]
-    about = {name: value for name, value in messages.meta.items() if name != "regime" and (len(moved) or name.endswith("_uid"))}
+    about = {name: value for name, value in messages.meta.items() if name not in ("regime", "payloads", "said")}
     digest = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode())
     for name in Messages.COLUMNS:
         digest.update(getattr(moved, name).tobytes())
