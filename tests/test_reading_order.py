@@ -12,14 +12,18 @@ import copfuse
 PACKAGE = Path(copfuse.__file__).parent
 
 ORDER = [
-    "errors", "constants", "kernels", "tables", "checking", "frames", "atmosphere", "vehicles", "motion",
-    "sensitivity", "swerling", "laydowns", "sensors", "coverage", "recorded", "flights", "scenario", "simulate",
+    "errors", "constants", "kernels", "tables", "folders", "checking", "frames", "atmosphere", "vehicles", "motion",
+    "sensitivity", "swerling", "laydowns", "sensors", "coverage", "recorded", "flights", "links", "regimes",
+    "scenario", "simulate",
     "ascents", "gaussian", "mixtures", "conversions", "biases", "filters", "starting", "kalman", "forecast", "rules",
     "retrodiction", "association", "matching", "phases", "pairing", "multiscan", "scanning", "coasting", "tracking",
-    "families", "descent", "batch", "registration", "registering", "network", "correlation", "fusion", "bounds", "boosts", "arcs",
+    "families", "descent", "batch", "registration", "registering", "correlation", "transit",
+    "reporting", "releases", "network", "hearing", "fusion", "bounds", "boosts", "arcs",
     "reconstruction",
-    "measures", "metrics", "study", "rivals", "customary",
-    "robust", "bench", "scale", "raid", "accuracy", "maps", "curves", "charts", "verdicts", "plots", "console", "cli_bench", "cli",
+    "measures", "metrics", "commonality", "views", "study", "provenance", "earliness", "units", "parts", "intervals", "tidy", "sweep",
+    "rivals", "customary",
+    "robust", "bench", "scale", "raid", "accuracy", "maps", "curves", "charts", "verdicts", "plots", "console", "cli_bench",
+    "cli_views", "cli_study", "cli",
 ]  # fmt: skip
 EXACT = {"__init__"}  # names its modules as text and imports them when first used
 
