@@ -13,10 +13,10 @@ PACKAGE = Path(copfuse.__file__).parent
 
 ORDER = [
     "errors", "constants", "kernels", "tables", "checking", "frames", "atmosphere", "vehicles", "motion",
-    "sensitivity", "swerling", "laydowns", "sensors", "coverage", "recorded", "flights", "scenario", "simulate",
+    "sensitivity", "swerling", "laydowns", "sensors", "volumes", "coverage", "recorded", "flights", "scenario", "simulate",
     "ascents", "gaussian", "mixtures", "conversions", "biases", "filters", "starting", "kalman", "forecast", "rules",
     "retrodiction", "association", "matching", "phases", "pairing", "multiscan", "scanning", "coasting", "tracking",
-    "families", "descent", "batch", "registration", "registering", "network", "correlation", "fusion", "bounds", "boosts", "arcs",
+    "families", "descent", "batch", "registration", "registering", "network", "correlation", "fusion", "cueing", "bounds", "boosts", "arcs",
     "reconstruction",
     "measures", "metrics", "study", "rivals", "customary",
     "robust", "bench", "scale", "raid", "accuracy", "maps", "curves", "charts", "verdicts", "plots", "console", "cli_bench", "cli",
