@@ -10,17 +10,17 @@ to the same: each round makes one more step right for good, so as many rounds as
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from copfuse import fusion, network, simulate, tracking
+from copfuse import filters, fusion, network, simulate, tracking
 from copfuse.coasting import REGISTRATION, Live
 from copfuse.constants import EARTH_OMEGA, MU, NATIONS, NODES
 from copfuse.correlation import predicted
 from copfuse.errors import CopfuseError
+from copfuse.filters import Bank
 from copfuse.frames import altitude, ecef, enu_axes
 from copfuse.phases import push, pushed
 from copfuse.simulate import Sight, Watch
@@ -119,6 +119,7 @@ class _Loop:
         self.cues = watched(scenario)
         self.by: dict[tuple[int, int], tuple[float, int]] = {}  # per sensor and object the first cued look s and by which source
         self.hubs: dict[bytes, _Hub] = {}
+        self.ahead: dict[bytes, Ahead] = {}
         tracking.usable(self.plots, scenario, association)
 
     def run(self) -> None:
@@ -155,16 +156,22 @@ class _Loop:
         tracks = self.tracks(self.exact)
         messages = network.share(tracks, self.scenario, regime=self.rule, seed=self.seed, detections=self.plots)
         self.stable &= self.as_foreseen(messages, begin)
-        return told([_heard(tracks, messages), *(self._shown(messages, begin) if shown else ())], self.scenario, begin)
+        heard = {b"": _heard(tracks, messages), **(self._shown(messages, begin) if shown else {})}
+        made = {key: told(one, self.scenario, begin, self.ahead.get(key)) for key, one in heard.items() if len(one.row)}
+        self.ahead = {key: ahead for key, (_, ahead) in made.items()}
+        return shared_out(stack([cues for cues, _ in made.values()]) if made else Cues.empty())
 
-    def _shown(self, messages: Messages, begin: float) -> Iterator[Heard]:
-        """What nations know of tracks made of several nations' plots, their own hub's or the common one's; alike plots, alike tracks."""
+    def _shown(self, messages: Messages, begin: float) -> dict[bytes, Heard]:
+        """What nations know of tracks made of several nations' plots: who knows the same plots has the same tracks."""
+        feeds: dict[bytes, tuple[list[int], np.ndarray, np.ndarray]] = {}
         for node in range(len(NATIONS)):
             known, rows = _plot_feed(node, messages, self.scenario, self.plots)
             if len(rows):
-                key = np.unique(messages.source[np.isin(messages.row, rows) & (messages.kind == PLOT)]).tobytes()
-                hub = self.hubs.setdefault(key, _Hub(self.scenario, self.association))
-                yield hub.heard(node, self.plots, known, rows, begin)
+                feeds.setdefault(_sources(node, messages).tobytes(), ([], known, rows))[0].append(node)
+        return {
+            key: self.hubs.setdefault(key, _Hub(self.scenario, self.association)).heard(nodes, self.plots, known, rows, begin)
+            for key, (nodes, known, rows) in feeds.items()
+        }
 
     def _look(self, cues: Cues, begin: float) -> Detections:
         """The plots of one step."""
@@ -222,8 +229,8 @@ class _Hub:
         self.rows: list[dict[str, np.ndarray]] = []
         self.states: dict[int, Live] = {}
 
-    def heard(self, node: int, plots: Detections, known: np.ndarray, rows: np.ndarray, now: float) -> Heard:
-        """What a nation that looks on knows of them by ``now`` s; plots ``rows``, rising, come when ``known`` s."""
+    def heard(self, nodes: list[int], plots: Detections, known: np.ndarray, rows: np.ndarray, now: float) -> Heard:
+        """What nations that look on know of them by ``now`` s; plots ``rows``, rising, come when ``known`` s."""
         known = np.maximum.accumulate(known)
         end = int(np.searchsorted(known, now))
         if end > self.taken:
@@ -232,20 +239,27 @@ class _Hub:
             self.taken = end
         tracks = _provisional(self.rows)
         firm = np.flatnonzero(tracks.firm)
-        return Heard(tracks, np.full(len(firm), node), firm, known[tracks.detection[firm]])
+        n = len(nodes)
+        return Heard(tracks, np.repeat(nodes, len(firm)), np.tile(firm, n), np.tile(known[tracks.detection[firm]], n))
+
+
+def _sources(node: int, messages: Messages) -> np.ndarray:
+    """Which way a nation has its picture of plots: through the hub those of some nations, or its own and what comes to it."""
+    display = messages.meta.get("display", {name: NATIONS for name in NATIONS})
+    if NODES[node] in display:
+        return np.array([HUB, *(NODES.index(name) for name in display[NODES[node]])])
+    return np.array([node])
 
 
 def _plot_feed(node: int, messages: Messages, scenario: Any, plots: Detections) -> tuple[np.ndarray, np.ndarray]:
     """When each plot is known where a nation's picture is made of plots, and which row, rising; empty where it is not."""
-    display = messages.meta.get("display", {name: NATIONS for name in NATIONS})
-    sent = messages[(messages.kind == PLOT) & np.isfinite(messages.arrived)]
+    at, *sources = _sources(node, messages).tolist()
+    sent = messages[(messages.kind == PLOT) & np.isfinite(messages.arrived) & (messages.target == at)]
     own = np.zeros(0, int)
-    if NODES[node] in display:
-        sent = sent[(sent.target == HUB) & np.isin(sent.source, [NODES.index(name) for name in display[NODES[node]]])]
-    else:
-        sent = sent[sent.target == node]
-        mine = np.array([s.nation == NODES[node] for s in scenario.sensors])
-        own = np.flatnonzero(mine[plots.sensor]) if len(sent) else own
+    if at == HUB:
+        sent = sent[np.isin(sent.source, sources)]
+    elif len(sent):
+        own = np.flatnonzero(np.array([s.nation == NODES[node] for s in scenario.sensors])[plots.sensor])
     when, rows = np.r_[plots.time[own], sent.arrived], np.r_[own, sent.row]
     order = np.lexsort((when, rows))
     rows, first = np.unique(rows[order], return_index=True)
@@ -263,41 +277,64 @@ def _heard(tracks: Tracks, messages: Messages) -> Heard:
     return Heard(tracks, node, row, np.r_[tracks.time[own], came.arrived])
 
 
-def told(heard: list[Heard], scenario: Any, begin: float) -> Cues:
+@dataclass(frozen=True)
+class Ahead:
+    """Rows ``of`` (node and row, (n, 2)) as they are foreseen at a time; those of them that nobody is told to look for are out (n,)."""
+
+    of: np.ndarray
+    bank: Bank
+    out: np.ndarray
+
+
+def told(heard: Heard, scenario: Any, begin: float, before: Ahead | None = None) -> tuple[Cues, Ahead]:
     """The cues from ``begin`` s until `REACTION` later: of every track that a nation knows for so long the newest row known so long.
 
-    What has come down, or is no longer known to `VAGUE`, is left out.  Each cue has `CUE_SHARE` of a radar's time for search, or
-    its part of `ALL_CUES`, by the most tracks that one source tells of.
+    What has come down, or is no longer known to `VAGUE`, is left out, until its track is heard of again.  ``before`` is what
+    this function foresaw for the step before, from where it goes on; each nation from what it foresaw itself.
     """
-    parts = [_told(one, scenario, begin) for one in heard if len(one.row)]
-    cues = stack(parts) if parts else Cues.empty()
-    share = np.zeros(len(cues))
-    for node in np.unique(cues.node):
-        mine = cues.node == node
-        share[mine] = min(CUE_SHARE, ALL_CUES / np.bincount(cues.source[mine]).max())
-    return Cues(**{n: getattr(cues, n) for n in Cues.COLUMNS if n != "share"}, share=share)
-
-
-def _told(heard: Heard, scenario: Any, begin: float) -> Cues:
     tracks, node, row, known = heard.tracks, heard.node, heard.row, heard.known
-    _, key = np.unique(np.stack([node, tracks.node[row], tracks.track[row]]), axis=1, return_inverse=True)
-    key = key.ravel()
+    _, key = np.unique((node.astype(np.int64) * len(NODES) + tracks.node[row]) * 10**9 + tracks.track[row], return_inverse=True)
     first = np.full(key.max() + 1, np.inf)
     np.minimum.at(first, key, known)
     start = np.maximum(first + REACTION, begin)
     able = np.flatnonzero((known <= (start - REACTION)[key]) & (start < begin + REACTION)[key])
     able = able[np.lexsort((known[able], tracks.time[row[able]], key[able]))]
     last = able[np.flatnonzero(np.r_[np.diff(key[able]) != 0, True])] if len(able) else able
-    start, middle = start[key[last]], 0.5 * (start[key[last]] + begin + REACTION)
-    bank = predicted(tracks, row[last], middle)
-    P = bank.P6 + np.diag((scenario.bias * np.repeat(REGISTRATION, 3)) ** 2)
-    kept = (np.sqrt(np.einsum("naa->n", P[:, :3, :3])) < VAGUE) & (altitude(bank.x6) > 0.0)
-    last, n = last[kept], int(kept.sum())
-    return Cues(
-        node=node[last], begin=start[kept], end=np.full(n, begin + REACTION), time=middle[kept], x=bank.x6[kept], P=P[kept],
-        acceleration=_falling(bank.x6[kept]) + (push(bank)[0] * pushed(bank)[:, None])[kept], share=np.zeros(n),
+    ahead = _foreseen(tracks, np.stack([node[last], row[last]], axis=1), begin + 0.5 * REACTION, before)
+    P = ahead.bank.P6 + np.diag((scenario.bias * np.repeat(REGISTRATION, 3)) ** 2)
+    ahead.out[:] |= ~((np.sqrt(np.einsum("naa->n", P[:, :3, :3])) < VAGUE) & (altitude(ahead.bank.x6) > 0.0))
+    kept = np.flatnonzero(~ahead.out)
+    last, bank, P, n = last[kept], ahead.bank[kept], P[kept], len(kept)
+    cues = Cues(
+        node=node[last], begin=start[key[last]], end=np.full(n, begin + REACTION), time=bank.time, x=bank.x6, P=P,
+        acceleration=_falling(bank.x6) + push(bank)[0] * pushed(bank)[:, None], share=np.full(n, CUE_SHARE),
         source=tracks.node[row[last]], row=row[last], known=known[last],
     )  # fmt: skip
+    return cues, ahead
+
+
+def _foreseen(tracks: Tracks, of: np.ndarray, time: float, before: Ahead | None) -> Ahead:
+    """The rows ``of`` at a time s, from where they were foreseen before, or from the rows themselves."""
+    have = {} if before is None else {(int(n), int(r)): i for i, (n, r) in enumerate(before.of)}
+    at = np.array([have.get((int(n), int(r)), -1) for n, r in of], int)
+    new, out = np.flatnonzero(at < 0), np.zeros(len(of), bool)
+    order, banks = [new], [predicted(tracks, of[new, 1], time)]
+    if before is not None:
+        old = np.flatnonzero(at >= 0)
+        out[old] = before.out[at[old]]
+        gone, live = old[out[old]], old[~out[old]]
+        order += [gone, live]
+        banks += [before.bank[at[gone]], filters.predict(before.bank[at[live]], time)]
+    return Ahead(of, Bank.stack(banks)[np.argsort(np.concatenate(order))], out)
+
+
+def shared_out(cues: Cues) -> Cues:
+    """The cues of a step, each with `CUE_SHARE` of a radar's time for search or its part of `ALL_CUES`, by the most of one source."""
+    share = np.full(len(cues), CUE_SHARE)
+    for node in np.unique(cues.node):
+        mine = cues.node == node
+        share[mine] = min(CUE_SHARE, ALL_CUES / np.bincount(cues.source[mine]).max())
+    return Cues(**{n: getattr(cues, n) for n in Cues.COLUMNS if n != "share"}, share=share)
 
 
 def _falling(x: np.ndarray) -> np.ndarray:
