@@ -71,7 +71,8 @@ def sense(
 
     Raises `CopfuseError` as these three do, and where what a regime hands over at a time depends on what comes later.
     """
-    rule = network.regime(regime or scenario.regime)
+    chosen = regime or scenario.regime
+    rule = chosen if isinstance(chosen, network.Regime) else network.regime(chosen)
     tracker = fusion.tracker(register)
     spent = dict.fromkeys(("detect", "track", "share"), 0.0)
     if not cues:
