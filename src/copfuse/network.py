@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from copfuse import releases, reporting
-from copfuse.constants import NODES
+from copfuse.constants import NODES, PHASES
 from copfuse.errors import CopfuseError
 from copfuse.links import Link as Link
 from copfuse.links import Regime as Regime
@@ -64,8 +64,15 @@ def _facts(rule: Regime) -> dict[str, Any]:
         display[n] += [n] if n != "HUB" else []
     first = {f"{k.source}>{k.target}": rule.path(k)[0] for k in rule.links if k.payload == "track"}
     slots = {name: link.frame / link.slots for name, link in first.items() if link.frame}
+    subjects = {f"{k.source}>{k.target}": _subjects(rule, k) for k in rule.links if k.payload == "message" and rule.rules}
     payloads, said = sorted({k.payload for k in rule.links}), contradictions(rule)
-    return {"payloads": payloads, "stripped": stripped, "slots": slots, "display": display, "said": said}
+    return {"payloads": payloads, "stripped": stripped, "slots": slots, "display": display, "subjects": subjects, "said": said}
+
+
+def _subjects(rule: Regime, link: Link) -> list[str]:
+    """The phases of flight that the rules let go all the way of a link."""
+    may = [releases.releasable(rule, *hop.ends, np.arange(len(PHASES))) for hop in rule.path(link)]
+    return [name for name, lets in zip(PHASES, np.all(may, axis=0), strict=True) if lets]
 
 
 class _World:
