@@ -56,7 +56,8 @@ def _regime(chosen: str | Path | Regime) -> Regime:
 
 def _facts(rule: Regime) -> dict[str, Any]:
     """What of a regime whoever reads its messages has to know."""
-    stripped = {f"{k.source}>{k.target}:{k.payload}": list(k.stripped) for k in rule.links if k.stripped}
+    taken = [(k, dict.fromkeys(name for hop in rule.path(k) for name in hop.stripped)) for k in rule.links]  # a relay passes on what it has
+    stripped = {f"{k.source}>{k.target}:{k.payload}": list(names) for k, names in taken if names}
     ways = [way for way in rule.ways() if way[2] == "plot"]
     one = np.zeros(1, int)  # plots are of no phase: one subject stands for all
     display = {n: [a for a, b, _ in ways if b == n and releases.releasable(rule, a, n, "plot", one)[0]] for n in rule.display}
