@@ -17,10 +17,10 @@ from copfuse import frames, fusion, network, releases
 from copfuse.constants import NATIONS, NODES, PHASES
 from copfuse.errors import CopfuseError
 from copfuse.links import Decision, Link, Regime, Rule
-from copfuse.tables import MESSAGE, MESSAGE_KINDS, TRACK, Picture, Tracks
+from copfuse.tables import MESSAGE, MESSAGE_KINDS, TRACK, Detections, Picture, Tracks
 
 PLAIN = os.environ.get("NUMBA_DISABLE_JIT") == "1"
-SHARED, FUSED = (300, 6) if PLAIN else (3000, 150)
+SHARED, FUSED = (300, 6) if PLAIN else (2100, 60)
 KINDS = ("radar", "infrared")
 SENSORS = [SimpleNamespace(name=f"{n}-{k}", nation=n, kind=KINDS[k]) for n in NATIONS for k in range(2)]
 SCENARIO = SimpleNamespace(name="small", sensors=SENSORS, regime="none", picture_step=4.0, bias=1.0)
@@ -64,11 +64,11 @@ def columns_of(rng, time, x, nation, number):
 
 
 def some_regime(rng, plots=False):
-    """Up to eight links between any two nodes, relays, slots, reporting responsibility, people's decisions, stripped columns, and
+    """Up to eleven links between any two nodes, relays, slots, reporting responsibility, people's decisions, stripped columns, and
     up to four release rules: what `network` takes; what it refuses is drawn again."""
     frame, slots = float(rng.choice([4.0, 8.0])), int(rng.integers(1, 3))
     links: dict[tuple[str, str, str], Link] = {}
-    for _ in range(rng.integers(0, 9)):
+    for _ in range(rng.integers(1, 12)):
         source, target = NATIONS[rng.integers(3)], NODES[rng.integers(4)]
         payload = ("plot", "plot", "cue")[rng.integers(3)] if plots else ("track", "track", "cue", "message")[rng.integers(4)]
         if source != target:
@@ -104,7 +104,8 @@ def some_link(rng, source, target, payload, frame, slots):
     if payload == "track" and way < 3:
         more |= (dict(period=3.0), dict(frame=frame, slots=slots), dict(frame=frame, slots=slots, responsibility=True))[way]
     if payload == "message" and way < 3:
-        decision = Decision(float(rng.choice([0.5, 1.0])), (10.0, 5.0, 20.0), float(rng.choice([10.0, 600.0])))
+        area = None if rng.random() < 0.5 else tuple(np.radians([37.0, 43.0, 128.0, 134.0]))
+        decision = Decision(float(rng.choice([0.5, 1.0])), (10.0, 5.0, 20.0), float(rng.choice([10.0, 600.0])), area)
         more |= (dict(period=3.0), dict(consent=decision), dict(request=decision, voice=decision if rng.random() < 0.5 else None))[way]
     return Link(source, target, payload, **more)
 
@@ -135,9 +136,9 @@ def allowed(regime, originator, recipient, payload, phase):
 def way_to(regime, originator, node, payload, phase, seen=()):
     """Whether something may come from an originator to a node by a link whose relays may have it too."""
     for link in regime.links:
-        if (link.source, link.target, link.payload) == (originator, node, payload) and allowed(regime, originator, node, payload, phase):
-            if not link.via or (link.via not in seen and way_to(regime, originator, link.via, payload, phase, (*seen, node))):
-                return True
+        leads = link.ends == (originator, node, payload) and allowed(regime, originator, node, payload, phase)
+        if leads and (not link.via or (link.via not in seen and way_to(regime, originator, link.via, payload, phase, (*seen, node)))):
+            return True
     return False
 
 
@@ -207,8 +208,8 @@ def heard(messages, tracks, node, regime):
             if kind == "message" or name in hidden(regime, NODES[mine.source[i]], NODES[node], kind):
                 values[i] = 0
         columns.append(values)
-    told = mine.row[mine.kind == MESSAGE]
-    return columns + (list(releases.content(tracks, told)) if len(told) else [])
+    told = mine[mine.kind == MESSAGE]
+    return columns + (list(releases.content(told, tracks)) if len(told) else [])
 
 
 def same(one, two):
@@ -249,8 +250,19 @@ def test_what_may_not_be_released_changes_no_message(block):
     assert withheld > SHARED and arrived > SHARED / 3  # the cases do withhold, and do release
 
 
+def stripped_too(other, tracks, messages, node, regime, rng):
+    """The changed table, in which rows that came have other values besides in all columns that every message stripped from them."""
+    came = messages[(messages.target == node) & (messages.kind == TRACK) & np.isfinite(messages.arrived)]
+    columns = {name: getattr(other, name).copy() for name in Tracks.COLUMNS}
+    for row in np.unique(came.row[tracks.node[came.row] != node]).tolist():
+        gone = hidden(regime, NODES[tracks.node[row]], NODES[node], "track")
+        for name in gone:
+            columns[name][row] = rng.integers(1, 64)
+    return Tracks(**columns, meta=vars(other)["meta"])
+
+
 def test_what_has_not_arrived_changes_no_picture():
-    """A picture stands on a node's own rows and on rows that have arrived: all others changed in place, it keeps every bit."""
+    """A picture stands on a node's own rows and on rows that have arrived, less what is stripped: all else changed, it keeps every bit."""
     lines = 0
     for case in range(FUSED):
         rng = np.random.default_rng([case, 2])
@@ -258,7 +270,7 @@ def test_what_has_not_arrived_changes_no_picture():
         messages = network.share(tracks, SCENARIO, regime, seed=case)
         has = tracks.node == node
         has[messages.row[(messages.target == node) & (messages.kind == TRACK) & np.isfinite(messages.arrived)]] = True
-        other = changed(tracks, np.flatnonzero(~has), rng)
+        other = stripped_too(changed(tracks, np.flatnonzero(~has), rng), tracks, messages, node, regime, rng)
         same_way = replace(messages, meta=messages.meta | {"tracks_uid": other.uid})
         before = seen(fusion.fuse(tracks, messages, SCENARIO), node)
         assert same(before, seen(fusion.fuse(other, same_way, SCENARIO), node)), f"case {case}"
@@ -275,3 +287,62 @@ def test_what_may_not_be_released_changes_no_picture():
         whole, less = tracks, tracks[may]
         before = seen(fusion.fuse(whole, network.share(whole, SCENARIO, regime, seed=case), SCENARIO), node, kept_rows(may))
         assert same(before, seen(fusion.fuse(less, network.share(less, SCENARIO, regime, seed=case), SCENARIO), node)), f"case {case}"
+
+
+# Plots -----------------------------------------------------------------------------------------------------------------
+
+
+def some_plots(rng):
+    n = int(rng.integers(1, 40))
+    columns = {name: np.ones((n, *shape), dtype) for name, (dtype, shape) in Detections.COLUMNS.items()}
+    return Detections(
+        **columns | {"time": np.sort(rng.uniform(0, 60, n)), "sensor": rng.integers(0, len(SENSORS), n), "z": rng.normal(size=(n, 4))}
+    )
+
+
+def may_have_plots(detections, sensors, regime, node):
+    """Which plots a node may have, (n,): its own, those that a link may bring it, and in the hub's picture, if it looks at that, those
+    that may go to the hub and to it."""
+    ways = {}
+    for nation in NATIONS:
+        shown = NODES[node] in regime.display and way_to(regime, nation, "HUB", "plot", PHASES[0])
+        shown &= allowed(regime, nation, NODES[node], "plot", PHASES[0])
+        ways[nation] = nation == NODES[node] or way_to(regime, nation, NODES[node], "plot", PHASES[0]) or shown
+    return np.array([ways[sensors[s].nation] for s in detections.sensor], bool)
+
+
+def test_withheld_plots_change_no_message():
+    withheld = arrived = 0
+    empty = Tracks.empty(sensors=[s.name for s in SENSORS])
+    for case in range(SHARED // 7):
+        rng = np.random.default_rng([case, 4])
+        plots, regime, node = some_plots(rng), some_regime(rng, plots=True), int(rng.integers(4))
+        may = may_have_plots(plots, SENSORS, regime, node)
+        found = []
+        for table in (plots, plots[may]):
+            messages = network.share(empty, SCENARIO, regime, seed=case, detections=table)
+            mine = messages[(messages.target == node) & np.isfinite(messages.arrived)]
+            found.append([mine.sent, mine.arrived, mine.source, mine.kind, table.z[mine.row], table.time[mine.row]])
+        assert same(*found), f"case {case}"
+        withheld, arrived = withheld + int((~may).sum()), arrived + len(found[0][0])
+    assert withheld > SHARED / 7 and arrived > SHARED / 7
+
+
+def test_withheld_plots_change_no_picture(pull_up):
+    """Real plots of a flight's first 75 s, shared by random regimes: those that a node may not have deleted, its picture stays."""
+    plots = pull_up.detections[pull_up.detections.time < 75.0]
+    tracks = pull_up.tracks[:0]
+    kept = lines = 0
+    for case in range(6):
+        rng = np.random.default_rng([case, 5])
+        regime, node = some_regime(rng, plots=True), int(rng.integers(4))
+        if not any(link.payload == "plot" for link in regime.links):
+            continue
+        may = may_have_plots(plots, pull_up.scenario.sensors, regime, node)
+        found = []
+        for table, rows in ((plots, kept_rows(may)), (plots[may], None)):
+            messages = network.share(tracks, pull_up.scenario, regime, seed=case, detections=table)
+            found.append(seen(fusion.fuse(tracks, messages, pull_up.scenario, detections=table), node, rows))
+        assert same(*found), f"case {case}"
+        kept, lines = kept + int((~may).sum()), lines + len(found[0][0])
+    assert kept > 100 and lines > 10
