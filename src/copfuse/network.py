@@ -94,8 +94,8 @@ def _transmissions(link: Link, world: _World) -> tuple[np.ndarray, ...]:
     handed = _handed(link, path[0], world)
     at = handed.time
     for hop in path:
-        before, at = at, arrivals(hop, at, world.seed)
-    twice, later = copies(link, before, at, world.seed)
+        at = arrivals(hop, at, world.seed)
+    twice, later = copies(link, at, world.seed)
     sent, row = np.r_[handed.time, handed.time[twice]], np.r_[handed.row, handed.row[twice]]
     n = len(row)
     kind = MESSAGE_KINDS.index(link.payload)
