@@ -407,6 +407,19 @@ def test_what_a_rule_withholds_leaves_no_trace_in_what_passes(name):
     assert np.array_equal(whole.sent, cut.sent) and np.array_equal(whole.arrived, cut.arrived, equal_nan=True)
 
 
+def test_what_a_rule_withholds_leaves_no_trace_on_a_net(flight):
+    """Korea has the best track, which Japan may not have: Japan hears the American one, as if there were no Korean one."""
+    t = tracks_of(flight, [lambda t: 100.0, lambda t: 1600.0, lambda t: 400.0], [(200, 300)] * 3)
+    rules = dataclasses.replace(NET, rules=(Rule(("KOR",), ("JPN",), ("track",), PHASES, False),))
+    kept = t.node != KOR
+    whole, cut, free = share(t, SCENARIO, rules, seed=1), share(t[kept], SCENARIO, rules, seed=1), share(t, SCENARIO, NET, seed=1)
+    assert not ((free.target == JPN) & (free.source == USA) & (free.sent > 230)).any()
+    assert {KOR, JPN} == set(whole.source[(whole.target == HUB) & (whole.sent > 230)])  # Japan knows of no better track and reports
+    whole, cut = whole[whole.target == JPN], cut[cut.target == JPN]
+    assert (whole.source == USA).all() and len(whole) in (8, 9) and np.array_equal(np.flatnonzero(kept)[cut.row], whole.row)
+    assert np.array_equal(whole.sent, cut.sent) and np.array_equal(whole.arrived, cut.arrived, equal_nan=True)
+
+
 # What holds of all -----------------------------------------------------------------------------------------------------------
 
 
@@ -471,7 +484,7 @@ def test_pictures_under_tisa_and_gsomia_are_those_of_none_while_messages_arrive_
             came[name] += len(told)
             assert (np.isfinite(told.arrived) & (told.arrived > told.sent)).all()
             assert name == "gsomia" or (told.sent > t.time.max()).all()  # minutes at least: after the end, and yet it is there
-            assert len(releases.told(m, t)) == len(told)
+            assert len(releases.told(m, t)) == len(np.unique(told.sent * 16 + told.source * 4 + told.target))
         assert came[name] > 10 and same(cf.fuse(t, m, s), plain)
 
 

@@ -133,7 +133,10 @@ def _plots(link: Link, world: _World) -> Handed:
 
 
 def _responsible(link: Link, world: _World) -> Handed:
-    """What a link's source reports on a net as its target may know it: only whoever has a link there, and what may go there, counts."""
+    """What a link's source reports on a net as its target may know it: only whoever has a link there, and what may go there, counts.
+
+    So where rules withhold something, each target's net is worked out for itself: who stays silent must not show what is withheld.
+    """
     into = {k.source: k for k in world.rule.links if k.target == link.target and world.rule.path(k)[0].responsibility}
     own = {s: world.rows(k) for s, k in into.items()}
     members = [k for k in world.rule.links if k.responsibility and k.source in (*own, link.target)]
