@@ -12,14 +12,17 @@ import copfuse
 PACKAGE = Path(copfuse.__file__).parent
 
 ORDER = [
-    "errors", "constants", "kernels", "tables", "checking", "frames", "atmosphere", "vehicles", "motion",
-    "sensitivity", "swerling", "laydowns", "sensors", "volumes", "coverage", "recorded", "flights", "scenario", "simulate",
+    "errors", "constants", "kernels", "tables", "folders", "checking", "frames", "atmosphere", "vehicles", "motion",
+    "sensitivity", "swerling", "laydowns", "sensors", "volumes", "coverage", "recorded", "flights", "links", "regimes",
+    "scenario", "simulate",
     "ascents", "gaussian", "mixtures", "conversions", "biases", "filters", "starting", "kalman", "forecast", "rules",
     "retrodiction", "association", "matching", "phases", "pairing", "multiscan", "scanning", "coasting", "tracking",
-    "families", "descent", "batch", "registration", "registering", "network", "correlation", "fusion", "cueing", "bounds", "boosts", "arcs",
+    "families", "descent", "batch", "registration", "registering", "correlation", "transit",
+    "reporting", "releases", "network", "hearing", "fusion", "cueing", "bounds", "boosts", "arcs",
     "reconstruction",
-    "measures", "metrics", "study", "rivals", "customary",
-    "robust", "bench", "scale", "raid", "accuracy", "maps", "curves", "charts", "verdicts", "plots", "console", "cli_bench", "cli",
+    "measures", "metrics", "commonality", "views", "study", "provenance", "rivals", "customary",
+    "robust", "bench", "scale", "raid", "accuracy", "maps", "curves", "charts", "verdicts", "plots", "console", "cli_bench",
+    "cli_views", "cli",
 ]  # fmt: skip
 EXACT = {"__init__"}  # names its modules as text and imports them when first used
 

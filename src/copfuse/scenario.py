@@ -22,6 +22,7 @@ from copfuse.checking import checked, choice, read_toml
 from copfuse.constants import NATIONS
 from copfuse.errors import CopfuseError, suggestion
 from copfuse.laydowns import Sensor, laydown, parse
+from copfuse.regimes import PACKAGED, regime
 
 CLASSES = ("SRBM", "MRBM", "IRBM", "ICBM", "SLBM", "SLV", "unknown")
 KST = timedelta(hours=9)  # Korean standard time is UTC + 9 h
@@ -76,7 +77,7 @@ class Scenario:
     clutter: float = 1.0  # scales every sensor's clutter
     duration: float | None = None  # s, None: until the last impact
     picture_step: float = 2.0  # s between the picture's rows
-    regime: str = "realtime"
+    regime: str = "realtime"  # a packaged one's name, or the path of a file
     watched: tuple[Site, ...] = ()
 
 
@@ -186,9 +187,9 @@ def load(source: str | Path | Scenario) -> Scenario:
     )
 
 
-def packaged(what: str = "scenarios") -> list[str]:
-    """The names of the "scenarios" (or "regimes") that come with the package."""
-    folder = resources.files("copfuse") / "data" / what
+def packaged() -> list[str]:
+    """The names of the scenarios that come with the package."""
+    folder = resources.files("copfuse") / "data" / "scenarios"
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
@@ -214,7 +215,7 @@ def _from_file(path: Path) -> Scenario:
         clutter=file.clutter,
         duration=file.duration_s,
         picture_step=file.picture_step_s,
-        regime=choice(file.regime, tuple(packaged("regimes")), f"{where}: regime"),
+        regime=_regime(file.regime, where, path.parent),
         watched=tuple(_site(table, f"{where}, watch {i}") for i, table in enumerate(file.watch, 1)),
     )
 
@@ -223,6 +224,20 @@ def _site(table: dict[str, Any], where: str) -> Site:
     row = checked(_Watch, table, where)
     nations = tuple(dict.fromkeys(choice(name, NATIONS, f"{where}: nations") for name in row.nations))
     return Site(math.radians(row.lat_deg), math.radians(row.lon_deg), 1e3 * row.radius_km, 1e3 * row.height_km, nations)
+
+
+def _regime(said: str, where: str, folder: Path) -> str:
+    """A packaged regime's name, or the path of a regime file beside the scenario file; either can be used."""
+    if said in PACKAGED:
+        return said
+    path = (folder / said).resolve()
+    if not (said.endswith(".toml") or path.is_file()):
+        raise CopfuseError(f"{where}: regime = {said!r} is unknown; {suggestion(said, PACKAGED)}")
+    try:
+        regime(path)
+    except CopfuseError as error:
+        raise CopfuseError(f"{where}: regime = {said!r}: {error}") from None
+    return str(path)
 
 
 def _salvo(table: dict[str, Any], where: str, folder: Path) -> list[Launch]:

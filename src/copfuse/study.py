@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import shutil
-import tempfile
 import textwrap
 import time
 from collections.abc import Callable
@@ -17,14 +14,16 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from copfuse import __version__, cueing, fusion, metrics, network, simulate, tracking
+from copfuse import __version__, cueing, fusion, metrics, network, releases, simulate, tracking, views
 from copfuse.constants import NATIONS, NODES
 from copfuse.errors import CopfuseError
+from copfuse.folders import check_folder, whole_folder
 from copfuse.measures import siap
 from copfuse.metrics import Moment, Sighting
 from copfuse.scenario import Scenario, load
 from copfuse.tables import Detections, Messages, Picture, Score, Table, Tracks, Truth
 
+MOST_TOLD = 8  # messages that a print shows
 STAGES: dict[str, Any] = {"fly": Truth, "detect": Detections, "track": Tracks, "share": Messages, "fuse": Picture, "score": Score}
 
 
@@ -53,27 +52,27 @@ class Run:
 
     def __str__(self) -> str:
         return "\n".join(
-            [*_header(self), "", *_stages(self), "", *_sightings(self.sightings()), *_cued(self), "", *_quality(self.score), *_biases(self)]
+            [*_header(self), "", *_stages(self), "", *_sightings(self.sightings()), *_cued(self), "", *_quality(self.score)]
+            + [*_biases(self), *_told(self)]
         )
 
-    def save(self, folder: str | Path) -> Path:
+    def save(self, folder: str | Path, node: str | None = None) -> Path:
         """Write the tables and ``run.json`` into ``folder``, whole or not at all; an earlier saved run there is replaced.
 
-        Raises `CopfuseError` where the folder cannot be written or holds something else.
+        With ``node`` only that node's view is written, and nothing of what it does not have (`views.view`).
+        Raises `CopfuseError` where the folder cannot be written or holds something else, and for an unknown node.
         """
+        if node is not None:
+            return views.view(self, node).save(folder)
         folder = Path(folder)
         check_folder(folder)
         about = {"copfuse": __version__, "regime": self.regime, "seed": self.seed, "seconds": self.seconds,
                  "uids": {verb: table.uid for verb, table in self.tables().items()},
                  "scenario": msgspec.to_builtins(self.scenario)}  # fmt: skip
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".copfuse-"))
-        try:
+        with whole_folder(folder) as temporary:
             for table in self.tables().values():
                 table.save(temporary / f"{type(table).__name__.lower()}.npz")
             (temporary / "run.json").write_text(json.dumps(about, indent=1))
-            _put(temporary, folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
         return folder
 
     @classmethod
@@ -82,10 +81,15 @@ class Run:
         path = Path(folder) / "run.json"
         try:
             about = json.loads(path.read_text())
+            if "view" in about:
+                what = f"{str(folder)!r} holds {about['view']}'s view of a run, not the whole run"
+                raise CopfuseError(f"{what}: load it with copfuse.views.load")
             scenario = msgspec.convert(about["scenario"], Scenario)
             uids, asked = about["uids"], {name: about[name] for name in ("regime", "seed", "seconds")}
         except FileNotFoundError:
             raise CopfuseError(f"there is no saved run in {str(folder)!r}: {path.name} is missing") from None
+        except CopfuseError:
+            raise
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise CopfuseError(f"{str(path)!r} is not the run.json of a saved run ({error})") from None
         tables = {}
@@ -101,7 +105,7 @@ class Run:
 
 def run(
     scenario: str | Path | Scenario,
-    regime: str | None = None,
+    regime: str | Path | network.Regime | None = None,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
     association: str = "gnn",
@@ -110,9 +114,9 @@ def run(
 ) -> Run:
     """Fly, detect, track, share, fuse and score one scenario (anything that `scenario.load` takes).
 
-    ``regime`` None is the scenario's own; ``progress`` is called with the name of each verb before it starts; ``association`` as in
-    `tracking.track`; with ``register`` each node estimates its radars' biases as it goes (`registering.track_registered`);
-    with ``cues`` what is shared cues radars (`cueing.sense`), else they look as if nobody told them anything.
+    ``regime``: a packaged name, a .toml file or a `network.Regime`; None is the scenario's own; ``progress`` is called with the name
+    of each verb before it starts; ``association`` as in `tracking.track`; with ``register`` each node estimates its radars' biases as it
+    goes (`registering.track_registered`); with ``cues`` what is shared tells radars where to look (`cueing.sense`).
     Raises `CopfuseError` for bad input.
     """
     chosen = load(scenario)
@@ -140,7 +144,7 @@ def run(
     else:
         detections = timed("detect", simulate.detect, truth, chosen, seed=seed)
         tracks = timed("track", fusion.tracker(register), detections, chosen, association=association)
-        messages = timed("share", network.share, tracks, chosen, regime=rule.name, seed=seed, detections=detections)
+        messages = timed("share", network.share, tracks, chosen, regime=rule, seed=seed, detections=detections)
     picture = timed("fuse", fusion.fuse, tracks, messages, chosen, detections=detections)
     scored = timed("score", metrics.score, picture, truth, chosen)
     return Run(chosen, rule.name, seed, truth, detections, tracks, messages, picture, scored, seconds)
@@ -150,37 +154,6 @@ def check_seed(seed: int) -> None:
     """Refuse what no random stream can be named by."""
     if not isinstance(seed, int | np.integer) or seed < 0:
         raise CopfuseError(f"seed = {seed!r} is not a whole number of 0 or more")
-
-
-def check_folder(folder: Path) -> None:
-    """Refuse a folder that `Run.save` could not write: something else is there, or its parent cannot be written."""
-    if folder.exists() and not folder.is_dir():
-        raise CopfuseError(f"cannot save to {str(folder)!r}: it is a file")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "run.json").is_file():
-        raise CopfuseError(f"cannot save to {str(folder)!r}: it is not empty and holds no earlier run")
-    if not folder.parent.is_dir():
-        raise CopfuseError(f"cannot save to {str(folder)!r}: there is no folder {str(folder.parent)!r}")
-    if not os.access(folder.parent, os.W_OK):
-        raise CopfuseError(f"cannot save to {str(folder)!r}: the folder {str(folder.parent)!r} is not writable")
-
-
-def _put(temporary: Path, folder: Path) -> None:
-    """``temporary`` takes ``folder``'s place; what was there goes away only then."""
-    os.chmod(temporary, 0o755)
-    old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".copfuse-"))
-    try:
-        if folder.exists():
-            os.rename(folder, old / "old")
-        try:
-            os.rename(temporary, folder)
-        except OSError:
-            if (old / "old").exists():
-                os.rename(old / "old", folder)
-            raise
-    except OSError as error:
-        raise CopfuseError(f"cannot save to {str(folder)!r}: {error.strerror}") from None
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
 
 
 # The print -----------------------------------------------------------------------------------------------------------
@@ -309,6 +282,22 @@ def _biases(run: Run) -> list[str]:
         text = "; ".join(f"{name} {value * scale:.3g} +- {sigma * scale:.2g} {unit}" for name, value, sigma, unit, scale in each)
         lines += textwrap.wrap(text, 100, initial_indent="  ", subsequent_indent="  ")
     return lines
+
+
+def _told(run: Run) -> list[str]:
+    """Where people release messages: who was told what, and when; and which release rules contradict each other."""
+    lines = [""] if run.messages.meta.get("said") else []
+    for text in run.messages.meta.get("said", []):
+        lines += textwrap.wrap(text, 100)
+    if "message" not in run.messages.meta.get("payloads", ()):
+        return lines
+    found = releases.told(run.messages, run.tracks)
+    lines += ["", "Messages: for people, never fused, so no picture gains a track by them."]
+    for text in found[:MOST_TOLD]:
+        lines += textwrap.wrap(text, 100, initial_indent="  ", subsequent_indent="    ")
+    if len(found) > MOST_TOLD:
+        lines.append(f"  And {len(found) - MOST_TOLD} more.")
+    return lines if found else [*lines, "  None in this run: people decide once per event, and not always for it."]
 
 
 def _number(value: float, width: int) -> str:
