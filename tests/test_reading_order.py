@@ -13,12 +13,12 @@ PACKAGE = Path(copfuse.__file__).parent
 
 ORDER = [
     "errors", "constants", "kernels", "tables", "folders", "checking", "frames", "atmosphere", "vehicles", "motion",
-    "sensitivity", "swerling", "laydowns", "sensors", "coverage", "recorded", "flights", "links", "regimes",
+    "sensitivity", "swerling", "laydowns", "sensors", "volumes", "coverage", "recorded", "flights", "links", "regimes",
     "scenario", "simulate",
     "ascents", "gaussian", "mixtures", "conversions", "biases", "filters", "starting", "kalman", "forecast", "rules",
     "retrodiction", "association", "matching", "phases", "pairing", "multiscan", "scanning", "coasting", "tracking",
     "families", "descent", "batch", "registration", "registering", "correlation", "transit",
-    "reporting", "releases", "network", "hearing", "fusion", "bounds", "boosts", "arcs",
+    "reporting", "releases", "network", "hearing", "fusion", "cueing", "bounds", "boosts", "arcs",
     "reconstruction",
     "measures", "metrics", "commonality", "views", "study", "provenance", "earliness", "units", "parts", "intervals", "tidy", "sweep",
     "rivals", "customary",

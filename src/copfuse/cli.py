@@ -69,13 +69,14 @@ def _interrupted(number: int, _: Any) -> NoReturn:
     "--association", default="gnn", show_default=True, help="Plots to tracks: gnn, one plot a track; jpda, shares; mht, over several scans."
 )
 @click.option("--register", is_flag=True, help="Estimate the radars' biases from common objects and take them out of plots.")
+@click.option("--cues/--no-cues", default=False, help="Let what is shared tell radars where to look.  [default: no-cues]")
 @click.option("--out", metavar="FILE", help="The picture: .png, .pdf or .svg.  [default: SCENARIO.png here]")
 @click.option("--no-picture", is_flag=True, help="Print only.")
 @click.option("--errors", metavar="FILE", help="Also draw the common picture's errors against the bound.")
 @click.option("--save", "folder", metavar="FOLDER", help="Also save the six tables there.")
 @click.option("--for", "node", metavar="NODE", help="With --save: only what this node has, and nothing else (KOR, JPN, USA or HUB).")
 def run(
-    scenario: str, regime: str | None, seed: int, association: str, register: bool, out: str | None, no_picture: bool,
+    scenario: str, regime: str | None, seed: int, association: str, register: bool, cues: bool, out: str | None, no_picture: bool,
     errors: str | None, folder: str | None, node: str | None,
 ) -> None:  # fmt: skip
     """Fly, detect, track, share, fuse and score one SCENARIO; print who saw what when and draw it.
@@ -86,6 +87,7 @@ def run(
     Examples:
       copfuse run
       copfuse run 2022-11-18-1 --regime none --seed 3
+      copfuse run 2024-01-14-1 --regime realtime --cues
       copfuse run my.toml --out picture.svg --save my-run
       copfuse run --save what-japan-has --for JPN
       copfuse run lofted-icbm-2022 --no-picture --errors errors.png
@@ -111,7 +113,7 @@ def run(
         study.check_folder(Path(folder))
     say_compiling("run")
     with Stages(list(study.STAGES)) as stages:
-        made = study.run(chosen, regime, seed, progress=stages.next, association=association, register=register)
+        made = study.run(chosen, regime, seed, progress=stages.next, association=association, register=register, cues=cues)
     click.echo(str(made))
     if picture:
         from copfuse import plots

@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from copfuse import __version__, fusion, metrics, network, releases, simulate, tracking, views
-from copfuse.constants import NODES
+from copfuse import __version__, cueing, fusion, metrics, network, releases, simulate, tracking, views
+from copfuse.constants import NATIONS, NODES
 from copfuse.errors import CopfuseError
 from copfuse.folders import check_folder, whole_folder
 from copfuse.measures import siap
@@ -52,7 +52,18 @@ class Run:
 
     def __str__(self) -> str:
         return "\n".join(
-            [*_header(self), "", *_stages(self), "", *_sightings(self.sightings()), "", *_quality(self.score), *_biases(self), *_told(self)]
+            [
+                *_header(self),
+                "",
+                *_stages(self),
+                "",
+                *_sightings(self.sightings()),
+                *_cued(self),
+                "",
+                *_quality(self.score),
+                *_biases(self),
+                *_told(self),
+            ]
         )
 
     def save(self, folder: str | Path, node: str | None = None) -> Path:
@@ -109,12 +120,14 @@ def run(
     progress: Callable[[str], None] | None = None,
     association: str = "gnn",
     register: bool = False,
+    cues: bool = False,
 ) -> Run:
     """Fly, detect, track, share, fuse and score one scenario (anything that `scenario.load` takes).
 
     ``regime``: a packaged name, a .toml file or a `network.Regime`; None is the scenario's own; ``progress`` is called with the name
     of each verb before it starts; ``association`` as in `tracking.track`; with ``register`` each node estimates its radars' biases as it
-    goes (`registering.track_registered`).
+    goes (`registering.track_registered`); with ``cues`` what is shared cues radars (`cueing.sense`), else they look as if nobody told
+    them anything.
     Raises `CopfuseError` for bad input.
     """
     chosen = load(scenario)
@@ -132,9 +145,17 @@ def run(
         return made
 
     truth = timed("fly", simulate.fly, chosen)
-    detections = timed("detect", simulate.detect, truth, chosen, seed=seed)
-    tracks = timed("track", fusion.tracker(register), detections, chosen, association=association)
-    messages = timed("share", network.share, tracks, chosen, regime=rule, seed=seed, detections=detections)
+    if cues:
+        for verb in ("detect", "track", "share"):  # one loop does the three
+            if progress:
+                progress(verb)
+        sensed = cueing.sense(truth, chosen, rule, seed, association, register=register)
+        detections, tracks, messages = sensed.detections, sensed.tracks, sensed.messages
+        seconds.update(sensed.seconds)
+    else:
+        detections = timed("detect", simulate.detect, truth, chosen, seed=seed)
+        tracks = timed("track", fusion.tracker(register), detections, chosen, association=association)
+        messages = timed("share", network.share, tracks, chosen, regime=rule, seed=seed, detections=detections)
     picture = timed("fuse", fusion.fuse, tracks, messages, chosen, detections=detections)
     scored = timed("score", metrics.score, picture, truth, chosen)
     return Run(chosen, rule.name, seed, truth, detections, tracks, messages, picture, scored, seconds)
@@ -192,11 +213,33 @@ def _sightings(seen: list[Sighting]) -> list[str]:
     return [*lines, *_NOTES, *textwrap.wrap(f"Flight times: {flights}.", 100)]
 
 
+MOST_CUED = 6  # of a nation, in the print
 _NOTES = (
     "First plots are those of a nation's own sensors (HUB: anybody's).  An ellipse is that of the impact",
     "forecast, by its 95 % semi-major axis; off: its distance from the true impact; in 95 %: share of all",
     "forecasts whose ellipse held the true impact.",
 )
+
+
+def _cued(run: Run) -> list[str]:
+    """Where radars were cued: per nation which of them had their first plot of a missile earlier by it."""
+    if "cued" not in run.detections.meta:
+        return []
+    things, nation = run.truth.meta["objects"], {s.name: s.nation for s in run.scenario.sensors}
+    several = sum(thing["kind"] == "missile" for thing in things) > 1
+    said: dict[str, list[str]] = {name: [] for name in NATIONS}
+    for cue in run.detections.meta["cued"]:
+        gain = math.inf if cue["alone"] is None else cue["alone"] - cue["first"]
+        if things[cue["object"]]["kind"] == "missile" and gain >= 1.0:
+            ignition = run.truth.time[run.truth.object == cue["object"]][0]
+            sooner = f"{gain:.0f} s sooner" if gain < math.inf else "else never"
+            of = f" of {things[cue['object']]['name']}" if several else ""
+            said[nation[cue["sensor"]]].append(f"{cue['sensor']}{of} at {cue['first'] - ignition:.0f} s by {cue['by']} ({sooner})")
+    lines = ["Cued: radars with an earlier first plot of a missile, in s after ignition, by whose track they were told:"]
+    for name, each in said.items():
+        shown = "; ".join(each[:MOST_CUED]) + (f"; and {len(each) - MOST_CUED} more" if len(each) > MOST_CUED else "")
+        lines += textwrap.wrap(f"{name}: {shown or 'none'}.", 100, subsequent_indent="     ")
+    return lines
 
 
 def _percent(value: float) -> str:
