@@ -60,11 +60,20 @@ def measure(unit: Unit) -> Made:
     """Fly once, detect and track once (with cues, once per set of regimes that cue alike), then share, fuse and look under every
     regime; pictures that cannot differ are made once."""
     begin = time.perf_counter()
-    scenario, seed, options = unit.scenario, unit.seed, unit.options
+    scenario, seed = unit.scenario, unit.seed
     try:
         truth = simulate.fly(scenario)
     except CopfuseError as error:
         return Made([], str(error), time.perf_counter() - begin)
+    try:
+        rows = _rows(unit, truth)
+    except CopfuseError as error:
+        raise CopfuseError(f"launch {scenario.name}, seed {seed}: {error}") from None
+    return Made(rows, "", time.perf_counter() - begin)
+
+
+def _rows(unit: Unit, truth: Truth) -> list[list[Any]]:
+    scenario, seed, options = unit.scenario, unit.seed, unit.options
     sensed: dict[str, Sensed] = {}
     pictures: dict[str, tuple[Picture, earliness.Seen]] = {}
     limits: dict[str, earliness.Limits] = {}
@@ -84,7 +93,7 @@ def measure(unit: Unit) -> Made:
         run = _Tables(scenario, regime.name, seed, truth, detections, tracks, messages, picture)
         known = limits.setdefault(detections.uid, {}) if options.bounds else None
         rows += [list(row.values()) for row in earliness.rows(run, seen, options.cues, options.without, known)]
-    return Made(rows, "", time.perf_counter() - begin)
+    return rows
 
 
 def _cue(regime: Regime) -> str:
