@@ -19,7 +19,8 @@ ORDER = [
     "families", "descent", "batch", "registration", "registering", "network", "correlation", "fusion", "bounds", "boosts", "arcs",
     "reconstruction",
     "measures", "metrics", "study", "rivals", "customary",
-    "robust", "bench", "scale", "raid", "accuracy", "maps", "curves", "charts", "verdicts", "plots", "console", "cli_bench", "cli",
+    "robust", "bench", "scale", "raid", "accuracy", "maps", "curves", "sheets", "charts", "study_figures", "report", "reproductions",
+    "verdicts", "plots", "console", "cli_reproductions", "cli_bench", "cli",
 ]  # fmt: skip
 EXACT = {"__init__"}  # names its modules as text and imports them when first used
 

@@ -1,0 +1,367 @@
+"""Published events, simulated: packaged studies with their text, what was published about them, and how far the simulation is off.
+
+``data/studies/NAME.toml`` holds what was published (each figure with its source), what is flown and what is assumed; nothing that is
+printed about the simulation is written there.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+
+from copfuse import __version__, atmosphere, compared, flights, frames, report, sensors, sighted, simulate, study
+from copfuse.checking import checked, read_toml
+from copfuse.constants import NODES
+from copfuse.curves import written
+from copfuse.errors import CopfuseError, suggestion
+from copfuse.scenario import Scenario, load, packaged
+from copfuse.tables import Truth, replacing
+
+SEEN, CAUSE = "seen", "cause"  # quantities of a side: 1 or 0, and the number in sighted.OUTCOMES
+
+
+class Launched(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """One launch: a row of the record or a packaged scenario, with range and apogee where the record lacks them."""
+
+    id: str
+    label: str = ""
+    range_km: float | None = None
+    apogee_km: float | None = None
+    alert_s: float | None = None  # s after ignition at which the public was warned
+
+
+class Variant(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """One laydown: all sensors, those that fit ``only``, without those that fit ``exclude``."""
+
+    name: str = "as laid down"
+    only: list[str] = []
+    exclude: list[str] = []
+
+
+class Side(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Sensors that are judged together: did any of them see it?"""
+
+    name: str
+    sensors: list[str]
+
+
+class Place(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A place that a missile passes by: ``pass_s`` is when it is nearest."""
+
+    name: str
+    lat_deg: float
+    lon_deg: float
+    launch: str
+
+
+class Ray(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """An antenna whose lowest visible altitude at a distance is asked for."""
+
+    name: str
+    antenna_m: float
+    distance_km: float
+
+
+class Published(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Something published and the simulated ``quantity`` that it is held against; ``value`` left out: only words."""
+
+    what: str
+    source: str
+    said: str = ""
+    quantity: str = ""
+    who: str = ""
+    launch: str = ""
+    variant: str = ""
+    regime: str = ""
+    value: float | None = None
+    never: bool = False  # published: it did not happen
+    total: bool = False  # the value is a sum over launches
+
+
+class Spec(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A packaged study, as its file says."""
+
+    title: str
+    asked: str
+    text: str
+    launch: Annotated[list[Launched], msgspec.Meta(min_length=1)]
+    figure: str
+    caption: str
+    cost_s: float  # CPU seconds of one launch, laydown, seed and regime (or of all sensors' plots), about
+    seeds: int = 10
+    regimes: list[str] = []
+    assumed: list[str] = []
+    variant: list[Variant] = []
+    side: list[Side] = []
+    place: list[Place] = []
+    ray: list[Ray] = []
+    published: list[Published] = []
+
+
+COLUMNS = ("launch", "variant", "regime", "seed", "who", "quantity", "value")
+
+
+@dataclass(frozen=True, eq=False)
+class Reproduction:
+    """What came out: ``findings`` (one row per launch, variant, regime, seed, who and quantity), the study's text and provenance.
+
+    ``flown`` is the truth of every launch by its id, for figures.
+    """
+
+    name: str
+    spec: Spec
+    findings: dict[str, np.ndarray]
+    flown: dict[str, tuple[Scenario, Truth]]
+    meta: dict[str, Any]
+
+    def of(self, quantity: str, **where: str) -> np.ndarray:
+        """Values (n,) of a quantity in order of seed, where columns have the given texts (empty: any)."""
+        rows = self.findings["quantity"] == quantity
+        for column, text in where.items():
+            if text:
+                rows &= self.findings[column] == text
+        return self.findings["value"][rows]
+
+    def __str__(self) -> str:
+        return compared.text(self)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``findings.csv``, ``report.html`` and ``NAME.png`` into ``folder``, each whole or not at all.  Raises `CopfuseError`."""
+        from copfuse import reproduction_figures
+
+        folder = Path(folder)
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise CopfuseError(f"cannot save to {str(folder)!r}: {error.strerror}") from None
+        with replacing(folder / "findings.csv") as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            writer.writerows(zip(*(self.findings[name].tolist() for name in COLUMNS), strict=True))
+        written(reproduction_figures.draw(self), folder / f"{self.name}.png")
+        self.report(folder / "report.html")
+        return folder
+
+    def report(self, path: str | Path) -> Path:
+        """Everything in one HTML file that opens from disk."""
+        from copfuse import reproduction_figures
+
+        drawn = report.picture(reproduction_figures.draw(self), self.spec.caption)
+        return report.put(report.page(self.spec.title, [*compared.parts(self), ("Figure", drawn)], self.meta), path)
+
+
+def reproductions() -> list[str]:
+    """Names of the packaged studies."""
+    return packaged("studies")
+
+
+@lru_cache(maxsize=16)
+def spec(name: str) -> Spec:
+    """A packaged study's file.  Raises `CopfuseError` for a name that is not there, with those that are."""
+    if name not in reproductions():
+        raise CopfuseError(f"there is no study {name!r}; {suggestion(name, reproductions())}")
+    path = Path(str(resources.files("copfuse") / "data" / "studies" / f"{name}.toml"))
+    found: Spec = checked(Spec, read_toml(path), path.name)
+    return found
+
+
+def reproduce(
+    name: str, seeds: int | None = None, launches: Iterable[str] | None = None, regimes: Iterable[str] | None = None,
+    n_jobs: int = 1, progress: Callable[[str], None] | None = None, command: str = "",
+) -> Reproduction:  # fmt: skip
+    """Simulate a packaged study: its launches under its laydowns and regimes, ``seeds`` times (default: the study's).
+
+    ``launches`` and ``regimes`` keep only some of them; ``n_jobs`` processes share the work (-1: one per core) without a change to
+    the result; ``progress`` is called with each part that is done; ``command`` is what the provenance says made it.
+    Raises `CopfuseError` for a name, launch, regime or number that cannot be.
+    """
+    asked = spec(name)
+    if seeds is not None and seeds < 1:
+        raise CopfuseError(f"seeds = {seeds} is too few; expected 1 or more")
+    keep = msgspec.structs.replace(
+        asked, launch=_chosen(asked, launches), regimes=_some(asked.regimes, regimes, "regime"), seeds=seeds or asked.seeds
+    )
+    flown = {launched.id: fly(launched) for launched in keep.launch}
+    lines = [(launched.id, "", "", 0, *line) for launched in keep.launch for line in _flight(flown[launched.id][1], launched, keep)]
+    lines += [("", "", "", 0, ray.name, "lowest_km", _lowest(ray)) for ray in keep.ray]
+    for part, made in _done(_parts(keep), keep, flown, n_jobs):
+        if progress:
+            progress(f"{part[0].id}, {part[1].name}, seed {part[2]}")
+        lines += made
+    columns = zip(*lines, strict=True)
+    findings = {column: np.array(values) for column, values in zip(COLUMNS, columns, strict=True)}
+    return Reproduction(name, keep, findings, flown, _meta(name, asked, keep, command))
+
+
+Part = tuple[Launched, Variant, int, int]  # launch, laydown, seed, and the launch's number
+
+
+def _parts(asked: Spec) -> list[Part]:
+    variants = asked.variant or [Variant()]
+    return [(one, variant, seed, i) for i, one in enumerate(asked.launch) for variant in variants for seed in range(asked.seeds)]
+
+
+def _done(parts: list[Part], asked: Spec, flown: dict[str, tuple[Scenario, Truth]], n_jobs: int) -> Iterable[tuple[Part, list[Any]]]:
+    """Every part with its lines, in order; the first one here, so that kernels are compiled before there are workers."""
+    first = ((part, _part(part, asked, flown[part[0].id])) for part in parts[:1])
+    if n_jobs == 1:
+        rest: Iterable[list[Any]] = (_part(part, asked, flown[part[0].id]) for part in parts[1:])
+    else:
+        from joblib import Parallel, delayed
+
+        rest = Parallel(n_jobs=n_jobs, return_as="generator")(delayed(_part)(part, asked, flown[part[0].id]) for part in parts[1:])
+    yield from first
+    yield from zip(parts[1:], rest, strict=True)
+
+
+def _part(part: Part, asked: Spec, flown: tuple[Scenario, Truth]) -> list[Any]:
+    """The lines of one launch, laydown and seed.  What sensors alone plot is drawn anew for every launch, as ships sail anew."""
+    launched, variant, seed, number = part
+    laid = _laid_down(flown[0], variant)
+    here = (launched.id, variant.name)
+    lines = [(*here, "", seed, *line) for line in _sensed(flown[1], laid, seed + 1000 * number, asked)]
+    for regime in asked.regimes:
+        lines += [(*here, regime, seed, *line) for line in _noded(laid, regime, seed, launched, asked)]
+    return lines
+
+
+def cost(
+    name: str, seeds: int | None = None, launches: Iterable[str] | None = None, regimes: Iterable[str] | None = None
+) -> tuple[int, float]:
+    """How many parts `reproduce` does, and about how many CPU seconds they take."""
+    asked = spec(name)
+    keep = msgspec.structs.replace(asked, launch=_chosen(asked, launches), seeds=seeds or asked.seeds)
+    each = asked.cost_s * max(1, len(_some(asked.regimes, regimes, "regime")))
+    return len(_parts(keep)), each * len(_parts(keep))
+
+
+def _chosen(asked: Spec, launches: Iterable[str] | None) -> list[Launched]:
+    names = _some([launched.id for launched in asked.launch], launches, "launch")
+    return [launched for launched in asked.launch if launched.id in names]
+
+
+def _some(known: list[str], wanted: Iterable[str] | None, what: str) -> list[str]:
+    """The wanted ones of ``known`` (None: all), in its order."""
+    chosen = known if wanted is None else list(wanted)
+    for name in chosen:
+        if name not in known:
+            raise CopfuseError(f"this study has no {what} {name!r}; {suggestion(name, known)}")
+    return [name for name in known if name in chosen]
+
+
+def _meta(name: str, asked: Spec, keep: Spec, command: str) -> dict[str, Any]:
+    said = f"copfuse study {name}" + (f" --seeds {keep.seeds}" if keep.seeds != asked.seeds else "")
+    said += "".join(f" --launch {launched.id}" for launched in keep.launch) if len(keep.launch) < len(asked.launch) else ""
+    said += "".join(f" --regime {regime}" for regime in keep.regimes) if len(keep.regimes) < len(asked.regimes) else ""
+    laid = [v.name for v in keep.variant]
+    return {
+        "source": ", ".join(launched.id for launched in keep.launch), "laydown": "northeast-asia" + (f" ({'; '.join(laid)})" if laid else ""),
+        "regimes": list(keep.regimes), "seeds": list(range(keep.seeds)), "version": __version__, "command": command or said,
+    }  # fmt: skip
+
+
+# What is flown --------------------------------------------------------------------------------------------------------
+
+
+def fly(launched: Launched) -> tuple[Scenario, Truth]:
+    """The scenario and truth of a launch; where range or apogee are given, the row's flight to those.
+
+    Raises `CopfuseError` where it cannot be flown.
+    """
+    scenario = load(launched.id)
+    if launched.range_km is None and launched.apogee_km is None:
+        return scenario, simulate.fly(scenario)
+    row = flights.launches().find(launched.id)
+    given = {"range": launched.range_km, "apogee": launched.apogee_km}
+    flight = flights.fit(replace(row, **{name: 1e3 * value for name, value in given.items() if value is not None}))
+    path = flight.trajectory
+    about = {"name": row.id, "kind": "missile", "rcs": flights.profile_of(row).rcs, "missile_class": row.missile_class,
+             "landed": path.landed, "about": path.about, "launch": 0}  # fmt: skip
+    meta = {"objects": [about], "scenario": scenario.name}
+    return scenario, Truth(path.time, np.zeros(len(path.time), int), path.x, path.phase, meta)
+
+
+def _lowest(ray: Ray) -> float:
+    return 1e-3 * float(atmosphere.lowest_visible_altitude(ray.antenna_m, 1e3 * ray.distance_km))
+
+
+def _laid_down(scenario: Scenario, variant: Variant) -> Scenario:
+    def fits(name: str, patterns: list[str]) -> bool:
+        return any(fnmatch(name, pattern) for pattern in patterns)
+
+    kept = [s for s in scenario.sensors if (not variant.only or fits(s.name, variant.only)) and not fits(s.name, variant.exclude)]
+    if not kept:
+        raise CopfuseError(f"laydown {variant.name!r} keeps no sensor")
+    return replace(scenario, sensors=tuple(kept))
+
+
+def _flight(truth: Truth, launched: Launched, asked: Spec) -> list[tuple[str, str, float]]:
+    """Facts of the flight itself: time s, apogee and range km, when it passes places."""
+    rows = truth.object == 0
+    time, x = truth.time[rows] - truth.time[rows][0], truth.x[rows]
+    lat, lon, height = frames.geodetic(x)
+    reach = float(sensors.ground_distance(lat[0], lon[0], lat[-1], lon[-1]))
+    found = [
+        ("flight", "flight_time_s", float(time[-1])),
+        ("flight", "apogee_km", 1e-3 * float(height.max())),
+        ("flight", "range_km", 1e-3 * reach),
+    ]
+    for place in asked.place:
+        if place.launch == launched.id:
+            away = sensors.ground_distance(lat, lon, math.radians(place.lat_deg), math.radians(place.lon_deg))
+            near = int(np.argmin(away))
+            found += [(place.name, "pass_s", float(time[near])), (place.name, "pass_km", 1e-3 * float(height[near]))]
+    return found
+
+
+# What came of it ------------------------------------------------------------------------------------------------------
+
+
+def _sensed(truth: Truth, scenario: Scenario, seed: int, asked: Spec) -> list[tuple[str, str, float]]:
+    """Per sensor and side: whether it saw the missile, when first, and the number of the cause if not."""
+    if not asked.side:
+        return []
+    found = sighted.looks(truth, simulate.detect(truth, scenario, seed), scenario)
+    lines: list[tuple[str, str, float]] = []
+    whole = float(truth.time[truth.object == 0][-1] - truth.time[truth.object == 0][0])
+    for look in found:
+        lines += [(look.sensor, "first_plot_s", look.first_plot), (look.sensor, "last_plot_s", look.last_plot),
+                  (look.sensor, SEEN, float(look.outcome == sighted.SEEN)), (look.sensor, "in_view_s", look.in_view),
+                  (look.sensor, CAUSE, float(sighted.OUTCOMES.index(look.outcome))), (look.sensor, "margin_km", 1e-3 * look.margin)]  # fmt: skip
+    for side in asked.side:
+        outcome, first, last = sighted.verdict(sighted.members(found, side.sensors))
+        lines += [(side.name, SEEN, float(outcome == sighted.SEEN)), (side.name, "missed", float(outcome != sighted.SEEN)),
+                  (side.name, CAUSE, float(sighted.OUTCOMES.index(outcome))), (side.name, "first_plot_s", first),
+                  (side.name, "last_plot_s", last), (side.name, "unseen_end_s", whole - last)]  # fmt: skip
+        lines += [(side.name, f"missed: {cause}", float(outcome == cause)) for cause in sighted.OUTCOMES[1:]]
+        lines.append((side.name, "missed: out of coverage", float(outcome in (sighted.HORIZON, sighted.REACH))))
+    return lines
+
+
+def _noded(scenario: Scenario, regime: str, seed: int, launched: Launched, asked: Spec) -> list[tuple[str, str, float]]:
+    """Per node: plots, firm track, impact ellipses, loss and custody of the first missile under a regime."""
+    made = study.run(scenario, regime, seed)
+    first, mine = made.truth.meta["objects"][0]["name"], made.score[made.score.n_matched > 0]
+    passing = [value for who, what, value in _flight(made.truth, launched, asked) if what == "pass_s"]
+    lines: list[tuple[str, str, float]] = []
+    for s in made.sightings():
+        if s.object == first:
+            whole, firm, ellipse = s.flight_time, s.firm_track.time, s.ellipses[0].moment.time
+            error = mine.position_error[mine.node == NODES.index(s.node)]
+            lost = s.lost.time if s.lost.time == s.lost.time or firm != firm else whole
+            lines += [(s.node, what, float(value)) for what, value in {
+                "first_plot_s": s.first_plot.time, "firm_s": firm, "ellipse50_s": ellipse, "ellipse10_s": s.ellipses[1].moment.time,
+                "held_until_s": lost, "lost_before_s": whole - lost, "custody": s.custody, "firm_left_s": whole - firm,
+                "ellipse50_left_s": whole - ellipse, "rms_m": math.sqrt(np.mean(error**2)) if len(error) else math.nan, **({"pass_left_s": passing[0] - firm} if passing else {}),
+            }.items()]  # fmt: skip
+    return lines
