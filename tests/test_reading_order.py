@@ -18,9 +18,10 @@ ORDER = [
     "retrodiction", "association", "matching", "phases", "pairing", "multiscan", "scanning", "coasting", "tracking",
     "families", "descent", "batch", "registration", "registering", "network", "correlation", "fusion", "bounds", "boosts", "arcs",
     "reconstruction",
-    "measures", "metrics", "study", "rivals", "customary",
-    "robust", "bench", "scale", "raid", "accuracy", "maps", "curves", "sheets", "charts", "study_figures", "report", "reproductions",
-    "verdicts", "plots", "console", "cli_reproductions", "cli_bench", "cli",
+    "measures", "metrics", "study", "earliness", "units", "parts", "intervals", "tidy", "sweep", "rivals", "customary",
+    "robust", "bench", "scale", "raid", "accuracy", "maps", "curves", "sheets", "charts", "study_figures", "report",
+    "sighted", "compared", "reproductions", "reproduction_figures", "verdicts", "plots",
+    "console", "cli_reproductions", "cli_bench", "cli_study", "cli",
 ]  # fmt: skip
 EXACT = {"__init__"}  # names its modules as text and imports them when first used
 

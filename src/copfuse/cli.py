@@ -16,6 +16,7 @@ import click
 
 from copfuse import __version__
 from copfuse.cli_bench import bench
+from copfuse.cli_study import study as studies
 from copfuse.console import INTERRUPTS, PICTURES, Stages, aligned, check_output, progress, say_compiling, write_csv
 from copfuse.errors import CopfuseError
 
@@ -236,3 +237,4 @@ def _above_the_airport(found: Any) -> str:
 
 
 cli.add_command(bench)
+cli.add_command(studies)

@@ -154,10 +154,13 @@ class Sighting:
     duplicates: int  # different system tracks that stood beside the one that held it
 
 
-def sightings(run: Any, sizes: tuple[float, ...] = ELLIPSE_SIZES) -> list[Sighting]:
-    """Per missile and node when it was seen, tracked, forecast and lost; ``run`` has scenario and tables (`study.Run`)."""
+def sightings(run: Any, sizes: tuple[float, ...] = ELLIPSE_SIZES, matched: Match | None = None) -> list[Sighting]:
+    """Per missile and node when it was seen, tracked, forecast and lost; ``run`` has scenario and tables (`study.Run`).
+
+    ``matched``: what `match` says of its picture, where that is known.
+    """
     truth, picture = run.truth, run.picture
-    matched = match(picture, truth)
+    matched = matched or match(picture, truth)
     major = error_ellipse(picture.impact_point, picture.impact_point_P)[0]
     found = []
     for i, rows in enumerate(_object_rows(truth)):

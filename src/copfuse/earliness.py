@@ -1,0 +1,250 @@
+"""The tidy rows of the earlier-detection study: what every node of one run had of every missile, and when.
+
+One row per missile and node; `COLUMNS` in this order.  Times are s after the missile's ignition, nan (empty in a CSV) for never.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from copfuse import bounds, flights, frames, metrics
+from copfuse.constants import BOOST, GLIDE, MIDCOURSE, NATIONS, NODES, TERMINAL
+from copfuse.measures import ratio
+from copfuse.metrics import Match, Sighting
+from copfuse.tables import PLOT, TRACK, Detections, Messages, Picture, Tracks, Truth
+
+FIXED = (60, 120, 300)  # s after ignition at which the position error is reported
+ELLIPSES = (50, 10)  # km, 95 % semi-major axes of the impact forecast whose first time is reported
+PARTS = {"boost": (BOOST,), "midcourse": (MIDCOURSE,), "terminal": (TERMINAL, GLIDE)}  # glide is flown below 100 km too
+
+# Column: type and meaning
+COLUMNS: dict[str, tuple[type, str]] = {
+    "launch": (str, "id in the record, or the scenario's name"),
+    "object": (str, "the missile's name"),
+    "missile_class": (str, "SRBM, MRBM, IRBM, ICBM, SLBM, SLV or unknown"),
+    "manoeuvre": (str, "as flown: none, pull-up or glide"),
+    "cueing": (int, "1 where what is shared also cues radars"),
+    "without": (str, 'sensors left out, parted by ";"'),
+    "regime": (str, "the sharing arrangement"),
+    "seed": (int, "names all random draws"),
+    "node": (str, "KOR, JPN, USA or HUB"),
+    "flight_time_s": (float, "ignition to impact"),
+    "apogee_km": (float, "highest altitude flown"),
+    "range_km": (float, "ground range flown"),
+    "first_plot_s": (float, "first plot of the node's own sensors (HUB: of any)"),
+    "first_plot_km": (float, "altitude then"),
+    "told_s": (float, "first warning of any kind: own firm track, or a cue, message or track that arrived"),
+    "firm_s": (float, "first time that the node's picture holds the missile"),
+    "firm_km": (float, "altitude then"),
+    "own_s": (float, "first firm track by own sensors (HUB: by any nation's)"),
+    "ellipse50_s": (float, "first impact forecast with a 95 % semi-major axis below 50 km"),
+    "ellipse50_left_s": (float, "time left to impact then"),
+    "ellipse10_s": (float, "the same below 10 km"),
+    "ellipse10_left_s": (float, "time left to impact then"),
+    "firm_left_s": (float, "time left to impact at firm_s"),
+    "lost_s": (float, "when the picture held it last; nan where never or to the impact"),
+    "lost_km": (float, "altitude then"),
+    "custody": (float, "share of the flight during which the picture held it"),
+    **{f"{part}_custody": (float, f"the same of the {part} phase") for part in PARTS},
+    **{f"error{at}_m": (float, f"position error {at} s after ignition") for at in FIXED},
+    **{f"bound{at}_m": (float, "its Cramer-Rao bound for the plots that could reach the node") for at in FIXED},
+    **{f"{part}_rms_m": (float, f"root mean square position error in the {part} phase") for part in PARTS},
+    "ambiguity": (float, "tracks on the missile per time at which it is held"),
+    "commonality": (float, "share of times held here or at the hub at which both hold it on the same rows"),
+    "age_s": (float, "median age of the newest row in its track"),
+}  # fmt: skip
+DIGITS = {"_s": 3, "_km": 4, "_m": 3, "": 6}  # decimals that are kept, by unit
+KEYS = ("launch", "object", "regime", "seed", "node")  # what names a row
+
+Row = dict[str, Any]
+
+
+class Seen(NamedTuple):
+    """What a picture is against truth: made once where several regimes give the same picture."""
+
+    matched: Match
+    sightings: list[Sighting]
+
+    @staticmethod
+    def of(run: Any) -> Seen:
+        """Of a `study.Run`, or of anything with its scenario, truth, detections and picture."""
+        matched = metrics.match(run.picture, run.truth)
+        return Seen(matched, metrics.sightings(run, tuple(1e3 * size for size in ELLIPSES), matched))
+
+
+Limits = dict[tuple[int, str], Any]  # bounds by object and the nations whose plots they stand on
+
+
+def rows(
+    run: Any, seen: Seen | None = None, cueing: bool = False, without: tuple[str, ...] = (), limits: Limits | None = None
+) -> list[Row]:
+    """The rows of one run (a `study.Run` or what has its tables but the score), missile by missile, node by node.
+
+    ``limits``: a dict in which bounds are kept that runs with the same detections share; None leaves the bounds out.
+    """
+    seen = seen or Seen.of(run)
+    of = majority(run.tracks, run.detections)
+    missiles = [i for i, about in enumerate(run.truth.meta["objects"]) if about["kind"] == "missile"]
+    cases = [(number, node) for number in missiles for node in range(len(NODES))]
+    about = {"cueing": int(cueing), "without": ";".join(without), "regime": run.regime, "seed": run.seed}
+    out = []
+    for (number, node), sighting in zip(cases, seen.sightings, strict=True):
+        path = run.truth[run.truth.object == number]
+        row = {**flown(run.scenario, run.truth, number), **about, "node": NODES[node], **_moments(sighting, run.truth, number)}
+        row |= warned(run.tracks, run.messages, of, number, node, float(path.time[0]))
+        row["told_s"] = _least(row["told_s"], row["firm_s"])
+        row |= _picture(run.picture, seen.matched, path, number, node, metrics.score_times(run.picture, run.truth, run.scenario))
+        row |= dict.fromkeys((f"bound{at}_m" for at in FIXED), math.nan) if limits is None else _bounds(run, path, number, node, limits)
+        out.append({name: _rounded(name, row[name]) for name in COLUMNS})
+    return out
+
+
+def _rounded(name: str, value: Any) -> Any:
+    kind = COLUMNS[name][0]
+    unit = next(u for u in DIGITS if name.endswith(u))
+    return round(float(value), DIGITS[unit]) if kind is float else kind(value)
+
+
+def _least(*times: float) -> float:
+    """The earliest of times of which some are nan; nan where all are."""
+    return min((t for t in times if not math.isnan(t)), default=math.nan)
+
+
+def flown(scenario: Any, truth: Truth, number: int) -> Row:
+    """What a missile's flight was."""
+    about, path = truth.meta["objects"][number], truth[truth.object == number]
+    launch = scenario.launches[about["launch"]]
+    shape = "glide" if (path.phase == GLIDE).any() else "none"
+    if launch.kind == "record":
+        shape = flights.fit(flights.launches().find(launch.id)).shape.replace("ballistic", "none")
+    lat, lon, height = frames.geodetic(path.x)
+    distance, _ = frames.ground_distance_bearing(lat[0], lon[0], lat[-1], lon[-1])
+    return {
+        "launch": scenario.name, "object": about["name"], "missile_class": about["missile_class"], "manoeuvre": shape,
+        "flight_time_s": path.time[-1] - path.time[0], "apogee_km": 1e-3 * height.max(), "range_km": 1e-3 * float(np.ravel(distance)[0]),
+    }  # fmt: skip
+
+
+def _moments(s: Sighting, truth: Truth, number: int) -> Row:
+    """The columns that `metrics.sightings` has; no time is left to an impact that truth does not have (an orbit)."""
+    end = s.flight_time if truth.meta["objects"][number].get("landed", True) else math.nan
+    row = {"first_plot_s": s.first_plot.time, "first_plot_km": 1e-3 * s.first_plot.altitude, "firm_s": s.firm_track.time,
+           "firm_km": 1e-3 * s.firm_track.altitude, "firm_left_s": end - s.firm_track.time, "lost_s": s.lost.time,
+           "lost_km": 1e-3 * s.lost.altitude, "custody": s.custody}  # fmt: skip
+    for size, found in zip(ELLIPSES, s.ellipses, strict=True):
+        row |= {f"ellipse{size}_s": found.moment.time, f"ellipse{size}_left_s": end - found.moment.time}
+    return row
+
+
+# Warnings ------------------------------------------------------------------------------------------------------------
+
+
+def majority(tracks: Tracks, detections: Detections) -> np.ndarray:
+    """The object (n,) that gave most plots of each row's local track, -1 where false plots did."""
+    if len(tracks) == 0:
+        return np.zeros(0, int)
+    _, local = np.unique(np.stack([tracks.node.astype(int), tracks.track]), axis=1, return_inverse=True)
+    local, thing = local.ravel(), detections.object[tracks.detection] + 1
+    count = np.zeros((local.max() + 1, int(thing.max()) + 1), int)
+    np.add.at(count, (local, thing), 1)
+    return count.argmax(axis=1)[local] - 1
+
+
+def warned(tracks: Tracks, messages: Messages, of: np.ndarray, number: int, node: int, begin: float) -> Row:
+    """When the node's own sensors (HUB: anybody's) had a firm track, and when it was told in any way; ``of`` as `majority` says."""
+    mine = tracks.firm & (of == number) & ((tracks.node == node) | (NODES[node] == "HUB"))
+    own = float(tracks.time[mine].min(initial=math.inf)) - begin
+    heard = np.flatnonzero((messages.target == node) & (messages.kind != PLOT) & np.isfinite(messages.arrived))
+    heard = heard[of[messages.row[heard]] == number]
+    told = float(messages.arrived[heard].min(initial=math.inf)) - begin
+    own, told = (t if math.isfinite(t) else math.nan for t in (own, told))
+    return {"own_s": own, "told_s": told if NODES[node] == "HUB" else _least(own, told)}
+
+
+# The picture ---------------------------------------------------------------------------------------------------------
+
+
+def _picture(picture: Picture, matched: Match, path: Truth, number: int, node: int, grid: np.ndarray) -> Row:
+    """What the rows of a node's picture on one missile tell: errors, custody by phase, tracks beside, age, what it shares with the hub."""
+    mine = picture.node == node
+    on = np.flatnonzero(mine & (matched.object == number))
+    beside = int((mine & (matched.nearest == number)).sum())
+    time, error = picture.time[on], np.linalg.norm(matched.error[on, :3], axis=1)
+    hub = np.flatnonzero((picture.node == NODES.index("HUB")) & (matched.object == number))
+    row = {
+        "ambiguity": ratio(len(on) + beside, len(on)), "age_s": float(np.median(picture.age[on])) if len(on) else math.nan,
+        "commonality": common(time, picture.pedigree[on], picture.time[hub], picture.pedigree[hub]),
+    }  # fmt: skip
+    grid = grid[(grid >= path.time[0]) & (grid <= path.time[-1])]
+    row |= by_phase(path, grid, time, error)
+    return row | {f"error{at}_m": at_time(time - path.time[0], error, float(at)) for at in FIXED}
+
+
+def by_phase(path: Truth, grid: np.ndarray, time: np.ndarray, error: np.ndarray) -> Row:
+    """Per phase the share of the times ``grid`` at which a row of ``time (n,)`` stands, and those rows' rms error; nan without either."""
+    row = {}
+    there, then = phase_at(path, grid), phase_at(path, time)
+    held = np.isin(np.round(grid, 6), np.round(time, 6))
+    for part, codes in PARTS.items():
+        within = np.isin(there, codes)
+        errors = error[np.isin(then, codes)]
+        row[f"{part}_custody"] = ratio(float(held[within].sum()), float(within.sum()))
+        row[f"{part}_rms_m"] = float(np.sqrt(np.mean(errors**2))) if len(errors) else math.nan
+    return row
+
+
+def phase_at(path: Truth, time: np.ndarray) -> np.ndarray:
+    """The phase (n,) of one object at times of its flight."""
+    return path.phase[np.clip(np.searchsorted(path.time, time, side="right") - 1, 0, len(path) - 1)]
+
+
+def at_time(time: np.ndarray, value: np.ndarray, at: float, within: float = 1e-3) -> float:
+    """The value at a time, nan where there is none; between two times of the picture's grid, on the line between theirs."""
+    near = np.flatnonzero(np.abs(time - at) <= within)
+    if len(near):
+        return float(value[near[0]])
+    if len(time) < 2 or not time[0] < at < time[-1]:
+        return math.nan
+    k = int(np.searchsorted(time, at))
+    together = time[k] - time[k - 1] <= 1.5 * np.diff(time).min()  # not across a gap in which the object was not held
+    return float(np.interp(at, time[k - 1 : k + 1], value[k - 1 : k + 1])) if together else math.nan
+
+
+def common(time: np.ndarray, pedigree: np.ndarray, hub_time: np.ndarray, hub_pedigree: np.ndarray) -> float:
+    """Share of the times at which this node or the hub holds the object at which both do and their lines stand on the same rows.
+
+    ``pedigree (n, 4)`` as in `tables.Picture`, one line per time; nan where neither ever holds it.
+    """
+    ours, theirs = ({round(t, 6): tuple(p) for t, p in zip(*both, strict=True)} for both in
+                    ((time.tolist(), pedigree.tolist()), (hub_time.tolist(), hub_pedigree.tolist())))  # fmt: skip
+    same = sum(ours[t] == theirs[t] for t in ours.keys() & theirs.keys())
+    return ratio(float(same), float(len(ours.keys() | theirs.keys())))
+
+
+# Bounds --------------------------------------------------------------------------------------------------------------
+
+
+def sources(messages: Messages, node: int) -> tuple[str, ...]:
+    """The nations whose plots may stand in a node's picture: its own, those whose tracks it hears; with shared plots all senders'."""
+    moved = messages[np.isfinite(messages.arrived)]
+    plots, tracks = moved.kind == PLOT, (moved.kind == TRACK) & (moved.target == node)
+    known = {NODES[k] for k in np.unique(moved.source[plots | tracks])} | {NODES[node]}
+    return NATIONS if "HUB" in known and NODES[node] != "HUB" else tuple(n for n in NATIONS if n in known)
+
+
+def _bounds(run: Any, path: Truth, number: int, node: int, limits: Limits) -> Row:
+    """Cramer-Rao bounds at the fixed times, for the plots that were made by `sources`, as if there were no delay and no bias."""
+    nations = sources(run.messages, node)
+    key = number, ";".join(nations)
+    if key not in limits:
+        names = [s.name for s in run.scenario.sensors if s.nation in nations]
+        limits[key] = bounds.bound(run.truth, run.scenario, sensors=names, object=number, detections=run.detections)
+    found = limits[key]
+    row = {}
+    for at in FIXED:
+        k = int(np.searchsorted(found.time, path.time[0] + at + 1e-6)) - 1
+        row[f"bound{at}_m"] = float(found.position[k]) if k >= 0 and path.time[0] + at <= path.time[-1] else math.nan
+    return row

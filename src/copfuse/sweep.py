@@ -1,0 +1,267 @@
+"""The earlier-detection study: every flyable launch under every sharing regime and seed, on common random numbers."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from copfuse import __version__, flights, laydowns, network, scenario, units
+from copfuse.constants import EARTH_RADIUS, G0, NODES
+from copfuse.earliness import COLUMNS, KEYS
+from copfuse.errors import CopfuseError, suggestion
+from copfuse.laydowns import Sensor
+from copfuse.parts import Store, source
+from copfuse.study import check_seed
+from copfuse.tidy import Study, table
+from copfuse.units import Made, Options, Unit
+
+REGIMES = ("none", "tisa", "gsomia", "realtime", "plots")
+NOTE = (
+    "Flights are reconstructed from the public record; sensor, delay and cross-section figures are notional, so every number here is too."
+)
+SETUP = 700.0  # s of flight that a unit costs whatever its flight, beside its own
+FAST = 1800.0  # m/s, about, over the ground of what flies low
+
+
+# What is to be done --------------------------------------------------------------------------------------------------
+
+
+class Progress(NamedTuple):
+    """How far a study is: units done, of them found on disk, units in all, seconds left (nan: not known yet), processes."""
+
+    done: int
+    kept: int
+    total: int
+    left: float
+    jobs: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked study: its units, sorted by launch and seed, the launches that lack what a flight needs, and its provenance."""
+
+    units: tuple[Unit, ...]
+    not_flown: dict[str, str]
+    meta: dict[str, Any]
+
+
+def earlier_detection(
+    launches: Any = None, regimes: Sequence[Any] = REGIMES, seeds: int | Sequence[int] = 20, *, since: int | str | None = None,
+    without: Sequence[str] = (), sensors: Any = "northeast-asia", ships: float | None = None, cues: bool = True, bounds: bool = False,
+    n_jobs: int = 1, folder: str | Path | None = None, progress: Callable[[Progress], object] | None = None,
+) -> Study:  # fmt: skip
+    """How much earlier, longer and better each node holds each launch under each regime, on common random numbers.
+
+    ``launches``: ids, rows or a selection of `cf.launches()`, or `Scenario`s; None is the whole record, and ``since`` (a year or date)
+    leaves out what was earlier.  A launch that cannot be flown is named in ``Study.meta["not_flown"]`` with the reason.
+    ``regimes``: packaged names or files.  ``seeds``: how many (0, 1, ...) or which.  ``without``: sensors left out; ``sensors``:
+    another laydown; ``ships``: the share of days on which each ship is on station; ``bounds``: also Cramer-Rao bounds, slower.
+
+    ``n_jobs`` processes (-1: one per core) by joblib, or the backend that `joblib.parallel_config` has chosen, such as a dask cluster:
+    the rows do not depend on it.  With ``folder`` every finished launch and seed is kept there, a study that was stopped goes on
+    where it was, and the study is saved there.  ``progress`` is called with a `Progress` before the work and after each unit.
+
+    Raises `CopfuseError` for bad input, a folder that cannot be written and a process that was killed.
+    """
+    given = {"launches": launches, "regimes": regimes, "seeds": seeds, "since": since, "without": without, "sensors": sensors,
+             "ships": ships, "cues": cues, "bounds": bounds}  # fmt: skip
+    return run(plan(**given), n_jobs, folder, progress, _call(given))
+
+
+def _call(given: dict[str, Any]) -> str:
+    """The call that made a study, as text; long lists of launches shortened."""
+    usual = {"launches": None, "regimes": REGIMES, "seeds": 20, "since": None, "without": (), "sensors": "northeast-asia", "ships": None,
+             "cues": True, "bounds": False}  # fmt: skip
+    told = [f"{name}={value!r}" for name, value in given.items() if value is not usual[name] and value != usual[name]]
+    return f"cf.earlier_detection({', '.join(text if len(text) < 200 else text[:197] + '...' for text in told)})"
+
+
+def plan(
+    launches: Any = None, regimes: Sequence[Any] = REGIMES, seeds: int | Sequence[int] = 20, since: int | str | None = None,
+    without: Sequence[str] = (), sensors: Any = "northeast-asia", ships: float | None = None, cues: bool = True, bounds: bool = False,
+) -> Plan:  # fmt: skip
+    """The units of `earlier_detection`, all input checked before the work."""
+    options = Options(_regimes(regimes), tuple(dict.fromkeys(without)), bool(cues), bool(bounds))
+    laydown = _laydown(sensors, options.without, ships)
+    numbers = _seeds(seeds)
+    chosen, not_flown = _chosen(launches, since)
+    flown = [replace(one, sensors=laydown, regime=options.regimes[0].name) for one in chosen]
+    meta = {
+        "study": "earlier detection", "copfuse": __version__, "source": source(), "laydown": str(sensors),
+        "sensors": [s.name for s in laydown], "regimes": {r.name: r.title for r in options.regimes}, "seeds": numbers,
+        "launches": [one.name for one in flown], "since": since, "without": list(options.without), "ships": ships,
+        "cues": options.cues, "bounds": options.bounds, "note": NOTE,
+    }  # fmt: skip
+    return Plan(tuple(Unit(one, seed, options) for one in flown for seed in numbers), not_flown, meta)
+
+
+def _regimes(names: Sequence[Any]) -> tuple[network.Regime, ...]:
+    names = [names] if isinstance(names, str | Path) else list(names)
+    found = tuple(network.regime(name) for name in names)
+    twice = [r.name for i, r in enumerate(found) if r.name in {q.name for q in found[:i]}]
+    if twice or not found:
+        raise CopfuseError(
+            f"regimes name {twice[0]!r} twice; name each once" if twice else "regimes is empty; name one at least, such as none"
+        )
+    return found
+
+
+def _laydown(sensors: Any, without: tuple[str, ...], ships: float | None) -> tuple[Sensor, ...]:
+    """The sensors that watch: of a laydown (its name or file, or the sensors themselves), some left out, ships on station as told."""
+    found = laydowns.laydown(sensors) if isinstance(sensors, str | Path) else tuple(sensors)
+    names = [s.name for s in found]
+    for name in without:
+        if name not in names:
+            raise CopfuseError(f"without names the sensor {name!r}, which the laydown does not have; {suggestion(name, names)}")
+    if ships is not None and not 0.0 <= ships <= 1.0:
+        raise CopfuseError(f"ships = {ships!r} is no share of days on station; give 0 to 1")
+    kept = [s for s in found if s.name not in without]
+    if not kept:
+        raise CopfuseError("without leaves no sensor; leave one at least")
+    return tuple(replace(s, availability=float(ships)) if ships is not None and s.platform == "ship" else s for s in kept)
+
+
+def _seeds(seeds: int | Sequence[int]) -> list[int]:
+    if isinstance(seeds, int | np.integer) and seeds < 1:
+        raise CopfuseError(f"seeds = {seeds} is not 1 or more")
+    numbers = list(range(seeds)) if isinstance(seeds, int | np.integer) else list(dict.fromkeys(seeds))
+    if not numbers:
+        raise CopfuseError("seeds is empty; name one at least")
+    for seed in numbers:
+        check_seed(seed)
+    return sorted(int(seed) for seed in numbers)
+
+
+def _chosen(launches: Any, since: int | str | None) -> tuple[list[scenario.Scenario], dict[str, str]]:
+    """A scenario for each launch that may fly, by name, and why the others do not."""
+    if since is not None and not re.fullmatch(r"\d{4}(-\d{2}(-\d{2})?)?", str(since)):
+        raise CopfuseError(f"since = {since!r} is no date; give a year such as 2016, or 2016-11-23")
+    record = flights.launches()
+    given = record if launches is None else [launches] if isinstance(launches, str | scenario.Scenario | flights.Row) else launches
+    flown: dict[str, scenario.Scenario] = {}
+    not_flown: dict[str, str] = {}
+    for one in given:
+        if isinstance(one, flights.Row) or (isinstance(one, str) and one in record.id):
+            row = record.find(one) if isinstance(one, str) else one
+            if since is not None and row.date < str(since):
+                continue
+            if not flights.flyable(row):
+                not_flown[row.id] = f"the record has no {' and no '.join(flights.missing(row))} for it"
+                continue
+            one = row.id
+        found = scenario.load(one)
+        flown[found.name] = found
+    if not flown:
+        others = f" of {len(not_flown)}" if not_flown else ""
+        raise CopfuseError(
+            f"no launch{others} can be flown" + (f" since {since}" if since is not None else "") + "; copfuse launches --fly says why"
+        )
+    return [flown[name] for name in sorted(flown)], not_flown
+
+
+# Doing it ------------------------------------------------------------------------------------------------------------
+
+
+def run(
+    plan: Plan, n_jobs: int = 1, folder: str | Path | None = None, progress: Callable[[Progress], object] | None = None, command: str = ""
+) -> Study:
+    """Do what is left of a plan and put the rows together; see `earlier_detection`."""
+    store = Store(folder, plan.units)
+    done: dict[int, Made] = store.found()
+    kept = len(done)
+    jobs = _jobs(n_jobs)
+    tell = progress or (lambda _: None)
+    cost = [_cost(unit) for unit in plan.units]
+    todo = [i for i in _order(cost) if i not in done]
+    tell(Progress(kept, kept, len(plan.units), math.nan, jobs))
+    spent = used = 0.0  # s, and what they were for
+    for number, (i, made) in enumerate(_made(plan, todo, n_jobs, store)):
+        store.keep(i, made)
+        done[i] = made
+        if number or not todo[1:]:  # the first unit may have compiled kernels
+            spent, used = spent + made.seconds, used + cost[i]
+        rest = sum(cost[k] for k in todo if k not in done)
+        tell(Progress(len(done), kept, len(plan.units), spent / used * rest / jobs if used else math.nan, jobs))
+    study = _together(plan, done, command)
+    if folder is not None:
+        study.save(folder)
+    return study
+
+
+def _cost(unit: Unit) -> float:
+    """About how long a unit takes, in seconds of flight: known before its flight is."""
+    total = SETUP
+    for launch in unit.scenario.launches:
+        row = flights.launches().find(launch.id) if launch.kind == "record" else None
+        if row is None:
+            total += 600.0
+            continue
+        up = 2.0 * math.sqrt(2.0 * row.apogee / G0) * (1.0 + row.apogee / EARTH_RADIUS)
+        total += 100.0 + max(up, row.range / FAST if row.apogee < 100e3 else 0.0)
+    return total
+
+
+def _order(cost: list[float]) -> list[int]:
+    """The cheapest unit first (it loads kernels), one of middle cost second (it tells how long the rest takes), then the longest on."""
+    up = sorted(range(len(cost)), key=lambda i: (cost[i], i))
+    first = [up[0], up[len(up) // 2]] if len(up) > 2 else up
+    return first + sorted((i for i in up if i not in first), key=lambda i: (-cost[i], i))
+
+
+def _jobs(n_jobs: int) -> int:
+    from joblib import effective_n_jobs
+
+    if not isinstance(n_jobs, int | np.integer) or n_jobs == 0:
+        raise CopfuseError(f"n_jobs = {n_jobs!r} is no number of processes; give 1 or more, or -1 for one per core")
+    return int(effective_n_jobs(n_jobs))
+
+
+def _made(plan: Plan, todo: list[int], n_jobs: int, store: Store) -> Iterator[tuple[int, Made]]:
+    """The units ``todo`` as they are done: two here, so that kernels are compiled once, the rest where joblib has them done."""
+    for i in todo[:2]:
+        yield i, units.measure(plan.units[i])
+    rest = todo[2:]
+    if not rest:
+        return
+    from joblib import Parallel, delayed, parallel_config
+    from joblib.parallel import get_active_backend
+
+    own = type(get_active_backend()[0]).__name__ == "LokyBackend"  # else the user's `parallel_config` says where and how many
+    with parallel_config("loky", inner_max_num_threads=1) if own else nullcontext():
+        spread = Parallel(n_jobs=n_jobs if own else None, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
+        results = spread(delayed(_numbered)(i, plan.units[i]) for i in rest)
+        try:
+            yield from results
+        except Exception as error:
+            if isinstance(error, BrokenProcessPool) or type(error).__name__ == "KilledWorker":
+                raise CopfuseError(f"a worker process was killed, most likely for want of memory; {store.way_on()}") from None
+            raise
+        finally:
+            results.close()
+
+
+def _numbered(i: int, unit: Unit) -> tuple[int, Made]:
+    return i, units.measure(unit)
+
+
+def _together(plan: Plan, done: dict[int, Made], command: str) -> Study:
+    """The study of all units: its rows sorted by launch, object, regime, seed and node, whoever made them when."""
+    names = list(COLUMNS)
+    order = {"regime": [r.name for r in plan.units[0].options.regimes], "node": list(NODES)}
+    at = [names.index(k) for k in KEYS]
+    rows = [row for i in range(len(plan.units)) for row in done[i].rows]
+    rank: dict[str, dict[Any, int]] = {k: {v: n for n, v in enumerate(values)} for k, values in order.items()}
+    rows.sort(key=lambda row: tuple(rank.get(k, {}).get(row[j], row[j]) for k, j in zip(KEYS, at, strict=True)))
+    failed = {plan.units[i].scenario.name: made.reason for i, made in done.items() if made.reason}
+    not_flown = dict(sorted({**plan.not_flown, **failed}.items()))
+    columns = table({name: [row[j] for row in rows] for j, name in enumerate(names)} if rows else {})
+    flown = [name for name in plan.meta["launches"] if name not in failed]
+    return Study(columns, {**plan.meta, "launches": flown, "not_flown": not_flown, "command": command})
