@@ -20,8 +20,7 @@ ORDER = [
     "reconstruction",
     "measures", "metrics", "study", "earliness", "units", "parts", "intervals", "tidy", "sweep", "rivals", "customary",
     "robust", "bench", "scale", "raid", "accuracy", "maps", "curves", "sheets", "charts", "study_figures", "report",
-    "sighted", "compared", "reproductions", "reproduction_figures", "verdicts", "plots",
-    "console", "cli_reproductions", "cli_bench", "cli_study", "cli",
+    "verdicts", "plots", "console", "sighted", "compared", "reproduction_figures", "reproductions", "cli_reproductions", "cli_bench", "cli_study", "cli",
 ]  # fmt: skip
 EXACT = {"__init__"}  # names its modules as text and imports them when first used
 

@@ -7,15 +7,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from copfuse import report
-from copfuse.sheets import NOTIONAL, provenance
+from copfuse import intervals, report
+from copfuse.console import aligned
+from copfuse.constants import NATIONS
+from copfuse.sheets import NOTIONAL, TITLES, provenance
 from copfuse.sighted import OUTCOMES, SEEN
 
 BASE = "none"
-DRAWS = 2000
+SIMULATED = "Simulated beside published"
 UNITS = (("_s", "s"), ("_km", "km"), ("_m", "m"))
+SHARES = ("seen", "missed")  # quantities that are 1 or 0 in a seed
 GAINS = (("firm_s", "firm track, s earlier", -1.0), ("ellipse50_s", "50 km ellipse, s earlier", -1.0),
-         ("held_until_s", "held longer, s", 1.0), ("custody", "custody, % more", 100.0))  # fmt: skip
+         ("held_until_s", "held longer, s", 1.0), ("custody", "custody, % more", 100.0), ("midcourse_rms_m", "midcourse error, m smaller", -1.0))  # fmt: skip
 
 
 class Line(NamedTuple):
@@ -46,12 +49,18 @@ def _line(rep: Any, p: Any) -> Line:
     if len(value) == 0:
         return Line(p.what, said, "not flown", "-", p.source)
     if p.never:
-        return Line(
-            p.what, said, _never(value, good, unit), "agrees" if len(good) == 0 else f"seen in {len(good)} of {len(value)} seeds", p.source
-        )
+        agrees = "agrees" if len(good) == 0 else f"disagrees: seen in {len(good)} of {len(value)} seeds"
+        return Line(p.what, said, _never(value, good, unit), agrees, p.source)
     if len(good) == 0:
         return Line(p.what, said, f"never in {len(value)} seeds", "disagrees: never" if p.value is not None else "-", p.source)
-    return Line(p.what, said, _spread(good, len(value), unit), _difference(good, p.value, unit), p.source)
+    if p.quantity in SHARES and not p.total:
+        told = f"in {int(good.sum())} of {len(good)} seeds"
+        return Line(p.what, said, told, "-" if p.value is None else f"{100.0 * (good.mean() - p.value):+.0f} % of the seeds", p.source)
+    if p.above:
+        more = int(np.count_nonzero(good > p.value))
+        word = "agrees" if more == len(good) else "disagrees" if more == 0 else "agrees in part"
+        return Line(p.what, said, _spread(good, len(value), unit, False), f"{word}: {more} of {len(value)} seeds", p.source)
+    return Line(p.what, said, _spread(good, len(value), unit, p.total), _difference(good, p.value, unit, p.total), p.source)
 
 
 def _chosen(rep: Any, p: Any) -> np.ndarray:
@@ -68,8 +77,9 @@ def _never(value: np.ndarray, good: np.ndarray, unit: str) -> str:
     return f"in {len(good)} of {len(value)} seeds, median {_figure(float(np.median(good)))} {unit}".rstrip()
 
 
-def _spread(good: np.ndarray, n: int, unit: str) -> str:
+def _spread(good: np.ndarray, n: int, unit: str, mean: bool) -> str:
     low, middle, high = np.quantile(good, (0.05, 0.5, 0.95))
+    middle = float(good.mean()) if mean else middle
     if high - low < 1e-9:
         told = f"{_figure(middle)} {unit}".rstrip()
     else:
@@ -77,12 +87,12 @@ def _spread(good: np.ndarray, n: int, unit: str) -> str:
     return told if len(good) == n else f"{told}, never in {n - len(good)} of {n} seeds"
 
 
-def _difference(good: np.ndarray, published: float | None, unit: str) -> str:
-    """How far the simulated median is from the published figure, and whether that is within what seeds spread."""
+def _difference(good: np.ndarray, published: float | None, unit: str, mean: bool) -> str:
+    """How far the simulated median (or mean) is from the published figure, and whether that is within what seeds spread."""
     if published is None:
         return "-"
     low, middle, high = np.quantile(good, (0.05, 0.5, 0.95))
-    off = float(middle) - published
+    off = float(good.mean() if mean else middle) - published
     share = f" ({100.0 * off / abs(published):+.0f} %)" if published else ""
     inside = ", within the spread of the seeds" if low <= published <= high and high > low else ""
     return f"{off:+.{0 if abs(off) >= 10 else 1}f} {unit}".rstrip() + share + inside
@@ -95,67 +105,73 @@ def _figure(value: Any) -> str:
 # What regimes change --------------------------------------------------------------------------------------------------
 
 
-def interval(value: np.ndarray) -> tuple[float, float, float]:
-    """Mean of (n,) and its 95 % bootstrap interval, by percentiles; nan for fewer than three values, which carry none."""
-    mean = float(np.mean(value)) if len(value) else np.nan
-    if len(value) < 3:
-        return mean, np.nan, np.nan
-    draws = np.random.default_rng(20231219).integers(0, len(value), (DRAWS, len(value)))
-    low, high = np.quantile(value[draws].mean(axis=1), (0.025, 0.975))
-    return mean, float(low), float(high)
+def interval(value: np.ndarray) -> intervals.Interval:
+    """Mean of (n,) over seeds and its 95 % bootstrap interval."""
+    return intervals.bootstrap(value, np.arange(len(value)))
+
+
+def comparisons(rep: Any) -> list[tuple[dict[str, str], dict[str, str]]]:
+    """What is compared with what: every regime with none, or, where there is one regime, every laydown with the first."""
+    laid = list(dict.fromkeys(rep.findings["variant"][rep.findings["regime"] != ""].tolist()))
+    regimes = list(rep.spec.regimes)
+    if BASE in regimes and len(regimes) > 1:
+        return [(dict(variant=v, regime=BASE), dict(variant=v, regime=r)) for v in laid for r in regimes if r != BASE]
+    return [(dict(variant=laid[0], regime=r), dict(variant=v, regime=r)) for r in regimes for v in laid[1:]]
 
 
 def gains(rep: Any) -> list[list[str]]:
-    """Per launch, node and regime: the differences of `GAINS` against none on the same seeds, with 95 % intervals."""
+    """Per launch and node: the differences of `GAINS` on the same seeds, with 95 % intervals."""
     lines = []
-    others = [r for r in rep.spec.regimes if r != BASE] if BASE in rep.spec.regimes else []
     for launch in rep.flown:
-        for variant in dict.fromkeys(rep.findings["variant"][rep.findings["regime"] != ""].tolist()):
-            for node in ("KOR", "JPN", "USA"):
-                for regime in others:
-                    where = dict(launch=launch, variant=variant, who=node)
-                    cells = []
-                    for quantity, _, sign in GAINS:
-                        base, other = (rep.of(quantity, regime=r, **where) for r in (BASE, regime))
-                        cells.append(_gain(sign * (other - base), np.isfinite(base), np.isfinite(other)))
-                    lines.append([launch, variant, node, regime, *cells])
+        for base, other in comparisons(rep):
+            for node in NATIONS:
+                cells = [_gain(*_pair(rep, gain, launch, node, base, other)) for gain in GAINS]
+                if not all(cell == "never" for cell in cells):
+                    lines.append([launch, node, _against(base, other), *cells])
     return lines
 
 
-def _gain(value: np.ndarray, had: np.ndarray, has: np.ndarray) -> str:
+def _against(base: dict[str, str], other: dict[str, str]) -> str:
+    name = "regime" if base["regime"] != other["regime"] else "variant"
+    return f"{other[name]} against {base[name]}"
+
+
+def _pair(rep: Any, gain: Any, launch: str, node: str, base: dict[str, str], other: dict[str, str]) -> tuple[np.ndarray, np.ndarray]:
+    quantity, _, sign = gain
+    first, second = (sign * rep.of(quantity, launch=launch, who=node, **side) for side in (base, other))
+    return first, second
+
+
+def _gain(base: np.ndarray, other: np.ndarray) -> str:
+    had, has = np.isfinite(base), np.isfinite(other)
     if not (had & has).any():
-        return "only by sharing" if has.any() else "only without" if had.any() else "never"
-    mean, low, high = interval(value[had & has])
-    if low != low:
-        return f"{mean:+.1f} (no interval)"
-    return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+        return "only the first" if has.any() else "only the second" if had.any() else "never"
+    found = interval((other - base)[had & has])
+    return f"{found.value + 0.0:+.1f} " + (f"[{found.low:+.1f}, {found.high:+.1f}]" if found.low == found.low else "[few seeds]")
 
 
 def conclusions(rep: Any) -> list[str]:
-    """One sentence per launch and node on what is carried by the intervals, for the regime realtime (else the last one)."""
-    regimes = [r for r in rep.spec.regimes if r != BASE]
-    if BASE not in rep.spec.regimes or not regimes:
-        return []
-    regime = "realtime" if "realtime" in regimes else regimes[-1]
+    """One sentence per launch, node and comparison of what the intervals carry of the start and the end of the track."""
     told = []
     for launch in rep.flown:
-        for node in ("KOR", "JPN"):
-            parts = []
-            for quantity, word, sign in (GAINS[0], GAINS[2]):
-                base, other = (rep.of(quantity, regime=r, launch=launch, who=node) for r in (BASE, regime))
-                both = np.isfinite(base) & np.isfinite(other)
-                parts.append(f"{word}: {_carried(sign * (other - base)[both])}")
-            told.append(f"{launch}, {node}, {regime} against none: {'; '.join(parts)}.")
+        for base, other in comparisons(rep):
+            for node in NATIONS:
+                parts = []
+                for gain in (GAINS[0], GAINS[2]):
+                    first, second = _pair(rep, gain, launch, node, base, other)
+                    both = np.isfinite(first) & np.isfinite(second)
+                    if both.any():
+                        parts.append(f"{gain[1]}: {_carried(interval((second - first)[both]))}")
+                if parts:
+                    told.append(f"{launch}, {TITLES[node]}, {_against(base, other)}: {'; '.join(parts)}.")
     return told
 
 
-def _carried(value: np.ndarray) -> str:
-    mean, low, high = interval(value)
-    if low != low:
+def _carried(found: intervals.Interval) -> str:
+    if found.low != found.low:
         return "too few seeds to say"
-    if low <= 0.0 <= high:
-        return f"no difference shown ({mean:+.1f}, 95 % {low:+.1f} to {high:+.1f})"
-    return f"{mean:+.1f} (95 % {low:+.1f} to {high:+.1f})"
+    ends = f"95 % {found.low:+.1f} to {found.high:+.1f}"
+    return f"{found.value:+.1f} ({ends})" if found.sure else f"no difference shown ({ends})"
 
 
 def medians(rep: Any) -> list[list[str]]:
@@ -166,7 +182,7 @@ def medians(rep: Any) -> list[list[str]]:
     for launch in rep.flown:
         for variant in dict.fromkeys(f["variant"][f["regime"] != ""].tolist()):
             for regime in rep.spec.regimes:
-                for node in ("KOR", "JPN", "USA"):
+                for node in NATIONS:
                     value = [rep.of(name, launch=launch, variant=variant, regime=regime, who=node) for name in names]
                     cells = [f"{100 * _median(v):.0f}" if name == "custody" else _cell(v) for name, v in zip(names, value, strict=True)]
                     lines.append([launch, variant, regime, node, *cells])
@@ -195,6 +211,8 @@ def sides(rep: Any) -> list[list[str]]:
             for side in rep.spec.side:
                 where = dict(launch=launch, variant=variant, who=side.name)
                 seen, first, cause = (rep.of(name, **where) for name in ("seen", "first_plot_s", "cause"))
+                if len(seen) == 0:
+                    continue
                 missed = cause[seen == 0.0].astype(int)
                 why = OUTCOMES[int(np.bincount(missed).argmax())] if len(missed) else ""
                 lines.append([launch, variant, side.name, f"{int(seen.sum())} of {len(seen)}", _cell(first), why])
@@ -222,12 +240,8 @@ def tables(rep: Any) -> list[tuple[str, tuple[str, ...], list[list[str]], str]]:
     """Heading, heads, lines and caption of every table of a reproduction."""
     made: list[tuple[str, tuple[str, ...], list[list[str]], str]] = []
     lines = [list(line) for line in against_published(rep)]
-    heads = ("what", "published", "simulated: median (5 to 95 % of seeds)", "simulated less published", "source")
-    made += (
-        [("Simulated beside published", heads, lines, "Where the simulation disagrees with what was published, and by how much")]
-        if lines
-        else []
-    )
+    heads = ("what", "published", "simulated: median, of sums the mean (5 to 95 % of seeds)", "simulated less published", "source")
+    made += [(SIMULATED, heads, lines, "Where the simulation disagrees with what was published, and by how much")] if lines else []
     if rep.spec.side:
         made.append(
             ("Who saw what, and why not", SIDES, sides(rep), "Plots of true missiles only; cause where it was missed in most seeds")
@@ -235,15 +249,13 @@ def tables(rep: Any) -> list[tuple[str, tuple[str, ...], list[list[str]], str]]:
     if rep.spec.regimes:
         made.append(("Who had what when", MEDIANS, medians(rep), "Medians over seeds, s after ignition; - where less than half have it"))
         lines = gains(rep)
-        heads = ("launch", "laydown", "node", "regime", *(word for _, word, _ in GAINS))
-        made += [("Against none", heads, lines, "Mean difference on the same seeds [95 % bootstrap interval over seeds]")] if lines else []
+        heads = ("launch", "nation", "comparison", *(word for _, word, _ in GAINS))
+        made += [("Compared", heads, lines, "Mean difference on the same seeds [95 % bootstrap interval over seeds]")] if lines else []
     return made
 
 
 def text(rep: Any) -> str:
     """A reproduction as printed: title, what was published, tables, what is assumed, notional note and provenance."""
-    from copfuse.console import aligned
-
     made = [rep.spec.title, "", *textwrap.wrap(" ".join(f"{rep.spec.asked} {rep.spec.text}".split()), 110), ""]
     for heading, heads, lines, caption in tables(rep):
         made += [f"{heading}: {caption}", aligned(heads, lines), ""]

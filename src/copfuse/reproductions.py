@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
@@ -19,14 +20,14 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 
-from copfuse import __version__, atmosphere, compared, flights, frames, report, sensors, sighted, simulate, study
+from copfuse import __version__, atmosphere, compared, earliness, flights, frames, network, report, reproduction_figures, sensors, sighted, simulate, units
 from copfuse.checking import checked, read_toml
-from copfuse.constants import NODES
 from copfuse.curves import written
 from copfuse.errors import CopfuseError, suggestion
 from copfuse.scenario import Scenario, load, packaged
 from copfuse.tables import Truth, replacing
 
+FLIGHT = ("flight_time_s", "apogee_km", "range_km")  # columns that belong to the flight, not to a node
 SEEN, CAUSE = "seen", "cause"  # quantities of a side: 1 or 0, and the number in sighted.OUTCOMES
 
 
@@ -46,6 +47,7 @@ class Variant(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     name: str = "as laid down"
     only: list[str] = []
     exclude: list[str] = []
+    ships: float | None = None  # share of days on which each ship is on station
 
 
 class Side(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -85,6 +87,7 @@ class Published(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     regime: str = ""
     value: float | None = None
     never: bool = False  # published: it did not happen
+    above: bool = False  # published: more than ``value``, nobody said how much
     total: bool = False  # the value is a sum over launches
 
 
@@ -97,7 +100,7 @@ class Spec(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     launch: Annotated[list[Launched], msgspec.Meta(min_length=1)]
     figure: str
     caption: str
-    cost_s: float  # CPU seconds of one launch, laydown, seed and regime (or of all sensors' plots), about
+    cost_s: float  # CPU seconds of one launch, laydown and seed under all regimes, about
     seeds: int = 10
     regimes: list[str] = []
     assumed: list[str] = []
@@ -137,13 +140,7 @@ class Reproduction:
 
     def save(self, folder: str | Path) -> Path:
         """Write ``findings.csv``, ``report.html`` and ``NAME.png`` into ``folder``, each whole or not at all.  Raises `CopfuseError`."""
-        from copfuse import reproduction_figures
-
-        folder = Path(folder)
-        try:
-            folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise CopfuseError(f"cannot save to {str(folder)!r}: {error.strerror}") from None
+        folder = check_folder(Path(folder))
         with replacing(folder / "findings.csv") as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(COLUMNS)
@@ -154,10 +151,19 @@ class Reproduction:
 
     def report(self, path: str | Path) -> Path:
         """Everything in one HTML file that opens from disk."""
-        from copfuse import reproduction_figures
-
         drawn = report.picture(reproduction_figures.draw(self), self.spec.caption)
         return report.put(report.page(self.spec.title, [*compared.parts(self), ("Figure", drawn)], self.meta), path)
+
+
+def check_folder(folder: Path) -> Path:
+    """The folder, made where it is not there yet.  Raises `CopfuseError` where it cannot be written."""
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise CopfuseError(f"cannot save to {str(folder)!r}: {error.strerror}") from None
+    if not os.access(folder, os.W_OK):
+        raise CopfuseError(f"cannot save to {str(folder)!r}: no permission to write there")
+    return folder
 
 
 def reproductions() -> list[str]:
@@ -230,9 +236,7 @@ def _part(part: Part, asked: Spec, flown: tuple[Scenario, Truth]) -> list[Any]:
     laid = _laid_down(flown[0], variant)
     here = (launched.id, variant.name)
     lines = [(*here, "", seed, *line) for line in _sensed(flown[1], laid, seed + 1000 * number, asked)]
-    for regime in asked.regimes:
-        lines += [(*here, regime, seed, *line) for line in _noded(laid, regime, seed, launched, asked)]
-    return lines
+    return lines + [(*here, *line) for line in _noded(laid, seed, launched, asked, flown[1])]
 
 
 def cost(
@@ -241,8 +245,8 @@ def cost(
     """How many parts `reproduce` does, and about how many CPU seconds they take."""
     asked = spec(name)
     keep = msgspec.structs.replace(asked, launch=_chosen(asked, launches), seeds=seeds or asked.seeds)
-    each = asked.cost_s * max(1, len(_some(asked.regimes, regimes, "regime")))
-    return len(_parts(keep)), each * len(_parts(keep))
+    share = len(_some(asked.regimes, regimes, "regime")) / max(1, len(asked.regimes))
+    return len(_parts(keep)), asked.cost_s * (0.5 + 0.5 * share) * len(_parts(keep))
 
 
 def _chosen(asked: Spec, launches: Iterable[str] | None) -> list[Launched]:
@@ -265,8 +269,8 @@ def _meta(name: str, asked: Spec, keep: Spec, command: str) -> dict[str, Any]:
     said += "".join(f" --regime {regime}" for regime in keep.regimes) if len(keep.regimes) < len(asked.regimes) else ""
     laid = [v.name for v in keep.variant]
     return {
-        "source": ", ".join(launched.id for launched in keep.launch), "laydown": "northeast-asia" + (f" ({'; '.join(laid)})" if laid else ""),
-        "regimes": list(keep.regimes), "seeds": list(range(keep.seeds)), "version": __version__, "command": command or said,
+        "launches": [launched.id for launched in keep.launch], "laydown": "northeast-asia" + (f" ({'; '.join(laid)})" if laid else ""),
+        "regimes": list(keep.regimes), "seeds": list(range(keep.seeds)), "copfuse": __version__, "cues": True if keep.regimes else None, "command": command or said,
     }  # fmt: skip
 
 
@@ -302,6 +306,8 @@ def _laid_down(scenario: Scenario, variant: Variant) -> Scenario:
     kept = [s for s in scenario.sensors if (not variant.only or fits(s.name, variant.only)) and not fits(s.name, variant.exclude)]
     if not kept:
         raise CopfuseError(f"laydown {variant.name!r} keeps no sensor")
+    ships = variant.ships
+    kept = [replace(s, availability=ships) if ships is not None and s.platform == "ship" else s for s in kept]
     return replace(scenario, sensors=tuple(kept))
 
 
@@ -339,7 +345,10 @@ def _sensed(truth: Truth, scenario: Scenario, seed: int, asked: Spec) -> list[tu
                   (look.sensor, SEEN, float(look.outcome == sighted.SEEN)), (look.sensor, "in_view_s", look.in_view),
                   (look.sensor, CAUSE, float(sighted.OUTCOMES.index(look.outcome))), (look.sensor, "margin_km", 1e-3 * look.margin)]  # fmt: skip
     for side in asked.side:
-        outcome, first, last = sighted.verdict(sighted.members(found, side.sensors))
+        mine = sighted.members(found, side.sensors)
+        if not mine:  # this laydown is without them
+            continue
+        outcome, first, last = sighted.verdict(mine)
         lines += [(side.name, SEEN, float(outcome == sighted.SEEN)), (side.name, "missed", float(outcome != sighted.SEEN)),
                   (side.name, CAUSE, float(sighted.OUTCOMES.index(outcome))), (side.name, "first_plot_s", first),
                   (side.name, "last_plot_s", last), (side.name, "unseen_end_s", whole - last)]  # fmt: skip
@@ -348,20 +357,26 @@ def _sensed(truth: Truth, scenario: Scenario, seed: int, asked: Spec) -> list[tu
     return lines
 
 
-def _noded(scenario: Scenario, regime: str, seed: int, launched: Launched, asked: Spec) -> list[tuple[str, str, float]]:
-    """Per node: plots, firm track, impact ellipses, loss and custody of the first missile under a regime."""
-    made = study.run(scenario, regime, seed)
-    first, mine = made.truth.meta["objects"][0]["name"], made.score[made.score.n_matched > 0]
-    passing = [value for who, what, value in _flight(made.truth, launched, asked) if what == "pass_s"]
-    lines: list[tuple[str, str, float]] = []
-    for s in made.sightings():
-        if s.object == first:
-            whole, firm, ellipse = s.flight_time, s.firm_track.time, s.ellipses[0].moment.time
-            error = mine.position_error[mine.node == NODES.index(s.node)]
-            lost = s.lost.time if s.lost.time == s.lost.time or firm != firm else whole
-            lines += [(s.node, what, float(value)) for what, value in {
-                "first_plot_s": s.first_plot.time, "firm_s": firm, "ellipse50_s": ellipse, "ellipse10_s": s.ellipses[1].moment.time,
-                "held_until_s": lost, "lost_before_s": whole - lost, "custody": s.custody, "firm_left_s": whole - firm,
-                "ellipse50_left_s": whole - ellipse, "rms_m": math.sqrt(np.mean(error**2)) if len(error) else math.nan, **({"pass_left_s": passing[0] - firm} if passing else {}),
-            }.items()]  # fmt: skip
+def _noded(scenario: Scenario, seed: int, launched: Launched, asked: Spec, truth: Truth) -> list[tuple[str, int, str, str, float]]:
+    """The tidy columns of the first missile at each node under each regime, and what follows from them."""
+    if not asked.regimes:
+        return []
+    if launched.range_km is not None or launched.apogee_km is not None:
+        raise CopfuseError(
+            f"launch {launched.id}: a flight to a range or apogee of the study's own is sensed, not tracked; leave regimes out"
+        )
+    regimes = tuple(network.regime(name) for name in asked.regimes)
+    made = units.measure(units.Unit(scenario, seed, units.Options(regimes)))
+    passing = [value for _, what, value in _flight(truth, launched, asked) if what == "pass_s"]
+    lines = []
+    for values in made.rows:
+        row = dict(zip(earliness.COLUMNS, values, strict=True))
+        if row["object"] != truth.meta["objects"][0]["name"]:
+            continue
+        whole, firm, lost = row["flight_time_s"], row["firm_s"], row["lost_s"]
+        until = lost if lost == lost or firm != firm else whole
+        found = {name: float(value) for name, value in row.items() if isinstance(value, float) and name not in FLIGHT}
+        found |= {"held_until_s": until, "lost_before_s": whole - until}
+        found |= {"pass_left_s": passing[0] - firm} if passing else {}
+        lines += [(row["regime"], seed, row["node"], what, value) for what, value in found.items()]
     return lines

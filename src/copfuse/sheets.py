@@ -20,25 +20,34 @@ TITLES = dict(zip(NODES, ("Korea", "Japan", "United States", "hub"), strict=True
 NOTIONAL = "simulated: flights are reconstructed, sensors and delays are notional, nobody's official figures"
 # What a result's meta tells of where it comes from, and the word for it, in the order of telling
 TOLD = {
-    "source": "launches", "scenario": "scenario", "laydown": "sensors", "regimes": "regimes", "seeds": "seeds", "without": "without",
-    "cues": "cues", "version": "copfuse", "command": "command",
+    "launches": "launches", "laydown": "sensors", "without": "without", "ships": "ships on station, share", "regimes": "regimes",
+    "seeds": "seeds", "cues": "cues", "copfuse": "copfuse", "source": "code", "command": "command",
 }  # fmt: skip
+MANY = 6  # launches from which only their number, the first and the last are told
 
 
 def provenance(meta: Mapping[str, Any]) -> str:
-    """What a result was made of, in one line: scenario, laydown, regimes, seeds, version and command, as far as ``meta`` tells."""
-    told = [f"{word}: {said(meta[key])}" for key, word in TOLD.items() if meta.get(key) not in (None, "", (), [])]
-    return "  ·  ".join(told)
+    """What a result was made of, in one line: launches, laydown, regimes, seeds, version and command, as far as ``meta`` tells."""
+    return "  ·  ".join(f"{word}: {text}" for _, word, text in facts(meta))
 
 
-def said(value: Any) -> str:
+def facts(meta: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Key, word and text of all that `provenance` tells."""
+    return [(key, word, said(key, meta[key])) for key, word in TOLD.items() if meta.get(key) not in (None, "", (), [], {})]
+
+
+def said(key: str, value: Any) -> str:
     """A value of a meta in words."""
+    if key == "source":
+        return str(value)[:12]
     if isinstance(value, bool):
         return "on" if value else "off"
-    if isinstance(value, (list, tuple)) and len(value) > 2 and all(isinstance(v, int) for v in value):
-        whole = list(value) == list(range(value[0], value[-1] + 1))
-        return f"{value[0]} to {value[-1]}" if whole else ", ".join(map(str, value))
-    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    values = list(value) if isinstance(value, list | tuple | dict) else [value]
+    if key == "launches" and len(values) > MANY:
+        return f"{len(values)}, {values[0]} to {values[-1]}"
+    if key == "seeds" and len(values) > 2 and values == list(range(values[0], values[-1] + 1)):
+        return f"{values[0]} to {values[-1]}"
+    return ", ".join(map(str, values))
 
 
 def framed(title: str, meta: Mapping[str, Any], width: float, height: float, told: str = "") -> Any:
