@@ -241,7 +241,7 @@ def ours(detections: Detections, scenario: Scenario, association: str, times: np
     """Where this package's system tracks at a node that has every plot at once are, (n, 3) Earth-fixed, at each of ``times``."""
     at_once = network.Regime("plots", "every plot at once", tuple(
         network.Link(nation, "HUB", "plot", (1e-9, 1e-9, 1e-9), 0.0, 1.0, 20.0, 0.0) for nation in NODES[:3]
-    ))  # fmt: skip
+    ), display=NODES[:3])  # fmt: skip
     nothing = tracking.track(detections[:0], scenario, association=association)
     messages = network.share(nothing, scenario, at_once, detections=detections)
     picture = fusion.fuse(nothing, messages, scenario, detections)

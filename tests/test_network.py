@@ -9,8 +9,9 @@ import pytest
 
 from copfuse.constants import NODES
 from copfuse.errors import CopfuseError
-from copfuse.network import Link, Regime, _arrivals, regime, regimes, share
+from copfuse.network import Link, Regime, regime, regimes, share
 from copfuse.tables import CUE, PLOT, TRACK, Detections, Tracks
+from copfuse.transit import arrivals
 
 SENSORS = [
     SimpleNamespace(name="KR-1", nation="KOR", kind="radar"), SimpleNamespace(name="JP-1", nation="JPN", kind="radar"),
@@ -65,23 +66,23 @@ def test_plots_without_detections_is_refused():
 def test_unknown_regime_names_what_exists():
     with pytest.raises(CopfuseError, match="did you mean 'realtime'"):
         regime("realtme")
-    with pytest.raises(CopfuseError, match="none, realtime, plots"):
+    with pytest.raises(CopfuseError, match="none, tisa, gsomia, realtime, plots, link16"):
         regime("xyz")
 
 
 def test_delays_follow_the_stated_quantiles():
     """Over 2000 seeds the link's delay has the median, 5 % and 95 % of its file (binomial bounds at 4 sigma)."""
     link = Link("KOR", "JPN", "track", (8.0, 2.0, 32.0), 0.0, 1.0, 20.0, 2.0)
-    delay = np.array([_arrivals(link, np.zeros(1), seed)[0] for seed in range(2000)])
+    delay = np.array([arrivals(link, np.zeros(1), seed)[0] for seed in range(2000)])
     for value, share_below in ((8.0, 0.5), (2.0, 0.05), (32.0, 0.95)):
         assert abs((delay < value).mean() - share_below) < 4 * np.sqrt(share_below * (1 - share_below) / 2000) + 0.003
 
 
 def test_loss_and_availability_are_as_stated():
     link = Link("KOR", "JPN", "track", (8.0, 2.0, 32.0), 0.1, 0.8, 20.0, 0.0)
-    lost = np.mean([np.isnan(_arrivals(link, np.arange(2000.0), seed)).mean() for seed in range(60)])
+    lost = np.mean([np.isnan(arrivals(link, np.arange(2000.0), seed)).mean() for seed in range(60)])
     assert abs(lost - (1 - 0.9 * 0.8)) < 0.03
-    down = np.isnan(_arrivals(Link("A", "B", "track", (1, 0.5, 2), 0.0, 0.8, 20.0, 0.0), np.arange(2000.0), 1))
+    down = np.isnan(arrivals(Link("A", "B", "track", (1, 0.5, 2), 0.0, 0.8, 20.0, 0.0), np.arange(2000.0), 1))
     assert (np.diff(down.astype(int)) == 1).sum() < 0.2 * down.sum()  # outages come in stretches, not message by message
 
 
@@ -102,4 +103,4 @@ def test_reports_keep_to_the_period():
 
 
 def test_packaged_regimes_load_with_a_title():
-    assert regimes() == ["none", "realtime", "plots"] and all(regime(n).title for n in regimes())
+    assert regimes() == ["none", "tisa", "gsomia", "realtime", "plots", "link16"] and all(regime(n).title for n in regimes())

@@ -13,10 +13,12 @@ PACKAGE = Path(copfuse.__file__).parent
 
 ORDER = [
     "errors", "constants", "kernels", "tables", "checking", "frames", "atmosphere", "vehicles", "motion",
-    "sensitivity", "swerling", "laydowns", "sensors", "coverage", "recorded", "flights", "scenario", "simulate",
+    "sensitivity", "swerling", "laydowns", "sensors", "coverage", "recorded", "flights", "links", "regimes",
+    "scenario", "simulate",
     "ascents", "gaussian", "mixtures", "conversions", "biases", "filters", "starting", "kalman", "forecast", "rules",
     "retrodiction", "association", "matching", "phases", "pairing", "multiscan", "scanning", "coasting", "tracking",
-    "families", "descent", "batch", "registration", "registering", "network", "correlation", "fusion", "bounds", "boosts", "arcs",
+    "families", "descent", "batch", "registration", "registering", "correlation", "transit",
+    "reporting", "releases", "network", "hearing", "fusion", "bounds", "boosts", "arcs",
     "reconstruction",
     "measures", "metrics", "study", "earliness", "units", "parts", "intervals", "tidy", "sweep", "rivals", "customary",
     "robust", "bench", "scale", "raid", "accuracy", "maps", "curves", "sheets", "charts", "study_figures", "report",

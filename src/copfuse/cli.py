@@ -62,7 +62,7 @@ def _interrupted(number: int, _: Any) -> NoReturn:
 
 @cli.command(short_help="Fly, sense, track, share, fuse, score and draw one scenario.")
 @click.argument("scenario", default="hokkaido-2017")
-@click.option("--regime", help="Sharing arrangement: none, realtime or plots.  [default: the scenario's own]")
+@click.option("--regime", help="none, tisa, gsomia, realtime, plots, link16, or a .toml file.  [default: the scenario's own]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Names all random draws.")
 @click.option(
     "--association", default="gnn", show_default=True, help="Plots to tracks: gnn, one plot a track; jpda, shares; mht, over several scans."

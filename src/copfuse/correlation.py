@@ -34,6 +34,7 @@ SILENT = 10.0  # s behind its source's newest row after which a local track may 
 BESIDE = (3.0, 0.3)  # s, and share of its life, that a track lasts while its source hears of another beside it and not of it, *notional*
 LAP = 2.0  # s by which the lives of the two may overlap, *notional*
 ROUNDS = 8  # of all sources at most; two are the rule
+NO_REST = np.zeros(len(NODES))  # s: nobody reports in slots
 
 
 @dataclass
@@ -76,15 +77,19 @@ class Look:
 
 
 class Node:
-    """What one node knows: the rows that it has still to hear of, in that order, and its entries by source and track."""
+    """What one node knows: the rows that it has still to hear of, in that order, and its entries by source and track.
 
-    def __init__(self, feed: tuple[np.ndarray, np.ndarray], step: float) -> None:
+    ``rest (4,)``: how long in s a track of each source, which reports in slots, lasts at least without a report.
+    """
+
+    def __init__(self, feed: tuple[np.ndarray, np.ndarray], step: float, rest: np.ndarray = NO_REST) -> None:
         self.when, self.rows = feed
+        self.rest = rest.tolist()
         self.order = np.maximum.accumulate(self.when)  # one after the other: nobody hears of a row before those in front of it
         self.at, self.next_system = 0, 0
         self.entries: dict[tuple[int, int], Entry] = {}
         self.first = int(np.ceil(self.when[0] / step))
-        self.last = int(np.floor((self.when[-1] + HOLD) / step))
+        self.last = int(np.floor((self.when[-1] + max(HOLD, *self.rest)) / step))
         self.checked = self.first * step
 
     def hear(self, tracks: Tracks, time: float) -> None:
@@ -93,9 +98,9 @@ class Node:
         new = self.rows[self.at : end]
         columns = tracks.node[new], tracks.track[new], tracks.time[new], new, self.when[self.at : end]
         for facts in zip(*(c.tolist() for c in columns), strict=True):
-            _hear(self.entries, *facts)
+            note(self.entries, *facts)
         self.at = end
-        self.entries = {k: e for k, e in self.entries.items() if time - e.heard <= _patience(e) and time - e.last <= 2 * HOLD}
+        self.entries = {k: e for k, e in self.entries.items() if _stays(e, time, self.rest[e.source])}
 
 
 def keep_book(tracks: Tracks, feed: tuple[np.ndarray, np.ndarray], scenario: Any) -> Book:
@@ -108,9 +113,10 @@ def keep_book(tracks: Tracks, feed: tuple[np.ndarray, np.ndarray], scenario: Any
     return book
 
 
-def listening(feeds: list[tuple[np.ndarray, np.ndarray]], scenario: Any) -> dict[int, Node]:
-    """Nodes 0, 1, ... before they have heard anything; those that will hear nothing are left out."""
-    return {k: Node(feed, scenario.picture_step) for k, feed in enumerate(feeds) if len(feed[1])}
+def listening(feeds: list[tuple[np.ndarray, np.ndarray]], scenario: Any, rest: np.ndarray | None = None) -> dict[int, Node]:
+    """Nodes 0, 1, ... before they have heard anything; those that will hear nothing are left out.  ``rest (n, 4)`` as in `Node`."""
+    waits = np.zeros((len(feeds), len(NODES))) if rest is None else rest
+    return {k: Node(feed, scenario.picture_step, waits[k]) for k, feed in enumerate(feeds) if len(feed[1])}
 
 
 def looks(tracks: Tracks, nodes: dict[int, Node], scenario: Any) -> Iterator[Look]:
@@ -148,6 +154,11 @@ def _lines(
     return np.full(len(systems), number), np.array(systems, int), source
 
 
+def _stays(e: Entry, time: float, rest: float) -> bool:
+    """Whether a local track is not yet over at a time."""
+    return time - e.heard <= max(_patience(e), rest) and time - e.last <= 2 * HOLD + rest
+
+
 def _patience(e: Entry) -> float:
     """For how many s a local track of which nothing more is heard stays in the picture: `HOLD`, or little more than it has lived.
 
@@ -158,7 +169,7 @@ def _patience(e: Entry) -> float:
     return min(HOLD, BESIDE[0] + BESIDE[1] * lived if e.beside else SILENT + lived)
 
 
-def _hear(entries: dict[tuple[int, int], Entry], source: int, track: int, time: float, row: int, when: float) -> None:
+def note(entries: dict[tuple[int, int], Entry], source: int, track: int, time: float, row: int, when: float) -> None:
     """Take a row in; one that is older than what is known of its track (out of order) is passed over."""
     known = entries.get((source, track))
     if known is None:

@@ -3,9 +3,10 @@
 Bookkeeping first (`correlation`: which local tracks, from whom, stand in which system track at which time), then arithmetic
 on all rows at once: predict to the picture's time, fuse by split covariance intersection, forecast both ends of the
 flight.  The split follows the pedigree: errors of plots that only one track has used are independent, process noise
-and priors are not, and where two tracks have a sensor in common nothing is taken as independent.
-Where plots are shared, the hub tracks with all of them (and registers all radars, where the nations did) and every node sees the
-hub's picture.
+and priors are not, and where two tracks have a sensor in common nothing is taken as independent; a track whose sensors a node may not
+see may have had any of its nation's, and no others.
+Where plots are shared, each node tracks with those that it may know (and registers their radars, where the nations did); who looks at
+the hub's picture sees that.  What a node may know, and from when on, `hearing` says.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from copfuse.correlation import Look, Node, listening, looks, predicted
 from copfuse.errors import CopfuseError
 from copfuse.filters import Bank
 from copfuse.frames import altitude
+from copfuse.hearing import Feed, plot_feed, rests, sees_sensors, track_feed
 from copfuse.kernels.consider import fall_matrices
 from copfuse.kernels.forecast import intersect_rows
 from copfuse.phases import phase_probability
 from copfuse.phases import push as pushed_by
-from copfuse.tables import PLOT, TRACK, Detections, Messages, Picture, Tracks, same_table
+from copfuse.tables import PLOT, Detections, Messages, Picture, Tracks, same_table
 from copfuse.tracking import track
 
 SETTLED = 10.0  # s after a track turned firm at which its launch point is estimated again
@@ -60,6 +62,16 @@ class Held:
 
 
 @dataclass(frozen=True)
+class Sight:
+    """Of whose tracks a node (first index) sees which sensors fed them, ``seen (4, 4)``; the bits of ``all`` sensors of each node; how
+    long, s, the tracks that a node hears of another one last at least between reports, ``rest (4, 4)``."""
+
+    seen: np.ndarray
+    all: np.ndarray
+    rest: np.ndarray
+
+
+@dataclass(frozen=True)
 class Launched:
     """Estimates of launch points: ``of (rows, 2)``, which are of a row's local track (−1: none); ``time (n,)`` s of the row that
     each stands on, ``point (n, 3)`` m, ``spread (n, 3, 3)`` m^2."""
@@ -81,13 +93,14 @@ def fuse(
     Raises `CopfuseError` where they were not, or where plots were shared and ``detections`` is missing.
     """
     same_table("tracks", tracks, messages.meta["tracks_uid"])
-    if (messages.kind == PLOT).any():
+    if "plot" in messages.meta.get("payloads", ()) or (messages.kind == PLOT).any():
         if detections is None:
             raise CopfuseError("these messages carry plots: call fuse(..., detections=detections)")
         same_table("detections", detections, messages.meta["detections_uid"])
         return _fuse_plots(tracks, messages, scenario, detections, watch)
-    feeds = [_feed(tracks, messages, node) for node in range(len(NODES))]
-    return _table(list(_pictures(tracks, feeds, scenario, watch)), _meta(scenario, messages, "Tracks", tracks.uid))
+    feeds = [track_feed(node, tracks, messages) for node in range(len(NODES))]
+    sight = _sight(scenario, sees_sensors(messages), rests(messages))
+    return _table(list(_pictures(tracks, feeds, scenario, sight, watch)), _meta(scenario, messages, "Tracks", tracks.uid))
 
 
 def _meta(scenario: Any, messages: Messages, pedigree_of: str, uid: str) -> dict[str, Any]:
@@ -97,25 +110,47 @@ def _meta(scenario: Any, messages: Messages, pedigree_of: str, uid: str) -> dict
     }  # fmt: skip
 
 
+def _sight(scenario: Any, seen: np.ndarray, rest: np.ndarray) -> Sight:
+    bits = np.zeros(len(NODES), np.uint64)
+    for i, sensor in enumerate(scenario.sensors):
+        bits[[NATIONS.index(sensor.nation), -1]] |= np.uint64(1 << i)
+    return Sight(seen, bits, rest)
+
+
 def _fuse_plots(
     tracks: Tracks, messages: Messages, scenario: Any, detections: Detections, watch: Callable[[float, Held], object] | None
 ) -> Picture:
-    """One fusion node takes every plot that arrives; it waits for stragglers, so its tracks are in time order."""
-    sent = messages[messages.kind == PLOT]
-    sent = sent[np.isfinite(sent.arrived)]
-    order = np.argsort(sent.row, kind="stable")
-    rows = sent.row[order]
+    """Every node takes the plots that it knows; nodes that know the same, at the same times, have one picture."""
+    feeds = [plot_feed(node, messages, scenario, detections) for node in range(len(NODES))]
+    meta = _meta(scenario, messages, "Detections", detections.uid)
+    parts: list[dict[str, np.ndarray]] = []
+    for node in reversed(range(len(NODES))):  # the hub's registration, if there is any, is told last and so is the one that is told
+        if all(_differ(feeds[node], other) for other in feeds[node + 1 :]):
+            like = [k for k, feed in enumerate(feeds) if not _differ(feed, feeds[node])]
+            made, registered = _plot_pictures(tracks, feeds[node], scenario, detections, watch)
+            parts += [{**part, "node": np.full_like(part["node"], k)} for part in made for k in like]
+            meta = {**registered, **meta}
+    return _table(parts, meta)
+
+
+def _differ(one: Feed, other: Feed) -> bool:
+    return not all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def _plot_pictures(
+    tracks: Tracks, feed: Feed, scenario: Any, detections: Detections, watch: Callable[[float, Held], object] | None
+) -> tuple[list[dict[str, np.ndarray]], dict[str, Any]]:
+    """The columns of one node's picture out of plots, and what was registered; it waits for stragglers, so its tracks are in time order."""
+    when, rows = feed
     hub = tracker("registration" in tracks.meta)(detections[rows], scenario, node="HUB", association=tracks.meta.get("association", "gnn"))
-    heard = np.maximum.accumulate(sent.arrived[order])[hub.detection] if len(hub) else np.zeros(0)
+    heard = np.maximum.accumulate(when)[hub.detection] if len(hub) else np.zeros(0)
     firm = np.flatnonzero(hub.firm)
     last = _last_plots(hub, rows, detections, scenario)
-    parts = [
-        {**part, "node": np.full_like(part["node"], node), "pedigree": last[part["pedigree"].max(axis=1)]}
-        for part in _pictures(hub, [(heard[firm], firm)], scenario, watch)
-        for node in range(len(NODES))
+    sight = _sight(scenario, np.ones((len(NODES), len(NODES)), bool), np.zeros((len(NODES), len(NODES))))
+    made = [
+        {**part, "pedigree": last[part["pedigree"].max(axis=1)]} for part in _pictures(hub, [(heard[firm], firm)], scenario, sight, watch)
     ]
-    biases = {name: hub.meta[name] for name in ("registration",) if name in hub.meta}
-    return _table(parts, {**_meta(scenario, messages, "Detections", detections.uid), **biases})
+    return made, {name: hub.meta[name] for name in ("registration",) if name in hub.meta}
 
 
 def tracker(registered: bool) -> Callable[..., Tracks]:
@@ -140,61 +175,68 @@ def _last_plots(hub: Tracks, rows: np.ndarray, detections: Detections, scenario:
     return last
 
 
-def _feed(tracks: Tracks, messages: Messages, node: int) -> tuple[np.ndarray, np.ndarray]:
-    """When each firm row of a local track becomes known at a node, (n,), and which row, (n,), in that order."""
-    own = np.flatnonzero((tracks.node == node) & tracks.firm)
-    heard = messages[(messages.target == node) & (messages.kind == TRACK) & np.isfinite(messages.arrived)]
-    when, rows = np.r_[tracks.time[own], heard.arrived], np.r_[own, heard.row]
-    order = np.lexsort((rows, when))
-    return when[order], rows[order]
-
-
 def _pictures(
-    tracks: Tracks, feeds: list[tuple[np.ndarray, np.ndarray]], scenario: Any, watch: Callable[[float, Held], object] | None
+    tracks: Tracks, feeds: list[Feed], scenario: Any, sight: Sight, watch: Callable[[float, Held], object] | None
 ) -> Iterator[dict[str, np.ndarray]]:
     """The columns of the pictures of nodes 0, 1, ... with these feeds, so many times of all nodes together that it pays.
 
     What is over is not held, so the memory that this needs does not grow with time.
     """
     launched = _launched(tracks)
-    held = Held(listening(feeds, scenario), {})
+    held = Held(listening(feeds, scenario, sight.rest), {})
     some: list[Look] = []
     for look in looks(tracks, held.nodes, scenario):
         some.append(look)
         if sum(len(s.rows) for s in some) >= BATCH:
-            yield _columns(tracks, some, launched, held.made)
+            yield _columns(tracks, some, launched, held.made, sight)
             some = []
         if watch:
             watch(look.time, held)
     if some:
-        yield _columns(tracks, some, launched, held.made)
+        yield _columns(tracks, some, launched, held.made, sight)
 
 
-def _columns(tracks: Tracks, some: list[Look], launched: Launched, made: Forecasts) -> dict[str, np.ndarray]:
+def _columns(tracks: Tracks, some: list[Look], launched: Launched, made: Forecasts, sight: Sight) -> dict[str, np.ndarray]:
     """The columns of the pictures at some times; what has come down leaves them, for it would stand beside others aloft.
 
     Nodes that know the same of an object have it alike, so that the arithmetic is done on distinct lines.
     """
     begin = np.cumsum([0, *(len(look.rows) for look in some)])
-    place = [np.where(s.source >= 0, b + np.searchsorted(s.rows, s.source), -1) for s, b in zip(some, begin[:-1], strict=True)]
-    distinct, line = np.unique(np.concatenate(place), axis=0, return_inverse=True)
-    line = line.ravel()
+    place = np.concatenate([np.where(s.source >= 0, b + np.searchsorted(s.rows, s.source), -1) for s, b in zip(some, begin, strict=False)])
     rows = np.concatenate([look.rows for look in some])
-    state, beta, push = _states(tracks, rows, Bank.stack([look.bank for look in some]), distinct)
     node, system = np.concatenate([s.book for s in some]), np.concatenate([s.system for s in some])
+    sensors, disjoint = _sensors(tracks, np.where(place >= 0, rows[place], -1), node, sight)
+    distinct, line = np.unique(np.column_stack([place, disjoint]), axis=0, return_inverse=True)
+    line = line.ravel()
+    state, beta, push = _states(tracks, rows, Bank.stack([look.bank for look in some]), distinct[:, :-1], distinct[:, -1] > 0)
     time = state["time"][line]
     up = np.ones(len(line), bool)
     for k in np.unique(node):
         mine = node == k
         up[mine] = ~_down(time[mine], state["x"][line[mine]])
-    line, node, system = line[up], node[up], system[up]
+    line, node, system, sensors = line[up], node[up], system[up], sensors[up]
     state.update(_launches(tracks, launched, state["pedigree"]))
     own = _impacts(state, beta, push, line, node, system, made)
-    return {"node": node, "track": system, **{name: column[line] for name, column in state.items()}, **own}
+    return {"node": node, "track": system, "sensors": sensors, **{name: column[line] for name, column in state.items()}, **own}
 
 
-def _states(tracks: Tracks, rows: np.ndarray, bank: Bank, place: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
-    """Columns of lines that stand on what ``place (n, 4)`` says of ``rows``, predicted as ``bank`` (−1: none), log beta and push."""
+def _sensors(tracks: Tracks, source: np.ndarray, node: np.ndarray, sight: Sight) -> tuple[np.ndarray, np.ndarray]:
+    """Of lines that stand on rows ``source (n, 4)`` at nodes (n,): the bits (n,) of the sensors that the node sees in them, and whether
+    no sensor can stand in two of their local tracks, (n,): only then are their plots' errors independent."""
+    have, seen = source >= 0, sight.seen[node]
+    bits = np.where(have & seen, tracks.sensors[source], np.uint64(0))
+    possible = np.where(have & ~seen, sight.all, bits)
+    apart = np.bitwise_count(possible).sum(axis=1) == np.bitwise_count(np.bitwise_or.reduce(possible, axis=1))
+    return np.bitwise_or.reduce(bits, axis=1), apart
+
+
+def _states(
+    tracks: Tracks, rows: np.ndarray, bank: Bank, place: np.ndarray, disjoint: np.ndarray
+) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Columns of lines that stand on what ``place (n, 4)`` says of ``rows``, predicted as ``bank`` (−1: none), log beta and push.
+
+    ``disjoint`` (n,): whether the plots in a line's local tracks are different ones.
+    """
     n, s = place.shape
     have = place >= 0
     at, source = place[have], np.where(have, rows[place], -1)
@@ -203,7 +245,7 @@ def _states(tracks: Tracks, rows: np.ndarray, bank: Bank, place: np.ndarray) -> 
     phase, push, beta = np.zeros((n, s, 4)), np.zeros((n, s, 3)), np.full((n, s, 2), np.inf)
     x[have], P[have], push[have] = bank.x6[at], bank.P6[at], pushed_by(bank)[0][at]
     D[have] = _common(tracks, rows, bank)[at]
-    D = np.where(_disjoint(tracks, source)[:, None, None, None], D, P)
+    D = np.where(disjoint[:, None, None, None], D, P)
     phase[have] = phase_probability(bank, tracks.phase_probability[rows][:, BOOST] < 0.05)[at]
     beta[have] = tracks.log_beta[rows][at]
     x6, P6 = np.zeros((n, 6)), np.zeros((n, 6, 6))
@@ -212,8 +254,7 @@ def _states(tracks: Tracks, rows: np.ndarray, bank: Bank, place: np.ndarray) -> 
     intersect_rows(*(np.ascontiguousarray(v[rank]) for v in (x, P, D, have)), x6, P6)
     columns = {
         "time": time, "x": x6, "P": P6, "phase_probability": phase.sum(axis=1) / np.maximum(have.sum(axis=1), 1)[:, None],
-        "age": time - np.where(have, tracks.time[source], -np.inf).max(axis=1),
-        "sensors": np.bitwise_or.reduce(np.where(have, tracks.sensors[source], np.uint64(0)), axis=1), "pedigree": source,
+        "age": time - np.where(have, tracks.time[source], -np.inf).max(axis=1), "pedigree": source,
     }  # fmt: skip
     each = np.arange(n)
     return columns, beta[each, beta[:, :, 1].argmin(axis=1)], push[each, order[:, 0]]
@@ -225,13 +266,6 @@ def _common(tracks: Tracks, rows: np.ndarray, then: Bank) -> np.ndarray:
     fall_matrices(tracks.x[rows], then.time - tracks.time[rows], F)
     D, P = tracks.P_common[rows], tracks.P[rows]
     return filters.within(then.P6 + F @ (D - P) @ np.swapaxes(F, 1, 2), then.P6)
-
-
-def _disjoint(tracks: Tracks, source: np.ndarray) -> np.ndarray:
-    """Whether no sensor stands in two of the local tracks of a line, (n,): only then are their plots' errors independent."""
-    bits = np.where(source >= 0, tracks.sensors[source], np.uint64(0))
-    count = np.bitwise_count(bits).sum(axis=1)
-    return count == np.bitwise_count(np.bitwise_or.reduce(bits, axis=1))
 
 
 def _impacts(

@@ -237,7 +237,7 @@ def own_sensors(names: list[str], scenario: Scenario, node: int) -> np.ndarray:
 
 def _holds_own(picture: Picture, row: int, scenario: Scenario, node: int) -> bool:
     own = own_sensors(picture.meta["sensors"], scenario, node)
-    return any(int(picture.sensors[row]) >> i & 1 for i in np.flatnonzero(own).tolist())
+    return NODES[node] == "HUB" or any(int(picture.sensors[row]) >> i & 1 for i in np.flatnonzero(own).tolist())
 
 
 # Small parts ---------------------------------------------------------------------------------------------------------

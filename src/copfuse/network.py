@@ -1,116 +1,47 @@
 """``share()``: who hears what, and when.
 
-A regime is a small TOML file of links: source, target, payload (``track``, ``plot`` or ``cue``), delay as a log-normal
-through three quantiles, loss, availability.  Every delay is *notional*.  A message points at the row that it carries.
+A regime (`regimes`) says which links there are.  What a link hands over, and when, is decided by the originator or by people
+(`reporting`, `releases`); how long it takes, and what is lost, is drawn per link (`transit`).  A message points at the row that it carries.
 """
 
 from __future__ import annotations
 
-import tomllib
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
-from zlib import crc32
 
-import msgspec
 import numpy as np
 
-from copfuse.constants import NATIONS, NODES
-from copfuse.errors import CopfuseError, suggestion
-from copfuse.tables import CUE, MESSAGE_KINDS, PLOT, TRACK, Detections, Messages, Tracks
-
-LINK_SPREAD = 0.1  # standard deviation of the logarithm of one message's delay about its link's, *notional*
-
-
-class _Link(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    source: str | list[str]
-    target: str | list[str]
-    payload: str
-    delay_s: tuple[float, float, float]
-    loss: float = 0.0
-    availability: float = 1.0
-    outage_s: float = 20.0
-    period_s: float = 0.0
-
-
-class _File(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    title: str
-    link: list[_Link] = []
-
-
-@dataclass(frozen=True)
-class Link:
-    """One way from node to node: delay s at its median, 5 % and 95 %; ``period`` s is the least time between two
-    reports of one track; ``outage`` s the mean length of a time in which nothing passes."""
-
-    source: str
-    target: str
-    payload: str
-    delay: tuple[float, float, float]
-    loss: float
-    availability: float
-    outage: float
-    period: float
-
-
-@dataclass(frozen=True)
-class Regime:
-    """A sharing arrangement: its name, a line of text, its links."""
-
-    name: str
-    title: str
-    links: tuple[Link, ...]
-
-
-def regimes() -> list[str]:
-    """Names of the packaged regimes."""
-    return [name for name in ("none", "realtime", "plots") if (files("copfuse") / "data" / "regimes" / f"{name}.toml").is_file()]
-
-
-@cache
-def regime(name: str) -> Regime:
-    """A packaged regime by name.  Raises `CopfuseError` for a name that is not there, with those that are."""
-    if name not in regimes():
-        raise CopfuseError(f"there is no regime {name!r}; {suggestion(name, regimes())}")
-    text = (files("copfuse") / "data" / "regimes" / f"{name}.toml").read_text()
-    file = msgspec.convert(tomllib.loads(text), _File)
-    links = []
-    for raw in file.link:
-        for source in [raw.source] if isinstance(raw.source, str) else raw.source:
-            for target in [raw.target] if isinstance(raw.target, str) else raw.target:
-                if source != target:
-                    links.append(Link(source, target, raw.payload, raw.delay_s, raw.loss, raw.availability, raw.outage_s, raw.period_s))
-    return Regime(name, file.title, tuple(links))
+from copfuse import releases, reporting
+from copfuse.constants import NODES
+from copfuse.errors import CopfuseError
+from copfuse.links import Link as Link
+from copfuse.links import Regime as Regime
+from copfuse.links import Rule as Rule
+from copfuse.links import contradictions
+from copfuse.regimes import regime as regime
+from copfuse.regimes import regimes as regimes
+from copfuse.reporting import Handed
+from copfuse.tables import CUE, MESSAGE, MESSAGE_KINDS, PLOT, TRACK, Detections, Messages, Tracks
+from copfuse.transit import arrivals, copies
 
 
 def share(
-    tracks: Tracks, scenario: Any, regime: str | Regime | None = None, seed: int = 0, detections: Detections | None = None
+    tracks: Tracks, scenario: Any, regime: str | Path | Regime | None = None, seed: int = 0, detections: Detections | None = None
 ) -> Messages:
     """Every transmission of a run under a regime (default: the scenario's), sorted by arrival.
 
-    ``detections`` is needed where the regime sends plots.  Each link draws from a stream of its own, named by its ends
-    and payload and by nothing else, so regimes are compared on common random numbers.
-    Raises `CopfuseError` for an unknown regime or where plots are to be sent and ``detections`` is missing.
+    ``regime``: a packaged name, a TOML file or a `Regime`.  ``detections`` is needed where the regime sends plots.  Each link
+    draws from streams of its own, so regimes are compared on common random numbers; what is sent up to a time depends on nothing later.
+    Raises `CopfuseError` for an unknown or impossible regime or where plots are to be sent and ``detections`` is missing.
     """
     rule = _regime(regime or scenario.regime)
-    columns: list[tuple[np.ndarray, ...]] = []
-    for link in rule.links:
-        if link.payload == "plot" and detections is None:
-            raise CopfuseError(f"regime {rule.name!r} shares plots: call share(..., detections=detections)")
-        if link.payload == "plot":
-            assert detections is not None
-            rows, sent = _plots(detections, scenario, link.source)
-        else:
-            rows = _cues(tracks, scenario, link.source) if link.payload == "cue" else _reports(tracks, link)
-            sent = tracks.time[rows]
-        n = len(rows)
-        kind = MESSAGE_KINDS.index(link.payload)
-        ends = NODES.index(link.source), NODES.index(link.target)
-        columns.append((sent, _arrivals(link, sent, seed), np.full(n, ends[0]), np.full(n, ends[1]), np.full(n, kind), rows))
-    meta = {"regime": rule.name, "nodes": list(NODES), "tracks_uid": tracks.uid}
+    if detections is None and any(link.payload == "plot" for link in rule.links):
+        raise CopfuseError(f"regime {rule.name!r} shares plots: call share(..., detections=detections)")
+    meta = {"regime": rule.name, "nodes": list(NODES), "tracks_uid": tracks.uid, **_facts(rule)}
     if detections is not None:
         meta["detections_uid"] = detections.uid
+    world = _World(tracks, detections, scenario, rule, seed)
+    columns = [_transmissions(link, world) for link in rule.links]
     if not columns:
         return Messages.empty(**meta)
     joined: dict[str, Any] = {name: np.concatenate(c) for name, c in zip(Messages.COLUMNS, zip(*columns, strict=True), strict=True)}
@@ -119,67 +50,111 @@ def share(
     return table[order]
 
 
-def _regime(chosen: str | Regime) -> Regime:
-    return chosen if isinstance(chosen, Regime) else regime(chosen)
+def _regime(chosen: str | Path | Regime) -> Regime:
+    return regime(chosen)
 
 
-def _plots(detections: Detections, scenario: Any, source: str) -> tuple[np.ndarray, np.ndarray]:
-    mine = np.array([s.nation == source for s in scenario.sensors])
-    rows = np.flatnonzero(mine[detections.sensor])
-    return rows, detections.time[rows]
+def _facts(rule: Regime) -> dict[str, Any]:
+    """What of a regime whoever reads its messages has to know."""
+    stripped = {f"{k.source}>{k.target}:{k.payload}": list(k.stripped) for k in rule.links if k.stripped}
+    ways = [way for way in rule.ways() if way[2] == "plot"]
+    one = np.zeros(1, int)  # plots are of no phase: one subject stands for all
+    display = {n: [a for a, b, _ in ways if b == n and releases.releasable(rule, a, n, "plot", one)[0]] for n in rule.display}
+    for n in rule.display:
+        display[n] += [n] if n != "HUB" else []
+    first = {f"{k.source}>{k.target}": rule.path(k)[0] for k in rule.links if k.payload == "track"}
+    slots = {name: link.frame / link.slots for name, link in first.items() if link.frame}
+    payloads, said = sorted({k.payload for k in rule.links}), contradictions(rule)
+    return {"payloads": payloads, "stripped": stripped, "slots": slots, "display": display, "said": said}
 
 
-def _reports(tracks: Tracks, link: Link) -> np.ndarray:
-    """Rows of the source's firm tracks, at most one per track and report period."""
-    rows = np.flatnonzero((tracks.node == NODES.index(link.source)) & tracks.firm)
-    if link.period <= 0 or len(rows) == 0:
-        return rows
-    slot = np.floor(tracks.time[rows] / link.period).astype(int)
-    _, first = np.unique(np.stack([tracks.track[rows], slot]), axis=1, return_index=True)
-    return rows[np.sort(first)]
+class _World:
+    """What `share` was given, and what it has worked out once for several links."""
+
+    def __init__(self, tracks: Tracks, detections: Detections | None, scenario: Any, rule: Regime, seed: int) -> None:
+        self.tracks, self.detections, self.scenario, self.rule, self.seed = tracks, detections, scenario, rule, seed
+        self.phase = releases.own_phase(tracks, np.arange(len(tracks))) if rule.rules else np.zeros(len(tracks), int)
+        self.nets: dict[tuple[tuple[str, bytes], ...], dict[str, Handed]] = {}
+
+    def may(self, source: str, target: str, payload: str) -> np.ndarray:
+        """Which rows of Tracks (n,) the rules let go from a source to a target."""
+        return releases.releasable(self.rule, source, target, payload, self.phase)
+
+    def rows(self, link: Link) -> np.ndarray:
+        """The firm rows of a link's source that may go all the way to its target, rising."""
+        mine = (self.tracks.node == NODES.index(link.source)) & self.tracks.firm
+        for hop in self.rule.path(link):
+            mine &= self.may(*hop.ends)
+        return np.flatnonzero(mine)
 
 
-def _cues(tracks: Tracks, scenario: Any, source: str) -> np.ndarray:
-    """The first firm row of every track of the source that an infrared satellite has fed."""
-    bits = sum(1 << i for i, s in enumerate(scenario.sensors) if s.kind == "infrared")
-    seen = (tracks.sensors & np.uint64(bits)) != 0
-    rows = np.flatnonzero((tracks.node == NODES.index(source)) & tracks.firm & seen)
-    _, first = np.unique(tracks.track[rows], return_index=True)
-    return rows[np.sort(first)]
+def _transmissions(link: Link, world: _World) -> tuple[np.ndarray, ...]:
+    """The columns of Messages of one link: what is handed to the first link of its path, carried along that."""
+    path = world.rule.path(link)
+    handed = _handed(link, path[0], world)
+    at = handed.time
+    for hop in path:
+        before, at = at, arrivals(hop, at, world.seed)
+    twice, later = copies(link, before, at, world.seed)
+    sent, row = np.r_[handed.time, handed.time[twice]], np.r_[handed.row, handed.row[twice]]
+    n = len(row)
+    kind = MESSAGE_KINDS.index(link.payload)
+    ends = NODES.index(link.source), NODES.index(link.target)
+    return sent, np.r_[at, later], np.full(n, ends[0]), np.full(n, ends[1]), np.full(n, kind), row
 
 
-def _stream(link: Link, seed: int, what: str) -> np.random.Generator:
-    """The random stream of one property of one link."""
-    name = f"{link.source}>{link.target}:{link.payload}:{what}"
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, crc32(name.encode())])))
+def _handed(link: Link, first: Link, world: _World) -> Handed:
+    """What a source gives for a link into ``first``, the beginning of its path."""
+    tracks, seed = world.tracks, world.seed
+    if link.payload == "plot":
+        return _plots(link, world)
+    rows = world.rows(link)
+    if link.payload == "cue":
+        return reporting.cues(tracks, rows, world.scenario)
+    if first.responsibility:
+        return _responsible(link, world)
+    if first.frame:
+        return reporting.slotted(tracks, rows, first, seed)
+    if first.consent:
+        return releases.consented(tracks, rows, first, seed)
+    if first.request:
+        return releases.requested(tracks, rows, _alarms(link.target, world), first, seed)
+    return reporting.reports(tracks, rows, first.period) if link.payload == "track" or first.period else reporting.firsts(tracks, rows)
 
 
-def _arrivals(link: Link, sent: np.ndarray, seed: int) -> np.ndarray:
-    """Arrival times: the link's own log-normal delay, a little spread per message, nan where it is lost.
-
-    A message's draws do not depend on how many follow it, so the future cannot change the past.
-    """
-    median, low, high = link.delay
-    sigma = np.log(high / low) / (2 * 1.6448536269514722)
-    base = median * np.exp(np.clip(sigma * _stream(link, seed, "delay").standard_normal(), -3 * sigma, 3 * sigma))
-    delay = base * np.exp(LINK_SPREAD * _stream(link, seed, "spread").standard_normal(len(sent)))
-    lost = (_stream(link, seed, "loss").random(len(sent)) < link.loss) | _outages(link, sent, _stream(link, seed, "outage"))
-    return np.where(lost, np.nan, sent + delay)
+def _plots(link: Link, world: _World) -> Handed:
+    assert world.detections is not None
+    mine = np.array([s.nation == link.source for s in world.scenario.sensors])
+    one = np.zeros(1, int)  # plots are of no phase: one subject stands for all
+    if not all(releases.releasable(world.rule, *hop.ends, one)[0] for hop in world.rule.path(link)):
+        mine[:] = False
+    rows = np.flatnonzero(mine[world.detections.sensor])
+    return Handed(world.detections.time[rows], rows)
 
 
-def _outages(link: Link, sent: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """True for messages sent while the link is down: exponential times up and down with the stated availability."""
-    down = np.zeros(len(sent), bool)
-    if link.availability >= 1.0 or len(sent) == 0:
-        return down
-    up_mean = link.outage * link.availability / (1.0 - link.availability)
-    t, up = 0.0, rng.random() < link.availability
-    while t <= sent.max():
-        length = rng.exponential(up_mean if up else link.outage)
-        if not up:
-            down |= (sent >= t) & (sent < t + length)
-        t, up = t + length, not up
-    return down
+def _responsible(link: Link, world: _World) -> Handed:
+    """What a link's source reports on a net as its target may know it: only whoever has a link there, and what may go there, counts."""
+    into = {k.source: k for k in world.rule.links if k.target == link.target and world.rule.path(k)[0].responsibility}
+    own = {s: world.rows(k) for s, k in into.items()}
+    members = [k for k in world.rule.links if k.responsibility and k.source in (*own, link.target)]
+    if any(k.source == link.target for k in members):
+        node = NODES.index(link.target)
+        own[link.target] = np.flatnonzero((world.tracks.node == node) & world.tracks.firm)
+    own = dict(sorted(own.items()))
+    key = tuple((s, rows.tobytes()) for s, rows in own.items())
+    if key not in world.nets:
+        seen = {k.ends[:2]: world.may(*k.ends) for k in members}
+        world.nets[key] = reporting.net(world.tracks, own, members, lambda a, b: seen[a, b], world.scenario, world.seed)
+    return world.nets[key][link.source]
 
 
-assert MESSAGE_KINDS[TRACK] == "track" and MESSAGE_KINDS[PLOT] == "plot" and MESSAGE_KINDS[CUE] == "cue" and set(NATIONS) < set(NODES)
+def _alarms(node: str, world: _World) -> np.ndarray:
+    """When s, rising, a node learns of something by itself or by a cue: its own tracks turning firm, cues that arrive."""
+    tracks = world.tracks
+    own = reporting.firsts(tracks, np.flatnonzero((tracks.node == NODES.index(node)) & tracks.firm)).time
+    heard = [_transmissions(k, world)[1] for k in world.rule.links if k.target == node and k.payload == "cue"]
+    times = np.concatenate([own, *heard])
+    return np.sort(times[np.isfinite(times)])
+
+
+assert [MESSAGE_KINDS[k] for k in (TRACK, PLOT, CUE, MESSAGE)] == ["track", "plot", "cue", "message"]

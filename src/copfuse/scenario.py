@@ -21,6 +21,7 @@ from copfuse import flights
 from copfuse.checking import checked, choice, read_toml
 from copfuse.errors import CopfuseError, suggestion
 from copfuse.laydowns import Sensor, laydown, parse
+from copfuse.regimes import PACKAGED, regime
 
 CLASSES = ("SRBM", "MRBM", "IRBM", "ICBM", "SLBM", "SLV", "unknown")
 KST = timedelta(hours=9)  # Korean standard time is UTC + 9 h
@@ -64,7 +65,7 @@ class Scenario:
     clutter: float = 1.0  # scales every sensor's clutter
     duration: float | None = None  # s, None: until the last impact
     picture_step: float = 2.0  # s between the picture's rows
-    regime: str = "realtime"
+    regime: str = "realtime"  # a packaged one's name, or the path of a file
 
 
 # What a file may say -------------------------------------------------------------------------------------------------
@@ -164,9 +165,9 @@ def load(source: str | Path | Scenario) -> Scenario:
     )
 
 
-def packaged(what: str = "scenarios") -> list[str]:
-    """The names of the "scenarios" (or "regimes") that come with the package."""
-    folder = resources.files("copfuse") / "data" / what
+def packaged() -> list[str]:
+    """The names of the scenarios that come with the package."""
+    folder = resources.files("copfuse") / "data" / "scenarios"
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
@@ -192,8 +193,22 @@ def _from_file(path: Path) -> Scenario:
         clutter=file.clutter,
         duration=file.duration_s,
         picture_step=file.picture_step_s,
-        regime=choice(file.regime, tuple(packaged("regimes")), f"{where}: regime"),
+        regime=_regime(file.regime, where, path.parent),
     )
+
+
+def _regime(said: str, where: str, folder: Path) -> str:
+    """A packaged regime's name, or the path of a regime file beside the scenario file; either can be used."""
+    if said in PACKAGED:
+        return said
+    path = (folder / said).resolve()
+    if not (said.endswith(".toml") or path.is_file()):
+        raise CopfuseError(f"{where}: regime = {said!r} is unknown; {suggestion(said, PACKAGED)}")
+    try:
+        regime(path)
+    except CopfuseError as error:
+        raise CopfuseError(f"{where}: regime = {said!r}: {error}") from None
+    return str(path)
 
 
 def _salvo(table: dict[str, Any], where: str, folder: Path) -> list[Launch]:

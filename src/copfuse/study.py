@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from copfuse import __version__, fusion, metrics, network, simulate, tracking
+from copfuse import __version__, fusion, metrics, network, releases, simulate, tracking
 from copfuse.constants import NODES
 from copfuse.errors import CopfuseError
 from copfuse.measures import siap
@@ -25,6 +25,7 @@ from copfuse.metrics import Moment, Sighting
 from copfuse.scenario import Scenario, load
 from copfuse.tables import Detections, Messages, Picture, Score, Table, Tracks, Truth
 
+MOST_TOLD = 8  # messages that a print shows
 STAGES: dict[str, Any] = {"fly": Truth, "detect": Detections, "track": Tracks, "share": Messages, "fuse": Picture, "score": Score}
 
 
@@ -52,7 +53,9 @@ class Run:
         return metrics.sightings(self, sizes)
 
     def __str__(self) -> str:
-        return "\n".join([*_header(self), "", *_stages(self), "", *_sightings(self.sightings()), "", *_quality(self.score), *_biases(self)])
+        return "\n".join(
+            [*_header(self), "", *_stages(self), "", *_sightings(self.sightings()), "", *_quality(self.score), *_biases(self), *_told(self)]
+        )
 
     def save(self, folder: str | Path) -> Path:
         """Write the tables and ``run.json`` into ``folder``, whole or not at all; an earlier saved run there is replaced.
@@ -99,7 +102,7 @@ class Run:
 
 def run(
     scenario: str | Path | Scenario,
-    regime: str | None = None,
+    regime: str | Path | network.Regime | None = None,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
     association: str = "gnn",
@@ -107,8 +110,9 @@ def run(
 ) -> Run:
     """Fly, detect, track, share, fuse and score one scenario (anything that `scenario.load` takes).
 
-    ``regime`` None is the scenario's own; ``progress`` is called with the name of each verb before it starts; ``association`` as in
-    `tracking.track`; with ``register`` each node estimates its radars' biases as it goes (`registering.track_registered`).
+    ``regime``: a packaged name, a .toml file or a `network.Regime`; None is the scenario's own; ``progress`` is called with the name
+    of each verb before it starts; ``association`` as in `tracking.track`; with ``register`` each node estimates its radars' biases as it
+    goes (`registering.track_registered`).
     Raises `CopfuseError` for bad input.
     """
     chosen = load(scenario)
@@ -128,7 +132,7 @@ def run(
     truth = timed("fly", simulate.fly, chosen)
     detections = timed("detect", simulate.detect, truth, chosen, seed=seed)
     tracks = timed("track", fusion.tracker(register), detections, chosen, association=association)
-    messages = timed("share", network.share, tracks, chosen, regime=rule.name, seed=seed, detections=detections)
+    messages = timed("share", network.share, tracks, chosen, regime=rule, seed=seed, detections=detections)
     picture = timed("fuse", fusion.fuse, tracks, messages, chosen, detections=detections)
     scored = timed("score", metrics.score, picture, truth, chosen)
     return Run(chosen, rule.name, seed, truth, detections, tracks, messages, picture, scored, seconds)
@@ -275,6 +279,22 @@ def _biases(run: Run) -> list[str]:
         text = "; ".join(f"{name} {value * scale:.3g} +- {sigma * scale:.2g} {unit}" for name, value, sigma, unit, scale in each)
         lines += textwrap.wrap(text, 100, initial_indent="  ", subsequent_indent="  ")
     return lines
+
+
+def _told(run: Run) -> list[str]:
+    """Where people release messages: who was told what, and when; and which release rules contradict each other."""
+    lines = [""] if run.messages.meta.get("said") else []
+    for text in run.messages.meta.get("said", []):
+        lines += textwrap.wrap(text, 100)
+    if "message" not in run.messages.meta.get("payloads", ()):
+        return lines
+    found = releases.told(run.messages, run.tracks)
+    lines += ["", "Messages: for people, never fused, so no picture gains a track by them."]
+    for text in found[:MOST_TOLD]:
+        lines += textwrap.wrap(text, 100, initial_indent="  ", subsequent_indent="    ")
+    if len(found) > MOST_TOLD:
+        lines.append(f"  And {len(found) - MOST_TOLD} more.")
+    return lines if found else [*lines, "  None in this run: people decide once per event, and not always for it."]
 
 
 def _number(value: float, width: int) -> str:

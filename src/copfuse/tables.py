@@ -221,16 +221,20 @@ class Tracks(Table):
     }  # fmt: skip
 
 
-MESSAGE_KINDS = ("track", "plot", "cue")
-TRACK, PLOT, CUE = range(3)
+MESSAGE_KINDS = ("track", "plot", "cue", "message")
+TRACK, PLOT, CUE, MESSAGE = range(4)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Messages(Table):
     """One transmission from node to node: ``sent`` and ``arrived`` s (nan: lost), ``kind`` indexes MESSAGE_KINDS.
 
-    ``row`` points into Tracks (kinds track and cue, ``meta["tracks_uid"]``) or Detections (kind plot,
-    ``meta["detections_uid"]``); nothing is copied.
+    ``source`` is the originator, also where a relay passes it on.  ``row`` points into Tracks (kinds track, cue and message,
+    ``meta["tracks_uid"]``) or Detections (kind plot, ``meta["detections_uid"]``); nothing is copied.  A message tells people a
+    launch point, a course and an impact point by that row; only tracks and plots are fused.  A row may arrive twice, and
+    ``arrived`` may lie beyond the end of the scenario.  ``meta``: ``payloads`` of the regime; ``stripped``, by "KOR>JPN:track" the
+    columns of the row that the recipient does not see; ``slots``, by "KOR>JPN", the s between report slots; ``display``, by node
+    whose plots it sees in the hub's picture; ``said``, what is to be said of the release rules.
     """
 
     sent: np.ndarray

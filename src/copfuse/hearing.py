@@ -1,0 +1,112 @@
+"""What a node may know: its own tracks and plots, and of others' what an arrived message carries, less what is stripped from it.
+
+Fusion hears through this module alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from copfuse.constants import NATIONS, NODES
+from copfuse.tables import CUE, MESSAGE, PLOT, TRACK, Detections, Messages, Tracks
+
+MISSED = 2.5  # report intervals that a track outlives, so that one lost report does not end it, *notional*
+Feed = tuple[np.ndarray, np.ndarray]  # when s (n,) something is known, rising, and which row (n,)
+
+
+@dataclass(frozen=True)
+class Known:
+    """Row numbers, rising, of what one node may know at the end: ``tracks`` (of Tracks) its own and those whose state it was sent,
+    ``sensors`` those among them whose `Tracks.sensors` it may see, ``told`` those behind cues and messages, never fused;
+    ``detections`` (of Detections) its own and those that it was sent or that stand in the hub's picture where it looks at that."""
+
+    tracks: np.ndarray
+    sensors: np.ndarray
+    told: np.ndarray
+    detections: np.ndarray
+
+
+def may_know(node: str, tracks: Tracks, messages: Messages, scenario: Any, detections: Detections | None = None) -> Known:
+    """Which rows of the tables a node may know, by the messages that have arrived.
+
+    ``detections`` None: no plots are looked at.  What a track's own node knows of it counts whole, firm or not.
+    """
+    k = NODES.index(node)
+    came = messages[(messages.target == k) & np.isfinite(messages.arrived)]
+    own = np.flatnonzero(tracks.node == k)
+    states = np.union1d(own, came.row[came.kind == TRACK])
+    plots = np.zeros(0, int)
+    if detections is not None:
+        plots = np.union1d(np.flatnonzero(_own_sensors(scenario, k)[detections.sensor]), plot_feed(k, messages, scenario, detections)[1])
+    bits = np.array([sees_sensors(messages)[k, n] for n in tracks.node[states]], bool)
+    return Known(states, states[bits], np.unique(came.row[(came.kind == CUE) | (came.kind == MESSAGE)]), plots)
+
+
+def sees_sensors(messages: Messages) -> np.ndarray:
+    """Whether a node (first index) sees which sensors stand in tracks that it hears of a node (second index): (4, 4) booleans."""
+    seen = np.ones((len(NODES), len(NODES)), bool)
+    for name, columns in messages.meta.get("stripped", {}).items():
+        ends, payload = name.split(":")
+        source, target = ends.split(">")
+        if payload == "track" and "sensors" in columns:
+            seen[NODES.index(target), NODES.index(source)] = False
+    return seen
+
+
+def rests(messages: Messages) -> np.ndarray:
+    """How long in s a track that a node (first index) hears of another one (second index), which reports in slots, lasts at least
+    without a report: `MISSED` intervals, (4, 4)."""
+    rest = np.zeros((len(NODES), len(NODES)))
+    for name, interval in messages.meta.get("slots", {}).items():
+        source, target = name.split(">")
+        rest[NODES.index(target), NODES.index(source)] = MISSED * interval
+    return rest
+
+
+def track_feed(node: int, tracks: Tracks, messages: Messages) -> Feed:
+    """When each firm row of a local track becomes known at a node, and which row, in that order.
+
+    What is no newer than what is known of its track by then (out of order, or come twice) is left out: nobody goes back in time.
+    """
+    own = np.flatnonzero((tracks.node == node) & tracks.firm)
+    heard = messages[(messages.target == node) & (messages.kind == TRACK) & np.isfinite(messages.arrived)]
+    when, rows = np.r_[tracks.time[own], heard.arrived], np.r_[own, heard.row]
+    order = np.lexsort((rows, when))
+    when, rows = when[order], rows[order]
+    if len(rows) == 0:
+        return when, rows
+    _, which = np.unique(np.stack([tracks.node[rows].astype(np.int64), tracks.track[rows]]), axis=1, return_inverse=True)
+    times, rank = np.unique(tracks.time[rows], return_inverse=True)
+    by_track = np.argsort(which.ravel(), kind="stable")
+    age = (which.ravel() * len(times) + rank.ravel())[by_track]  # rises from track to track
+    newest = np.maximum.accumulate(age)
+    news = np.zeros(len(rows), bool)
+    news[by_track] = np.r_[True, age[1:] > newest[:-1]]
+    return when[news], rows[news]
+
+
+def plot_feed(node: int, messages: Messages, scenario: Any, detections: Detections) -> Feed:
+    """When each plot becomes known at a node, and which row of Detections, in the order of rows.
+
+    Nodes that look at the hub's picture know the plots at the hub that may go to them, when those arrive there; the others their own at
+    once and what arrives.
+    """
+    display = messages.meta.get("display", {})
+    sent = messages[(messages.kind == PLOT) & np.isfinite(messages.arrived)]
+    if NODES[node] in display:
+        sent = sent[(sent.target == NODES.index("HUB")) & np.isin(sent.source, [NODES.index(n) for n in display[NODES[node]]])]
+        own = np.zeros(0, int)
+    else:
+        sent = sent[sent.target == node]
+        own = np.flatnonzero(_own_sensors(scenario, node)[detections.sensor])
+    when, rows = np.r_[detections.time[own], sent.arrived], np.r_[own, sent.row]
+    order = np.lexsort((when, rows))
+    rows, first = np.unique(rows[order], return_index=True)  # what comes twice counts when it comes first
+    return when[order][first], rows
+
+
+def _own_sensors(scenario: Any, node: int) -> np.ndarray:
+    return np.array([node < len(NATIONS) and s.nation == NODES[node] for s in scenario.sensors], bool)

@@ -1,0 +1,79 @@
+"""How long messages take, which are lost and which come twice: the draws of a link, each from a stream of its own.
+
+A stream is named by the link's ends and payload and by what is drawn, and by nothing else, so that regimes are compared on common
+random numbers; a message's draws do not depend on how many follow it, so that the future cannot change the past.
+"""
+
+from __future__ import annotations
+
+from zlib import crc32
+
+import numpy as np
+
+from copfuse.links import Link, Quantiles
+
+Z95 = 1.6448536269514722  # standard normal, 95 %
+
+
+def stream(name: str, seed: int) -> np.random.Generator:
+    """The random stream of that name."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, crc32(name.encode())])))
+
+
+def link_stream(link: Link, seed: int, what: str) -> np.random.Generator:
+    """The random stream of one property of one link."""
+    return stream(f"{link.source}>{link.target}:{link.payload}:{what}", seed)
+
+
+def arrivals(link: Link, handed: np.ndarray, seed: int) -> np.ndarray:
+    """When messages (n,) arrive that are handed to a link at times s (n,), nan: never: nan where they are lost.
+
+    The link's own delay, one draw a run, is log-normal with the stated median and the stated ratio of 95 % to 5 % (cut at three
+    sigma); a message's is log-normal about it with the link's jitter.
+    """
+    delay = _own_delay(link, seed) * np.exp(link.jitter * link_stream(link, seed, "spread").standard_normal(len(handed)))
+    lost = (link_stream(link, seed, "loss").random(len(handed)) < link.loss) | _outages(link, handed, link_stream(link, seed, "outage"))
+    for begin, end in link.outages:
+        lost |= (handed >= begin) & (handed < end)
+    return np.where(lost, np.nan, handed + delay)
+
+
+def copies(link: Link, handed: np.ndarray, arrived: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which messages (k,) of `arrivals` come a second time, and when (k,): with a delay of its own about the link's."""
+    n = len(handed)
+    if link.duplicate == 0.0:
+        return np.zeros(0, int), np.zeros(0)
+    twice = np.flatnonzero((link_stream(link, seed, "duplicate").random(n) < link.duplicate) & np.isfinite(arrived))
+    delay = _own_delay(link, seed) * np.exp(link.jitter * link_stream(link, seed, "copy").standard_normal(n))
+    return twice, (handed + delay)[twice]
+
+
+def human_delay(quantiles: Quantiles, z: np.ndarray) -> np.ndarray:
+    """Delays s (n,) of people by standard normal draws (n,): two half log-normals that meet in the median and go through 5 % and 95 %."""
+    median, low, high = quantiles
+    if median == 0.0:
+        return np.zeros(len(z))
+    return median * np.where(z < 0.0, median / low, high / median) ** (z / Z95)
+
+
+def _own_delay(link: Link, seed: int) -> float:
+    median, low, high = link.delay
+    if median == 0.0:
+        return 0.0
+    sigma = np.log(high / low) / (2 * Z95)
+    return float(median * np.exp(np.clip(sigma * link_stream(link, seed, "delay").standard_normal(), -3 * sigma, 3 * sigma)))
+
+
+def _outages(link: Link, handed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """True for messages handed over while the link is down: exponential times up and down with the stated availability."""
+    down = np.zeros(len(handed), bool)
+    if link.availability >= 1.0 or not np.isfinite(handed).any():
+        return down
+    up_mean = link.outage * link.availability / (1.0 - link.availability)
+    t, up, end = 0.0, rng.random() < link.availability, np.nanmax(handed)
+    while t <= end:
+        length = rng.exponential(up_mean if up else link.outage)
+        if not up:
+            down |= (handed >= t) & (handed < t + length)
+        t, up = t + length, not up
+    return down
