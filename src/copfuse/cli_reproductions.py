@@ -32,7 +32,9 @@ def _title(name: str) -> str:
 def _command(name: str) -> click.Command:
     title = _title(name)
 
-    @click.command(name, short_help=title, help=f"{title}.\n\nPublished and simulated side by side: text, table, figure, and one HTML file.")
+    @click.command(
+        name, short_help=title, help=f"{title}.\n\nPublished and simulated side by side: text, table, figure, and one HTML file."
+    )
     @click.option("--seeds", type=click.IntRange(min=1), help="Runs of each launch.  [default: the study's]")
     @click.option("--launch", "launches", multiple=True, metavar="ID", help="Only this launch of the study; may be given again.")
     @click.option("--regime", "regimes", multiple=True, metavar="NAME", help="Only this regime of the study; may be given again.")

@@ -18,6 +18,7 @@ SIMULATED = "Simulated beside published"
 UNITS = (("_s", "s"), ("_km", "km"), ("_m", "m"))
 SHARES = ("seen", "missed")  # quantities that are 1 or 0 in a seed
 GAINS = (("firm_s", "firm track, s earlier", -1.0), ("ellipse50_s", "50 km ellipse, s earlier", -1.0),
+        
          ("held_until_s", "held longer, s", 1.0), ("custody", "custody, % more", 100.0), ("midcourse_rms_m", "midcourse error, m smaller", -1.0))  # fmt: skip
 
 
@@ -105,11 +106,6 @@ def _figure(value: Any) -> str:
 # What regimes change --------------------------------------------------------------------------------------------------
 
 
-def interval(value: np.ndarray) -> intervals.Interval:
-    """Mean of (n,) over seeds and its 95 % bootstrap interval."""
-    return intervals.bootstrap(value, np.arange(len(value)))
-
-
 def comparisons(rep: Any) -> list[tuple[dict[str, str], dict[str, str]]]:
     """What is compared with what: every regime with none, or, where there is one regime, every laydown with the first."""
     laid = list(dict.fromkeys(rep.findings["variant"][rep.findings["regime"] != ""].tolist()))
@@ -120,9 +116,9 @@ def comparisons(rep: Any) -> list[tuple[dict[str, str], dict[str, str]]]:
 
 
 def gains(rep: Any) -> list[list[str]]:
-    """Per launch and node: the differences of `GAINS` on the same seeds, with 95 % intervals."""
+    """Per launch and node, and over all launches: the differences of `GAINS` on the same seeds, with 95 % intervals."""
     lines = []
-    for launch in rep.flown:
+    for launch in _each(rep):
         for base, other in comparisons(rep):
             for node in NATIONS:
                 cells = [_gain(*_pair(rep, gain, launch, node, base, other)) for gain in GAINS]
@@ -131,45 +127,61 @@ def gains(rep: Any) -> list[list[str]]:
     return lines
 
 
+ALL = "all launches"
+INTERVALS = "Mean difference on the same seeds [95 % bootstrap interval over seeds, of all launches over launches; few: too few for one]"
+
+
+def _each(rep: Any) -> list[str]:
+    return [*rep.flown, *([ALL] if len(rep.flown) > 1 else [])]
+
+
 def _against(base: dict[str, str], other: dict[str, str]) -> str:
     name = "regime" if base["regime"] != other["regime"] else "variant"
     return f"{other[name]} against {base[name]}"
 
 
-def _pair(rep: Any, gain: Any, launch: str, node: str, base: dict[str, str], other: dict[str, str]) -> tuple[np.ndarray, np.ndarray]:
+Pair = tuple[np.ndarray, np.ndarray, np.ndarray]  # the first and the second (n,), and what belongs together in resampling
+
+
+def _pair(rep: Any, gain: Any, launch: str, node: str, base: dict[str, str], other: dict[str, str]) -> Pair:
+    """Over one launch seeds are resampled, over all launches launches."""
     quantity, _, sign = gain
-    first, second = (sign * rep.of(quantity, launch=launch, who=node, **side) for side in (base, other))
-    return first, second
+    which = list(rep.flown) if launch == ALL else [launch]
+    pairs = [[sign * rep.of(quantity, launch=one, who=node, **side) for side in (base, other)] for one in which]
+    first, second = (np.concatenate([pair[k] for pair in pairs]) for k in (0, 1))
+    seeds = np.concatenate([np.arange(len(pair[0])) if launch != ALL else np.full(len(pair[0]), i) for i, pair in enumerate(pairs)])
+    return first, second, seeds
 
 
-def _gain(base: np.ndarray, other: np.ndarray) -> str:
+def _gain(base: np.ndarray, other: np.ndarray, cluster: np.ndarray) -> str:
     had, has = np.isfinite(base), np.isfinite(other)
     if not (had & has).any():
         return "only the first" if has.any() else "only the second" if had.any() else "never"
-    found = interval((other - base)[had & has])
-    return f"{found.value + 0.0:+.1f} " + (f"[{found.low:+.1f}, {found.high:+.1f}]" if found.low == found.low else "[few seeds]")
+    found = intervals.bootstrap((other - base)[had & has], cluster[had & has])
+    return f"{found.value + 0.0:+.1f} " + (f"[{found.low:+.1f}, {found.high:+.1f}]" if found.low == found.low else "[few]")
 
 
 def conclusions(rep: Any) -> list[str]:
-    """One sentence per launch, node and comparison of what the intervals carry of the start and the end of the track."""
-    told = []
-    for launch in rep.flown:
+    """One sentence per launch (of many: over all) and comparison on what the intervals carry of the track's start and end."""
+    told, few = [], False
+    for launch in [ALL] if len(rep.flown) >= intervals.LEAST else rep.flown:
         for base, other in comparisons(rep):
+            parts = []
             for node in NATIONS:
-                parts = []
                 for gain in (GAINS[0], GAINS[2]):
-                    first, second = _pair(rep, gain, launch, node, base, other)
+                    first, second, cluster = _pair(rep, gain, launch, node, base, other)
                     both = np.isfinite(first) & np.isfinite(second)
-                    if both.any():
-                        parts.append(f"{gain[1]}: {_carried(interval((second - first)[both]))}")
-                if parts:
-                    told.append(f"{launch}, {TITLES[node]}, {_against(base, other)}: {'; '.join(parts)}.")
+                    found = intervals.bootstrap((second - first)[both], cluster[both])
+                    few |= bool(both.any()) and found.low != found.low
+                    parts += [f"{TITLES[node]} {gain[1]}: {_carried(found)}"] if found.low == found.low else []
+            told += [f"{launch}, {_against(base, other)}: {'; '.join(parts)}."] if parts else []
+    if few:
+        what = "launches" if len(rep.flown) >= intervals.LEAST else "seeds"
+        told.append(f"Where there are fewer than {intervals.LEAST} {what} there is no interval, and nothing is concluded.")
     return told
 
 
 def _carried(found: intervals.Interval) -> str:
-    if found.low != found.low:
-        return "too few seeds to say"
     ends = f"95 % {found.low:+.1f} to {found.high:+.1f}"
     return f"{found.value:+.1f} ({ends})" if found.sure else f"no difference shown ({ends})"
 
@@ -240,18 +252,43 @@ def tables(rep: Any) -> list[tuple[str, tuple[str, ...], list[list[str]], str]]:
     """Heading, heads, lines and caption of every table of a reproduction."""
     made: list[tuple[str, tuple[str, ...], list[list[str]], str]] = []
     lines = [list(line) for line in against_published(rep)]
-    heads = ("what", "published", "simulated: median, of sums the mean (5 to 95 % of seeds)", "simulated less published", "source")
+    heads: tuple[str, ...] = ("what", "published", "simulated: median, of sums the mean (5 to 95 % of seeds)", "simulated less published", "source")
     made += [(SIMULATED, heads, lines, "Where the simulation disagrees with what was published, and by how much")] if lines else []
     if rep.spec.side:
         made.append(
             ("Who saw what, and why not", SIDES, sides(rep), "Plots of true missiles only; cause where it was missed in most seeds")
         )
     if rep.spec.regimes:
-        made.append(("Who had what when", MEDIANS, medians(rep), "Medians over seeds, s after ignition; - where less than half have it"))
+        made.append(
+            (
+                "Who had what when",
+                *_told_apart(MEDIANS, medians(rep)),
+                "Medians over seeds, s after ignition; - where less than half have it",
+            )
+        )
         lines = gains(rep)
         heads = ("launch", "nation", "comparison", *(word for _, word, _ in GAINS))
-        made += [("Compared", heads, lines, "Mean difference on the same seeds [95 % bootstrap interval over seeds]")] if lines else []
+        made += (
+            [
+                (
+                    "Compared",
+                    heads,
+                    lines,
+                    INTERVALS,
+                )
+            ]
+            if lines
+            else []
+        )
     return made
+
+
+def _told_apart(heads: tuple[str, ...], lines: list[list[str]]) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Heads and lines without columns that would be empty or, of laydowns, always the same."""
+    keep = [
+        k for k, head in enumerate(heads) if len({line[k] for line in lines} - ({"-"} if head in MEDIANS else set())) > (head == "laydown")
+    ]
+    return tuple(heads[k] for k in keep), [[line[k] for k in keep] for line in lines]
 
 
 def text(rep: Any) -> str:

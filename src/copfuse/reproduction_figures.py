@@ -16,7 +16,11 @@ from copfuse.curves import DASHED, DOTTED, NODE_COLOURS, PHASE_COLOURS
 from copfuse.sheets import MARKERS, TITLES, colours, framed, inset, no_data, panel, regime_legend
 from copfuse.sighted import OUTCOMES
 
-SIDE_COLOURS = {"Korea": ("#D55E00", "#E69F00"), "Japan": ("#0072B2", "#56B4E9", "#332288"), "United": ("#009E73", "#88CCAA")}  # by first word
+SIDE_COLOURS = {
+    "Korea": ("#D55E00", "#E69F00"),
+    "Japan": ("#0072B2", "#56B4E9", "#332288"),
+    "United": ("#009E73", "#88CCAA"),
+}  # by first word
 SHORT = {"not on station": "not there", "in view, not noticed": "not noticed", "below the horizon": "horizon", "out of range or sector": "out of reach",
          "not in service": "not in service"}  # fmt: skip
 
@@ -57,7 +61,9 @@ def matrix(rep: Any) -> Any:
 
     rows, sides = _labels(rep), rep.spec.side
     height = 2.6 + 0.36 * len(rows)
-    figure = framed(rep.spec.title, rep.meta, 11.2, height, "a cell: seeds that saw the launch, and the commonest reason where it was missed")
+    figure = framed(
+        rep.spec.title, rep.meta, 11.2, height, "a cell: seeds that saw the launch, and the commonest reason where it was missed"
+    )
     ax = figure.subplots()
     share, words = np.full((len(rows), len(sides)), np.nan), {}
     for i, (launch, _) in enumerate(rows):
@@ -97,7 +103,13 @@ def timelines(rep: Any) -> Any:
     rows, regimes = _labels(rep), list(rep.spec.regimes)
     step = max(0.3, 0.11 * len(regimes) + 0.1)
     height = 2.5 + step * len(rows)
-    figure = framed(rep.spec.title, rep.meta, 11.2, height, "bars: firm track to last hold, medians over seeds, where at least half of the seeds held it")
+    figure = framed(
+        rep.spec.title,
+        rep.meta,
+        11.2,
+        height,
+        "bars: firm track to last hold, medians over seeds, where at least half of the seeds held it",
+    )
     panels = figure.subplots(1, len(NATIONS), squeeze=False, sharex=True, sharey=True)[0]
     for ax, node in zip(panels, NATIONS, strict=True):
         panel(ax, TITLES[node], node)
@@ -145,10 +157,19 @@ def _instants(ax: Any, rep: Any, i: int, launch: str, whole: float) -> None:
 def _key(figure: Any, rep: Any, height: float) -> None:
     from matplotlib.lines import Line2D
 
-    shown = [Line2D([], [], marker="o", ls="none", ms=4, mfc="white", mec="k", label="50 km impact ellipse"), Line2D([], [], color="k", label="impact")]
-    shown += [Line2D([], [], color="k", ls=DASHED, label="over " + ", ".join(dict.fromkeys(p.name for p in rep.spec.place)))] if rep.spec.place else []
+    shown = [
+        Line2D([], [], marker="o", ls="none", ms=4, mfc="white", mec="k", label="50 km impact ellipse"),
+        Line2D([], [], color="k", label="impact"),
+    ]
+    shown += (
+        [Line2D([], [], color="k", ls=DASHED, label="over " + ", ".join(dict.fromkeys(p.name for p in rep.spec.place)))]
+        if rep.spec.place
+        else []
+    )
     shown += [Line2D([], [], color="k", ls=DOTTED, label="public alert")] if any(one.alert_s for one in rep.spec.launch) else []
-    figure.legend(handles=shown, loc="upper left", bbox_to_anchor=(0.5, 1.0 - 0.95 / height), ncols=4, fontsize=8, frameon=False, borderaxespad=0.0)
+    figure.legend(
+        handles=shown, loc="upper left", bbox_to_anchor=(0.46, 1.0 - 0.955 / height), ncols=4, fontsize=8, frameon=False, borderaxespad=0.0
+    )
 
 
 # Above whose horizon --------------------------------------------------------------------------------------------------
@@ -159,7 +180,9 @@ def horizon(rep: Any) -> Any:
     rows, regimes = _labels(rep), list(rep.spec.regimes)
     below = len(NATIONS) * max(1, len(regimes)) if regimes else len(rep.spec.side)
     height = 5.6 + 0.13 * below
-    figure = framed(rep.spec.title, rep.meta, 11.2, height, "horizons of radars within range and sector, on station or not; terrain left out")
+    figure = framed(
+        rep.spec.title, rep.meta, 11.2, height, "horizons of radars within range and sector, on station or not; terrain left out"
+    )
     ratios = (1.0, (0.8 + 0.13 * below) / 2.6)
     panels = figure.subplots(2, len(rows), squeeze=False, sharex="col", height_ratios=ratios)
     for k, (launch, text) in enumerate(rows):
@@ -253,7 +276,11 @@ def laydowns(rep: Any) -> Any:
     height = 2.5 + 0.42 * len(rows)
     figure = framed(rep.spec.title, rep.meta, 11.2, height, "marks: medians over seeds, lines: least to most")
     panels = figure.subplots(1, 3, sharey=True)
-    what = (("firm_s", 1.0, "firm track, s after ignition"), ("custody", 100.0, "% of the flight held"), ("midcourse_rms_m", 1.0, "midcourse error of position, m"))
+    what = (
+        ("firm_s", 1.0, "firm track, s after ignition"),
+        ("custody", 100.0, "% of the flight held"),
+        ("midcourse_rms_m", 1.0, "midcourse error of position, m"),
+    )
     for ax, (name, scale, word) in zip(panels, what, strict=True):
         panel(ax)
         drawn = 0
@@ -265,7 +292,15 @@ def laydowns(rep: Any) -> Any:
                 if len(value):
                     drawn += 1
                     ax.plot([value.min(), value.max()], [place, place], color=colour, lw=1.6, alpha=0.6, zorder=2)
-                    ax.plot(float(np.median(value)), place, MARKERS[k], ms=6, color=colour, zorder=3, label=variant if drawn == 1 or i == 0 else None)
+                    ax.plot(
+                        float(np.median(value)),
+                        place,
+                        MARKERS[k],
+                        ms=6,
+                        color=colour,
+                        zorder=3,
+                        label=variant if drawn == 1 or i == 0 else None,
+                    )
         if not drawn:
             no_data(ax, "never held")
         if name.endswith("_m") and drawn:

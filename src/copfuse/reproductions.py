@@ -20,11 +20,25 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 
-from copfuse import __version__, atmosphere, compared, earliness, flights, frames, network, report, reproduction_figures, sensors, sighted, simulate, units
+from copfuse import (
+    __version__,
+    atmosphere,
+    compared,
+    earliness,
+    flights,
+    frames,
+    network,
+    report,
+    reproduction_figures,
+    sensors,
+    sighted,
+    simulate,
+    units,
+)
 from copfuse.checking import checked, read_toml
 from copfuse.curves import written
 from copfuse.errors import CopfuseError, suggestion
-from copfuse.scenario import Scenario, load, packaged
+from copfuse.scenario import Scenario, load
 from copfuse.tables import Truth, replacing
 
 FLIGHT = ("flight_time_s", "apogee_km", "range_km")  # columns that belong to the flight, not to a node
@@ -168,7 +182,8 @@ def check_folder(folder: Path) -> Path:
 
 def reproductions() -> list[str]:
     """Names of the packaged studies."""
-    return packaged("studies")
+    folder = resources.files("copfuse") / "data" / "studies"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
 @lru_cache(maxsize=16)
@@ -286,8 +301,9 @@ def fly(launched: Launched) -> tuple[Scenario, Truth]:
     if launched.range_km is None and launched.apogee_km is None:
         return scenario, simulate.fly(scenario)
     row = flights.launches().find(launched.id)
-    given = {"range": launched.range_km, "apogee": launched.apogee_km}
-    flight = flights.fit(replace(row, **{name: 1e3 * value for name, value in given.items() if value is not None}))
+    reach = row.range if launched.range_km is None else 1e3 * launched.range_km
+    top = row.apogee if launched.apogee_km is None else 1e3 * launched.apogee_km
+    flight = flights.fit(replace(row, range=reach, apogee=top))
     path = flight.trajectory
     about = {"name": row.id, "kind": "missile", "rcs": flights.profile_of(row).rcs, "missile_class": row.missile_class,
              "landed": path.landed, "about": path.about, "launch": 0}  # fmt: skip
