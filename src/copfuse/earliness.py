@@ -87,18 +87,21 @@ def rows(
     """
     seen = seen or Seen.of(run)
     of = majority(run.tracks, run.detections)
+    grid = metrics.score_times(run.picture, run.truth, run.scenario)
     missiles = [i for i, about in enumerate(run.truth.meta["objects"]) if about["kind"] == "missile"]
-    cases = [(number, node) for number in missiles for node in range(len(NODES))]
     about = {"cueing": int(cueing), "without": ";".join(without), "regime": run.regime, "seed": run.seed}
+    sighting = iter(seen.sightings)
     out = []
-    for (number, node), sighting in zip(cases, seen.sightings, strict=True):
+    for number in missiles:
         path = run.truth[run.truth.object == number]
-        row = {**flown(run.scenario, run.truth, number), **about, "node": NODES[node], **_moments(sighting, run.truth, number)}
-        row |= warned(run.tracks, run.messages, of, number, node, float(path.time[0]))
-        row["told_s"] = _least(row["told_s"], row["firm_s"])
-        row |= _picture(run.picture, seen.matched, path, number, node, metrics.score_times(run.picture, run.truth, run.scenario))
-        row |= dict.fromkeys((f"bound{at}_m" for at in FIXED), math.nan) if limits is None else _bounds(run, path, number, node, limits)
-        out.append({name: _rounded(name, row[name]) for name in COLUMNS})
+        flight = flown(run.scenario, run.truth.meta["objects"][number], path)
+        for node, name in enumerate(NODES):
+            row = {**flight, **about, "node": name, **_moments(next(sighting), run.truth, number)}
+            row |= warned(run.tracks, run.messages, of, number, node, float(path.time[0]))
+            row["told_s"] = _least(row["told_s"], row["firm_s"])
+            row |= _picture(run.picture, seen.matched, path, number, node, grid)
+            row |= _bounds(run, path, number, node, limits) if limits is not None else {f"bound{at}_m": math.nan for at in FIXED}
+            out.append({column: _rounded(column, row[column]) for column in COLUMNS})
     return out
 
 
@@ -113,18 +116,18 @@ def _least(*times: float) -> float:
     return min((t for t in times if not math.isnan(t)), default=math.nan)
 
 
-def flown(scenario: Any, truth: Truth, number: int) -> Row:
-    """What a missile's flight was."""
-    about, path = truth.meta["objects"][number], truth[truth.object == number]
+def flown(scenario: Any, about: dict[str, Any], path: Truth) -> Row:
+    """What a missile's flight was, from what the truth's meta says ``about`` it and its own rows of truth."""
     launch = scenario.launches[about["launch"]]
     shape = "glide" if (path.phase == GLIDE).any() else "none"
     if launch.kind == "record":
         shape = flights.fit(flights.launches().find(launch.id)).shape.replace("ballistic", "none")
-    lat, lon, height = frames.geodetic(path.x)
-    distance, _ = frames.ground_distance_bearing(lat[0], lon[0], lat[-1], lon[-1])
+    lat, lon, _ = frames.geodetic(path.x[[0, -1]])
+    distance, _ = frames.ground_distance_bearing(*lat[:1], *lon[:1], *lat[1:], *lon[1:])
     return {
         "launch": scenario.name, "object": about["name"], "missile_class": about["missile_class"], "manoeuvre": shape,
-        "flight_time_s": path.time[-1] - path.time[0], "apogee_km": 1e-3 * height.max(), "range_km": 1e-3 * float(np.ravel(distance)[0]),
+        "flight_time_s": path.time[-1] - path.time[0], "apogee_km": 1e-3 * frames.altitude(path.x).max(),
+        "range_km": 1e-3 * float(np.ravel(distance)[0]),
     }  # fmt: skip
 
 

@@ -2,8 +2,8 @@
 
 Two regimes are compared flight by flight, on the same random numbers.  Flights of one launch under several seeds are not independent, so
 launches are resampled, with all their flights (the cluster bootstrap: Davison and Hinkley, Bootstrap Methods, 1997, sec. 3.8).  The
-percentile interval is widened for few launches as Student's distribution is ("expanded percentile interval", Hesterberg, The American
-Statistician 69(4), 2015, sec. 5.3).
+percentile interval is widened for few launches as Student's distribution is (the expanded percentile interval of Hesterberg, The
+American Statistician 69(4), 2015).
 """
 
 from __future__ import annotations
@@ -190,8 +190,8 @@ def summary(columns: Columns, meta: dict[str, Any]) -> str:
         others = [r for r in regimes if r != baseline]
         lines += ["", f"Against {baseline}, all classes: median (times, errors) or mean (custody), with 95 % intervals"]
         lines += _table(columns, [(m, n, "all") for m in SHOWN for n in NATIONS], others, baseline)
-        lines += ["", "Flights with a firm track only so, less those with one only under none, in %"]
-        lines += _table(columns, [("firm_s", n, "all") for n in NATIONS], others, baseline, only=True)
+        lines += ["", f"Flights that have it only so, less those that have it only under {baseline}, in % (mean)"]
+        lines += _table(columns, [(m, n, "all") for m in SHOWN[:4] for n in NATIONS], others, baseline, only=True)
         classes = sorted(set(columns["missile_class"].tolist()))
         lines += ["", f"Firm track earlier than under {baseline}, s, by class"]
         lines += _table(columns, [("firm_s", n, c) for c in classes for n in NATIONS], others, baseline, by_class=True)
@@ -226,14 +226,14 @@ def _table(
     by_class: bool = False,
 ) -> list[str]:
     """One line per measure, node and class, one cell per regime: value [low, high]."""
-    wide = 22
+    wide = 24
     out = [f"{'class' if by_class else 'measure':<27}{'node':<5}{'launches':>8}{'flights':>8}" + "".join(f"{r:>{wide}}" for r in regimes)]
     for measure, node, kind in lines:
         found = [difference(columns, measure, regime, baseline, node, kind) for regime in regimes]
         if not any(d.flights for d in found):
             continue
         name, unit = MEASURES[measure][:2]
-        label = kind if by_class else "firm track" if only else f"{name}, {unit}"
+        label = kind if by_class else name.removesuffix(" earlier") if only else f"{name}, {unit}"
         count, of = max((d.flights, d.launches) if only else (d.both, d.both_launches) for d in found)
         cells = "".join(f"{_cell(d.only if only else d.gain):>{wide}}" for d in found)
         out.append(f"{label:<27}{node:<5}{of:>8}{count:>8}{cells}")
@@ -244,9 +244,12 @@ def _cell(found: Interval) -> str:
     """ "12.3 [4.5, 20.1]"; "-" where there is nothing, "[few]" in its place where too few launches carry an interval."""
     if math.isnan(found.value):
         return "-"
-    digits = 0 if max(abs(found.value), abs(found.high), abs(found.low)) >= 1000 else 1
-    ends = "few" if math.isnan(found.low) else f"{found.low:.{digits}f}, {found.high:.{digits}f}"
-    return f"{found.value + 0.0:.{digits}f} [{ends}]"
+    digits = 0 if max(abs(v) for v in (found.value, found.low, found.high) if not math.isnan(v)) >= 1000 else 1
+    value, low, high = (f"{round(v, digits) + 0.0:.{digits}f}" for v in (found.value, found.low, found.high))  # + 0.0: no "-0.0"
+    return f"{value} [few]" if math.isnan(found.low) else f"{value} [{low}, {high}]"
+
+
+_VERDICTS = ((1, "median firm track earlier for"), (-1, "median firm track later for"), (0, "no difference of the median shown for"))
 
 
 def _words(columns: Columns, regimes: Sequence[str]) -> list[str]:
@@ -258,12 +261,10 @@ def _words(columns: Columns, regimes: Sequence[str]) -> list[str]:
             found = difference(columns, "firm_s", regime, "none", node)
             if found.both:
                 sure[found.gain.sure].append(node)
-        parts = [f"{word} for {', '.join(sure[k])}" for k, word in ((1, "earlier"), (-1, "later"), (0, "no difference shown")) if sure[k]]
-        said.append(f"{regime}: the median firm track is {'; '.join(parts)}." if parts else f"{regime}: no flight is held under both.")
+        parts = [f"{word} {', '.join(sure[k])}" for k, word in _VERDICTS if sure[k]]
+        said.append(f"{regime}: {'; '.join(parts)}." if parts else f"{regime}: no flight has a firm track under both.")
     if {"tisa", "gsomia"} & set(regimes):
-        said.append(
-            "TISA and GSOMIA release messages after minutes to hours and no tracks, so they hardly move a warning within one flight."
-        )
+        said.append("By their rules TISA and GSOMIA move messages minutes to hours after the event, and no tracks.")
     said.append("Launches and flights: those that have the measure under both (the most of any regime).")
     said.append(f"[few]: fewer than {LEAST} launches, so no interval.")
     return said

@@ -51,7 +51,12 @@ def match(picture: Picture, truth: Truth) -> Match:
     distance = np.empty((len(picture), where.shape[1]))
     gate = gate_radius(picture.P)
     found, nearest = np.full((2, len(picture)), -1)
-    for rows in _groups(picture.node, picture.time):
+    groups = _groups(picture.node, picture.time)
+    for rows in _lone(groups):  # most pictures of one flight: no assignment to make
+        distance[rows] = np.linalg.norm(where[at[rows], :, :3] - picture.x[rows, None, :3], axis=2)
+        within = np.where(distance[rows] <= gate[rows, None], distance[rows], np.inf)
+        found[rows] = np.where(np.isfinite(within).any(axis=1), np.argmin(within, axis=1), -1) if within.size else -1
+    for rows in [rows for rows in groups if len(rows) > 1]:
         distance[rows] = np.linalg.norm(where[at[rows], :, :3] - picture.x[rows, None, :3], axis=2)
         within = np.where(distance[rows] <= gate[rows, None], distance[rows], np.inf)
         pairs = assign(within)
@@ -184,7 +189,7 @@ class _Flight(NamedTuple):
         if len(time) == 0:
             return Moment()
         at = np.clip(time[:1], self.time[0], self.time[-1])
-        return Moment(float(time[0] - self.time[0]), float(frames.geodetic(motion.interpolate(self.time, self.x, at))[2][0]))
+        return Moment(float(time[0] - self.time[0]), float(frames.altitude(motion.interpolate(self.time, self.x, at))[0]))
 
 
 def _sighting(flight: _Flight, node: int, run: Any, matched: Match, major: np.ndarray, sizes: tuple[float, ...]) -> Sighting:
@@ -250,6 +255,12 @@ def _groups(node: np.ndarray, time: np.ndarray) -> list[np.ndarray]:
     order = np.lexsort((time, node))
     new = (np.diff(node[order]) != 0) | (np.diff(np.round(time[order], 6)) != 0)
     return np.split(order, np.flatnonzero(new) + 1)
+
+
+def _lone(groups: list[np.ndarray], most: int = 10_000) -> list[np.ndarray]:
+    """The rows that stand alone in their groups, so many at a time that their distances to all objects need little memory."""
+    lone = np.array([rows[0] for rows in groups if len(rows) == 1], np.intp)
+    return [lone[a : a + most] for a in range(0, len(lone), most)]
 
 
 def _object_count(truth: Truth) -> int:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -160,10 +162,9 @@ def _chosen(launches: Any, since: int | str | None) -> tuple[list[scenario.Scena
         found = scenario.load(one)
         flown[found.name] = found
     if not flown:
-        others = f" of {len(not_flown)}" if not_flown else ""
-        raise CopfuseError(
-            f"no launch{others} can be flown" + (f" since {since}" if since is not None else "") + "; copfuse launches --fly says why"
-        )
+        why = f"launch {next(iter(not_flown))} cannot be flown: {next(iter(not_flown.values()))}" if len(not_flown) == 1 else ""
+        when = f" since {since}" if since is not None else ""
+        raise CopfuseError(why or f"no launch of {len(not_flown)}{when} can be flown; copfuse launches --fly says why")
     return [flown[name] for name in sorted(flown)], not_flown
 
 
@@ -235,9 +236,11 @@ def _made(plan: Plan, todo: list[int], n_jobs: int, store: Store) -> Iterator[tu
     from joblib.parallel import get_active_backend
 
     own = type(get_active_backend()[0]).__name__ == "LokyBackend"  # else the user's `parallel_config` says where and how many
+    apart = own and _jobs(n_jobs) > 1
     with parallel_config("loky", inner_max_num_threads=1) if own else nullcontext():
-        spread = Parallel(n_jobs=n_jobs if own else None, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
-        results = spread(delayed(_numbered)(i, plan.units[i]) for i in rest)
+        spread = Parallel(n_jobs=n_jobs if own else None, return_as="generator_unordered", batch_size=1)
+        with _deaf() if apart else nullcontext():
+            results = spread(delayed(_numbered)(i, plan.units[i], apart) for i in rest)
         try:
             yield from results
         except Exception as error:
@@ -248,7 +251,22 @@ def _made(plan: Plan, todo: list[int], n_jobs: int, store: Store) -> Iterator[tu
             results.close()
 
 
-def _numbered(i: int, unit: Unit) -> tuple[int, Made]:
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes that begin now do not hear Ctrl-C, which a terminal sends to all: this one does, and ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _numbered(i: int, unit: Unit, apart: bool) -> tuple[int, Made]:
+    if apart and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # in a worker that joblib began anew later on
     return i, units.measure(unit)
 
 

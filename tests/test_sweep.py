@@ -1,0 +1,312 @@
+"""The study as it runs: what it refuses, common random numbers, any number of workers, and going on after whatever stopped it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import copfuse as cf
+from copfuse import earliness, fusion, parts, simulate, study, sweep, units
+from copfuse.errors import CopfuseError
+from copfuse.laydowns import laydown
+
+LAUNCHES = ["2022-01-27-1"]  # an SRBM of 230 s
+SENSORS = tuple(s for s in laydown("northeast-asia") if s.name in ("KR-GP-CB", "JP-AEG-W"))
+SMALL = {"launches": LAUNCHES, "regimes": ("none", "realtime"), "seeds": 2, "sensors": SENSORS, "cues": False}
+
+pytestmark = pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="whole runs without compiled kernels take minutes")
+
+
+@pytest.fixture(scope="module")
+def small():
+    return cf.earlier_detection(**SMALL)
+
+
+def same(a, b):
+    assert list(a.columns) == list(b.columns) == list(earliness.COLUMNS)
+    for name in a.columns:
+        np.testing.assert_array_equal(a.columns[name], b.columns[name], err_msg=name)
+
+
+def test_a_small_study(small):
+    """Rows sorted by launch, regime, seed and node; Japan's firm track comes no later by sharing; every regime saw the same plots."""
+    c = small.columns
+    assert len(small) == 2 * 2 * 4 and small.meta["launches"] == LAUNCHES and small.meta["not_flown"] == {}
+    assert c["regime"].tolist() == ["none"] * 8 + ["realtime"] * 8
+    assert c["seed"].tolist() == [0] * 4 + [1] * 4 + [0] * 4 + [1] * 4 and c["node"][:4].tolist() == ["KOR", "JPN", "USA", "HUB"]
+    for name in ("first_plot_s", "own_s", "flight_time_s", "apogee_km"):
+        np.testing.assert_array_equal(c[name][:8], c[name][8:])
+    assert (c["custody"][8:] >= c["custody"][:8] - 0.02).all() and (c["custody"][8:] > c["custody"][:8]).any()
+    assert c["flight_time_s"][0] == pytest.approx(229.9, abs=0.1) and set(c["manoeuvre"]) == {"pull-up"}
+    assert "notional" in str(small) and "cf.earlier_detection(launches=['2022-01-27-1']" in small.meta["command"]
+
+
+def test_rows_are_those_of_single_runs(small):
+    """The study's shortcuts change nothing: each regime run on its own by `study.run` gives the same rows."""
+    scenario = sweep.plan(**SMALL).units[0].scenario
+    for k, regime in enumerate(("none", "realtime")):
+        run = study.run(scenario, regime, seed=1)
+        for i, row in enumerate(earliness.rows(run)):
+            got = {name: column[8 * k + 4 + i] for name, column in small.columns.items()}
+            np.testing.assert_equal({n: got[n] for n in row}, row)
+
+
+def test_pictures_that_cannot_differ_are_fused_once(monkeypatch):
+    """A regime without links hears nothing, so its pictures are those of national pictures with cues, which move no state."""
+    fused = []
+    real = fusion.fuse
+    monkeypatch.setattr(units.fusion, "fuse", lambda *a, **o: fused.append(1) or real(*a, **o))
+    plan = sweep.plan(**{**SMALL, "seeds": 1})
+    none, realtime = plan.units[0].options.regimes
+    silent = type(none)(**{**{f: getattr(none, f) for f in none.__dataclass_fields__}, "name": "silent", "links": ()})
+    options = units.Options((none, silent, realtime), cues=False)
+    made = units.measure(units.Unit(plan.units[0].scenario, 0, options))
+    assert len(fused) == 2 and len(made.rows) == 12
+    told, regime = list(earliness.COLUMNS).index("told_s"), list(earliness.COLUMNS).index("regime")
+    for a, b in zip(made.rows[:4], made.rows[4:8], strict=True):
+        np.testing.assert_equal(
+            [v for i, v in enumerate(a) if i not in (told, regime)], [v for i, v in enumerate(b) if i not in (told, regime)]
+        )
+
+
+def test_two_workers_give_the_same_bytes(small, tmp_path):
+    """Four units, two of them done by other processes."""
+    more = {**SMALL, "seeds": [0, 1, 2, 3]}
+    one = cf.earlier_detection(**more, folder=tmp_path / "one")
+    two = cf.earlier_detection(**more, n_jobs=2, folder=tmp_path / "two")
+    same(one, two)
+    assert (tmp_path / "one" / "study.csv").read_bytes() == (tmp_path / "two" / "study.csv").read_bytes()
+    same(small, one[one.columns["seed"] < 2])
+
+
+def test_a_dask_cluster_gives_the_same_bytes(small):
+    """`joblib.parallel_config` alone sends the same call to a cluster."""
+    distributed = pytest.importorskip("distributed")
+    import joblib
+
+    more = {**SMALL, "seeds": [0, 1, 2, 3]}
+    with (
+        distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        distributed.Client(cluster),
+        joblib.parallel_config(backend="dask"),
+    ):
+        made = cf.earlier_detection(**more)
+    same(small, made[made.columns["seed"] < 2])
+
+
+# Stopped, and going on -------------------------------------------------------------------------------------------------
+
+
+def counting(monkeypatch):
+    done = []
+    real = units.measure
+    monkeypatch.setattr(sweep.units, "measure", lambda unit: done.append(unit.seed) or real(unit))
+    return done
+
+
+def test_a_study_goes_on_where_it_was(small, tmp_path, monkeypatch):
+    """Stopped after its first unit, it does the second only; done, nothing; with a seed more, that one; other options, all anew."""
+    folder = tmp_path / "study"
+
+    def stop(now):
+        if now.done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cf.earlier_detection(**SMALL, folder=folder, progress=stop)
+    assert len(list((folder / "parts").iterdir())) == 1 and not (folder / "study.csv").exists()
+    done = counting(monkeypatch)
+    seen = []
+    same(small, cf.earlier_detection(**SMALL, folder=folder, progress=seen.append))
+    assert len(done) == 1 and (seen[0].kept, seen[0].total, seen[-1].done) == (1, 2, 2)
+    same(small, sweep.Study.load(folder))
+    same(small, cf.earlier_detection(**SMALL, folder=folder))
+    assert len(done) == 1
+    cf.earlier_detection(**{**SMALL, "seeds": 3}, folder=folder)
+    assert done[1:] == [2]
+    cf.earlier_detection(**{**SMALL, "seeds": 1, "ships": 0.0}, folder=folder)
+    assert done[2:] == [0]
+
+
+def test_a_damaged_part_is_done_again(small, tmp_path, monkeypatch):
+    folder = tmp_path / "study"
+    cf.earlier_detection(**SMALL, folder=folder)
+    first, second = sorted((folder / "parts").iterdir())
+    first.write_text(first.read_text().replace("JPN", "KOR", 1))
+    second.write_bytes(second.read_bytes()[:100])
+    done = counting(monkeypatch)
+    same(small, cf.earlier_detection(**SMALL, folder=folder))
+    assert sorted(done) == [0, 1]
+    cf.earlier_detection(**SMALL, folder=folder)
+    assert len(done) == 2
+
+
+def test_parts_are_named_by_what_decides_them(monkeypatch):
+    def keys(**changed):
+        return [parts.key(unit) for unit in sweep.plan(**{**SMALL, **changed}).units]
+
+    base = keys()
+    assert len(set(base)) == 2 and keys(seeds=[1, 5])[0] == base[1]
+    moved = (SENSORS[0], type(SENSORS[1])(**{**vars(SENSORS[1]), "lat": SENSORS[1].lat + 1e-6}))
+    for changed in ({"bounds": True}, {"cues": True}, {"sensors": moved}, {"regimes": ("none",)}, {"launches": ["2019-05-09-1"]}):
+        assert not set(keys(**changed)) & set(base), changed
+    parts.source.cache_clear()
+    monkeypatch.setattr(Path, "read_bytes", lambda self, real=Path.read_bytes: real(self) + (b"#" if self.name == "fusion.py" else b""))
+    assert not set(keys()) & set(base)
+    parts.source.cache_clear()
+
+
+def test_a_full_disk_is_one_sentence_and_what_was_done_stays(tmp_path, monkeypatch):
+    folder = tmp_path / "study"
+    real = Path.write_text
+
+    def full(self, text, **options):
+        if folder.is_dir() and any(p.suffix == ".json" and not p.name.startswith(".") for p in (folder / "parts").iterdir()):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(self, text, **options)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(CopfuseError, match=r"No space left on device.*make room there: 1 of 2 flights are done and kept in .*same command"):
+        cf.earlier_detection(**SMALL, folder=folder)
+    monkeypatch.undo()
+    assert [p.suffix for p in (folder / "parts").iterdir()] == [".json"]
+    done = counting(monkeypatch)
+    cf.earlier_detection(**SMALL, folder=folder)
+    assert len(done) == 1
+
+
+def test_a_killed_worker_is_one_sentence(tmp_path, monkeypatch):
+    """The two units that are done here stay; the third kills its process, and the study says how to go on."""
+    folder = tmp_path / "study"
+    real = sweep._numbered
+    monkeypatch.setattr(sweep, "_numbered", killer)
+    with pytest.raises(CopfuseError, match=r"a worker process was killed.*2 of 4 flights are done and kept in .*goes on from there"):
+        cf.earlier_detection(**{**SMALL, "seeds": 4}, n_jobs=2, folder=folder)
+    monkeypatch.setattr(sweep, "_numbered", real)
+    assert len(list((folder / "parts").iterdir())) == 2
+    assert len(cf.earlier_detection(**{**SMALL, "seeds": 4}, n_jobs=2, folder=folder)) == 32
+
+
+def killer(i, unit, apart):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_ctrl_c_leaves_no_traceback_and_says_how_to_go_on(tmp_path):
+    """The whole process group is interrupted, as by a terminal, while workers are at work."""
+    sensors = tmp_path / "few.toml"
+    sensors.write_text(FEW)
+    options = f"--launch {LAUNCHES[0]} --regimes none,realtime --seeds 200 --jobs 2 --sensors {sensors} --out {tmp_path / 'study'}"
+    command = [sys.executable, "-c", "from copfuse.cli import main; main()", "study", "earlier-detection", *options.split()]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    parts = tmp_path / "study" / "parts"
+    end = time.monotonic() + 60
+    while time.monotonic() < end and process.poll() is None and (not parts.is_dir() or len(list(parts.iterdir())) < 4):
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    out, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said and "200 flights are done and kept in" in said and "the same command goes on" in said
+    assert "about" in said and "on 2 processes" in said and out == ""
+    assert not [p.name for p in parts.iterdir() if p.name.startswith(".")]
+
+
+FEW = """
+[[sensor]]
+name = "KR-1"
+nation = "KOR"
+type = "green-pine-c"
+lat_deg = 38.0
+lon_deg = 127.5
+boresight_deg = 20.0
+"""
+
+
+# Refused -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changed, said",
+    [
+        ({"regimes": ("none", "realtme")}, "there is no regime 'realtme'; did you mean 'realtime'"),
+        ({"regimes": ()}, "regimes is empty"),
+        ({"regimes": ("none", "none")}, "regimes name 'none' twice"),
+        ({"launches": ["2022-01-27-9"]}, "2022-01-27-9"),
+        ({"launches": ["1984-09-1"]}, "launch 1984-09-1 cannot be flown: the record has no range"),
+        ({"launches": LAUNCHES, "since": "2023"}, "no launch of 0 since 2023 can be flown"),
+        ({"since": "last year"}, "since = 'last year' is no date"),
+        ({"without": ("JP-AEG-V",)}, "without names the sensor 'JP-AEG-V'.*did you mean 'JP-AEG-W'"),
+        ({"without": ("JP-AEG-W", "KR-GP-CB")}, "without leaves no sensor"),
+        ({"sensors": "northeast-aisa"}, "there is no laydown 'northeast-aisa'.*did you mean"),
+        ({"ships": 1.5}, "ships = 1.5 is no share"),
+        ({"seeds": 0}, "seeds = 0 is not 1 or more"),
+        ({"seeds": [-1]}, "seed = -1"),
+        ({"seeds": []}, "seeds is empty"),
+        ({"n_jobs": 0}, "n_jobs = 0 is no number of processes"),
+    ],
+)
+def test_bad_input_is_one_sentence_before_the_work(changed, said, monkeypatch):
+    monkeypatch.setattr(simulate, "fly", lambda _: pytest.fail("it flew"))
+    with pytest.raises(CopfuseError, match=said) as caught:
+        cf.earlier_detection(**{**SMALL, **changed})
+    assert "\n" not in str(caught.value)
+
+
+def test_folders_that_are_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("")
+    for name, said in (("file", "it is a file"), ("full", "not empty and holds no study"), ("no/where", "No such file")):
+        with pytest.raises(CopfuseError, match=said):
+            cf.earlier_detection(**SMALL, folder=tmp_path / name)
+
+
+def test_launches_that_cannot_be_flown_are_named():
+    plan = sweep.plan(["1984-09-1", *LAUNCHES], ("none",), 1, sensors=SENSORS)
+    assert list(plan.not_flown) == ["1984-09-1"] and len(plan.units) == 1
+    misfit = sweep.plan(["2006-07-05-1", *LAUNCHES], ("none",), 1, sensors=SENSORS, cues=False)
+    made = sweep.run(misfit)
+    assert "no boost of a SLV" in made.meta["not_flown"]["2006-07-05-1"] and set(made.columns["launch"]) == set(LAUNCHES)
+
+
+def test_the_whole_record_is_planned():
+    """229 rows: every one is a launch with a unit per seed, or named with what it lacks."""
+    plan = sweep.plan(regimes=("none",), seeds=2)
+    assert len(plan.units) == 2 * len(plan.meta["launches"]) and len(plan.meta["launches"]) + len(plan.not_flown) == len(cf.launches())
+    late = sweep.plan(regimes=("none",), seeds=1, since=2024)
+    assert late.units and all(unit.scenario.name >= "2024" for unit in late.units)
+
+
+def test_sensors_left_out_and_ships_that_stay_in_port():
+    plan = sweep.plan(LAUNCHES, ("none",), 1, without=("JP-FPS5-SD",), ships=0.25)
+    sensors = plan.units[0].scenario.sensors
+    usual = {s.name: s.availability for s in laydown("northeast-asia")}
+    assert "JP-FPS5-SD" not in [s.name for s in sensors] and len(sensors) == len(usual) - 1
+    assert all(s.availability == (0.25 if s.platform == "ship" else usual[s.name]) for s in sensors)
+
+
+def test_time_left_is_by_what_is_left_to_fly():
+    """A lofted ICBM takes longer than a short-range missile; the cheapest unit comes first, then one of middle cost, then the longest."""
+    plan = sweep.plan(["2022-01-27-1", "2022-11-18-1", "2017-09-15-1"], ("none",), 1)
+    cost = {unit.scenario.name: sweep._cost(unit) for unit in plan.units}
+    flight = {"2022-01-27-1": 230.0, "2017-09-15-1": 1145.0, "2022-11-18-1": 4197.0}
+    for name, seconds in flight.items():
+        assert cost[name] - sweep.SETUP == pytest.approx(seconds, rel=0.3)
+    order = [plan.units[i].scenario.name for i in sweep._order(list(map(sweep._cost, plan.units)))]
+    assert order == ["2022-01-27-1", "2017-09-15-1", "2022-11-18-1"]
+    assert sweep._order([5.0, 1.0, 3.0, 4.0, 2.0]) == [1, 2, 0, 3, 4]
+
+
+def test_the_json_says_where_it_all_comes_from(small, tmp_path):
+    small.save(tmp_path / "study")
+    meta = json.loads((tmp_path / "study" / "study.json").read_text())
+    assert meta["copfuse"] == cf.__version__ and meta["seeds"] == [0, 1] and list(meta["regimes"]) == ["none", "realtime"]
+    assert "notional" in meta["note"] and meta["sensors"] == [s.name for s in SENSORS] and len(meta["source"]) == 64
