@@ -20,9 +20,11 @@ ORDER = [
     "families", "descent", "batch", "registration", "registering", "correlation", "transit",
     "reporting", "releases", "network", "hearing", "fusion", "bounds", "boosts", "arcs",
     "reconstruction",
-    "measures", "metrics", "study", "earliness", "units", "parts", "intervals", "tidy", "sweep", "rivals", "customary",
-    "robust", "bench", "scale", "raid", "accuracy", "maps", "curves", "sheets", "charts", "study_figures", "report",
-    "verdicts", "plots", "console", "sighted", "compared", "reproduction_figures", "reproductions", "cli_reproductions", "cli_bench", "cli_study", "cli",
+    "measures", "metrics", "study", "earliness", "units", "parts", "intervals", "curves", "sheets", "study_figures",
+    "report", "tidy", "sweep", "rivals", "customary",
+    "robust", "bench", "scale", "raid", "accuracy", "maps", "charts",
+    "verdicts", "plots", "console", "sighted", "compared", "reproduction_figures", "reproductions",
+    "cli_reproductions", "cli_bench", "cli_study", "cli",
 ]  # fmt: skip
 EXACT = {"__init__"}  # names its modules as text and imports them when first used
 

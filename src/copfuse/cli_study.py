@@ -68,9 +68,7 @@ def earlier_detection(
     with Bar(len(plan.meta["launches"]), seeds, len(names), out) as bar:
         made = sweep.run(plan, jobs, out, bar.show, command)
     click.echo(str(made))
-    from copfuse import report
-
-    report.write(made, f"{out}/report.html")
+    made.report(f"{out}/report.html")
     click.echo(f"rows: {out}/study.csv\nreport: {out}/report.html")
 
 

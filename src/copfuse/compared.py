@@ -19,7 +19,8 @@ UNITS = (("_s", "s"), ("_km", "km"), ("_m", "m"))
 SHARES = ("seen", "missed")  # quantities that are 1 or 0 in a seed
 GAINS = (("firm_s", "firm track, s earlier", -1.0), ("ellipse50_s", "50 km ellipse, s earlier", -1.0),
         
-         ("held_until_s", "held longer, s", 1.0), ("custody", "custody, % more", 100.0), ("midcourse_rms_m", "midcourse error, m smaller", -1.0))  # fmt: skip
+         ("held_until_s", "held longer, s", 1.0), ("custody", "custody, % more", 100.0),
+         ("midcourse_rms_m", "midcourse error, m smaller", -1.0))  # fmt: skip
 
 
 class Line(NamedTuple):
@@ -201,8 +202,8 @@ def medians(rep: Any) -> list[list[str]]:
     return lines
 
 
-MEDIANS = ("launch", "laydown", "regime", "node", "first plot s", "firm s", "50 km ellipse s", "held until s", "custody %", "left at firm s",
-           "left to passing s")  # fmt: skip
+MEDIANS = ("launch", "laydown", "regime", "node", "first plot s", "firm s", "50 km ellipse s", "held until s", "custody %",
+           "left at firm s", "left to passing s")  # fmt: skip
 
 
 def _median(value: np.ndarray) -> float:
@@ -252,7 +253,8 @@ def tables(rep: Any) -> list[tuple[str, tuple[str, ...], list[list[str]], str]]:
     """Heading, heads, lines and caption of every table of a reproduction."""
     made: list[tuple[str, tuple[str, ...], list[list[str]], str]] = []
     lines = [list(line) for line in against_published(rep)]
-    heads: tuple[str, ...] = ("what", "published", "simulated: median, of sums the mean (5 to 95 % of seeds)", "simulated less published", "source")
+    simulated = "simulated: median, of sums the mean (5 to 95 % of seeds)"
+    heads: tuple[str, ...] = ("what", "published", simulated, "simulated less published", "source")
     made += [(SIMULATED, heads, lines, "Where the simulation disagrees with what was published, and by how much")] if lines else []
     if rep.spec.side:
         made.append(

@@ -33,23 +33,23 @@ code { background: #f3f3f3; padding: .1rem .3rem; overflow-wrap: anywhere; } dt 
 """
 ASKED = (
     "Three nations watch the same launches with different sensors. How much earlier, how much longer and how much better does each of them "
-    "hold each missile under each arrangement for sharing, against sharing nothing? Every launch is flown, sensed, tracked, shared and fused "
-    "under every regime with the same random numbers, so that a difference between regimes is that of the sharing alone."
+    "hold each missile under each arrangement for sharing, against sharing nothing? Every launch is flown, sensed, tracked, shared and "
+    "fused under every regime with the same random numbers, so that a difference between regimes is that of the sharing alone."
 )
 NOTES = (
     "All figures of sensors, ships' stations, availabilities, link delays, losses, burn times and radar cross sections are notional: round "
     "numbers of the open literature's order, nobody's official figures. Flights are reconstructed from publicly reported range, apogee, "
     "site and azimuth; their times are results.",
-    "TISA (December 2014) and GSOMIA (November 2016) are channels after the event: a person decides per event whether to release a message, "
-    "or answers a request, which takes minutes to hours, while a short-range missile flies for less than ten minutes. What arrives is a "
-    "message on launch point, course and impact point, never a state to fuse. So both come out near none for warning time; that is what "
-    "they were, not a fault of the model, and modelling them as fast track links would overstate them.",
+    "TISA (December 2014) and GSOMIA (November 2016) are channels after the event: a person decides per event whether to release a "
+    "message, or answers a request, which takes minutes to hours, while a short-range missile flies for less than ten minutes. What arrives "
+    "is a message on launch point, course and impact point, never a state to fuse. So both come out near none for warning time; that is "
+    "what they were, not a fault of the model, and modelling them as fast track links would overstate them.",
     "The regime realtime moves tracks machine to machine since 19 December 2023; plots is a hypothetical upper bound in which every "
     "sensor's plots reach one fusion node. Under none the United States still pass an infrared cue to each ally.",
     "Horizon: rays are traced through an exponential atmosphere over a smooth sphere. What is below a radar's horizon is not seen, cued or "
     "not: sharing gains the start of a track and does not by itself give its end.",
-    "Left out: terrain, weather, jamming, decoys, radar resource limits, operators' decisions, and everything after warning. Launches whose "
-    "range, apogee, site or azimuth nobody reported are not flown, so the record is not a random sample of launches.",
+    "Left out: terrain, weather, jamming, decoys, radar resource limits, operators' decisions, and everything after warning. Launches "
+    "whose range, apogee, site or azimuth nobody reported are not flown, so the record is not a random sample of launches.",
     "Intervals are 95 % bootstrap intervals of this model. They hold the spread of flights and of random draws, not the doubt about "
     "notional figures. Where an interval holds zero, no difference is claimed.",
 )
@@ -69,7 +69,8 @@ def table(heads: Sequence[str], lines: Iterable[Sequence[str]], caption: str, me
     told = f"{caption} ({NOTIONAL}; {provenance(meta)})"
     head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
     rows = "\n".join("<tr>" + "".join(_cell(str(text)) for text in line) + "</tr>" for line in lines)
-    return f'<div class="scroll"><table>\n<caption>{escape(told)}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>'
+    inside = f"<caption>{escape(told)}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>"
+    return f'<div class="scroll"><table>\n{inside}\n</table></div>'
 
 
 def _cell(text: str) -> str:

@@ -21,8 +21,10 @@ SIDE_COLOURS = {
     "Japan": ("#0072B2", "#56B4E9", "#332288"),
     "United": ("#009E73", "#88CCAA"),
 }  # by first word
-SHORT = {"not on station": "not there", "in view, not noticed": "not noticed", "below the horizon": "horizon", "out of range or sector": "out of reach",
-         "not in service": "not in service"}  # fmt: skip
+SHORT = {
+    "not on station": "not there", "in view, not noticed": "not noticed", "below the horizon": "horizon",
+    "out of range or sector": "out of reach", "not in service": "not in service",
+}  # fmt: skip
 
 
 def draw(rep: Any) -> Any:

@@ -285,7 +285,8 @@ def _meta(name: str, asked: Spec, keep: Spec, command: str) -> dict[str, Any]:
     laid = [v.name for v in keep.variant]
     return {
         "launches": [launched.id for launched in keep.launch], "laydown": "northeast-asia" + (f" ({'; '.join(laid)})" if laid else ""),
-        "regimes": list(keep.regimes), "seeds": list(range(keep.seeds)), "copfuse": __version__, "cues": True if keep.regimes else None, "command": command or said,
+        "regimes": list(keep.regimes), "seeds": list(range(keep.seeds)), "copfuse": __version__,
+        "cues": True if keep.regimes else None, "command": command or said,
     }  # fmt: skip
 
 
@@ -359,7 +360,8 @@ def _sensed(truth: Truth, scenario: Scenario, seed: int, asked: Spec) -> list[tu
     for look in found:
         lines += [(look.sensor, "first_plot_s", look.first_plot), (look.sensor, "last_plot_s", look.last_plot),
                   (look.sensor, SEEN, float(look.outcome == sighted.SEEN)), (look.sensor, "in_view_s", look.in_view),
-                  (look.sensor, CAUSE, float(sighted.OUTCOMES.index(look.outcome))), (look.sensor, "margin_km", 1e-3 * look.margin)]  # fmt: skip
+                  (look.sensor, "margin_km", 1e-3 * look.margin),
+                  (look.sensor, CAUSE, float(sighted.OUTCOMES.index(look.outcome)))]  # fmt: skip
     for side in asked.side:
         mine = sighted.members(found, side.sensors)
         if not mine:  # this laydown is without them

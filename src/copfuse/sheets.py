@@ -92,7 +92,9 @@ def regime_legend(figure: Any, regimes: Sequence[str], top: float, height: float
 
     shown: list[Any] = []
     for k, (regime, colour) in enumerate(colours(regimes).items()):
-        line: dict[str, Any] = dict(color=colour, lw=WIDTHS[min(k, len(WIDTHS) - 1)], marker=MARKERS[k % len(MARKERS)] if mark else None, ms=4.5)
+        line: dict[str, Any] = dict(
+            color=colour, lw=WIDTHS[min(k, len(WIDTHS) - 1)], marker=MARKERS[k % len(MARKERS)] if mark else None, ms=4.5
+        )
         shown.append(Patch(fc=colour, label=regime) if mark is None else Line2D([], [], label=regime, **line))
     figure.legend(handles=shown, loc="upper left", bbox_to_anchor=(0.35 / 11.2, 1.0 - top / height), ncols=8, fontsize=8, frameon=False,
                   title="Sharing regime", title_fontsize=8, alignment="left", borderaxespad=0.0)  # fmt: skip
