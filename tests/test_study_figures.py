@@ -22,7 +22,8 @@ NUMBERS = (
 COLUMNS = ("launch", "object", "missile_class", "manoeuvre", "cueing", "without", "regime", "seed", "node", *NUMBERS)
 REGIMES = ("none", "tisa", "gsomia", "realtime", "plots")
 META = {
-    "source": "launch record since 2016", "laydown": "northeast-asia", "regimes": list(REGIMES), "seeds": list(range(4)), "version": "0.0",
+    "launches": ["2016-01-01-1", "2016-01-09-1"], "laydown": "northeast-asia", "regimes": dict.fromkeys(REGIMES, "a title"),
+    "seeds": list(range(4)), "copfuse": "0.0", "since": 2016, "cues": True,
     "command": "copfuse study earlier-detection --since 2016 --seeds 4",
 }  # fmt: skip
 # class, apogee km, range km, flight time s, and s after ignition at which each nation's own sensors are firm
@@ -110,7 +111,7 @@ def test_every_sheet_says_notional_and_where_it_comes_from(study, name):
         words = texts(figure)
         for said in (
             "notional",
-            "launch record since 2016",
+            "2016-01-09-1",
             "northeast-asia",
             "none, tisa, gsomia, realtime, plots",
             "0 to 3",

@@ -41,9 +41,9 @@ NOTES = (
     "numbers of the open literature's order, nobody's official figures. Flights are reconstructed from publicly reported range, apogee, "
     "site and azimuth; their times are results.",
     "TISA (December 2014) and GSOMIA (November 2016) are channels after the event: a person decides per event whether to release a "
-    "message, or answers a request, which takes minutes to hours, while a short-range missile flies for less than ten minutes. What arrives "
-    "is a message on launch point, course and impact point, never a state to fuse. So both come out near none for warning time; that is "
-    "what they were, not a fault of the model, and modelling them as fast track links would overstate them.",
+    "message, or answers a request, which takes minutes to hours, while a short-range missile flies for less than ten minutes. What "
+    "arrives is a message on launch point, course and impact point, never a state to fuse. So both come out near none for warning time; "
+    "that is what they were, not a fault of the model, and modelling them as fast track links would overstate them.",
     "The regime realtime moves tracks machine to machine since 19 December 2023; plots is a hypothetical upper bound in which every "
     "sensor's plots reach one fusion node. Under none the United States still pass an infrared cue to each ally.",
     "Horizon: rays are traced through an exponential atmosphere over a smooth sphere. What is below a radar's horizon is not seen, cued or "
@@ -84,9 +84,8 @@ def picture(figure: Any, caption: str) -> str:
     store = io.BytesIO()
     figure.savefig(store, format="png", dpi=DPI)
     data = base64.b64encode(_smaller(store.getvalue())).decode("ascii")
-    return (
-        f'<figure>\n<img alt="{escape(caption)}" src="data:image/png;base64,{data}">\n<figcaption>{escape(caption)}</figcaption>\n</figure>'
-    )
+    told = escape(" ".join(f"{caption} Simulated; figures of sensors and delays are notional.".split()))
+    return f'<figure>\n<img alt="{told}" src="data:image/png;base64,{data}">\n<figcaption>{told}</figcaption>\n</figure>'
 
 
 def _smaller(png: bytes) -> bytes:
