@@ -107,6 +107,11 @@ def _figure(value: Any) -> str:
 # What regimes change --------------------------------------------------------------------------------------------------
 
 
+def nodes(rep: Any) -> list[str]:
+    """The nations that ever had a firm track: where a laydown is one nation's alone, the others have none to tell of."""
+    return [node for node in NATIONS if np.isfinite(rep.of("firm_s", who=node)).any()]
+
+
 def comparisons(rep: Any) -> list[tuple[dict[str, str], dict[str, str]]]:
     """What is compared with what: every regime with none, or, where there is one regime, every laydown with the first."""
     laid = list(dict.fromkeys(rep.findings["variant"][rep.findings["regime"] != ""].tolist()))
@@ -121,7 +126,7 @@ def gains(rep: Any) -> list[list[str]]:
     lines = []
     for launch in _each(rep):
         for base, other in comparisons(rep):
-            for node in NATIONS:
+            for node in nodes(rep):
                 cells = [_gain(*_pair(rep, gain, launch, node, base, other)) for gain in GAINS]
                 if not all(cell == "never" for cell in cells):
                     lines.append([launch, node, _against(base, other), *cells])
@@ -168,7 +173,7 @@ def conclusions(rep: Any) -> list[str]:
     for launch in [ALL] if len(rep.flown) >= intervals.LEAST else rep.flown:
         for base, other in comparisons(rep):
             parts = []
-            for node in NATIONS:
+            for node in nodes(rep):
                 for gain in (GAINS[0], GAINS[2]):
                     first, second, cluster = _pair(rep, gain, launch, node, base, other)
                     both = np.isfinite(first) & np.isfinite(second)
@@ -195,7 +200,7 @@ def medians(rep: Any) -> list[list[str]]:
     for launch in rep.flown:
         for variant in dict.fromkeys(f["variant"][f["regime"] != ""].tolist()):
             for regime in rep.spec.regimes:
-                for node in NATIONS:
+                for node in nodes(rep):
                     value = [rep.of(name, launch=launch, variant=variant, regime=regime, who=node) for name in names]
                     cells = [f"{100 * _median(v):.0f}" if name == "custody" else _cell(v) for name, v in zip(names, value, strict=True)]
                     lines.append([launch, variant, regime, node, *cells])

@@ -13,7 +13,7 @@ import numpy as np
 from copfuse import coverage, frames
 from copfuse.constants import NATIONS, NODES, PHASES
 from copfuse.curves import DASHED, DOTTED, NODE_COLOURS, PHASE_COLOURS
-from copfuse.sheets import MARKERS, TITLES, colours, framed, inset, no_data, panel, regime_legend
+from copfuse.sheets import MARKERS, TITLES, colours, framed, inset, no_data, panel, plain_log, regime_legend
 from copfuse.sighted import OUTCOMES
 
 SIDE_COLOURS = {
@@ -307,6 +307,7 @@ def laydowns(rep: Any) -> Any:
             no_data(ax, "never held")
         if name.endswith("_m") and drawn:
             ax.set_xscale("log")
+            plain_log(ax.xaxis)
         elif name == "custody":
             ax.set_xlim(-2.0, 102.0)
         else:

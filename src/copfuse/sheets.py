@@ -56,7 +56,7 @@ def framed(title: str, meta: Mapping[str, Any], width: float, height: float, tol
     figure.text(0.35 / width, 1.0 - 0.24 / height, title, fontsize=13, fontweight="bold", va="center")
     note = textwrap.fill(NOTIONAL + (f"; {told}" if told else ""), int(17.5 * width))
     figure.text(0.35 / width, 1.0 - 0.42 / height, note, fontsize=8, va="top", color="#444444", linespacing=1.25)
-    below = textwrap.fill(provenance(meta), int(22 * width), break_on_hyphens=False)
+    below = textwrap.fill(provenance(meta), int(19.5 * width), break_on_hyphens=False)
     figure.text(0.35 / width, 0.06 / height, below, fontsize=6.5, va="bottom", color="#666666", linespacing=1.25)
     return figure
 
@@ -79,6 +79,15 @@ def panel(ax: Any, title: str = "", node: str = "") -> None:
     ax.grid(color="#DDDDDD", lw=0.5)
     ax.set_axisbelow(True)
     ax.tick_params(labelsize=7.5, length=2.5)
+
+
+def plain_log(axis: Any, subs: tuple[int, ...] = (1, 2, 5)) -> None:
+    """Plain numbers on a logarithmic axis, also where it spans less than a decade."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter(lambda v, _: f"{v:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def no_data(ax: Any, text: str) -> None:

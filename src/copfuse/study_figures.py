@@ -16,11 +16,12 @@ import numpy as np
 from copfuse.constants import NATIONS
 from copfuse.curves import PHASE_COLOURS, written
 from copfuse.errors import CopfuseError
-from copfuse.sheets import MARKERS, REGIME_COLOURS, TITLES, WIDTHS, colours, framed, inset, no_data, panel, regime_legend
+from copfuse.sheets import MARKERS, REGIME_COLOURS, TITLES, WIDTHS, colours, framed, inset, no_data, panel, plain_log, regime_legend
 
 Columns = Mapping[str, np.ndarray]
 BASE = "none"
 ON_A_PAGE = 45  # launches on one sheet of bars
+WIDE = (-1000, -300, -100, -30, 0, 30, 100, 300, 1000, 3000)  # s, the ticks of a wide axis of seconds earlier
 LEAST = 3  # launches below which no median is drawn
 BINS_KM = (0.0, 40.0, 70.0, 100.0, 200.0, 600.0, 1500.0, 10000.0)  # apogees whose custody is drawn together
 PHASES = ("boost", "midcourse", "terminal")
@@ -123,10 +124,12 @@ def earlier(columns: Columns, meta: Mapping[str, Any]) -> list[Any]:
         for ax in row:
             if wide:
                 ax.set_yscale("symlog", linthresh=60.0)
+                ax.set_yticks([t for t in WIDE if 1.3 * low <= t <= 2.0 * high])
                 ax.yaxis.set_major_formatter(lambda v, _: f"{v:.0f}")
+                ax.minorticks_off()
             room = (0.0, 3.0 * high) if wide else (-0.05 * (high - low), 0.22 * (high - low))
             ax.set_ylim(1.3 * low + room[0], high + room[1])
-        row[0].set_ylabel("s earlier than with regime none" + (", logarithmic beyond 60 s" if wide else ""), fontsize=8.5)
+        row[0].set_ylabel("s earlier than under none" + (" (log beyond 60)" if wide else ""), fontsize=8.5)
     for ax in panels[-1]:
         ax.set_xlabel("sharing regime", fontsize=8.5)
     inset(figure, 0.75, 0.2, 1.15, 0.95, hspace=0.42, wspace=0.24)
@@ -179,7 +182,7 @@ def held(columns: Columns, meta: Mapping[str, Any]) -> list[Any]:
         panels[0].set_yticks(range(len(page)), [_short(columns, flight == name) for name in page], fontsize=6.3)
         panels[0].set_ylabel("launch, class, flight time in s", fontsize=8)
         regime_legend(figure, regimes, 0.78, height)
-        inset(figure, 1.75, 0.2, 1.45, 0.75, wspace=0.05)
+        inset(figure, 1.75, 0.2, 1.45, 0.75, wspace=0.09)
         made.append(figure)
     return made
 
@@ -227,7 +230,7 @@ def custody(columns: Columns, meta: Mapping[str, Any]) -> list[Any]:
             middle = [(float(np.exp(np.mean(np.log(apogee[b])))), float(np.median(share[b]))) for b in bins]
             ax.plot(*zip(*middle, strict=True), mark, ls="-", ms=4.5, zorder=3, **style) if middle else None
         ax.set_xscale("log")
-        ax.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
+        plain_log(ax.xaxis)
         ax.set_ylim(-3, 103)
         ax.set_xlabel("apogee, km", fontsize=8.5)
     panels[0].set_ylabel("% of the flight held, ignition to impact", fontsize=8.5)
@@ -269,6 +272,7 @@ def accuracy(columns: Columns, meta: Mapping[str, Any]) -> list[Any]:
     if seen:
         for ax in panels:
             ax.set_yscale("log")
+            plain_log(ax.yaxis)
         panels[0].set_ylim(0.4 * min(seen), 2.0 * max(seen))
     regime_legend(figure, regimes, 0.78, 5.2)
     inset(figure, 0.75, 0.2, 1.5, 0.95, wspace=0.05)
@@ -304,7 +308,7 @@ def warning(columns: Columns, meta: Mapping[str, Any]) -> list[Any]:
                     share = 100.0 * np.r_[np.arange(1, len(left) + 1), len(left)] / len(left)
                     ax.step(np.r_[left, 1e-3], share, where="pre", color=colour, lw=WIDTHS[min(k, len(WIDTHS) - 1)])
             ax.set_xscale("log")
-            ax.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
+            plain_log(ax.xaxis, (1, 3))
             ax.set_xlim(10.0, 1.15 * longest)
             ax.set_ylim(0.0, 103.0)
         row[0].set_ylabel("% of launches and seeds with that much", fontsize=8.5)
