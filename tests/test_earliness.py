@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from conftest import EPOCH, picture_of, plots_of, straight_truth
-from copfuse import earliness, metrics
+from copfuse import commonality, earliness, metrics
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE, NODES, TERMINAL
 from copfuse.laydowns import Sensor
 from copfuse.scenario import Launch, Scenario
@@ -37,7 +37,7 @@ def messages_of(rows):
 
 def made_run(ignition=0.0):
     """A straight flight of 60 s that boosts to 20 s and falls from 50 s on: Korea plots it from 5 s and holds it from 10 to 40 s with a
-    double at 20 s; Japan hears of it; the hub holds from 20 s on what Korea holds, but other rows at 30 s."""
+    double at 20 s; Japan hears of it; the hub holds it from 20 s on under Korea's number, but at 30 s."""
     times = np.arange(0.0, 61.0) + ignition
     truth = straight_truth([(0, 0, 0)], [times])
     phase = np.select([np.arange(61) < 20, np.arange(61) < 50], [BOOST, MIDCOURSE], TERMINAL)
@@ -51,10 +51,9 @@ def made_run(ignition=0.0):
     rows += [(ignition + t, "HUB", 0, state(t, 1.0)) for t in range(20, 41, 2)]
     rows.sort(key=lambda row: (row[0], NODES.index(row[1]), row[2]))
     picture = picture_of(rows)
-    pedigree = np.full((len(picture), 4), -1)
-    pedigree[:, 0] = np.round(picture.time).astype(int)
-    pedigree[(picture.node == 3) & (picture.time == ignition + 30.0), 0] = 999
-    picture = replace(picture, pedigree=pedigree, age=np.where(picture.node == 0, 0.5, 4.0))
+    track = np.where((picture.node == 3) & (picture.time == ignition + 30.0), 5, picture.track)
+    meta = {**picture.meta, "pedigree_of": "Detections"}  # so that numbers are common as they are
+    picture = replace(picture, track=track, age=np.where(picture.node == 0, 0.5, 4.0), meta=meta)
     scenario = Scenario("by-hand", EPOCH, (Launch("ballistic", "m0", at=ignition),), SENSORS)
     detections = plots_of([(ignition + t, 0, 0) for t in (5, 6, 7, 8)] + [(ignition + 9, 0, -1)])
     tracks = tracks_of(
@@ -86,7 +85,7 @@ def test_the_rows_of_a_flight_by_hand(ignition):
     assert (kor["boost_custody"], kor["midcourse_custody"], kor["terminal_custody"]) == pytest.approx((5 / 10, 11 / 15, 0.0), abs=1e-6)
     assert (kor["boost_rms_m"], kor["midcourse_rms_m"]) == (3.0, 4.0) and math.isnan(kor["terminal_rms_m"])
     assert kor["ambiguity"] == pytest.approx(17 / 16, abs=1e-6) and kor["age_s"] == 0.5
-    assert kor["commonality"] == pytest.approx(10 / 16, abs=1e-6) and hub["commonality"] == 1.0 and jpn["commonality"] == 0.0
+    assert kor["commonality"] == hub["commonality"] == pytest.approx(10 / 11, abs=1e-6) and math.isnan(jpn["commonality"])
     assert (jpn["told_s"], hub["told_s"], hub["own_s"]) == (33.0, 20.0, 7.0)  # a cue before the track; the false track tells nothing
     assert math.isnan(jpn["firm_s"]) and math.isnan(jpn["own_s"]) and jpn["custody"] == 0.0 and math.isnan(usa["told_s"])
     assert math.isnan(kor["error60_m"]) and math.isnan(kor["bound60_m"])
@@ -120,10 +119,13 @@ def test_the_error_at_a_time():
     assert math.isnan(earliness.at_time(time[:0], error[:0], 2.0))
 
 
-def test_common_rows():
-    a, b = np.array([[1, -1], [2, -1], [3, -1]]), np.array([[1, -1], [9, -1]])
-    assert earliness.common(np.array([0.0, 2.0, 4.0]), a, np.array([0.0, 2.0]), b) == pytest.approx(1 / 3)
-    assert math.isnan(earliness.common(np.zeros(0), a[:0], np.zeros(0), b[:0]))
+def test_common_numbers_are_counted_with_every_other_node():
+    time = np.array([0.0, 2.0, 4.0, 0.0, 2.0, 6.0, 4.0])
+    node = np.array([0, 0, 0, 1, 1, 1, 3])
+    number = np.array([7, 7, 7, 7, 9, 7, 7])
+    assert earliness.common(time, node, number, 0) == pytest.approx(2 / 3)  # with Japan at 0 s, not at 2 s; with the hub at 4 s
+    assert earliness.common(time, node, number, 1) == 0.5 and earliness.common(time, node, number, 3) == 1.0
+    assert math.isnan(earliness.common(time, node, number, 2))
 
 
 def test_phases_of_a_glide_count_as_terminal():
@@ -151,4 +153,7 @@ def test_rows_agree_with_the_sightings_of_a_real_run(pull_up):
         assert row["told_s"] <= row["firm_s"] and not (row["node"] != "HUB" and row["told_s"] > row["own_s"])
     korea, japan = rows[0], rows[1]
     assert korea["error120_m"] > 0 and 0 < korea["bound120_m"] < 1e4
-    assert 0.0 < japan["commonality"] <= 1.0 and rows[3]["commonality"] == 1.0
+    found = commonality.pairs(pull_up)
+    for row in rows:
+        assert row["commonality"] == pytest.approx(commonality.with_others(found, row["node"]), abs=1e-6)
+    assert 0.0 < japan["commonality"] <= 1.0

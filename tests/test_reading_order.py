@@ -12,19 +12,20 @@ import copfuse
 PACKAGE = Path(copfuse.__file__).parent
 
 ORDER = [
-    "errors", "constants", "kernels", "tables", "checking", "frames", "atmosphere", "vehicles", "motion",
-    "sensitivity", "swerling", "laydowns", "sensors", "coverage", "recorded", "flights", "links", "regimes",
+    "errors", "constants", "kernels", "tables", "folders", "checking", "frames", "atmosphere", "vehicles", "motion",
+    "sensitivity", "swerling", "laydowns", "sensors", "volumes", "coverage", "recorded", "flights", "links", "regimes",
     "scenario", "simulate",
     "ascents", "gaussian", "mixtures", "conversions", "biases", "filters", "starting", "kalman", "forecast", "rules",
     "retrodiction", "association", "matching", "phases", "pairing", "multiscan", "scanning", "coasting", "tracking",
     "families", "descent", "batch", "registration", "registering", "correlation", "transit",
-    "reporting", "releases", "network", "hearing", "fusion", "bounds", "boosts", "arcs",
+    "reporting", "releases", "network", "hearing", "fusion", "cueing", "bounds", "boosts", "arcs",
     "reconstruction",
-    "measures", "metrics", "study", "earliness", "units", "parts", "intervals", "curves", "sheets", "study_figures",
-    "report", "tidy", "sweep", "rivals", "customary",
-    "robust", "bench", "scale", "raid", "accuracy", "maps", "charts",
-    "verdicts", "plots", "console", "sighted", "compared", "reproduction_figures", "reproductions",
-    "cli_reproductions", "cli_bench", "cli_study", "cli",
+    "measures", "metrics", "commonality", "views", "study", "provenance", "earliness", "units", "parts", "intervals", "curves",
+    "sheets", "study_figures", "report", "tidy", "sweep",
+    "rivals", "customary",
+    "robust", "bench", "scale", "raid", "accuracy", "maps", "charts", "verdicts", "plots", "console", "sighted", "compared",
+    "reproduction_figures", "reproductions",
+    "cli_reproductions", "cli_bench", "cli_views", "cli_study", "cli",
 ]  # fmt: skip
 EXACT = {"__init__"}  # names its modules as text and imports them when first used
 

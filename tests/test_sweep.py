@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import copfuse as cf
-from copfuse import earliness, fusion, parts, simulate, study, sweep, units
+from copfuse import cueing, earliness, fusion, parts, simulate, study, sweep, units
 from copfuse.errors import CopfuseError
 from copfuse.laydowns import laydown
 
@@ -76,6 +76,25 @@ def test_pictures_that_cannot_differ_are_fused_once(monkeypatch):
         np.testing.assert_equal(
             [v for i, v in enumerate(a) if i not in (told, regime)], [v for i, v in enumerate(b) if i not in (told, regime)]
         )
+
+
+def test_cues_are_made_once_for_regimes_that_cue_alike(monkeypatch):
+    """TISA and GSOMIA add messages of people to national pictures, which cue nobody: what was sensed under none is theirs, bit for bit."""
+    plan = sweep.plan(**{**SMALL, "seeds": 1, "cues": True, "regimes": ("none", "tisa", "gsomia", "realtime")})
+    unit = plan.units[0]
+    truth = simulate.fly(unit.scenario)
+    none, tisa = (cueing.sense(truth, unit.scenario, name, 0) for name in ("none", "tisa"))
+    assert (none.detections.uid, none.tracks.uid) == (tisa.detections.uid, tisa.tracks.uid)
+    asked = []
+    real = cueing.sense
+    monkeypatch.setattr(units.cueing, "sense", lambda *a, **o: asked.append(a[2].name) or real(*a, **o))
+    made = units.measure(unit)
+    assert asked == ["none", "realtime"]
+    run = study.run(unit.scenario, "realtime", seed=0, cues=True)
+    for row, got in zip(earliness.rows(run, cueing=True), made.rows[-4:], strict=True):
+        np.testing.assert_equal(got, list(row.values()))
+    cueing_at = list(earliness.COLUMNS).index("cueing")
+    assert {row[cueing_at] for row in made.rows} == {1}
 
 
 def test_two_workers_give_the_same_bytes(small, tmp_path):
@@ -236,7 +255,8 @@ boresight_deg = 20.0
 @pytest.mark.parametrize(
     "changed, said",
     [
-        ({"regimes": ("none", "realtme")}, "there is no regime 'realtme'; did you mean 'realtime'"),
+        ({"regimes": ("none", "realtme")}, "there is no regime 'realtme'.*did you mean 'realtime'"),
+        ({"regimes": ("none", "mine.toml")}, "mine.toml"),
         ({"regimes": ()}, "regimes is empty"),
         ({"regimes": ("none", "none")}, "regimes name 'none' twice"),
         ({"launches": ["2022-01-27-9"]}, "2022-01-27-9"),

@@ -17,6 +17,7 @@ import click
 from copfuse import __version__
 from copfuse.cli_bench import bench
 from copfuse.cli_study import study as studies
+from copfuse.cli_views import explain
 from copfuse.console import INTERRUPTS, PICTURES, Stages, aligned, check_output, progress, say_compiling, write_csv
 from copfuse.errors import CopfuseError
 
@@ -68,13 +69,15 @@ def _interrupted(number: int, _: Any) -> NoReturn:
     "--association", default="gnn", show_default=True, help="Plots to tracks: gnn, one plot a track; jpda, shares; mht, over several scans."
 )
 @click.option("--register", is_flag=True, help="Estimate the radars' biases from common objects and take them out of plots.")
+@click.option("--cues/--no-cues", default=False, help="Let what is shared tell radars where to look.  [default: no-cues]")
 @click.option("--out", metavar="FILE", help="The picture: .png, .pdf or .svg.  [default: SCENARIO.png here]")
 @click.option("--no-picture", is_flag=True, help="Print only.")
 @click.option("--errors", metavar="FILE", help="Also draw the common picture's errors against the bound.")
 @click.option("--save", "folder", metavar="FOLDER", help="Also save the six tables there.")
+@click.option("--for", "node", metavar="NODE", help="With --save: only what this node has, and nothing else (KOR, JPN, USA or HUB).")
 def run(
-    scenario: str, regime: str | None, seed: int, association: str, register: bool, out: str | None, no_picture: bool,
-    errors: str | None, folder: str | None,
+    scenario: str, regime: str | None, seed: int, association: str, register: bool, cues: bool, out: str | None, no_picture: bool,
+    errors: str | None, folder: str | None, node: str | None,
 ) -> None:  # fmt: skip
     """Fly, detect, track, share, fuse and score one SCENARIO; print who saw what when and draw it.
 
@@ -84,15 +87,19 @@ def run(
     Examples:
       copfuse run
       copfuse run 2022-11-18-1 --regime none --seed 3
+      copfuse run 2024-01-14-1 --regime realtime --cues
       copfuse run my.toml --out picture.svg --save my-run
+      copfuse run --save what-japan-has --for JPN
       copfuse run lofted-icbm-2022 --no-picture --errors errors.png
     """
     start = time.perf_counter()
     if no_picture and out:
         raise CopfuseError("--out and --no-picture exclude each other; give one of the two")
     picture = None if out is None else check_output(out, PICTURES)
+    if node is not None and not folder:
+        raise CopfuseError(f"--for {node} is about what is saved: give --save FOLDER too")
     curves = None if errors is None else check_output(errors, PICTURES)
-    from copfuse import network, study, tracking
+    from copfuse import network, study, tracking, views
     from copfuse import scenario as scenarios
 
     chosen = scenarios.load(scenario)
@@ -100,11 +107,13 @@ def run(
     tracking.check_association(association)
     if not (no_picture or picture):
         picture = check_output(re.sub(r"[^\w.-]+", "-", chosen.name) + ".png", PICTURES)
+    if node is not None:
+        views.node_number(node)
     if folder:
         study.check_folder(Path(folder))
     say_compiling("run")
     with Stages(list(study.STAGES)) as stages:
-        made = study.run(chosen, regime, seed, progress=stages.next, association=association, register=register)
+        made = study.run(chosen, regime, seed, progress=stages.next, association=association, register=register, cues=cues)
     click.echo(str(made))
     if picture:
         from copfuse import plots
@@ -117,7 +126,7 @@ def run(
         plots.plot(made, curves, what="errors")
         click.echo(f"errors: {curves}")
     if folder:
-        click.echo(f"tables: {made.save(folder)}")
+        click.echo(f"{f'view of {node}' if node else 'tables'}: {made.save(folder, node)}")
     click.echo(f"{time.perf_counter() - start:.1f} s in all", err=True)
 
 
@@ -238,3 +247,4 @@ def _above_the_airport(found: Any) -> str:
 
 cli.add_command(bench)
 cli.add_command(studies)
+cli.add_command(explain)

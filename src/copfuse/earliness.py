@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from copfuse import bounds, flights, frames, metrics
+from copfuse import bounds, commonality, flights, frames, metrics
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE, NATIONS, NODES, TERMINAL
 from copfuse.measures import ratio
 from copfuse.metrics import Match, Sighting
@@ -53,7 +53,7 @@ COLUMNS: dict[str, tuple[type, str]] = {
     **{f"bound{at}_m": (float, "its Cramer-Rao bound for the plots that could reach the node") for at in FIXED},
     **{f"{part}_rms_m": (float, f"root mean square position error in the {part} phase") for part in PARTS},
     "ambiguity": (float, "tracks on the missile per time at which it is held"),
-    "commonality": (float, "share of times held here or at the hub at which both hold it on the same rows"),
+    "commonality": (float, "share of times held here and at another node at which both give it one track number"),
     "age_s": (float, "median age of the newest row in its track"),
 }  # fmt: skip
 DIGITS = {"_s": 3, "_km": 4, "_m": 3, "": 6}  # decimals that are kept, by unit
@@ -67,12 +67,14 @@ class Seen(NamedTuple):
 
     matched: Match
     sightings: list[Sighting]
+    numbers: np.ndarray  # the track number of each line that travels with it (`commonality.common_numbers`)
 
     @staticmethod
     def of(run: Any) -> Seen:
-        """Of a `study.Run`, or of anything with its scenario, truth, detections and picture."""
+        """Of a `study.Run`, or of anything with its scenario, truth, detections, tracks and picture."""
         matched = metrics.match(run.picture, run.truth)
-        return Seen(matched, metrics.sightings(run, tuple(1e3 * size for size in ELLIPSES), matched))
+        found = metrics.sightings(run, tuple(1e3 * size for size in ELLIPSES), matched)
+        return Seen(matched, found, commonality.common_numbers(run.picture, run.tracks))
 
 
 Limits = dict[tuple[int, str], Any]  # bounds by object and the nations whose plots they stand on
@@ -99,7 +101,7 @@ def rows(
             row = {**flight, **about, "node": name, **_moments(next(sighting), run.truth, number)}
             row |= warned(run.tracks, run.messages, of, number, node, float(path.time[0]))
             row["told_s"] = _least(row["told_s"], row["firm_s"])
-            row |= _picture(run.picture, seen.matched, path, number, node, grid)
+            row |= _picture(run.picture, seen, path, number, node, grid)
             row |= _bounds(run, path, number, node, limits) if limits is not None else {f"bound{at}_m": math.nan for at in FIXED}
             out.append({column: _rounded(column, row[column]) for column in COLUMNS})
     return out
@@ -170,16 +172,16 @@ def warned(tracks: Tracks, messages: Messages, of: np.ndarray, number: int, node
 # The picture ---------------------------------------------------------------------------------------------------------
 
 
-def _picture(picture: Picture, matched: Match, path: Truth, number: int, node: int, grid: np.ndarray) -> Row:
-    """What the rows of a node's picture on one missile tell: errors, custody by phase, tracks beside, age, what it shares with the hub."""
-    mine = picture.node == node
+def _picture(picture: Picture, seen: Seen, path: Truth, number: int, node: int, grid: np.ndarray) -> Row:
+    """What the rows of a node's picture on one missile tell: errors, custody by phase, tracks beside, age, common numbers."""
+    mine, matched = picture.node == node, seen.matched
     on = np.flatnonzero(mine & (matched.object == number))
     beside = int((mine & (matched.nearest == number)).sum())
     time, error = picture.time[on], np.linalg.norm(matched.error[on, :3], axis=1)
-    hub = np.flatnonzero((picture.node == NODES.index("HUB")) & (matched.object == number))
+    all_on = np.flatnonzero(matched.object == number)
     row = {
         "ambiguity": ratio(len(on) + beside, len(on)), "age_s": float(np.median(picture.age[on])) if len(on) else math.nan,
-        "commonality": common(time, picture.pedigree[on], picture.time[hub], picture.pedigree[hub]),
+        "commonality": common(picture.time[all_on], picture.node[all_on], seen.numbers[all_on], node),
     }  # fmt: skip
     grid = grid[(grid >= path.time[0]) & (grid <= path.time[-1])]
     row |= by_phase(path, grid, time, error)
@@ -216,15 +218,16 @@ def at_time(time: np.ndarray, value: np.ndarray, at: float, within: float = 1e-3
     return float(np.interp(at, time[k - 1 : k + 1], value[k - 1 : k + 1])) if together else math.nan
 
 
-def common(time: np.ndarray, pedigree: np.ndarray, hub_time: np.ndarray, hub_pedigree: np.ndarray) -> float:
-    """Share of the times at which this node or the hub holds the object at which both do and their lines stand on the same rows.
+def common(time: np.ndarray, node: np.ndarray, number: np.ndarray, mine: int) -> float:
+    """Of the times (n,) at which the node ``mine`` and another one hold an object, the share at which both give it one number.
 
-    ``pedigree (n, 4)`` as in `tables.Picture`, one line per time; nan where neither ever holds it.
+    One line per node and time; every other node counts for itself; nan where nobody holds it beside this one.
     """
-    ours, theirs = ({round(t, 6): tuple(p) for t, p in zip(*both, strict=True)} for both in
-                    ((time.tolist(), pedigree.tolist()), (hub_time.tolist(), hub_pedigree.tolist())))  # fmt: skip
-    same = sum(ours[t] == theirs[t] for t in ours.keys() & theirs.keys())
-    return ratio(float(same), float(len(ours.keys() | theirs.keys())))
+    time = np.round(time, 6)
+    ours = dict(zip(time[node == mine].tolist(), number[node == mine].tolist(), strict=True))
+    others = zip(time[node != mine].tolist(), number[node != mine].tolist(), strict=True)
+    same = [ours[t] == name for t, name in others if t in ours]
+    return ratio(float(sum(same)), float(len(same)))
 
 
 # Bounds --------------------------------------------------------------------------------------------------------------

@@ -123,29 +123,29 @@ def launch_points(tracks: Tracks, rows: np.ndarray) -> np.ndarray:
     return forecast.launch_point(predicted(tracks, at, tracks.time[at]), tracks.phase_probability[at][:, BOOST])[0]
 
 
-def content(tracks: Tracks, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What messages that point at rows tell: launch points (n, 3) m, courses (n,) rad from north, impact points (n, 3) m."""
+def content(tracks: Tracks, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What messages that point at rows tell: launch points (n, 3) m, courses (n,) rad from north, impact points (n, 3) m and when, s
+    after the epoch, these are reached."""
     bank = predicted(tracks, rows, tracks.time[rows])
     chance = tracks.phase_probability[rows]
-    impact = forecast.impact_point(bank.x6, bank.P6, tracks.log_beta[rows], push(bank)[0], chance)[0]
+    impact, _, left, _ = forecast.impact_point(bank.x6, bank.P6, tracks.log_beta[rows], push(bank)[0], chance)
     lat, lon, _ = frames.geodetic(bank.x6)
     v = np.einsum("nij,nj->ni", frames.enu_axes(lat, lon), bank.x6[:, 3:])
-    return launch_points(tracks, rows), np.mod(np.arctan2(v[:, 0], v[:, 1]), 2 * np.pi), impact
+    return launch_points(tracks, rows), np.mod(np.arctan2(v[:, 0], v[:, 1]), 2 * np.pi), impact, bank.time + left
 
 
 def told(messages: Messages, tracks: Tracks) -> list[str]:
     """One sentence per message that people got: from whom, when, how late, and what it says."""
     mine = messages[(messages.kind == MESSAGE) & np.isfinite(messages.arrived)]
     lines = []
-    for m, (launch, course, impact) in zip(range(len(mine)), zip(*content(tracks, mine.row), strict=True), strict=True):
-        row = int(mine.row[m])
-        its = tracks.time[(tracks.node == tracks.node[row]) & (tracks.track == tracks.track[row]) & tracks.firm]
-        late = float(mine.arrived[m]) - float(its.max(initial=-np.inf))
-        when = f"{_span(late)} after {NODES[mine.source[m]]} held it last" if late > 0 else "while it was held"
-        since = _span(float(mine.arrived[m] - its.min(initial=np.inf)))
+    for m, (launch, course, impact, down) in zip(range(len(mine)), zip(*content(tracks, mine.row), strict=True), strict=True):
+        row, arrived = int(mine.row[m]), float(mine.arrived[m])
+        who, whom = NODES[mine.source[m]], NODES[mine.target[m]]
+        begun = tracks.time[(tracks.node == tracks.node[row]) & (tracks.track == tracks.track[row]) & tracks.firm].min(initial=np.inf)
+        side = "after" if arrived > down else "before"
+        late = f"{_span(abs(arrived - down))} {side} the impact that it tells" if math.isfinite(down) else "with no impact told"
         says = f"launch {_place(launch)}, course {math.degrees(course):.0f} deg, impact {_place(impact)}"
-        who = NODES[mine.target[m]], NODES[mine.source[m]]
-        lines.append(f"{who[0]} was told by {who[1]} {since} after its track {int(tracks.track[row])} began, {when}: {says}.")
+        lines.append(f"{whom} was told by {who} {_span(arrived - float(begun))} after {who} first held it, {late}: {says}.")
     return lines
 
 

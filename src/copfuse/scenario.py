@@ -19,6 +19,7 @@ import msgspec
 
 from copfuse import flights
 from copfuse.checking import checked, choice, read_toml
+from copfuse.constants import NATIONS
 from copfuse.errors import CopfuseError, suggestion
 from copfuse.laydowns import Sensor, laydown, parse
 from copfuse.regimes import PACKAGED, regime
@@ -52,6 +53,17 @@ class Launch:
 
 
 @dataclass(frozen=True)
+class Site:
+    """A launch site that ``nations`` watch before anything flies: their radars look all the time into a cylinder above it, *notional*."""
+
+    lat: float  # rad
+    lon: float
+    radius: float  # m
+    height: float  # m
+    nations: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Scenario:
     """What is flown and what watches it; everything that a run needs besides the regime and the seed."""
 
@@ -66,6 +78,7 @@ class Scenario:
     duration: float | None = None  # s, None: until the last impact
     picture_step: float = 2.0  # s between the picture's rows
     regime: str = "realtime"  # a packaged one's name, or the path of a file
+    watched: tuple[Site, ...] = ()
 
 
 # What a file may say -------------------------------------------------------------------------------------------------
@@ -121,6 +134,14 @@ class _Ballistic(msgspec.Struct, forbid_unknown_fields=True):
     debris: _Debris = 0
 
 
+class _Watch(msgspec.Struct, forbid_unknown_fields=True):
+    lat_deg: _Deg90
+    lon_deg: _Deg360
+    nations: Annotated[list[str], msgspec.Meta(min_length=1)]
+    radius_km: Annotated[float, msgspec.Meta(gt=0.0, le=200.0)] = 20.0
+    height_km: Annotated[float, msgspec.Meta(gt=0.0, le=200.0)] = 60.0
+
+
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     launch: Annotated[list[dict[str, Any]], msgspec.Meta(min_length=1)]
     name: _Name | None = None
@@ -135,6 +156,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     clutter: Annotated[float, msgspec.Meta(ge=0.0, le=100.0)] = 1.0
     picture_step_s: Annotated[float, msgspec.Meta(ge=0.1, le=600.0)] = 2.0
     regime: str = "realtime"
+    watch: list[dict[str, Any]] = []
 
 
 _LAUNCHES = {"record": _Record, "recorded": _Recorded, "ballistic": _Ballistic}
@@ -194,6 +216,7 @@ def _from_file(path: Path) -> Scenario:
         duration=file.duration_s,
         picture_step=file.picture_step_s,
         regime=_regime(file.regime, where, path.parent),
+        watched=tuple(_site(table, f"{where}, watch {i}") for i, table in enumerate(file.watch, 1)),
     )
 
 
@@ -209,6 +232,12 @@ def _regime(said: str, where: str, folder: Path) -> str:
     except CopfuseError as error:
         raise CopfuseError(f"{where}: regime = {said!r}: {error}") from None
     return str(path)
+
+
+def _site(table: dict[str, Any], where: str) -> Site:
+    row = checked(_Watch, table, where)
+    nations = tuple(dict.fromkeys(choice(name, NATIONS, f"{where}: nations") for name in row.nations))
+    return Site(math.radians(row.lat_deg), math.radians(row.lon_deg), 1e3 * row.radius_km, 1e3 * row.height_km, nations)
 
 
 def _salvo(table: dict[str, Any], where: str, folder: Path) -> list[Launch]:

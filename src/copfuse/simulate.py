@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from copfuse import flights, frames, motion, recorded, sensors, vehicles
-from copfuse.constants import BOOST, EARTH_A
-from copfuse.errors import CopfuseError, suggestion
+from copfuse import flights, frames, motion, recorded, sensors, vehicles, volumes
+from copfuse.constants import BOOST, EARTH_A, NODES
+from copfuse.errors import CopfuseError
 from copfuse.kernels import sensing
 from copfuse.tables import Detections, Truth
+from copfuse.volumes import Cues
 
 if TYPE_CHECKING:
     from copfuse.scenario import Launch, Scenario
@@ -101,20 +102,69 @@ def detect(truth: Truth, scenario: Scenario, seed: int = 0, cues: Cues | None = 
     it is a plot, and its signal-to-noise ratio as measured, which a tracker knows too, sets the sigma of the noise in it.
     A wandering bias stands on top: the reported time is the sensor's, ahead of the true one by its clock's error.
 
-    ``cues`` maps (sensor name, object number) to the time from which a radar is told where that object is: it then
-    looks there at every tick, with its ``cue_gain`` more energy; the horizon stays where it is.
+    ``cues`` (as `cueing.sense` makes them): volumes that a nation's radars are told to look into.  Where one of them holds the
+    object, its radars look at every tick, with the more energy that `volumes.gain` gives, up to that with which they detect
+    it in nearly every look; the horizon stays where it is.  What a cue costs the search, and false plots in so small a volume,
+    are left out.
 
-    Every sensor has random streams of its own, named by it and by the object, so that another sensor or another object
+    Every sensor has random streams of its own, named by it and by the object, so that another sensor, another object or a cue
     leaves its numbers as they are.  ``seed`` is 0 or more.  ``meta``: ``sensors`` (names), ``seed``, ``schedule`` (per
     sensor that works: first search, search frame, tick, s) and ``absent`` (per sensor that does not: why).
 
-    Raises `CopfuseError` for a seed below 0, for truth that does not say what its objects are and for an unknown cue.
+    Raises `CopfuseError` for a seed below 0 and for truth that does not say what its objects are.
     """
-    objects = _checked(truth, scenario, seed, cues or {})
+    looking: dict[str, Any] = {}
+    made: list[tuple[Any, ...]] = []
+    for watch in watches(truth, scenario, seed, looking):
+        if cues is not None and len(cues):
+            for sight in watch.sights:
+                told(watch.sensor, sight, cues, slice(None))
+        made += [(watch.number, *plots(watch)), (watch.number, *watch.false)]
+    return in_order(made, looking)
+
+
+Rows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # time, z, sigma, snr, object
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A sensor's looks at one object while it is in view, ``time (n,)`` s: what they would see, and the draws that decide.
+
+    ``tick`` is the look's place among the sensor's in the object's life.  ``output``, the detector's, and ``cued`` are changed in
+    place, as cues come.
+    """
+
+    object: int
+    tick: np.ndarray
+    time: np.ndarray
+    search: np.ndarray
+    x: np.ndarray
+    z: np.ndarray
+    snr: np.ndarray
+    bias: np.ndarray
+    normal: np.ndarray
+    output: np.ndarray
+    cued: np.ndarray
+
+
+@dataclass(frozen=True)
+class Watch:
+    """One sensor that works: its number, its sights of the objects that it can see at all, and its false plots."""
+
+    number: int
+    sensor: Sensor
+    sights: list[Sight]
+    false: Rows
+
+
+def watches(truth: Truth, scenario: Scenario, seed: int, meta: dict[str, Any]) -> Iterator[Watch]:
+    """Every sensor that works, as it looks when nothing cues it; ``meta`` is filled with that of `Detections`.
+
+    Raises `CopfuseError` as `detect` does.
+    """
+    objects = _checked(truth, seed)
     end = scenario.duration if scenario.duration is not None else float(truth.time.max(initial=0.0))
-    meta: dict[str, Any] = {"sensors": [s.name for s in scenario.sensors], "seed": int(seed), "scenario": scenario.name}
-    meta |= {"schedule": {}, "absent": {}}
-    made = []
+    meta |= {"sensors": [s.name for s in scenario.sensors], "seed": int(seed), "scenario": scenario.name, "schedule": {}, "absent": {}}
     for number, sensor in enumerate(scenario.sensors):
         absent, first, tick, share = _turn_up(sensor, scenario, seed)
         if absent:
@@ -124,29 +174,71 @@ def detect(truth: Truth, scenario: Scenario, seed: int = 0, cues: Cues | None = 
         time = first + tick * np.arange(max(0, int(np.floor((end - first) / tick)) + 1))
         search = np.arange(len(time)) % share == 0
         bias = _bias(sensor, tick, len(time), scenario.bias, seed)
-        told = {k: at for (name, k), at in (cues or {}).items() if name == sensor.name}
-        made.append((number, *_plots(sensor, truth, objects, time, search, bias, told, seed)))
-        made.append((number, *_false_plots(sensor, time[search], scenario, seed)))
-    return _sorted(made, meta)
+        yield Watch(
+            number, sensor, _sights(sensor, truth, objects, time, search, bias, seed), _false_plots(sensor, time[search], scenario, seed)
+        )
 
 
-Cues = Mapping[tuple[str, int], float]
-Rows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # time, z, sigma, snr, object
+def told(sensor: Sensor, sight: Sight, cues: Cues, looks: slice) -> np.ndarray:
+    """Fill in, in place, what a sensor gains by the cues of its nation in some looks; which row of ``cues`` each heeds (−1: none)."""
+    mine = np.flatnonzero(cues.node == NODES.index(sensor.nation))
+    gain, which = volumes.gain(sensor, cues[mine], sight.time[looks], sight.x[looks])
+    cued = which >= 0
+    if not cued.any():
+        return which
+    snr = sight.snr[looks]
+    ratio = np.where(cued, np.maximum(snr, np.minimum(gain * snr, volumes.enough(sensor.pfa, sensor.swerling))), snr)
+    sight.output[looks] = detector_output(ratio, sensor.swerling, sight.normal[looks, :6])
+    sight.cued[looks] = cued
+    return np.where(cued, mine[which], -1)
 
 
-def _checked(truth: Truth, scenario: Scenario, seed: int, cues: Cues) -> list[dict[str, Any]]:
+def plots(watch: Watch, begin: float = -np.inf, end: float = np.inf) -> Rows:
+    """A sensor's plots of all objects from ``begin`` until before ``end`` s, under the cues told so far."""
+    parts = [(*_noticed(watch.sensor, sight, begin, end), sight) for sight in watch.sights]
+    kept = [part for part in parts if len(part[0])]
+    if not kept:
+        return np.zeros(0), np.zeros((0, 4)), np.zeros((0, 4)), np.zeros(0), np.zeros(0, int)
+    time, z, bias, normal = (np.concatenate([getattr(s, name)[rows] for rows, _, s in kept]) for name in ("time", "z", "bias", "normal"))
+    measured = np.concatenate([part[1] for part in kept])
+    sigma = sensors.accuracy(watch.sensor, measured, z[:, 1], z[:, 2])
+    error = sigma * normal[:, 6:]
+    error[:, :3] += bias
+    number = np.concatenate([np.full(len(rows), s.object) for rows, _, s in kept])
+    return time, _wrapped(watch.sensor, z + error), sigma, measured, number
+
+
+def _noticed(sensor: Sensor, sight: Sight, begin: float, end: float) -> tuple[np.ndarray, np.ndarray]:
+    """Which looks between two times notice the object, and their signal-to-noise ratios as measured."""
+    first, last = np.searchsorted(sight.time, (begin, end))
+    if first == last:
+        return np.zeros(0, int), np.zeros(0)
+    hit, search, out = (np.zeros(sight.tick[last - 1] + 1, bool) for _ in range(3))
+    hit[sight.tick[:last]] = sight.output[:last] > -np.log(sensor.pfa)
+    search[sight.tick[:last]] = sight.search[:last] | sight.cued[:last]
+    sensing.looks(hit, search, _hold(sensor), out)
+    rows = first + np.flatnonzero(out[sight.tick[first:last]])
+    return rows, sight.output[rows] - 1.0
+
+
+def first_plot(sensor: Sensor, sight: Sight) -> float | None:
+    """When a sensor notices an object first, s; None: never."""
+    rows, _ = _noticed(sensor, sight, -np.inf, np.inf)
+    return float(sight.time[rows[0]]) if len(rows) else None
+
+
+def uncued(sensor: Sensor, sight: Sight) -> Sight:
+    """A sight as it is when nothing cues the sensor."""
+    return replace(sight, output=detector_output(sight.snr, sensor.swerling, sight.normal[:, :6]), cued=np.zeros(len(sight.time), bool))
+
+
+def _checked(truth: Truth, seed: int) -> list[dict[str, Any]]:
     """What the truth says of its objects, with names that are all different."""
     if not isinstance(seed, int | np.integer) or seed < 0:
         raise CopfuseError(f"seed is {seed!r}, expected a whole number of 0 or more")
     objects = [dict(about) for about in truth.meta.get("objects", [])]
     if len(truth) and truth.object.max() >= len(objects):
         raise CopfuseError(f"truth has rows of object {truth.object.max()}, but its meta lists {len(objects)} objects")
-    names = [s.name for s in scenario.sensors]
-    for name, number in cues:
-        if name not in names:
-            raise CopfuseError(f"cues name the sensor {name!r}; {suggestion(name, names)}")
-        if not 0 <= number < len(objects):
-            raise CopfuseError(f"cues name object {number}, but the truth has the objects 0 to {len(objects) - 1}")
     seen: dict[str, int] = {}
     for about in objects:
         seen[about["name"]] = seen.get(about["name"], 0) + 1
@@ -177,32 +269,25 @@ def _bias(sensor: Sensor, tick: float, n: int, scale: float, seed: int) -> np.nd
     return scale * np.array(sensor.bias_sigma) * wandering
 
 
-def _plots(
-    sensor: Sensor, truth: Truth, objects: list[dict[str, Any]], time: np.ndarray, search: np.ndarray, bias: np.ndarray,
-    told: dict[int, float], seed: int,
-) -> Rows:  # fmt: skip
-    """One sensor's plots of all objects at its ticks ``time``; ``told`` says from when it is cued to an object."""
+def _sights(
+    sensor: Sensor, truth: Truth, objects: list[dict[str, Any]], time: np.ndarray, search: np.ndarray, bias: np.ndarray, seed: int
+) -> list[Sight]:
+    """One sensor's looks at its ticks ``time`` at all objects that it can see at one of them."""
     number, tick, x, burning = _aloft(truth, time - bias[:, 3])
     rcs = np.array([about["rcs"] for about in objects])[number] if len(number) else np.zeros(0)
     z, snr = sensors.observe(sensor, x, time[tick], rcs, burning)
-    parts = []
+    found = []
     for k in np.unique(number[snr > 0.0]):
         mine = np.flatnonzero(number == k)
-        cued = time[tick[mine]] >= told.get(int(k), np.inf)
-        ratio = snr[mine] * np.where(cued, sensor.cue_gain, 1.0)
         draws = _stream(seed, f"{sensor.name} sees {objects[k]['stream']}").standard_normal((len(mine), 10))
-        output = detector_output(ratio, sensor.swerling, draws[:, :6])
-        hit = (ratio > 0.0) & (output > -np.log(sensor.pfa))
-        noticed = np.zeros(len(mine), bool)
-        sensing.looks(hit, search[tick[mine]] | cued, _hold(sensor), noticed)
-        parts.append((mine[noticed], output[noticed] - 1.0, draws[noticed, 6:]))
-    if not parts:
-        return np.zeros(0), np.zeros((0, 4)), np.zeros((0, 4)), np.zeros(0), np.zeros(0, int)
-    row, measured, normal = (np.concatenate([part[i] for part in parts]) for i in range(3))
-    sigma = sensors.accuracy(sensor, measured, z[row, 1], z[row, 2])
-    error = sigma * normal
-    error[:, :3] += bias[tick[row], :3]
-    return time[tick[row]], _wrapped(sensor, z[row] + error), sigma, measured, number[row]
+        seen = np.flatnonzero(snr[mine] > 0.0)
+        rows = mine[seen]
+        at = tick[rows]
+        draws = draws[seen]
+        output = detector_output(snr[rows], sensor.swerling, draws[:, :6])
+        known = seen, time[at], search[at], x[rows], z[rows], snr[rows], bias[at, :3], draws
+        found.append(Sight(int(k), *known, output, np.zeros(len(rows), bool)))
+    return found
 
 
 def _aloft(truth: Truth, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -268,7 +353,7 @@ def _wrapped(sensor: Sensor, z: np.ndarray) -> np.ndarray:
     return z
 
 
-def _sorted(made: list[tuple[Any, ...]], meta: dict[str, Any]) -> Detections:
+def in_order(made: list[tuple[Any, ...]], meta: dict[str, Any]) -> Detections:
     """One table; within a scan the rows go by azimuth, so that their order tells nothing about the truth."""
     if not made:
         return Detections.empty(**meta)

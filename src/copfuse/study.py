@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import shutil
-import tempfile
 import textwrap
 import time
 from collections.abc import Callable
@@ -17,9 +14,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from copfuse import __version__, fusion, metrics, network, releases, simulate, tracking
-from copfuse.constants import NODES
+from copfuse import __version__, cueing, fusion, metrics, network, releases, simulate, tracking, views
+from copfuse.constants import NATIONS, NODES
 from copfuse.errors import CopfuseError
+from copfuse.folders import check_folder, whole_folder
 from copfuse.measures import siap
 from copfuse.metrics import Moment, Sighting
 from copfuse.scenario import Scenario, load
@@ -54,27 +52,37 @@ class Run:
 
     def __str__(self) -> str:
         return "\n".join(
-            [*_header(self), "", *_stages(self), "", *_sightings(self.sightings()), "", *_quality(self.score), *_biases(self), *_told(self)]
+            [
+                *_header(self),
+                "",
+                *_stages(self),
+                "",
+                *_sightings(self.sightings()),
+                *_cued(self),
+                "",
+                *_quality(self.score),
+                *_biases(self),
+                *_told(self),
+            ]
         )
 
-    def save(self, folder: str | Path) -> Path:
+    def save(self, folder: str | Path, node: str | None = None) -> Path:
         """Write the tables and ``run.json`` into ``folder``, whole or not at all; an earlier saved run there is replaced.
 
-        Raises `CopfuseError` where the folder cannot be written or holds something else.
+        With ``node`` only that node's view is written, and nothing of what it does not have (`views.view`).
+        Raises `CopfuseError` where the folder cannot be written or holds something else, and for an unknown node.
         """
+        if node is not None:
+            return views.view(self, node).save(folder)
         folder = Path(folder)
         check_folder(folder)
         about = {"copfuse": __version__, "regime": self.regime, "seed": self.seed, "seconds": self.seconds,
                  "uids": {verb: table.uid for verb, table in self.tables().items()},
                  "scenario": msgspec.to_builtins(self.scenario)}  # fmt: skip
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".copfuse-"))
-        try:
+        with whole_folder(folder) as temporary:
             for table in self.tables().values():
                 table.save(temporary / f"{type(table).__name__.lower()}.npz")
             (temporary / "run.json").write_text(json.dumps(about, indent=1))
-            _put(temporary, folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
         return folder
 
     @classmethod
@@ -83,10 +91,15 @@ class Run:
         path = Path(folder) / "run.json"
         try:
             about = json.loads(path.read_text())
+            if "view" in about:
+                what = f"{str(folder)!r} holds {about['view']}'s view of a run, not the whole run"
+                raise CopfuseError(f"{what}: load it with copfuse.views.load")
             scenario = msgspec.convert(about["scenario"], Scenario)
             uids, asked = about["uids"], {name: about[name] for name in ("regime", "seed", "seconds")}
         except FileNotFoundError:
             raise CopfuseError(f"there is no saved run in {str(folder)!r}: {path.name} is missing") from None
+        except CopfuseError:
+            raise
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise CopfuseError(f"{str(path)!r} is not the run.json of a saved run ({error})") from None
         tables = {}
@@ -107,12 +120,14 @@ def run(
     progress: Callable[[str], None] | None = None,
     association: str = "gnn",
     register: bool = False,
+    cues: bool = False,
 ) -> Run:
     """Fly, detect, track, share, fuse and score one scenario (anything that `scenario.load` takes).
 
     ``regime``: a packaged name, a .toml file or a `network.Regime`; None is the scenario's own; ``progress`` is called with the name
     of each verb before it starts; ``association`` as in `tracking.track`; with ``register`` each node estimates its radars' biases as it
-    goes (`registering.track_registered`).
+    goes (`registering.track_registered`); with ``cues`` what is shared cues radars (`cueing.sense`), else they look as if nobody told
+    them anything.
     Raises `CopfuseError` for bad input.
     """
     chosen = load(scenario)
@@ -130,9 +145,17 @@ def run(
         return made
 
     truth = timed("fly", simulate.fly, chosen)
-    detections = timed("detect", simulate.detect, truth, chosen, seed=seed)
-    tracks = timed("track", fusion.tracker(register), detections, chosen, association=association)
-    messages = timed("share", network.share, tracks, chosen, regime=rule, seed=seed, detections=detections)
+    if cues:
+        for verb in ("detect", "track", "share"):  # one loop does the three
+            if progress:
+                progress(verb)
+        sensed = cueing.sense(truth, chosen, rule, seed, association, register=register)
+        detections, tracks, messages = sensed.detections, sensed.tracks, sensed.messages
+        seconds.update(sensed.seconds)
+    else:
+        detections = timed("detect", simulate.detect, truth, chosen, seed=seed)
+        tracks = timed("track", fusion.tracker(register), detections, chosen, association=association)
+        messages = timed("share", network.share, tracks, chosen, regime=rule, seed=seed, detections=detections)
     picture = timed("fuse", fusion.fuse, tracks, messages, chosen, detections=detections)
     scored = timed("score", metrics.score, picture, truth, chosen)
     return Run(chosen, rule.name, seed, truth, detections, tracks, messages, picture, scored, seconds)
@@ -142,37 +165,6 @@ def check_seed(seed: int) -> None:
     """Refuse what no random stream can be named by."""
     if not isinstance(seed, int | np.integer) or seed < 0:
         raise CopfuseError(f"seed = {seed!r} is not a whole number of 0 or more")
-
-
-def check_folder(folder: Path) -> None:
-    """Refuse a folder that `Run.save` could not write: something else is there, or its parent cannot be written."""
-    if folder.exists() and not folder.is_dir():
-        raise CopfuseError(f"cannot save to {str(folder)!r}: it is a file")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "run.json").is_file():
-        raise CopfuseError(f"cannot save to {str(folder)!r}: it is not empty and holds no earlier run")
-    if not folder.parent.is_dir():
-        raise CopfuseError(f"cannot save to {str(folder)!r}: there is no folder {str(folder.parent)!r}")
-    if not os.access(folder.parent, os.W_OK):
-        raise CopfuseError(f"cannot save to {str(folder)!r}: the folder {str(folder.parent)!r} is not writable")
-
-
-def _put(temporary: Path, folder: Path) -> None:
-    """``temporary`` takes ``folder``'s place; what was there goes away only then."""
-    os.chmod(temporary, 0o755)
-    old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".copfuse-"))
-    try:
-        if folder.exists():
-            os.rename(folder, old / "old")
-        try:
-            os.rename(temporary, folder)
-        except OSError:
-            if (old / "old").exists():
-                os.rename(old / "old", folder)
-            raise
-    except OSError as error:
-        raise CopfuseError(f"cannot save to {str(folder)!r}: {error.strerror}") from None
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
 
 
 # The print -----------------------------------------------------------------------------------------------------------
@@ -221,11 +213,33 @@ def _sightings(seen: list[Sighting]) -> list[str]:
     return [*lines, *_NOTES, *textwrap.wrap(f"Flight times: {flights}.", 100)]
 
 
+MOST_CUED = 6  # of a nation, in the print
 _NOTES = (
     "First plots are those of a nation's own sensors (HUB: anybody's).  An ellipse is that of the impact",
     "forecast, by its 95 % semi-major axis; off: its distance from the true impact; in 95 %: share of all",
     "forecasts whose ellipse held the true impact.",
 )
+
+
+def _cued(run: Run) -> list[str]:
+    """Where radars were cued: per nation which of them had their first plot of a missile earlier by it."""
+    if "cued" not in run.detections.meta:
+        return []
+    things, nation = run.truth.meta["objects"], {s.name: s.nation for s in run.scenario.sensors}
+    several = sum(thing["kind"] == "missile" for thing in things) > 1
+    said: dict[str, list[str]] = {name: [] for name in NATIONS}
+    for cue in run.detections.meta["cued"]:
+        gain = math.inf if cue["alone"] is None else cue["alone"] - cue["first"]
+        if things[cue["object"]]["kind"] == "missile" and gain >= 1.0:
+            ignition = run.truth.time[run.truth.object == cue["object"]][0]
+            sooner = f"{gain:.0f} s sooner" if gain < math.inf else "else never"
+            of = f" of {things[cue['object']]['name']}" if several else ""
+            said[nation[cue["sensor"]]].append(f"{cue['sensor']}{of} at {cue['first'] - ignition:.0f} s by {cue['by']} ({sooner})")
+    lines = ["Cued: radars with an earlier first plot of a missile, in s after ignition, by whose track they were told:"]
+    for name, each in said.items():
+        shown = "; ".join(each[:MOST_CUED]) + (f"; and {len(each) - MOST_CUED} more" if len(each) > MOST_CUED else "")
+        lines += textwrap.wrap(f"{name}: {shown or 'none'}.", 100, subsequent_indent="     ")
+    return lines
 
 
 def _percent(value: float) -> str:

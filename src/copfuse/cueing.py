@@ -1,0 +1,361 @@
+"""``sense()``: the loop detect, track, share, cue, detect, run forward in time, so that sharing changes what sensors do.
+
+What a nation knows of an object, by firm tracks of its own or by those that have arrived, cues its radars: where the object is
+believed to be is a volume (`volumes`) that they look into.  A cue acts `REACTION` s after it is known at the earliest, so nothing in a
+step of that length depends on what happens in it: step after step the cues are made of what was known before, then the
+plots, then the tracks.  What comes of this is the one fixed point of the loop.  Going round the loop with whole runs comes
+to the same: each round makes one more step right for good, so as many rounds as there are steps always do.
+"""
+
+from __future__ import annotations
+
+import time as clock
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from copfuse import filters, fusion, network, simulate, tracking
+from copfuse.coasting import REGISTRATION, Live
+from copfuse.constants import EARTH_OMEGA, MU, NATIONS, NODES
+from copfuse.correlation import predicted
+from copfuse.errors import CopfuseError
+from copfuse.filters import Bank
+from copfuse.frames import altitude, ecef, enu_axes
+from copfuse.phases import push, pushed
+from copfuse.simulate import Sight, Watch
+from copfuse.tables import CUE, PLOT, TRACK, Detections, Messages, Tracks, Truth, stack
+from copfuse.volumes import ALL_CUES, CUE_SHARE, SIGMAS, Cues
+
+REACTION = 10.0  # s from when a nation knows of an object until its radars look there, *notional*
+VAGUE = 50e3  # m, standard deviation of the position from which on nobody is told to look for it, *notional*
+HUB = NODES.index("HUB")
+
+
+@dataclass(frozen=True)
+class Sensed:
+    """What sensors, trackers and messages made of each other: three tables, the cues that acted, the steps that the pass took (a bound
+    on the rounds of the whole loop that come to the same), and the seconds that each verb took."""
+
+    detections: Detections
+    tracks: Tracks
+    messages: Messages
+    cues: Cues
+    rounds: int
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What nodes know of tracks: ``node (n,)`` knows ``row (n,)`` of ``tracks`` from ``known (n,)`` s on."""
+
+    tracks: Tracks
+    node: np.ndarray
+    row: np.ndarray
+    known: np.ndarray
+
+
+def sense(
+    truth: Truth, scenario: Any, regime: Any = None, seed: int = 0, association: str = "gnn", cues: bool = True, register: bool = False
+) -> Sensed:
+    """Plots, local tracks and messages of a scenario under a regime (default: the scenario's), radars being cued by what is shared.
+
+    Own firm tracks cue a nation's radars, and so do tracks and infrared cues that have arrived there, and the hub's tracks where plots
+    are shared: each from `REACTION` s after the nation first knew of it, by the newest row known so long, until its place is too
+    vague.  A nation's cues depend on nothing but its own rows and those that have arrived.  Without ``cues`` this is `simulate.detect`,
+    `tracking.track` and `network.share`, bit for bit; a message of a launch point is no cue, and infrared sensors heed none.
+    With ``register`` cues come from the tracks as they are before registration, and the tracks returned are registered.
+
+    ``detections.meta["cued"]`` says which radars saw an object earlier by a cue: ``sensor``, ``object``, ``by`` (a node, or "watch"),
+    ``time`` s of the first cued look, ``first`` plot and that which it would have had ``alone`` (None: never).
+
+    Raises `CopfuseError` as these three do, and where what a regime hands over at a time depends on what comes later.
+    """
+    chosen = regime or scenario.regime
+    rule = chosen if isinstance(chosen, network.Regime) else network.regime(chosen)
+    tracker = fusion.tracker(register)
+    spent = dict.fromkeys(("detect", "track", "share"), 0.0)
+    if not cues:
+        detections = _timed(spent, "detect", simulate.detect, truth, scenario, seed)
+        tracks = _timed(spent, "track", tracker, detections, scenario, association=association)
+        messages = _timed(spent, "share", network.share, tracks, scenario, regime=rule, seed=seed, detections=detections)
+        return Sensed(detections, tracks, messages, Cues.empty(), 1, spent)
+    for exact in (False, True):
+        loop = _Loop(truth, scenario, rule, seed, association, exact, spent)
+        loop.run()
+        detections, tracks = loop.plots, _timed(spent, "track", loop.tracks, True)
+        messages = _timed(spent, "share", network.share, tracks, scenario, regime=rule, seed=seed, detections=detections)
+        if loop.as_foreseen(messages, loop.end) and loop.stable:
+            break
+    else:
+        raise CopfuseError(f"regime {rule.name!r} hands over what depends on what comes later, for which no cue can wait; use cues=False")
+    if register:
+        tracks = _timed(spent, "track", tracker, detections, scenario, association=association)
+        messages = _timed(spent, "share", network.share, tracks, scenario, regime=rule, seed=seed, detections=detections)
+    return Sensed(detections, tracks, messages, loop.cues, loop.steps, spent)
+
+
+def _timed(spent: dict[str, float], verb: str, work: Any, *args: Any, **options: Any) -> Any:
+    start = clock.perf_counter()
+    made = work(*args, **options)
+    spent[verb] += clock.perf_counter() - start
+    return made
+
+
+class _Loop:
+    """The pass through time, and what it has made so far."""
+
+    def __init__(self, truth: Truth, scenario: Any, rule: Any, seed: int, association: str, exact: bool, spent: dict[str, float]) -> None:
+        self.scenario, self.rule, self.seed, self.association, self.exact, self.spent = scenario, rule, seed, association, exact, spent
+        self.looking: dict[str, Any] = {}
+        self.watches = _timed(spent, "detect", lambda: list(simulate.watches(truth, scenario, seed, self.looking)))
+        last = scenario.duration if scenario.duration is not None else float(truth.time.max(initial=0.0))
+        self.steps = int(last // REACTION) + 1
+        self.end = REACTION * self.steps
+        self.plots = Detections.empty(**self.looking)
+        self.rows: list[dict[str, np.ndarray]] = []
+        self.states: dict[int, Live] = {}
+        self.came: Messages | None = None
+        self.stable = True
+        self.cues = watched(scenario)
+        self.by: dict[tuple[int, int], tuple[float, int]] = {}  # per sensor and object the first cued look s and by which source
+        self.hubs: dict[bytes, _Hub] = {}
+        self.ahead: dict[bytes, Ahead] = {}
+        tracking.usable(self.plots, scenario, association)
+
+    def run(self) -> None:
+        """All steps."""
+        always = self.cues
+        for step in range(self.steps):
+            begin = REACTION * step
+            new = _timed(self.spent, "share", self._known, begin)
+            seen = _timed(self.spent, "detect", self._look, stack([always, new]), begin)
+            _timed(self.spent, "track", self._follow, seen)
+            self.cues = stack([self.cues, new])
+        self.plots = replace(self.plots, meta=self.looking | {"cued": self._earlier()})
+
+    def tracks(self, exact: bool) -> Tracks:
+        """All tracks so far; not ``exact``: without what biases leave in covariances, and what is common to several."""
+        if exact:
+            return tracking.table(self.rows, self.states, self.plots, self.scenario, self.association)
+        return _provisional(self.rows)
+
+    def as_foreseen(self, messages: Messages, now: float) -> bool:
+        """Whether what has come by ``now`` s begins with what had come when it was last asked; a message of people is no cue."""
+        came = messages[(messages.arrived < now) & (messages.kind <= CUE)]
+        before, self.came = self.came, came
+        if before is None:
+            return True
+        then = came[: len(before)]
+        return all(np.array_equal(getattr(then, n), getattr(before, n)) for n in ("arrived", "source", "target", "kind", "row"))
+
+    def _known(self, begin: float) -> Cues:
+        """The cues of the step from ``begin`` s on."""
+        shown = any(link.payload == "plot" for link in self.rule.links)
+        if not shown and not any(row["firm"].any() for row in self.rows):
+            return Cues.empty()
+        tracks = self.tracks(self.exact)
+        messages = network.share(tracks, self.scenario, regime=self.rule, seed=self.seed, detections=self.plots)
+        self.stable &= self.as_foreseen(messages, begin)
+        heard = {b"": _heard(tracks, messages), **(self._shown(messages, begin) if shown else {})}
+        made = {key: told(one, self.scenario, begin, self.ahead.get(key)) for key, one in heard.items() if len(one.row)}
+        self.ahead = {key: ahead for key, (_, ahead) in made.items()}
+        return shared_out(stack([cues for cues, _ in made.values()]) if made else Cues.empty())
+
+    def _shown(self, messages: Messages, begin: float) -> dict[bytes, Heard]:
+        """What nations know of tracks made of several nations' plots: who knows the same plots has the same tracks."""
+        feeds: dict[bytes, tuple[list[int], np.ndarray, np.ndarray]] = {}
+        for node in range(len(NATIONS)):
+            known, rows = _plot_feed(node, messages, self.scenario, self.plots)
+            if len(rows):
+                feeds.setdefault(_sources(node, messages).tobytes(), ([], known, rows))[0].append(node)
+        return {
+            key: self.hubs.setdefault(key, _Hub(self.scenario, self.association)).heard(nodes, self.plots, known, rows, begin)
+            for key, (nodes, known, rows) in feeds.items()
+        }
+
+    def _look(self, cues: Cues, begin: float) -> Detections:
+        """The plots of one step."""
+        made: list[tuple[Any, ...]] = []
+        for watch in self.watches:
+            first, last = np.searchsorted(watch.false[0], (begin, begin + REACTION))
+            if first < last:
+                made.append((watch.number, *(column[first:last] for column in watch.false)))
+            near = [(sight, *np.searchsorted(sight.time, (begin, begin + REACTION)).tolist()) for sight in watch.sights]
+            near = [one for one in near if one[1] < one[2]]
+            for sight, a, b in near if len(cues) else ():
+                self._note(watch, sight, a, simulate.told(watch.sensor, sight, cues, slice(a, b)), cues)
+            if near:
+                made.append((watch.number, *simulate.plots(watch, begin, begin + REACTION)))
+        return simulate.in_order(made, self.looking)
+
+    def _note(self, watch: Watch, sight: Sight, first: int, which: np.ndarray, cues: Cues) -> None:
+        heeded = np.flatnonzero(which >= 0)
+        if len(heeded):
+            at = float(sight.time[first + heeded[0]])
+            self.by.setdefault((watch.number, sight.object), (at, int(cues.source[which[heeded[0]]])))
+
+    def _follow(self, seen: Detections) -> None:
+        """Take the plots of one step into the tracks."""
+        number = len(self.plots) + np.arange(len(seen))
+        self.plots = stack([self.plots, seen])
+        self.rows += tracking.follow(self.states, seen, self.scenario, None, self.association, number)
+
+    def _earlier(self) -> list[dict[str, Any]]:
+        """Which radars saw which objects earlier than they would have without cues, as `Detections.meta` has it."""
+        found = []
+        for watch in self.watches:
+            for sight in watch.sights:
+                if (watch.number, sight.object) in self.by:
+                    at, source = self.by[watch.number, sight.object]
+                    first, alone = (simulate.first_plot(watch.sensor, s) for s in (sight, simulate.uncued(watch.sensor, sight)))
+                    if first is not None and (alone is None or first < alone):
+                        name = NODES[source] if source >= 0 else "watch"
+                        found.append(
+                            {"sensor": watch.sensor.name, "object": sight.object, "by": name, "time": at, "first": first, "alone": alone}
+                        )
+        return found
+
+
+def _provisional(rows: list[dict[str, np.ndarray]]) -> Tracks:
+    columns: dict[str, Any] = {n: np.concatenate([r[n] for r in rows]) for n in Tracks.COLUMNS if n in rows[0]} if rows else {}
+    return Tracks(**columns, P_common=columns["P"]) if columns else Tracks.empty()
+
+
+class _Hub:
+    """The tracks that are made of several nations' plots, as `fusion.fuse` does: in order of time, waiting for stragglers."""
+
+    def __init__(self, scenario: Any, association: str) -> None:
+        self.scenario, self.association, self.taken = scenario, association, 0
+        self.rows: list[dict[str, np.ndarray]] = []
+        self.states: dict[int, Live] = {}
+
+    def heard(self, nodes: list[int], plots: Detections, known: np.ndarray, rows: np.ndarray, now: float) -> Heard:
+        """What nations that look on know of them by ``now`` s; plots ``rows``, rising, come when ``known`` s."""
+        known = np.maximum.accumulate(known)
+        end = int(np.searchsorted(known, now))
+        if end > self.taken:
+            number = np.arange(self.taken, end)
+            self.rows += tracking.follow(self.states, plots[rows[number]], self.scenario, "HUB", self.association, number)
+            self.taken = end
+        tracks = _provisional(self.rows)
+        firm = np.flatnonzero(tracks.firm)
+        n = len(nodes)
+        return Heard(tracks, np.repeat(nodes, len(firm)), np.tile(firm, n), np.tile(known[tracks.detection[firm]], n))
+
+
+def _sources(node: int, messages: Messages) -> np.ndarray:
+    """Which way a nation has its picture of plots: through the hub those of some nations, or its own and what comes to it."""
+    display = messages.meta.get("display", {name: NATIONS for name in NATIONS})
+    if NODES[node] in display:
+        return np.array([HUB, *(NODES.index(name) for name in display[NODES[node]])])
+    return np.array([node])
+
+
+def _plot_feed(node: int, messages: Messages, scenario: Any, plots: Detections) -> tuple[np.ndarray, np.ndarray]:
+    """When each plot is known where a nation's picture is made of plots, and which row, rising; empty where it is not."""
+    at, *sources = _sources(node, messages).tolist()
+    sent = messages[(messages.kind == PLOT) & np.isfinite(messages.arrived) & (messages.target == at)]
+    own = np.zeros(0, int)
+    if at == HUB:
+        sent = sent[np.isin(sent.source, sources)]
+    elif len(sent):
+        own = np.flatnonzero(np.array([s.nation == NODES[node] for s in scenario.sensors])[plots.sensor])
+    when, rows = np.r_[plots.time[own], sent.arrived], np.r_[own, sent.row]
+    order = np.lexsort((when, rows))
+    rows, first = np.unique(rows[order], return_index=True)
+    return when[order][first], rows
+
+
+# What is known, and what is told ------------------------------------------------------------------------------------------
+
+
+def _heard(tracks: Tracks, messages: Messages) -> Heard:
+    """What nations know of local tracks: their own firm rows, and rows of tracks and infrared cues that have arrived."""
+    own = np.flatnonzero(tracks.firm)
+    came = messages[np.isin(messages.kind, (TRACK, CUE)) & np.isfinite(messages.arrived) & (messages.target != HUB)]
+    node, row = np.r_[tracks.node[own], came.target], np.r_[own, came.row]
+    return Heard(tracks, node, row, np.r_[tracks.time[own], came.arrived])
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """Rows ``of`` (node and row, (n, 2)) as they are foreseen at a time; those of them that nobody is told to look for are out (n,)."""
+
+    of: np.ndarray
+    bank: Bank
+    out: np.ndarray
+
+
+def told(heard: Heard, scenario: Any, begin: float, before: Ahead | None = None) -> tuple[Cues, Ahead]:
+    """The cues from ``begin`` s until `REACTION` later: of every track that a nation knows for so long the newest row known so long.
+
+    What has come down, or is no longer known to `VAGUE`, is left out, until its track is heard of again.  ``before`` is what
+    this function foresaw for the step before, from where it goes on; each nation from what it foresaw itself.
+    """
+    tracks, node, row, known = heard.tracks, heard.node, heard.row, heard.known
+    _, key = np.unique((node.astype(np.int64) * len(NODES) + tracks.node[row]) * 10**9 + tracks.track[row], return_inverse=True)
+    first = np.full(key.max() + 1, np.inf)
+    np.minimum.at(first, key, known)
+    start = np.maximum(first + REACTION, begin)
+    able = np.flatnonzero((known <= (start - REACTION)[key]) & (start < begin + REACTION)[key])
+    able = able[np.lexsort((known[able], tracks.time[row[able]], key[able]))]
+    last = able[np.flatnonzero(np.r_[np.diff(key[able]) != 0, True])] if len(able) else able
+    ahead = _foreseen(tracks, np.stack([node[last], row[last]], axis=1), begin + 0.5 * REACTION, before)
+    P = ahead.bank.P6 + np.diag((scenario.bias * np.repeat(REGISTRATION, 3)) ** 2)
+    ahead.out[:] |= ~((np.sqrt(np.einsum("naa->n", P[:, :3, :3])) < VAGUE) & (altitude(ahead.bank.x6) > 0.0))
+    kept = np.flatnonzero(~ahead.out)
+    last, bank, P, n = last[kept], ahead.bank[kept], P[kept], len(kept)
+    cues = Cues(
+        node=node[last], begin=start[key[last]], end=np.full(n, begin + REACTION), time=bank.time, x=bank.x6, P=P,
+        acceleration=_falling(bank.x6) + push(bank)[0] * pushed(bank)[:, None], share=np.full(n, CUE_SHARE),
+        source=tracks.node[row[last]], row=row[last], known=known[last],
+    )  # fmt: skip
+    return cues, ahead
+
+
+def _foreseen(tracks: Tracks, of: np.ndarray, time: float, before: Ahead | None) -> Ahead:
+    """The rows ``of`` at a time s, from where they were foreseen before, or from the rows themselves."""
+    have = {} if before is None else {(int(n), int(r)): i for i, (n, r) in enumerate(before.of)}
+    at = np.array([have.get((int(n), int(r)), -1) for n, r in of], int)
+    new, out = np.flatnonzero(at < 0), np.zeros(len(of), bool)
+    order, banks = [new], [predicted(tracks, of[new, 1], time)]
+    if before is not None:
+        old = np.flatnonzero(at >= 0)
+        out[old] = before.out[at[old]]
+        gone, live = old[out[old]], old[~out[old]]
+        order += [gone, live]
+        banks += [before.bank[at[gone]], filters.predict(before.bank[at[live]], time)]
+    return Ahead(of, Bank.stack(banks)[np.argsort(np.concatenate(order))], out)
+
+
+def shared_out(cues: Cues) -> Cues:
+    """The cues of a step, each with `CUE_SHARE` of a radar's time for search or its part of `ALL_CUES`, by the most of one source."""
+    share = np.full(len(cues), CUE_SHARE)
+    for node in np.unique(cues.node):
+        mine = cues.node == node
+        share[mine] = min(CUE_SHARE, ALL_CUES / np.bincount(cues.source[mine]).max())
+    return Cues(**{n: getattr(cues, n) for n in Cues.COLUMNS if n != "share"}, share=share)
+
+
+def _falling(x: np.ndarray) -> np.ndarray:
+    """Acceleration (n, 3) m/s^2 of free fall over a turning Earth, of states ``x (n, 6)``: enough for a few seconds."""
+    r, spin = x[:, :3], np.array([0.0, 0.0, EARTH_OMEGA])
+    away = np.linalg.norm(r, axis=1, keepdims=True)
+    return -MU * r / away**3 - np.cross(spin, np.cross(spin, r)) - 2.0 * np.cross(spin, x[:, 3:])
+
+
+def watched(scenario: Any) -> Cues:
+    """The cues of a scenario's watched sites: cylinders above them that some nations' radars look into all the time."""
+    sites = [(site, NODES.index(nation)) for site in scenario.watched for nation in site.nations]
+    n = len(sites)
+    x, P = np.zeros((n, 6)), np.zeros((n, 6, 6))
+    for i, (site, _) in enumerate(sites):
+        axes = enu_axes(site.lat, site.lon)
+        x[i, :3] = ecef(site.lat, site.lon, 0.5 * site.height)
+        P[i, :3, :3] = axes.T @ np.diag(np.square([site.radius, site.radius, 0.5 * site.height]) / SIGMAS**2) @ axes
+    always, nothing = np.full(n, np.inf), np.full(n, -1)
+    return Cues(
+        node=np.array([node for _, node in sites], int), begin=-always, end=always, time=np.zeros(n), x=x, P=P,
+        acceleration=np.zeros((n, 3)), share=np.full(n, CUE_SHARE), source=nothing, row=nothing, known=-always,
+    )  # fmt: skip

@@ -1,0 +1,117 @@
+"""What a radar gains where it is told to look: cued volumes, and the energy that a beam has there against one of its search.
+
+A search radar has a fixed average power and aperture, so that the signal-to-noise ratio of one look goes as the time that it has for
+a solid angle over that angle: the search radar equation (Barton, Radar Equations for Modern Radar, Artech 2013, ch. 2; Curry, Radar
+System Performance Modeling, 2nd ed., Artech 2005, sec. 7.1).  A cue narrows the angle (Curry, sec. 7.4).  With N beam positions in
+the whole volume, searched in the frame ``search_revisit``, and n in the cued one, looked over at every tick ``track_revisit`` in a
+share s of the time that search has, a beam's energy is ``s track_revisit / n`` over ``search_revisit / N`` of a search's.
+
+Nothing here moves the horizon: a volume is searched where the radar can see into it, and what is below is not there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from copfuse.frames import ecef, enu_axes
+from copfuse.swerling import required_snr
+from copfuse.tables import Table
+
+if TYPE_CHECKING:
+    from copfuse.laydowns import Sensor
+
+CUE_SHARE = 0.1  # of the time that search has, for one cue; *notional*
+ALL_CUES = 0.5  # likewise for all cues of a radar together; *notional*
+SIGMAS = 3.0  # standard deviations from the centre of a cued volume to its faces
+ENOUGH = 0.9  # probability of detection in a look, for more than which a radar spends no energy; *notional*
+
+_F = np.float64
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Cues(Table):
+    """One volume that the radars of a nation are told to look into, from ``begin`` until before ``end`` s.
+
+    ``node`` is the nation, as an index into ``constants.NODES``.  Something is believed to be there with the state ``x`` m, m/s at
+    ``time`` s, its covariance ``P``, and ``acceleration`` m/s^2 (gravity included), from which the volume is carried to each look.
+    ``share`` of its time for search is what a radar may spend on it.  Whence it is: ``source`` is the node whose track it is
+    (−1: a site watched before launch), ``row`` that track's row, and ``known`` s when it came to the nation.
+    """
+
+    node: np.ndarray
+    begin: np.ndarray
+    end: np.ndarray
+    time: np.ndarray
+    x: np.ndarray
+    P: np.ndarray
+    acceleration: np.ndarray
+    share: np.ndarray
+    source: np.ndarray
+    row: np.ndarray
+    known: np.ndarray
+    meta: dict[str, Any] = field(default_factory=dict)
+    COLUMNS: ClassVar = {
+        "node": (np.int8, ()), "begin": (_F, ()), "end": (_F, ()), "time": (_F, ()), "x": (_F, (6,)), "P": (_F, (6, 6)),
+        "acceleration": (_F, (3,)), "share": (_F, ()), "source": (np.int8, ()), "row": (np.int64, ()), "known": (_F, ()),
+    }  # fmt: skip
+
+
+def beams(sensor: Sensor) -> float:
+    """Beam positions in the volume that a radar searches: its solid angle over that of a beam (the broadening off a face left out)."""
+    angle = sensor.azimuth_width * (np.sin(sensor.max_elevation) - np.sin(sensor.min_elevation))
+    return max(1.0, float(angle) / (sensor.beamwidth_az * sensor.beamwidth_el))
+
+
+@lru_cache(maxsize=64)
+def enough(pfa: float, swerling: int) -> float:
+    """Mean signal-to-noise ratio of a look over which a cued radar spends no more: it detects with the probability `ENOUGH`."""
+    return float(required_snr(ENOUGH, pfa, swerling))
+
+
+def gain(sensor: Sensor, cues: Cues, time: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Power gain (n,) of a radar's looks at ``time (n,)`` s, rising, at objects that are at ``x (n, 6)``, and by which row of ``cues``.
+
+    ``cues`` are those of the radar's nation.  A look gains where the object truly is within a cued volume: a box across the line of
+    sight, `SIGMAS` to each side and half a beam, at any range.  The gain is 0 (row −1) where no volume holds the object, or only
+    volumes so wide that a beam would have less energy than in search, which the radar leaves to its search; else from 1 to
+    ``sensor.cue_gain``.  Of several volumes the narrowest counts.
+    """
+    best, which = np.zeros(len(time)), np.full(len(time), -1)
+    first, last = np.searchsorted(time, cues.begin), np.searchsorted(time, cues.end)
+    count = np.maximum(last - first, 0)
+    cue = np.repeat(np.arange(len(cues)), count)
+    if len(cue) == 0 or sensor.kind != "radar" or not np.isfinite(sensor.lat):
+        return best, which
+    look = np.arange(len(cue)) - np.repeat(np.cumsum(count) - count, count) + first[cue]
+    off, sigma = _across(sensor, cues, cue, time[look], x[look, :3])
+    beam = np.array([sensor.beamwidth_az, sensor.beamwidth_el])
+    inside = (np.abs(off) <= SIGMAS * sigma + 0.5 * beam).all(axis=1)
+    wide = np.prod(1.0 + 2.0 * SIGMAS * sigma / beam, axis=1)
+    won = cues.share[cue] * (sensor.track_revisit / sensor.search_revisit) * (beams(sensor) / wide)
+    good = np.flatnonzero(inside & (won >= 1.0))
+    good = good[np.lexsort((-cue[good], won[good]))]  # of equal volumes the first; the best is written last
+    best[look[good]], which[look[good]] = np.minimum(won[good], sensor.cue_gain), cue[good]
+    return best, which
+
+
+def _across(sensor: Sensor, cues: Cues, cue: np.ndarray, time: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of pairs of a look and a cue: the object's angles off the volume's centre, level and upright, (n, 2) rad, and the volume's sigmas."""
+    origin, up = ecef(sensor.lat, sensor.lon, sensor.alt), enu_axes(sensor.lat, sensor.lon)[2]
+    ahead = (time - cues.time[cue])[:, None]
+    there = cues.x[cue, :3] + ahead * cues.x[cue, 3:] + 0.5 * ahead**2 * cues.acceleration[cue] - origin
+    P, ahead = cues.P[cue], ahead[:, :, None]
+    spread = P[:, :3, :3] + ahead * (P[:, :3, 3:] + P[:, 3:, :3]) + ahead**2 * P[:, 3:, 3:]
+    away = np.maximum(np.linalg.norm(there, axis=1, keepdims=True), 1e3)
+    sight = there / away
+    level = np.cross(sight, up)
+    level /= np.maximum(np.linalg.norm(level, axis=1, keepdims=True), 1e-9)
+    axes = np.stack([level, np.cross(level, sight)], axis=1)
+    object_sight = place - origin
+    object_sight /= np.maximum(np.linalg.norm(object_sight, axis=1, keepdims=True), 1.0)
+    off = np.arctan2(np.einsum("nai,ni->na", axes, object_sight), np.einsum("ni,ni->n", sight, object_sight)[:, None])
+    sigma = np.sqrt(np.maximum(np.einsum("nai,nij,naj->na", axes, spread, axes), 0.0)) / away
+    return off, sigma
