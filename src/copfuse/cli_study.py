@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from copfuse import cli_reproductions
 from copfuse.console import INTERRUPTS, say_compiling
 
 
@@ -67,7 +68,11 @@ def earlier_detection(
     with Bar(len(plan.meta["launches"]), seeds, len(names), out) as bar:
         made = sweep.run(plan, jobs, out, bar.show, command)
     click.echo(str(made))
-    click.echo(f"rows: {out}/study.csv")
+    made.report(f"{out}/report.html")
+    click.echo(f"rows: {out}/study.csv\nreport: {out}/report.html")
+
+
+cli_reproductions.add_to(study)
 
 
 class Bar:
