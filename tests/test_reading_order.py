@@ -20,10 +20,12 @@ ORDER = [
     "families", "descent", "batch", "registration", "registering", "correlation", "transit",
     "reporting", "releases", "network", "hearing", "fusion", "cueing", "bounds", "boosts", "arcs",
     "reconstruction",
-    "measures", "metrics", "commonality", "views", "study", "provenance", "earliness", "units", "parts", "intervals", "tidy", "sweep",
+    "measures", "metrics", "commonality", "views", "study", "provenance", "earliness", "units", "parts", "intervals", "curves",
+    "sheets", "study_figures", "report", "tidy", "sweep",
     "rivals", "customary",
-    "robust", "bench", "scale", "raid", "accuracy", "maps", "curves", "charts", "verdicts", "plots", "console", "cli_bench",
-    "cli_views", "cli_study", "cli",
+    "robust", "bench", "scale", "raid", "accuracy", "maps", "charts", "verdicts", "plots", "console", "sighted", "compared",
+    "reproduction_figures", "reproductions",
+    "cli_reproductions", "cli_bench", "cli_views", "cli_study", "cli",
 ]  # fmt: skip
 EXACT = {"__init__"}  # names its modules as text and imports them when first used
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import copfuse as cf
-from copfuse import earliness, fusion, parts, simulate, study, sweep, units
+from copfuse import cli, cueing, earliness, fusion, parts, simulate, study, sweep, units
 from copfuse.errors import CopfuseError
 from copfuse.laydowns import laydown
 
@@ -76,6 +76,25 @@ def test_pictures_that_cannot_differ_are_fused_once(monkeypatch):
         np.testing.assert_equal(
             [v for i, v in enumerate(a) if i not in (told, regime)], [v for i, v in enumerate(b) if i not in (told, regime)]
         )
+
+
+def test_cues_are_made_once_for_regimes_that_cue_alike(monkeypatch):
+    """TISA and GSOMIA add messages of people to national pictures, which cue nobody: what was sensed under none is theirs, bit for bit."""
+    plan = sweep.plan(**{**SMALL, "seeds": 1, "cues": True, "regimes": ("none", "tisa", "gsomia", "realtime")})
+    unit = plan.units[0]
+    truth = simulate.fly(unit.scenario)
+    none, tisa = (cueing.sense(truth, unit.scenario, name, 0) for name in ("none", "tisa"))
+    assert (none.detections.uid, none.tracks.uid) == (tisa.detections.uid, tisa.tracks.uid)
+    asked = []
+    real = cueing.sense
+    monkeypatch.setattr(units.cueing, "sense", lambda *a, **o: asked.append(a[2].name) or real(*a, **o))
+    made = units.measure(unit)
+    assert asked == ["none", "realtime"]
+    run = study.run(unit.scenario, "realtime", seed=0, cues=True)
+    for row, got in zip(earliness.rows(run, cueing=True), made.rows[-4:], strict=True):
+        np.testing.assert_equal(got, list(row.values()))
+    cueing_at = list(earliness.COLUMNS).index("cueing")
+    assert {row[cueing_at] for row in made.rows} == {1}
 
 
 def test_two_workers_give_the_same_bytes(small, tmp_path):
@@ -215,7 +234,7 @@ def test_ctrl_c_leaves_no_traceback_and_says_how_to_go_on(tmp_path):
     out, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
     assert "Traceback" not in said and "200 flights are done and kept in" in said and "the same command goes on" in said
-    assert "about" in said and "on 2 processes" in said and out == ""
+    assert "flights to go: 198, about" in said and "(processes: 2)" in said and out == ""
     assert not [p.name for p in parts.iterdir() if p.name.startswith(".")]
 
 
@@ -276,6 +295,46 @@ def test_launches_that_cannot_be_flown_are_named():
     misfit = sweep.plan(["2006-07-05-1", *LAUNCHES], ("none",), 1, sensors=SENSORS, cues=False)
     made = sweep.run(misfit)
     assert "no boost of a SLV" in made.meta["not_flown"]["2006-07-05-1"] and set(made.columns["launch"]) == set(LAUNCHES)
+
+
+def test_a_study_in_which_nothing_flies_has_no_rows(tmp_path):
+    made = sweep.run(sweep.plan(["2006-07-05-1"], ("none", "realtime"), 2, sensors=SENSORS, cues=False), folder=tmp_path / "study")
+    assert len(made) == 0 and list(made.meta["not_flown"]) == ["2006-07-05-1"] and "1 launch is not flown" in str(made)
+    same(made, sweep.Study.load(tmp_path / "study"))
+
+
+def test_an_error_in_a_unit_names_it(monkeypatch):
+    def refuse(*_, **__):
+        raise CopfuseError("no such luck")
+
+    monkeypatch.setattr(units.cueing, "sense", refuse)
+    with pytest.raises(CopfuseError, match="launch 2022-01-27-1, seed 0: no such luck"):
+        cf.earlier_detection(**SMALL)
+
+
+def test_the_command_line(tmp_path, capsys):
+    """A study of one launch: what it says before, the summary, the folder; bad input is one sentence and status 2; help has an example."""
+    (tmp_path / "few.toml").write_text(FEW)
+    options = ["study", "earlier-detection", "--sensors", str(tmp_path / "few.toml"), "--regimes", "none,realtime", "--no-cues"]
+
+    def said(*more):
+        with pytest.raises(SystemExit) as left:
+            cli.main([*options, "--launch", *more])
+        return left.value.code, *capsys.readouterr()
+
+    code, out, err = said(LAUNCHES[0], "--seeds", "3", "--jobs", "1", "--out", str(tmp_path / "study"))
+    assert code == 0 and "1 launch x 3 seeds" in out and "[few]" in out and "notional" in out and "study.csv" in out
+    assert "launches x seeds x regimes = 1 x 3 x 2; flights to go: 1, about" in err and "(processes: 1)" in err
+    assert len(sweep.Study.load(tmp_path / "study")) == 24
+    code, out, err = said(LAUNCHES[0], "--seeds", "3", "--jobs", "1", "--out", str(tmp_path / "study"))
+    assert code == 0 and "3 of 3 flights are in" in err
+    for wrong, sentence in ((["2022-01-27-7"], "near it are: 2022-01-27-1"), ([LAUNCHES[0], "--without", "KR-2"], "did you mean 'KR-1'"),
+                            ([LAUNCHES[0], "--class", "IRBM"], "no launch of the selection has class 'IRBM'")):  # fmt: skip
+        code, out, err = said(*wrong, "--out", str(tmp_path / "no"))
+        assert code == 2 and sentence in err and err.count("\n") == 1 and out == ""
+    with pytest.raises(SystemExit):
+        cli.main(["study", "earlier-detection", "--help"])
+    assert "copfuse study earlier-detection --without JP-FPS5-SD" in capsys.readouterr().out
 
 
 def test_the_whole_record_is_planned():

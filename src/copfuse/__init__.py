@@ -15,7 +15,7 @@ __version__ = "0.1.0"
 _HOME = {
     "fly": "simulate", "detect": "simulate", "track": "tracking", "share": "network", "fuse": "fusion", "score": "metrics",
     "plot": "plots", "plot_coverage": "plots", "load": "scenario", "run": "study", "Run": "study", "sightings": "metrics",
-    "earlier_detection": "sweep", "Study": "tidy", "view": "views", "explain": "provenance",
+    "earlier_detection": "sweep", "Study": "tidy", "reproduce": "reproductions", "view": "views", "explain": "provenance",
     "bound": "bounds", "plot_errors": "curves",
     "reconstruct": "reconstruction", "plots_of": "reconstruction",
     "launches": "flights", "Scenario": "scenario", "CopfuseError": "errors",

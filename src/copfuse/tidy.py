@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import intervals
+from copfuse import intervals, report
 from copfuse.earliness import COLUMNS
 from copfuse.errors import CopfuseError
 from copfuse.tables import replacing
@@ -54,6 +54,10 @@ class Study:
         except OSError as error:
             raise CopfuseError(f"cannot save to {str(folder)!r}: {error.strerror}") from None
         return folder
+
+    def report(self, path: str | Path) -> Path:
+        """Everything in one HTML file that opens from disk: tables with intervals, figures, notes, provenance (`report.write`)."""
+        return report.write(self, path)
 
     @classmethod
     def load(cls, folder: str | Path) -> Study:

@@ -8,7 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from copfuse import earliness, fusion, network, simulate, tracking
+from copfuse import cueing, earliness, fusion, network, simulate
+from copfuse.cueing import Sensed
 from copfuse.errors import CopfuseError
 from copfuse.network import Regime
 from copfuse.scenario import Scenario
@@ -56,19 +57,32 @@ class _Tables(NamedTuple):
 
 
 def measure(unit: Unit) -> Made:
-    """Fly, detect and track once, then share, fuse and look under every regime; pictures that cannot differ are made once."""
+    """Fly once, detect and track once (with cues, once per set of regimes that cue alike), then share, fuse and look under every
+    regime; pictures that cannot differ are made once."""
     begin = time.perf_counter()
-    scenario, seed, options = unit.scenario, unit.seed, unit.options
+    scenario, seed = unit.scenario, unit.seed
     try:
         truth = simulate.fly(scenario)
     except CopfuseError as error:
         return Made([], str(error), time.perf_counter() - begin)
-    sensed: dict[str, tuple[Detections, Tracks]] = {}
+    try:
+        rows = _rows(unit, truth)
+    except CopfuseError as error:
+        raise CopfuseError(f"launch {scenario.name}, seed {seed}: {error}") from None
+    return Made(rows, "", time.perf_counter() - begin)
+
+
+def _rows(unit: Unit, truth: Truth) -> list[list[Any]]:
+    scenario, seed, options = unit.scenario, unit.seed, unit.options
+    sensed: dict[str, Sensed] = {}
     pictures: dict[str, tuple[Picture, earliness.Seen]] = {}
     limits: dict[str, earliness.Limits] = {}
     rows = []
     for regime in options.regimes:
-        detections, tracks = _sensed(truth, scenario, regime, seed, options.cues, sensed)
+        before = _cue(regime) if options.cues else ""
+        if before not in sensed:
+            sensed[before] = cueing.sense(truth, scenario, regime, seed, cues=options.cues)
+        detections, tracks = sensed[before].detections, sensed[before].tracks
         messages = network.share(tracks, scenario, regime=regime, seed=seed, detections=detections)
         key = _decides(messages)
         if key not in pictures:
@@ -78,18 +92,14 @@ def measure(unit: Unit) -> Made:
         picture, seen = pictures[key]
         run = _Tables(scenario, regime.name, seed, truth, detections, tracks, messages, picture)
         known = limits.setdefault(detections.uid, {}) if options.bounds else None
-        rows += [list(row.values()) for row in earliness.rows(run, seen, False, options.without, known)]
-    return Made(rows, "", time.perf_counter() - begin)
+        rows += [list(row.values()) for row in earliness.rows(run, seen, options.cues, options.without, known)]
+    return rows
 
 
-def _sensed(
-    truth: Truth, scenario: Scenario, regime: Regime, seed: int, cues: bool, before: dict[str, tuple[Detections, Tracks]]
-) -> tuple[Detections, Tracks]:
-    """What sensors report and local trackers make of it; the same under every regime."""
-    if "all" not in before:
-        detections = simulate.detect(truth, scenario, seed=seed)
-        before["all"] = detections, tracking.track(detections, scenario)
-    return before["all"]
+def _cue(regime: Regime) -> str:
+    """All of a regime that can cue a radar: its links but for messages of people, and its rules; regimes with the same sense the same."""
+    links = sorted(repr(link) for link in regime.links if link.payload != "message")
+    return repr((links, regime.rules, regime.display))
 
 
 def _decides(messages: Messages) -> str:
