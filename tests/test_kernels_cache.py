@@ -68,6 +68,25 @@ def test_a_changed_constant_reaches_the_kernels(tmp_path):
 
 
 @jit
+def test_plain_numbers_in_calls_compile_the_callee_once(tmp_path):
+    """Numba alone compiles it for the literal 1, for the literal 2, and for any int64."""
+    kernels = tmp_path / "copfuse" / "kernels"
+    kernels.mkdir(parents=True)
+    for name in ("__init__.py", "constants.py", "kernels/__init__.py"):
+        shutil.copy(PACKAGE / name, tmp_path / "copfuse" / name)
+    (kernels / "callee.py").write_text(CALLEE.format(number=1))
+    (kernels / "caller.py").write_text(CALLER.replace("10 * inner(a)", "inner(1) + 10 * inner(a=2) + 100 * inner(a)"))
+    code = ASK + "from copfuse.kernels.callee import inner\nprint(len(inner.signatures))"
+    assert ask(tmp_path, code) == [232, 0, 1]
+    (kernels / "caller.py").write_text(
+        "import numba\n"
+        + PLAIN.format(name="inner(a):\n    return a + 1")
+        + PLAIN.format(name="outer(a):\n    return inner(1) + 10 * inner(a=2) + 100 * inner(a)")
+    )
+    assert ask(tmp_path, "from copfuse.kernels.caller import inner, outer\nprint(outer(3), len(inner.signatures))") == [432, 3]
+
+
+@jit
 def test_numba_alone_would_call_the_old_one(tmp_path):
     """Why the guard exists; should numba mend this, the guard can go."""
     (tmp_path / "caller.py").write_text("from callee import inner\n" + PLAIN.format(name="outer(a):\n    return 10 * inner(a)"))

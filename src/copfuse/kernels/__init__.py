@@ -54,7 +54,11 @@ register("numba:compile", _Uncollected())  # events come under the compiler's lo
 
 
 def njit(function: Any = None, **options: Any) -> Any:
-    """``numba.njit`` with this package's cache; used bare or with options."""
+    """``numba.njit`` with this package's cache; used bare or with options.
+
+    ``inline="always"`` is for a long kernel that one other calls, in one place: numba would optimise it and write its machine
+    code by itself, and once more in its caller.  Only where both are `borrowing`, or neither: a caller's counting is its parts' too.
+    """
     if function is None:
         return lambda inner: njit(inner, **options)
     config: Any = numba.config
@@ -62,9 +66,21 @@ def njit(function: Any = None, **options: Any) -> Any:
     before = config.CACHE_DIR
     config.CACHE_DIR = _CACHE  # read once, when the dispatcher is made
     try:
-        return compiler(cache=True, error_model="numpy", no_cfunc_wrapper=True, **options)(function)
+        return _for_any_number(compiler(cache=True, error_model="numpy", no_cfunc_wrapper=True, **options)(function))
     finally:
         config.CACHE_DIR = before
+
+
+def _for_any_number(kernel: Any) -> Any:
+    """A kernel that is called by others with a plain number is compiled for its type, not anew for each number that they write.
+
+    LLVM puts the number in where that helps; numba, left alone, compiled seven functions of a run twice or four times over.
+    """
+    asked = getattr(kernel, "get_call_template", None)  # what a caller's typing asks a kernel for; not there without JIT
+    if asked is not None:
+        literal = numba.types.unliteral
+        kernel.get_call_template = lambda args, kws: asked(tuple(map(literal, args)), {name: literal(kind) for name, kind in kws.items()})
+    return kernel
 
 
 def borrowing(function: Any = None, **options: Any) -> Any:

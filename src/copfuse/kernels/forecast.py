@@ -277,7 +277,7 @@ def _join(w, I1, D1, I2, D2, n, by_trace, whole, M1, M2, lower, A, B, P):
     return t
 
 
-@njit
+@njit(inline="always")
 def intersect(x1, P1, D1, x2, P2, D2, by_trace, x, P, D):
     """Split covariance intersection of two estimates (n components) into x, P, D; returns the weight of the first.
 
