@@ -73,9 +73,11 @@ class Sight:
 
 @dataclass(frozen=True)
 class Launched:
-    """Estimates of launch points: ``of (rows, 2)``, which are of a row's local track (−1: none); ``time (n,)`` s of the row that
-    each stands on, ``point (n, 3)`` m, ``spread (n, 3, 3)`` m^2."""
+    """Estimates of launch points: ``local (rows,)``, the number of a row's local track; ``of (nodes, locals, 2)``, which are of that
+    track by what a node has heard of it (−1: none); ``time (n,)`` s of the row that each stands on, ``point (n, 3)`` m, ``spread
+    (n, 3, 3)`` m^2."""
 
+    local: np.ndarray
     of: np.ndarray
     time: np.ndarray
     point: np.ndarray
@@ -182,7 +184,7 @@ def _pictures(
 
     What is over is not held, so the memory that this needs does not grow with time.
     """
-    launched = _launched(tracks)
+    launched = _launched(tracks, feeds)
     held = Held(listening(feeds, scenario, sight.rest), {})
     some: list[Look] = []
     for look in looks(tracks, held.nodes, scenario):
@@ -205,7 +207,8 @@ def _columns(tracks: Tracks, some: list[Look], launched: Launched, made: Forecas
     place = np.concatenate([np.where(s.source >= 0, b + np.searchsorted(s.rows, s.source), -1) for s, b in zip(some, begin, strict=False)])
     rows = np.concatenate([look.rows for look in some])
     node, system = np.concatenate([s.book for s in some]), np.concatenate([s.system for s in some])
-    sensors, disjoint = _sensors(tracks, np.where(place >= 0, rows[place], -1), node, sight)
+    source = np.where(place >= 0, rows[place], -1)
+    sensors, disjoint = _sensors(tracks, source, node, sight)
     distinct, line = np.unique(np.column_stack([place, disjoint]), axis=0, return_inverse=True)
     line = line.ravel()
     state, beta, push = _states(tracks, rows, Bank.stack([look.bank for look in some]), distinct[:, :-1], distinct[:, -1] > 0)
@@ -214,10 +217,9 @@ def _columns(tracks: Tracks, some: list[Look], launched: Launched, made: Forecas
     for k in np.unique(node):
         mine = node == k
         up[mine] = ~_down(time[mine], state["x"][line[mine]])
-    line, node, system, sensors = line[up], node[up], system[up], sensors[up]
-    state.update(_launches(tracks, launched, state["pedigree"]))
-    own = _impacts(state, beta, push, line, node, system, made)
-    return {"node": node, "track": system, "sensors": sensors, **{name: column[line] for name, column in state.items()}, **own}
+    line, node, system = line[up], node[up], system[up]
+    own = {**_launches(tracks, launched, source[up], node), **_impacts(state, beta, push, line, node, system, made)}
+    return {"node": node, "track": system, "sensors": sensors[up], **{name: column[line] for name, column in state.items()}, **own}
 
 
 def _sensors(tracks: Tracks, source: np.ndarray, node: np.ndarray, sight: Sight) -> tuple[np.ndarray, np.ndarray]:
@@ -315,28 +317,29 @@ def _down(time: np.ndarray, x: np.ndarray) -> np.ndarray:
     return under & np.isin(time, time[~under])
 
 
-def _launched(tracks: Tracks) -> Launched:
-    """What may be said of the launch of every local track: from its first firm row, and from the first `SETTLED` s later."""
-    local, number = np.unique(tracks.node.astype(np.int64) * 10**9 + tracks.track, return_inverse=True)
-    number = number.ravel()
-    rows = np.full((len(local), 2), len(tracks))
-    firm = np.flatnonzero(tracks.firm)
-    np.minimum.at(rows[:, 0], number[firm], firm)
-    begun = np.append(tracks.time, np.inf)[rows[:, 0]]
-    later = np.flatnonzero(tracks.time >= begun[number] + SETTLED)  # its velocity is known better
-    np.minimum.at(rows[:, 1], number[later], later)
-    known = np.flatnonzero(rows.ravel() < len(tracks))
-    used = rows.ravel()[known]
+def _launched(tracks: Tracks, feeds: list[Feed]) -> Launched:
+    """What each node may say of the launch of every local track: from the first row that it hears, and from the first `SETTLED` s later."""
+    _, local = np.unique(tracks.node.astype(np.int64) * 10**9 + tracks.track, return_inverse=True)
+    local = local.ravel()
+    rows = np.full((len(feeds), local.max(initial=-1) + 1, 2), len(tracks))
+    for k, (_, heard) in enumerate(feeds):
+        np.minimum.at(rows[k, :, 0], local[heard], heard)
+        begun = np.append(tracks.time, np.inf)[rows[k, :, 0]]
+        later = heard[tracks.time[heard] >= begun[local[heard]] + SETTLED]  # its velocity is known better
+        np.minimum.at(rows[k, :, 1], local[later], later)
+    used, which = np.unique(rows, return_inverse=True)
+    which = which.reshape(rows.shape)
+    which[rows == len(tracks)] = -1
+    used = used[used < len(tracks)]
     estimate, spread = forecast.launch_point(predicted(tracks, used, tracks.time[used]), tracks.phase_probability[used][:, BOOST])
-    which = np.full(rows.size, -1)
-    which[known] = np.arange(len(known))
-    return Launched(which.reshape(rows.shape)[number], tracks.time[used], estimate, spread)
+    return Launched(local, which, tracks.time[used], estimate, spread)
 
 
-def _launches(tracks: Tracks, launched: Launched, source: np.ndarray) -> dict[str, np.ndarray]:
-    """Launch point columns of lines that stand on the rows ``source (n, 4)``: of their local tracks, the sharpest estimate made so far."""
+def _launches(tracks: Tracks, launched: Launched, source: np.ndarray, node: np.ndarray) -> dict[str, np.ndarray]:
+    """Launch point columns of lines of nodes (n,) that stand on the rows ``source (n, 4)``: of their local tracks, the sharpest
+    estimate made so far."""
     n = len(source)
-    which = np.where(source[:, :, None] >= 0, launched.of[source], -1)
+    which = np.where(source[:, :, None] >= 0, launched.of[node[:, None], launched.local[source]], -1)
     late = launched.time[which] > tracks.time[source][:, :, None] if len(launched.time) else np.ones(which.shape, bool)
     which = np.where(late, -1, which).reshape(n, -1)
     size = np.append(np.trace(launched.spread, axis1=1, axis2=2), np.inf)[which]
