@@ -575,7 +575,7 @@ def test_a_launch_point_stands_only_on_what_was_heard(small):
 def test_plots_that_may_not_go_to_a_node_do_not_stand_in_what_it_sees_of_the_hub(small):
     """Korea's plots may go to the hub, not to Japan: Japan's picture is as if there were none, the others' as ever."""
     s, d, t = small
-    d = d[d.time <= 130.0]
+    d = d[d.time <= 90.0]
     t = cf.track(d, s)
     packaged = regime("plots")
     rules = dataclasses.replace(packaged, rules=(Rule(("KOR",), ("JPN",), ("plot",), PHASES, False),))
