@@ -429,7 +429,7 @@ def small():
     s = cf.load("hokkaido-2017")
     names = ("KR-AEG-ES", "KR-GP-CB", "JP-FPS5-SD", "US-TPY2-SH")
     kept = tuple(dataclasses.replace(x, availability=1.0) for x in s.sensors if x.name in names or x.kind == "infrared")
-    s = dataclasses.replace(s, sensors=kept, duration=420.0)
+    s = dataclasses.replace(s, sensors=kept, duration=420.0, picture_step=4.0)
     d = cf.detect(cf.fly(s), s, seed=1)
     return s, d, cf.track(d, s)
 
