@@ -28,8 +28,8 @@ def link_stream(link: Link, seed: int, what: str) -> np.random.Generator:
 def arrivals(link: Link, handed: np.ndarray, seed: int) -> np.ndarray:
     """When messages (n,) arrive that are handed to a link at times s (n,), nan: never: nan where they are lost.
 
-    The link's own delay, one draw a run, is log-normal with the stated median and the stated ratio of 95 % to 5 % (cut at three
-    sigma); a message's is log-normal about it with the link's jitter.
+    The link's own delay, one draw a run, is as `delays` says (cut at three sigma); a message's is log-normal about it with the link's
+    jitter.
     """
     delay = _own_delay(link, seed) * np.exp(link.jitter * link_stream(link, seed, "spread").standard_normal(len(handed)))
     lost = (link_stream(link, seed, "loss").random(len(handed)) < link.loss) | _outages(link, handed, link_stream(link, seed, "outage"))
@@ -48,8 +48,8 @@ def copies(link: Link, arrived: np.ndarray, seed: int) -> tuple[np.ndarray, np.n
     return twice, (arrived + delay)[twice]
 
 
-def human_delay(quantiles: Quantiles, z: np.ndarray) -> np.ndarray:
-    """Delays s (n,) of people by standard normal draws (n,): two half log-normals that meet in the median and go through 5 % and 95 %."""
+def delays(quantiles: Quantiles, z: np.ndarray) -> np.ndarray:
+    """Delays s (n,) by standard normal draws (n,): two half log-normals that meet in the median and go through 5 % and 95 %."""
     median, low, high = quantiles
     if median == 0.0:
         return np.zeros(len(z))
@@ -57,11 +57,7 @@ def human_delay(quantiles: Quantiles, z: np.ndarray) -> np.ndarray:
 
 
 def _own_delay(link: Link, seed: int) -> float:
-    median, low, high = link.delay
-    if median == 0.0:
-        return 0.0
-    sigma = np.log(high / low) / (2 * Z95)
-    return float(median * np.exp(np.clip(sigma * link_stream(link, seed, "delay").standard_normal(), -3 * sigma, 3 * sigma)))
+    return float(delays(link.delay, np.clip(link_stream(link, seed, "delay").standard_normal(1), -3.0, 3.0))[0])
 
 
 def _outages(link: Link, handed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
