@@ -5,31 +5,17 @@ from __future__ import annotations
 import json
 import re
 import zipfile
-from dataclasses import replace
 
 import msgspec
 import numpy as np
 import pytest
 
 import copfuse as cf
-from copfuse import fusion, network, views
+from copfuse import fusion, views
 from copfuse.constants import NODES
 from copfuse.errors import CopfuseError
 from copfuse.tables import PLOT
 from copfuse.views import UNSEEN
-
-
-@pytest.fixture(scope="module")
-def shared_by(pull_up):
-    """The same flight under a regime, shared and fused anew."""
-
-    def under(regime):
-        messages = network.share(pull_up.tracks, pull_up.scenario, regime, seed=1, detections=pull_up.detections)
-        picture = fusion.fuse(pull_up.tracks, messages, pull_up.scenario, detections=pull_up.detections)
-        return replace(pull_up, regime=regime, messages=messages, picture=picture)
-
-    runs = {regime: under(regime) for regime in ("none", "realtime", "plots")}
-    return runs.__getitem__
 
 
 def same_but(one, two, *but):
