@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+from dataclasses import replace
 
 import msgspec
 import numpy as np
 import pytest
 
 import copfuse as cf
-from copfuse import fusion, views
+from copfuse import fusion, provenance, releases, views
 from copfuse.constants import NODES
 from copfuse.errors import CopfuseError
-from copfuse.tables import PLOT
+from copfuse.tables import MESSAGE, PLOT, Messages
 from copfuse.views import UNSEEN
 
 
@@ -89,6 +90,28 @@ def test_the_pedigree_points_into_the_view(shared_by):
         (others < 0).all() and (others == UNSEEN).any() and (plots.detections.meta["sensors"] == [s.name for s in plots.scenario.sensors])
     )
     assert (plots.picture.pedigree[:, 1] >= 0).any()
+
+
+def test_a_message_to_people_brings_no_row(shared_by):
+    """What it says is kept with it, and is what the originator's row says; no state of the track comes with it."""
+    run = shared_by("tisa")
+    one = np.flatnonzero((run.tracks.node == 0) & run.tracks.firm)[20:21]  # people release few, so one is put in by hand
+    rows = Messages([900.0], [905.0], [0], [1], [MESSAGE], one, meta=run.messages.meta)
+    run = replace(run, messages=rows)
+    v = views.view(run, "JPN")
+    said = v.messages[v.messages.kind == MESSAGE]
+    assert (said.row == -1).all() and len(v.messages.meta["told"]) == len(said) == len(rows) > 0
+    assert (v.tracks.node == 1).sum() == (run.tracks.node == 1).sum() and not np.isin(v.tracks.x, run.tracks.x[rows.row]).any()
+    launch, course, impact, down = releases.content(rows, run.tracks)
+    for i, told in enumerate(v.messages.meta["told"]):
+        assert np.array_equal(told["launch_point"], launch[i]) and told["course"] == course[i] and told["impact_time"] == down[i]
+        assert np.array_equal(told["impact_point"], impact[i])
+    (sentence,) = provenance.messages_told(v)[:1]
+    assert (
+        f"told by KOR, in a message sent at {provenance._s(rows.sent[0])}" in sentence
+        and f"course {np.degrees(course[0]):.0f} deg" in sentence
+    )
+    assert f"impact at {provenance._place(impact[0])} at {provenance._s(down[0])}." in sentence
 
 
 # The bytes ---------------------------------------------------------------------------------------------------------------
