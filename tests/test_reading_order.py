@@ -21,7 +21,7 @@ ORDER = [
     "reporting", "releases", "network", "hearing", "fusion", "bounds", "boosts", "arcs",
     "reconstruction",
     "measures", "metrics", "commonality", "views", "study", "provenance", "rivals", "customary",
-    "robust", "bench", "scale", "raid", "accuracy", "maps", "curves", "charts", "verdicts", "plots", "console", "cli_bench",
+    "robust", "bench", "scale", "raid", "accuracy", "maps", "curves", "charts", "verdicts", "view_chart", "plots", "console", "cli_bench",
     "cli_views", "cli",
 ]  # fmt: skip
 EXACT = {"__init__"}  # names its modules as text and imports them when first used
