@@ -23,7 +23,7 @@ from copfuse.scenario import Scenario
 from copfuse.tables import MESSAGE, MESSAGE_KINDS, TRACK, Detections, Picture, Tracks
 
 PLAIN = os.environ.get("NUMBA_DISABLE_JIT") == "1"
-SHARED, FUSED = (300, 6) if PLAIN else (2400, 60)
+SHARED, FUSED = (300, 6) if PLAIN else (2001, 40)
 KINDS = ("radar", "infrared")
 SENSORS = tuple(Sensor(f"{n}-{k}", n, kind=KINDS[k]) for n in NATIONS for k in range(2))
 SCENARIO = Scenario("small", EPOCH, (), SENSORS, regime="none", picture_step=4.0)
