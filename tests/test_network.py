@@ -429,7 +429,7 @@ def small():
     s = cf.load("hokkaido-2017")
     names = ("KR-AEG-ES", "KR-GP-CB", "JP-FPS5-SD", "US-TPY2-SH")
     kept = tuple(dataclasses.replace(x, availability=1.0) for x in s.sensors if x.name in names or x.kind == "infrared")
-    s = dataclasses.replace(s, sensors=kept, duration=420.0)
+    s = dataclasses.replace(s, sensors=kept, duration=420.0, picture_step=4.0)
     d = cf.detect(cf.fly(s), s, seed=1)
     return s, d, cf.track(d, s)
 
@@ -575,7 +575,7 @@ def test_a_launch_point_stands_only_on_what_was_heard(small):
 def test_plots_that_may_not_go_to_a_node_do_not_stand_in_what_it_sees_of_the_hub(small):
     """Korea's plots may go to the hub, not to Japan: Japan's picture is as if there were none, the others' as ever."""
     s, d, t = small
-    d = d[d.time <= 130.0]
+    d = d[d.time <= 90.0]
     t = cf.track(d, s)
     packaged = regime("plots")
     rules = dataclasses.replace(packaged, rules=(Rule(("KOR",), ("JPN",), ("plot",), PHASES, False),))
