@@ -20,7 +20,7 @@ from copfuse.motion import interpolate
 from copfuse.network import regime, regimes, share
 from copfuse.regimes import parse
 from copfuse.tables import CUE, MESSAGE, PLOT, TRACK, Detections, Messages, Tracks
-from copfuse.transit import arrivals, copies, human_delay
+from copfuse.transit import arrivals, copies, delays
 
 KOR, JPN, USA, HUB = range(4)
 SENSORS = [
@@ -131,11 +131,11 @@ def test_no_delay_at_all_can_be_said():
 
 
 @given(st.floats(1.0, 1e4), st.floats(1.0, 50.0), st.floats(1.0, 50.0))
-def test_peoples_delays_go_through_all_three_quantiles(median, below, above):
+def test_delays_go_through_all_three_quantiles(median, below, above):
     quantiles = (median, median / below, median * above)
-    found = human_delay(quantiles, norm.ppf([0.05, 0.5, 0.95]))
+    found = delays(quantiles, norm.ppf([0.05, 0.5, 0.95]))
     assert np.allclose(found, [quantiles[1], median, quantiles[2]], rtol=1e-9)
-    assert (np.diff(human_delay(quantiles, np.linspace(-4, 4, 99))) >= 0).all()
+    assert (np.diff(delays(quantiles, np.linspace(-4, 4, 99))) >= 0).all()
 
 
 def test_loss_is_as_stated():

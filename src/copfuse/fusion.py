@@ -78,7 +78,7 @@ class Launched:
 
     local: np.ndarray
     of: np.ndarray
-    known: np.ndarray
+    time: np.ndarray
     point: np.ndarray
     spread: np.ndarray
 

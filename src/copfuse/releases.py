@@ -17,7 +17,7 @@ from copfuse.links import Decision, Link, Regime
 from copfuse.phases import push
 from copfuse.reporting import Handed
 from copfuse.tables import MESSAGE, Messages, Tracks
-from copfuse.transit import human_delay, link_stream
+from copfuse.transit import delays, link_stream
 
 SETTLED = 10.0  # s after a track turned firm at which its velocity is known better, and with it its launch point
 MARGIN = math.radians(0.5)  # by how far a launch point may lie outside an area and be taken for inside
@@ -55,7 +55,7 @@ def events(times: np.ndarray, length: float) -> np.ndarray:
 def decided(link: Link, what: str, decision: Decision, begin: np.ndarray, seed: int) -> list[tuple[float, float]]:
     """The events in which people say yes: when each began and when they say so, s."""
     yes = link_stream(link, seed, f"{what} share").random(len(begin)) < decision.share
-    delay = human_delay(decision.delay, link_stream(link, seed, f"{what} delay").standard_normal(len(begin)))
+    delay = delays(decision.delay, link_stream(link, seed, f"{what} delay").standard_normal(len(begin)))
     return [(t, t + d) for t, d, said in zip(begin.tolist(), delay.tolist(), yes.tolist(), strict=True) if said]
 
 
