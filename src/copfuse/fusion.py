@@ -78,7 +78,7 @@ class Launched:
 
     local: np.ndarray
     of: np.ndarray
-    time: np.ndarray
+    known: np.ndarray
     point: np.ndarray
     spread: np.ndarray
 
@@ -317,7 +317,7 @@ def _down(time: np.ndarray, x: np.ndarray) -> np.ndarray:
     return under & np.isin(time, time[~under])
 
 
-def _launched(tracks: Tracks, feeds: list[tuple[np.ndarray, np.ndarray]]) -> Launched:
+def _launched(tracks: Tracks, feeds: list[Feed]) -> Launched:
     """What every node can say of the launch of every local track: from the first row that it hears, and from one `SETTLED` s later.
 
     Nothing but what came to a node may stand in its picture, so rows that it has not heard are not used for it.
