@@ -200,6 +200,12 @@ def test_a_full_disk_is_one_sentence_and_what_was_done_stays(tmp_path, monkeypat
     monkeypatch.undo()
     assert [p.suffix for p in (folder / "parts").iterdir()] == [".json"]
     done = counting(monkeypatch)
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(CopfuseError, match=r"study.csv.*make room there: 2 of 2 flights are done and kept in"),
+    ):
+        patch.setattr(sweep.Study, "save", lambda *_: (_ for _ in ()).throw(CopfuseError("cannot write 'study.csv': full")))
+        cf.earlier_detection(**SMALL, folder=folder)
     cf.earlier_detection(**SMALL, folder=folder)
     assert len(done) == 1
 

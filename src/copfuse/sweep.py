@@ -195,7 +195,10 @@ def run(
             tell(Progress(len(done), kept, len(plan.units), spent / used * rest / jobs if used else math.nan, jobs))
     study = _together(plan, done, command)
     if folder is not None:
-        study.save(folder)
+        try:
+            study.save(folder)
+        except CopfuseError as error:
+            raise CopfuseError(f"{error}; make room there: {store.way_on()}") from None
     return study
 
 
