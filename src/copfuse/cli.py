@@ -76,8 +76,8 @@ def _interrupted(number: int, _: Any) -> NoReturn:
 @click.option("--save", "folder", metavar="FOLDER", help="Also save the six tables there.")
 @click.option("--for", "node", metavar="NODE", help="With --save: only what this node has, and nothing else (KOR, JPN, USA or HUB).")
 def run(
-    scenario: str, regime: str | None, seed: int, association: str, register: bool, cues: bool, out: str | None, no_picture: bool,
-    errors: str | None, folder: str | None, node: str | None,
+    scenario: str, regime: str | None, seed: int, association: str, register: bool, cues: bool, out: str | None,
+    no_picture: bool, errors: str | None, folder: str | None, node: str | None,
 ) -> None:  # fmt: skip
     """Fly, detect, track, share, fuse and score one SCENARIO; print who saw what when and draw it.
 

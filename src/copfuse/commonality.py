@@ -6,8 +6,8 @@ first firm row) of those that have stood in it and stand nowhere else.  Each nod
 withheld tells in it; nodes that have heard of the same local tracks and put them together alike come to the same number.
 
 **Within the delay.**  News takes time, so two pictures can only agree on what is not new.  An object is settled for two nodes while
-it has been held by either of them for the regime's delay (the 95 % quantile of the slowest track link to one of the two), and will
-be for as long: the end of a track is news as its beginning is.  Whatever else parts them counts.
+it has been held by either of them for the delay (the age, 95 % quantile, of what the slowest track link brings to one of the two), and
+will be for as long: the end of a track is news as its beginning is.  Whatever else parts them counts.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import network
 from copfuse.constants import NODES
 from copfuse.measures import gospa, ratio
 from copfuse.metrics import GOSPA_CUTOFF, GOSPA_ORDER, match
-from copfuse.tables import Picture, Tracks
+from copfuse.tables import TRACK, Picture, Tracks
 
 
 @dataclass(frozen=True)
@@ -104,9 +103,12 @@ def common_numbers(picture: Picture, tracks: Tracks) -> np.ndarray:
 
 
 def delay(run: Any, a: int, b: int) -> float:
-    """The 95 % delay s of the slowest link that brings tracks to one of two nodes; 0 where none does."""
-    links = network.regime(run.regime).links
-    return max((link.delay[2] for link in links if link.payload == "track" and link.target in (NODES[a], NODES[b])), default=0.0)
+    """How old (s, 95 % quantile) what a track link brings to one of two nodes is when it arrives, over the slowest link; 0 for none."""
+    m = run.messages
+    came = (m.kind == TRACK) & np.isfinite(m.arrived) & np.isin(m.target, (a, b))
+    age = m.arrived[came] - run.tracks.time[m.row[came]]
+    way = m.source[came] * len(NODES) + m.target[came]
+    return max((float(np.quantile(age[way == one], 0.95)) for one in np.unique(way)), default=0.0)
 
 
 def _pair(run: Any, matched: np.ndarray, numbers: np.ndarray, a: int, b: int) -> Pair:

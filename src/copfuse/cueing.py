@@ -22,6 +22,7 @@ from copfuse.correlation import predicted
 from copfuse.errors import CopfuseError
 from copfuse.filters import Bank
 from copfuse.frames import altitude, ecef, enu_axes
+from copfuse.hearing import plot_feed
 from copfuse.phases import push, pushed
 from copfuse.simulate import Sight, Watch
 from copfuse.tables import CUE, PLOT, TRACK, Detections, Messages, Tracks, Truth, stack
@@ -62,7 +63,8 @@ def sense(
 
     Own firm tracks cue a nation's radars, and so do tracks and infrared cues that have arrived there, and the hub's tracks where plots
     are shared: each from `REACTION` s after the nation first knew of it, by the newest row known so long, until its place is too
-    vague.  A nation's cues depend on nothing but its own rows and those that have arrived.  Without ``cues`` this is `simulate.detect`,
+    vague.  A nation's cues depend on nothing but its own rows and those that have arrived; but what its radars then see, it may pass on:
+    who hears from a nation can learn by its plots what another one told it.  Without ``cues`` this is `simulate.detect`,
     `tracking.track` and `network.share`, bit for bit; a message of a launch point is no cue, and infrared sensors heed none.
     With ``register`` cues come from the tracks as they are before registration, and the tracks returned are registered.
 
@@ -71,8 +73,7 @@ def sense(
 
     Raises `CopfuseError` as these three do, and where what a regime hands over at a time depends on what comes later.
     """
-    chosen = regime or scenario.regime
-    rule = chosen if isinstance(chosen, network.Regime) else network.regime(chosen)
+    rule = network.regime(regime or scenario.regime)
     tracker = fusion.tracker(register)
     spent = dict.fromkeys(("detect", "track", "share"), 0.0)
     if not cues:
@@ -80,7 +81,7 @@ def sense(
         tracks = _timed(spent, "track", tracker, detections, scenario, association=association)
         messages = _timed(spent, "share", network.share, tracks, scenario, regime=rule, seed=seed, detections=detections)
         return Sensed(detections, tracks, messages, Cues.empty(), 1, spent)
-    for exact in (False, True):
+    for exact in (False, True) if not any(link.responsibility for link in rule.links) else (True,):  # covariances decide who reports
         loop = _Loop(truth, scenario, rule, seed, association, exact, spent)
         loop.run()
         detections, tracks = loop.plots, _timed(spent, "track", loop.tracks, True)
@@ -164,11 +165,11 @@ class _Loop:
 
     def _shown(self, messages: Messages, begin: float) -> dict[bytes, Heard]:
         """What nations know of tracks made of several nations' plots: who knows the same plots has the same tracks."""
-        feeds: dict[bytes, tuple[list[int], np.ndarray, np.ndarray]] = {}
-        for node in range(len(NATIONS)):
-            known, rows = _plot_feed(node, messages, self.scenario, self.plots)
-            if len(rows):
-                feeds.setdefault(_sources(node, messages).tobytes(), ([], known, rows))[0].append(node)
+        display, feeds = messages.meta.get("display", {}), dict[bytes, tuple[list[int], np.ndarray, np.ndarray]]()
+        for node, name in enumerate(NATIONS):
+            if name in display or ((messages.kind == PLOT) & (messages.target == node)).any():
+                way = ",".join(sorted(display.get(name, (f"to {name}",))))
+                feeds.setdefault(way.encode(), ([], *plot_feed(node, messages, self.scenario, self.plots)))[0].append(node)
         return {
             key: self.hubs.setdefault(key, _Hub(self.scenario, self.association)).heard(nodes, self.plots, known, rows, begin)
             for key, (nodes, known, rows) in feeds.items()
@@ -242,29 +243,6 @@ class _Hub:
         firm = np.flatnonzero(tracks.firm)
         n = len(nodes)
         return Heard(tracks, np.repeat(nodes, len(firm)), np.tile(firm, n), np.tile(known[tracks.detection[firm]], n))
-
-
-def _sources(node: int, messages: Messages) -> np.ndarray:
-    """Which way a nation has its picture of plots: through the hub those of some nations, or its own and what comes to it."""
-    display = messages.meta.get("display", {name: NATIONS for name in NATIONS})
-    if NODES[node] in display:
-        return np.array([HUB, *(NODES.index(name) for name in display[NODES[node]])])
-    return np.array([node])
-
-
-def _plot_feed(node: int, messages: Messages, scenario: Any, plots: Detections) -> tuple[np.ndarray, np.ndarray]:
-    """When each plot is known where a nation's picture is made of plots, and which row, rising; empty where it is not."""
-    at, *sources = _sources(node, messages).tolist()
-    sent = messages[(messages.kind == PLOT) & np.isfinite(messages.arrived) & (messages.target == at)]
-    own = np.zeros(0, int)
-    if at == HUB:
-        sent = sent[np.isin(sent.source, sources)]
-    elif len(sent):
-        own = np.flatnonzero(np.array([s.nation == NODES[node] for s in scenario.sensors])[plots.sensor])
-    when, rows = np.r_[plots.time[own], sent.arrived], np.r_[own, sent.row]
-    order = np.lexsort((when, rows))
-    rows, first = np.unique(rows[order], return_index=True)
-    return when[order][first], rows
 
 
 # What is known, and what is told ------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from copfuse import releases, reporting
-from copfuse.constants import NODES
+from copfuse.constants import NODES, PHASES
 from copfuse.errors import CopfuseError
 from copfuse.links import Link as Link
 from copfuse.links import Regime as Regime
@@ -56,7 +56,8 @@ def _regime(chosen: str | Path | Regime) -> Regime:
 
 def _facts(rule: Regime) -> dict[str, Any]:
     """What of a regime whoever reads its messages has to know."""
-    stripped = {f"{k.source}>{k.target}:{k.payload}": list(k.stripped) for k in rule.links if k.stripped}
+    taken = [(k, dict.fromkeys(name for hop in rule.path(k) for name in hop.stripped)) for k in rule.links]  # a relay passes on what it has
+    stripped = {f"{k.source}>{k.target}:{k.payload}": list(names) for k, names in taken if names}
     ways = [way for way in rule.ways() if way[2] == "plot"]
     one = np.zeros(1, int)  # plots are of no phase: one subject stands for all
     display = {n: [a for a, b, _ in ways if b == n and releases.releasable(rule, a, n, "plot", one)[0]] for n in rule.display}
@@ -64,8 +65,15 @@ def _facts(rule: Regime) -> dict[str, Any]:
         display[n] += [n] if n != "HUB" else []
     first = {f"{k.source}>{k.target}": rule.path(k)[0] for k in rule.links if k.payload == "track"}
     slots = {name: link.frame / link.slots for name, link in first.items() if link.frame}
+    subjects = {f"{k.source}>{k.target}": _subjects(rule, k) for k in rule.links if k.payload == "message" and rule.rules}
     payloads, said = sorted({k.payload for k in rule.links}), contradictions(rule)
-    return {"payloads": payloads, "stripped": stripped, "slots": slots, "display": display, "said": said}
+    return {"payloads": payloads, "stripped": stripped, "slots": slots, "display": display, "subjects": subjects, "said": said}
+
+
+def _subjects(rule: Regime, link: Link) -> list[str]:
+    """The phases of flight that the rules let go all the way of a link."""
+    may = [releases.releasable(rule, *hop.ends, np.arange(len(PHASES))) for hop in rule.path(link)]
+    return [name for name, lets in zip(PHASES, np.all(may, axis=0), strict=True) if lets]
 
 
 class _World:

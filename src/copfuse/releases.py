@@ -91,7 +91,7 @@ def _known(tracks: Tracks, rows: np.ndarray, decision: Decision, begin: float, b
     start = tracks.time[rows[first]]
     newest = np.sort(newest[(start >= begin - before) & (start <= begin + decision.event)])
     if decision.area is not None and len(newest):
-        newest = newest[_inside(launch_points(tracks, newest), decision.area)]
+        newest = newest[_inside(launch_points(tracks, newest, rows), decision.area)]
     return now, newest
 
 
@@ -112,33 +112,43 @@ def _inside(point: np.ndarray, area: tuple[float, float, float, float]) -> np.nd
 # What a message says -----------------------------------------------------------------------------------------------------
 
 
-def launch_points(tracks: Tracks, rows: np.ndarray) -> np.ndarray:
-    """Launch points (n, 3) m by the tracks of rows as they were: from the first row `SETTLED` s after each turned firm, or the row."""
-    used = []
+def launch_points(tracks: Tracks, rows: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """Launch points (n, 3) m by the tracks of rows as they were: from the first row ``among`` what may be told of, `SETTLED` s after
+    the first of them, or the row."""
+    used, able = [], np.zeros(len(tracks), bool)
+    able[among] = tracks.firm[among]
     for row in rows.tolist():
-        mine = np.flatnonzero((tracks.node == tracks.node[row]) & (tracks.track == tracks.track[row]) & tracks.firm)
+        mine = np.flatnonzero((tracks.node == tracks.node[row]) & (tracks.track == tracks.track[row]) & able)
         later = mine[(tracks.time[mine] >= tracks.time[mine[0]] + SETTLED) & (mine <= row)] if len(mine) else mine
         used.append(int(later[0]) if len(later) else row)
     at = np.array(used, int)
     return forecast.launch_point(predicted(tracks, at, tracks.time[at]), tracks.phase_probability[at][:, BOOST])[0]
 
 
-def content(tracks: Tracks, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """What messages that point at rows tell: launch points (n, 3) m, courses (n,) rad from north, impact points (n, 3) m and when, s
-    after the epoch, these are reached."""
-    bank = predicted(tracks, rows, tracks.time[rows])
-    chance = tracks.phase_probability[rows]
+def content(messages: Messages, tracks: Tracks) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What messages to people tell: launch points (n, 3) m, courses (n,) rad from north, impact points (n, 3) m and times (n,) s.
+
+    Where rules let only some phases of flight out on a way, nothing of the others stands in it.
+    """
+    rows, phase = messages.row, own_phase(tracks, np.arange(len(tracks)))
+    bank, chance = predicted(tracks, rows, tracks.time[rows]), tracks.phase_probability[rows]
     impact, _, left, _ = forecast.impact_point(bank.x6, bank.P6, tracks.log_beta[rows], push(bank)[0], chance)
     lat, lon, _ = frames.geodetic(bank.x6)
     v = np.einsum("nij,nj->ni", frames.enu_axes(lat, lon), bank.x6[:, 3:])
-    return launch_points(tracks, rows), np.mod(np.arctan2(v[:, 0], v[:, 1]), 2 * np.pi), impact, bank.time + left
+    launch = np.full((len(rows), 3), np.nan)
+    ways = np.stack([messages.source, messages.target], axis=1)
+    for source, target in sorted(set(zip(messages.source.tolist(), messages.target.tolist(), strict=True))):
+        may = messages.meta.get("subjects", {}).get(f"{NODES[source]}>{NODES[target]}", list(PHASES))
+        mine = (ways == (source, target)).all(axis=1)
+        launch[mine] = launch_points(tracks, rows[mine], np.flatnonzero(np.isin(phase, [PHASES.index(name) for name in may])))
+    return launch, np.mod(np.arctan2(v[:, 0], v[:, 1]), 2 * np.pi), impact, tracks.time[rows] + left
 
 
 def told(messages: Messages, tracks: Tracks) -> list[str]:
     """One sentence per message that people got: from whom, when, how late, and what it says."""
     mine = messages[(messages.kind == MESSAGE) & np.isfinite(messages.arrived)]
     lines = []
-    for m, (launch, course, impact, down) in zip(range(len(mine)), zip(*content(tracks, mine.row), strict=True), strict=True):
+    for m, (launch, course, impact, down) in zip(range(len(mine)), zip(*content(mine, tracks), strict=True), strict=True):
         row, arrived = int(mine.row[m]), float(mine.arrived[m])
         who, whom = NODES[mine.source[m]], NODES[mine.target[m]]
         begun = tracks.time[(tracks.node == tracks.node[row]) & (tracks.track == tracks.track[row]) & tracks.firm].min(initial=np.inf)

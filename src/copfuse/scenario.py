@@ -220,6 +220,12 @@ def _from_file(path: Path) -> Scenario:
     )
 
 
+def _site(table: dict[str, Any], where: str) -> Site:
+    row = checked(_Watch, table, where)
+    nations = tuple(dict.fromkeys(choice(name, NATIONS, f"{where}: nations") for name in row.nations))
+    return Site(math.radians(row.lat_deg), math.radians(row.lon_deg), 1e3 * row.radius_km, 1e3 * row.height_km, nations)
+
+
 def _regime(said: str, where: str, folder: Path) -> str:
     """A packaged regime's name, or the path of a regime file beside the scenario file; either can be used."""
     if said in PACKAGED:
@@ -232,12 +238,6 @@ def _regime(said: str, where: str, folder: Path) -> str:
     except CopfuseError as error:
         raise CopfuseError(f"{where}: regime = {said!r}: {error}") from None
     return str(path)
-
-
-def _site(table: dict[str, Any], where: str) -> Site:
-    row = checked(_Watch, table, where)
-    nations = tuple(dict.fromkeys(choice(name, NATIONS, f"{where}: nations") for name in row.nations))
-    return Site(math.radians(row.lat_deg), math.radians(row.lon_deg), 1e3 * row.radius_km, 1e3 * row.height_km, nations)
 
 
 def _salvo(table: dict[str, Any], where: str, folder: Path) -> list[Launch]:

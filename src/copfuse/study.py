@@ -52,18 +52,8 @@ class Run:
 
     def __str__(self) -> str:
         return "\n".join(
-            [
-                *_header(self),
-                "",
-                *_stages(self),
-                "",
-                *_sightings(self.sightings()),
-                *_cued(self),
-                "",
-                *_quality(self.score),
-                *_biases(self),
-                *_told(self),
-            ]
+            [*_header(self), "", *_stages(self), "", *_sightings(self.sightings()), *_cued(self), "", *_quality(self.score)]
+            + [*_biases(self), *_told(self)]
         )
 
     def save(self, folder: str | Path, node: str | None = None) -> Path:
@@ -126,8 +116,7 @@ def run(
 
     ``regime``: a packaged name, a .toml file or a `network.Regime`; None is the scenario's own; ``progress`` is called with the name
     of each verb before it starts; ``association`` as in `tracking.track`; with ``register`` each node estimates its radars' biases as it
-    goes (`registering.track_registered`); with ``cues`` what is shared cues radars (`cueing.sense`), else they look as if nobody told
-    them anything.
+    goes (`registering.track_registered`); with ``cues`` what is shared tells radars where to look (`cueing.sense`).
     Raises `CopfuseError` for bad input.
     """
     chosen = load(scenario)

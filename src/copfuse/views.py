@@ -17,16 +17,15 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from copfuse import __version__
+from copfuse import __version__, releases
 from copfuse.constants import NODES
 from copfuse.errors import CopfuseError, suggestion
 from copfuse.folders import check_folder, whole_folder
 from copfuse.scenario import Scenario
-from copfuse.tables import PLOT, Detections, Messages, Picture, Table, Tracks
+from copfuse.tables import CUE, MESSAGE, MESSAGE_KINDS, PLOT, TRACK, Detections, Messages, Picture, Table, Tracks
 
 TABLES: dict[str, Any] = {"detections": Detections, "tracks": Tracks, "messages": Messages, "picture": Picture}
 UNSEEN = -2  # in a view's pedigree: a row of that nation stands in the line and did not come to the node itself
-EMPTY_OF_OTHERS = ("detection", "sensors")  # columns of rows that came from others: where their plots are and which sensors made them
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,26 +109,50 @@ def node_number(node: str) -> int:
 def view(run: Any, node: str) -> View:
     """The node's view of a `study.Run`: fusing its tables again makes the node's picture, bit by bit, if it fuses for itself.
 
-    Rows stay in their order.  Tracks of others are numbered in the order in which they were heard of.
+    Rows stay in their order.  Tracks of others are numbered in the order in which they were heard of; what is stripped from them is 0.
+    A message to people points at no row (−1): ``messages.meta["told"]`` has what it says, one after the other.
     Raises `CopfuseError` for an unknown node.
     """
     k = node_number(node)
     came = run.messages[(run.messages.target == k) & np.isfinite(run.messages.arrived)]
     sensors, plots = _own(run, k, came)
-    rows = np.union1d(np.flatnonzero(run.tracks.node == k), came.row[came.kind != PLOT])
+    carried = came[(came.kind == TRACK) | (came.kind == CUE)]
+    rows = np.union1d(np.flatnonzero(run.tracks.node == k), carried.row)
     detections = _detections(run.detections[plots], sensors, run.scenario)
-    tracks = _tracks(run.tracks, rows, k, came, sensors, plots, detections)
+    tracks = _tracks(run.tracks, rows, k, carried, sensors, plots, detections)
     row = np.where(came.kind == PLOT, np.searchsorted(plots, came.row), np.searchsorted(rows, came.row))
-    meta = {"regime": run.regime, "nodes": list(NODES), "tracks_uid": tracks.uid, "detections_uid": detections.uid}
-    messages = replace(came, row=row, meta=meta)
-    picture = _picture(run.picture[run.picture.node == k], (rows, tracks), (plots, detections), sensors, run.regime)
-    return View(node, run.regime, _scenario(run, node, sensors), detections, tracks, messages, picture)
+    messages = replace(came, row=np.where(came.kind == MESSAGE, -1, row), meta=_heard(run, node, came, tracks, detections))
+    picture = _picture(run.picture[run.picture.node == k], (rows, tracks), (plots, detections), sensors, run)
+    return View(node, str(run.regime), _scenario(run, node, sensors), detections, tracks, messages, picture)
+
+
+def _heard(run: Any, node: str, came: Messages, tracks: Tracks, detections: Detections) -> dict[str, Any]:
+    """What a node has to know of its messages: how they are to be read, and what those to people say."""
+    meta: dict[str, Any] = {"regime": str(run.regime), "nodes": list(NODES), "tracks_uid": tracks.uid, "detections_uid": detections.uid}
+    for name in ("stripped", "slots"):
+        ways = run.messages.meta.get(name, {})
+        meta[name] = {way: said for way, said in ways.items() if way.partition(":")[0].endswith(f">{node}")}
+    if node in run.messages.meta.get("display", {}):
+        meta["display"] = {node: [*run.messages.meta["display"][node]]}
+    said = came[came.kind == MESSAGE]
+    if len(said):
+        keys = "launch_point", "course", "impact_point", "impact_time"
+        meta["told"] = [
+            dict(zip(keys, (_plain(v) for v in one), strict=True)) for one in zip(*releases.content(said, run.tracks), strict=True)
+        ]
+    return meta
+
+
+def _plain(value: np.ndarray) -> Any:
+    """Numbers for a JSON text; None for unknown."""
+    return [float(v) for v in value] if np.ndim(value) and np.isfinite(value).all() else float(value) if np.isfinite(value).all() else None
 
 
 def _own(run: Any, k: int, came: Messages) -> tuple[np.ndarray, np.ndarray]:
     """Numbers of the sensors that a node may know, and the rows of Detections: its own, and whose plots came to it."""
     own = np.array([s.nation == NODES[k] for s in run.scenario.sensors], bool)
-    plots = np.union1d(np.flatnonzero(own[run.detections.sensor]), came.row[came.kind == PLOT])
+    mine = np.flatnonzero(own[run.detections.sensor]) if len(run.detections) else np.zeros(0, int)
+    plots = np.union1d(mine, came.row[came.kind == PLOT])
     own[run.detections.sensor[plots]] = True
     return np.flatnonzero(own), plots
 
@@ -157,26 +180,36 @@ def _bits(bits: np.ndarray, sensors: np.ndarray) -> np.ndarray:
 
 
 def _tracks(
-    tracks: Tracks, rows: np.ndarray, k: int, came: Messages, sensors: np.ndarray, plots: np.ndarray, detections: Detections
+    tracks: Tracks, rows: np.ndarray, k: int, carried: Messages, sensors: np.ndarray, plots: np.ndarray, detections: Detections
 ) -> Tracks:
     """Own rows as they are, rows of others as they came."""
     mine, node = tracks[rows], NODES[k]
     own = mine.node == k
-    others = {name: np.where(own, getattr(mine, name), getattr(mine, name).dtype.type(0)) for name in EMPTY_OF_OTHERS}
+    others = {name: np.where(own, getattr(mine, name), 0) for name in ("hits", "llr")}
+    for name in others:
+        whole = np.searchsorted(rows, carried.row[~_stripped(carried, name)])
+        others[name][whole] = getattr(mine, name)[whole]
     others["detection"] = np.where(own, np.searchsorted(plots, mine.detection), -1)
-    others["sensors"] = _bits(others["sensors"], sensors)
+    others["sensors"] = _bits(np.where(own, mine.sensors, np.uint64(0)), sensors)
     meta: dict[str, Any] = {"sensors": detections.meta["sensors"], "nodes": list(NODES), "detections_uid": detections.uid}
     for name in ("counts", "registration"):
         if node in tracks.meta.get(name, {}):
             meta[name] = {node: tracks.meta[name][node]}
     if "association" in tracks.meta:
         meta["association"] = tracks.meta["association"]
-    return replace(mine, track=_renumbered(tracks, mine, own, came), **others, meta=meta)
+    return replace(mine, track=_renumbered(tracks, mine, own, carried), **others, meta=meta)
 
 
-def _renumbered(tracks: Tracks, mine: Tracks, own: np.ndarray, came: Messages) -> np.ndarray:
+def _stripped(carried: Messages, name: str) -> np.ndarray:
+    """From which messages (n,) a column of the row that they carry was taken."""
+    said = carried.meta.get("stripped", {})
+    ways = zip(carried.source.tolist(), carried.target.tolist(), carried.kind.tolist(), strict=True)
+    return np.array([name in said.get(f"{NODES[a]}>{NODES[b]}:{MESSAGE_KINDS[kind]}", ()) for a, b, kind in ways], bool)
+
+
+def _renumbered(tracks: Tracks, mine: Tracks, own: np.ndarray, carried: Messages) -> np.ndarray:
     """Numbers of tracks: own ones as they are, each other nation's in the order of hearing; its own numbers would count what it has."""
-    heard = came.row[came.kind != PLOT]
+    heard = carried.row
     names: dict[tuple[int, int], int] = {}
     counts = [0] * len(NODES)
     for source, track in zip(tracks.node[heard].tolist(), tracks.track[heard].tolist(), strict=True):
@@ -187,7 +220,7 @@ def _renumbered(tracks: Tracks, mine: Tracks, own: np.ndarray, came: Messages) -
 
 
 def _picture(
-    picture: Picture, known: tuple[np.ndarray, Tracks], plotted: tuple[np.ndarray, Detections], sensors: np.ndarray, regime: str
+    picture: Picture, known: tuple[np.ndarray, Tracks], plotted: tuple[np.ndarray, Detections], sensors: np.ndarray, run: Any
 ) -> Picture:
     """A node's lines, their pedigree in rows of the view."""
     of = picture.meta["pedigree_of"]
@@ -195,5 +228,11 @@ def _picture(
     old = picture.pedigree
     have = np.isin(old, rows)
     new = np.where(old < 0, old, np.where(have, np.searchsorted(rows, old), UNSEEN))
-    meta = {"regime": regime, "nodes": list(NODES), "sensors": plotted[1].meta["sensors"], "pedigree_of": of, "pedigree_uid": table.uid}
+    meta = {
+        "regime": str(run.regime),
+        "nodes": list(NODES),
+        "sensors": plotted[1].meta["sensors"],
+        "pedigree_of": of,
+        "pedigree_uid": table.uid,
+    }
     return replace(picture, pedigree=new, sensors=_bits(picture.sensors, sensors), meta=meta)
