@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +41,20 @@ def pull_up():
     from copfuse import study
 
     return study.run("pull-up-2019", seed=1)
+
+
+@pytest.fixture(scope="session")
+def shared_by(pull_up):
+    """The same flight, shared and fused under the regime that it is called with; made once."""
+    from copfuse import fusion, network
+
+    @cache
+    def under(regime):
+        messages = network.share(pull_up.tracks, pull_up.scenario, regime, seed=1, detections=pull_up.detections)
+        picture = fusion.fuse(pull_up.tracks, messages, pull_up.scenario, detections=pull_up.detections)
+        return replace(pull_up, regime=regime, messages=messages, picture=picture)
+
+    return under
 
 
 def straight_truth(starts, times, velocity=(0.0, 1000.0, 0.0), kinds=None) -> Truth:

@@ -128,7 +128,7 @@ def test_run_prints_draws_and_saves(capsys, pull_up, monkeypatch):
     )
     options = "--regime", "none", "--seed", "5", "--association", "jpda", "--register", "--save", "tables"
     status, out, err = called(capsys, "run", "pull-up-2019", *options)
-    assert status == 0 and asked == [("pull-up-2019", "none", 5, "jpda", True)] and "Who saw what when" in out
+    assert status == 0 and asked == [("pull-up-2019", "none", 5, "jpda", True, False)] and "Who saw what when" in out
     assert out.splitlines()[-2:] == ["picture: pull-up-2019.png", "tables: tables"]
     assert Path("pull-up-2019.png").read_bytes()[:4] == b"\x89PNG" and str(study.Run.load("tables")) == str(pull_up)
     assert called(capsys, "run", "pull-up-2019", "--no-picture")[0] == 0

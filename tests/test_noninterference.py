@@ -13,17 +13,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from copfuse import frames, fusion, network, releases
+from conftest import EPOCH
+from copfuse import frames, fusion, network, releases, views
 from copfuse.constants import NATIONS, NODES, PHASES
 from copfuse.errors import CopfuseError
+from copfuse.laydowns import Sensor
 from copfuse.links import Decision, Link, Regime, Rule
-from copfuse.tables import MESSAGE, MESSAGE_KINDS, TRACK, Picture, Tracks
+from copfuse.scenario import Scenario
+from copfuse.tables import MESSAGE, MESSAGE_KINDS, TRACK, Detections, Picture, Tracks
 
 PLAIN = os.environ.get("NUMBA_DISABLE_JIT") == "1"
-SHARED, FUSED = (300, 6) if PLAIN else (2100, 60)
+SHARED, FUSED = (300, 6) if PLAIN else (2001, 40)
 KINDS = ("radar", "infrared")
-SENSORS = [SimpleNamespace(name=f"{n}-{k}", nation=n, kind=KINDS[k]) for n in NATIONS for k in range(2)]
-SCENARIO = SimpleNamespace(name="small", sensors=SENSORS, regime="none", picture_step=4.0, bias=1.0)
+SENSORS = tuple(Sensor(f"{n}-{k}", n, kind=KINDS[k]) for n in NATIONS for k in range(2))
+SCENARIO = Scenario("small", EPOCH, (), SENSORS, regime="none", picture_step=4.0)
 CARRIED = [name for name in Tracks.COLUMNS if name != "detection"]  # what a row of Tracks says, but for where its plot stands
 BASE = frames.ecef(np.radians(39.0), np.radians(133.0), 150e3)
 
@@ -242,10 +245,10 @@ def test_what_may_not_be_released_changes_no_message(block):
         tracks, regime, node = some_tracks(rng), some_regime(rng), int(rng.integers(4))
         may = may_have(tracks, regime, node)
         before = heard(network.share(tracks, SCENARIO, regime, seed=case), tracks, node, regime)
-        other = withheld_still(changed(tracks, np.flatnonzero(~may), rng), tracks, regime, node, may)
-        assert same(before, heard(network.share(other, SCENARIO, regime, seed=case), other, node, regime)), f"changed, case {case}"
-        other = tracks[may]
-        assert same(before, heard(network.share(other, SCENARIO, regime, seed=case), other, node, regime)), f"deleted, case {case}"
+        rows = np.flatnonzero(~may)
+        other = withheld_still(changed(tracks, rows, rng), tracks, regime, node, may) if case % 2 else tracks[may]
+        after = heard(network.share(other, SCENARIO, regime, seed=case), other, node, regime)
+        assert same(before, after), f"case {case}: {'changed' if case % 2 else 'deleted'}"
         withheld, arrived = withheld + int((~may).sum()), arrived + len(before[0])
     assert withheld > SHARED and arrived > SHARED / 3  # the cases do withhold, and do release
 
@@ -287,3 +290,79 @@ def test_what_may_not_be_released_changes_no_picture():
         whole, less = tracks, tracks[may]
         before = seen(fusion.fuse(whole, network.share(whole, SCENARIO, regime, seed=case), SCENARIO), node, kept_rows(may))
         assert same(before, seen(fusion.fuse(less, network.share(less, SCENARIO, regime, seed=case), SCENARIO), node)), f"case {case}"
+
+
+def test_a_view_is_enough_for_its_picture_under_any_regime():
+    """The same shown by making it: what `views.view` keeps of a run gives the node its picture again, bit by bit."""
+    for case in range(FUSED // 2):
+        rng = np.random.default_rng([case, 6])
+        tracks, regime, node = some_tracks(rng), some_regime(rng), int(rng.integers(4))
+        messages = network.share(tracks, SCENARIO, regime, seed=case)
+        picture = fusion.fuse(tracks, messages, SCENARIO)
+        plots = Detections(**{name: np.ones((1, *shape), dtype) for name, (dtype, shape) in Detections.COLUMNS.items()})
+        run = SimpleNamespace(tracks=tracks, messages=messages, picture=picture, detections=plots, scenario=SCENARIO, regime="random")
+        v = views.view(run, NODES[node])
+        again = fusion.fuse(v.tracks, v.messages, v.scenario)
+        names = [name for name in Picture.COLUMNS if name not in ("pedigree", "sensors")]
+        one, two = picture[picture.node == node], again[again.node == node]
+        assert same([getattr(one, n) for n in names], [getattr(two, n) for n in names]), f"case {case}"
+        assert same([two.pedigree, two.sensors], [v.picture.pedigree, v.picture.sensors]), f"case {case}"
+
+
+# Plots -----------------------------------------------------------------------------------------------------------------
+
+
+def some_plots(rng):
+    n = int(rng.integers(1, 40))
+    columns = {name: np.ones((n, *shape), dtype) for name, (dtype, shape) in Detections.COLUMNS.items()}
+    return Detections(
+        **columns | {"time": np.sort(rng.uniform(0, 60, n)), "sensor": rng.integers(0, len(SENSORS), n), "z": rng.normal(size=(n, 4))}
+    )
+
+
+def may_have_plots(detections, sensors, regime, node):
+    """Which plots a node may have, (n,): its own, those that a link may bring it, and in the hub's picture, if it looks at that, those
+    that may go to the hub and to it."""
+    ways = {}
+    for nation in NATIONS:
+        shown = NODES[node] in regime.display and way_to(regime, nation, "HUB", "plot", PHASES[0])
+        shown &= allowed(regime, nation, NODES[node], "plot", PHASES[0])
+        ways[nation] = nation == NODES[node] or way_to(regime, nation, NODES[node], "plot", PHASES[0]) or shown
+    return np.array([ways[sensors[s].nation] for s in detections.sensor], bool)
+
+
+def test_withheld_plots_change_no_message():
+    withheld = arrived = 0
+    empty = Tracks.empty(sensors=[s.name for s in SENSORS])
+    for case in range(SHARED // 7):
+        rng = np.random.default_rng([case, 4])
+        plots, regime, node = some_plots(rng), some_regime(rng, plots=True), int(rng.integers(4))
+        may = may_have_plots(plots, SENSORS, regime, node)
+        found = []
+        for table in (plots, plots[may]):
+            messages = network.share(empty, SCENARIO, regime, seed=case, detections=table)
+            mine = messages[(messages.target == node) & np.isfinite(messages.arrived)]
+            found.append([mine.sent, mine.arrived, mine.source, mine.kind, table.z[mine.row], table.time[mine.row]])
+        assert same(*found), f"case {case}"
+        withheld, arrived = withheld + int((~may).sum()), arrived + len(found[0][0])
+    assert withheld > SHARED / 7 and arrived > SHARED / 7
+
+
+def test_withheld_plots_change_no_picture(pull_up):
+    """Real plots of a flight's first 75 s, shared by random regimes: those that a node may not have deleted, its picture stays."""
+    plots = pull_up.detections[pull_up.detections.time < 75.0]
+    tracks = pull_up.tracks[:0]
+    kept = lines = 0
+    for case in range(6):
+        rng = np.random.default_rng([case, 5])
+        regime, node = some_regime(rng, plots=True), int(rng.integers(4))
+        if not any(link.payload == "plot" for link in regime.links):
+            continue
+        may = may_have_plots(plots, pull_up.scenario.sensors, regime, node)
+        found = []
+        for table, rows in ((plots, kept_rows(may)), (plots[may], None)):
+            messages = network.share(tracks, pull_up.scenario, regime, seed=case, detections=table)
+            found.append(seen(fusion.fuse(tracks, messages, pull_up.scenario, detections=table), node, rows))
+        assert same(*found), f"case {case}"
+        kept, lines = kept + int((~may).sum()), lines + len(found[0][0])
+    assert kept > 100 and lines > 10

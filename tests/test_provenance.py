@@ -9,21 +9,10 @@ import numpy as np
 import pytest
 
 import copfuse as cf
-from copfuse import cli, frames, fusion, measures, network, provenance, views
+from copfuse import cli, frames, measures, provenance, views
 from copfuse.constants import NODES
 from copfuse.errors import CopfuseError
 from copfuse.tables import TRACK
-
-
-@pytest.fixture(scope="module")
-def shared_by(pull_up):
-    def under(regime):
-        messages = network.share(pull_up.tracks, pull_up.scenario, regime, seed=1, detections=pull_up.detections)
-        picture = fusion.fuse(pull_up.tracks, messages, pull_up.scenario, detections=pull_up.detections)
-        return replace(pull_up, regime=regime, messages=messages, picture=picture)
-
-    runs = {regime: under(regime) for regime in ("none", "realtime", "plots")}
-    return runs.__getitem__
 
 
 def close(text, value, digits=1):

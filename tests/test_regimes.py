@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -117,14 +118,41 @@ def test_a_scenario_file_names_a_regime_beside_it(tmp_path, monkeypatch):
             scenario.load(tmp_path / "two.toml")
 
 
-def test_a_run_takes_a_regime_file(tmp_path, pull_up):
+def test_a_run_takes_a_regime_file(tmp_path):
     """The same links under another name: the same messages and pictures, bit for bit."""
     mine = tmp_path / "mine.toml"
     mine.write_text((PACKAGED / "realtime.toml").read_text())
-    run = cf.run(pull_up.scenario, regime=mine, seed=1)
-    assert run.regime == "mine" and len(run.messages)
-    assert all(np.array_equal(getattr(run.messages, c), getattr(pull_up.messages, c), equal_nan=True) for c in run.messages.COLUMNS)
-    assert all(np.array_equal(getattr(run.picture, c), getattr(pull_up.picture, c), equal_nan=True) for c in run.picture.COLUMNS)
+    s = cf.load("hokkaido-2017")
+    s = dataclasses.replace(s, duration=75.0, sensors=tuple(x for x in s.sensors if x.name.startswith(("US-SBIRS", "KR-"))))
+    own, packaged = cf.run(s, regime=mine, seed=1), cf.run(s, regime="realtime", seed=1)
+    assert own.regime == "mine" and len(own.messages) and len(own.picture) and "regime mine" in str(own)
+    for a, b in ((own.messages, packaged.messages), (own.picture, packaged.picture)):
+        assert all(np.array_equal(getattr(a, c), getattr(b, c), equal_nan=True) for c in a.COLUMNS)
+
+
+def test_a_print_says_who_was_told_what_and_which_rules_contradict(tmp_path):
+    mine = tmp_path / "mine.toml"
+    mine.write_text(
+        """title = "sure"
+        [[link]]
+        source = "USA"
+        target = "JPN"
+        payload = "message"
+        delay_s = [5, 2, 15]
+        consent = { delay_s = [7200, 7200, 7200] }
+        [[rule]]
+        release = true
+        [[rule]]
+        subject = "glide"
+        release = false"""
+    )
+    s = cf.load("hokkaido-2017")
+    s = dataclasses.replace(s, duration=75.0, sensors=tuple(x for x in s.sensors if x.name.startswith("US-SBIRS")))
+    text = " ".join(str(cf.run(s, regime=mine, seed=1)).split())
+    assert "JPN was told by USA 2.0 h after USA first held it, " in text
+    assert "min after the impact that it tells: launch 39.2 N 125.7 E, course 7" in text
+    assert "Rule 1 releases what rule 2 denies, and deny wins: USA -> JPN (message), glide." in text
+    assert "None in this run" in str(cf.run(dataclasses.replace(s, sensors=()), regime="tisa"))
 
 
 def test_the_command_line_refuses_what_is_no_regime(tmp_path, monkeypatch):

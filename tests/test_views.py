@@ -12,24 +12,11 @@ import numpy as np
 import pytest
 
 import copfuse as cf
-from copfuse import fusion, network, views
+from copfuse import cli, fusion, provenance, releases, study, views
 from copfuse.constants import NODES
 from copfuse.errors import CopfuseError
-from copfuse.tables import PLOT
+from copfuse.tables import MESSAGE, PLOT, Messages
 from copfuse.views import UNSEEN
-
-
-@pytest.fixture(scope="module")
-def shared_by(pull_up):
-    """The same flight under a regime, shared and fused anew."""
-
-    def under(regime):
-        messages = network.share(pull_up.tracks, pull_up.scenario, regime, seed=1, detections=pull_up.detections)
-        picture = fusion.fuse(pull_up.tracks, messages, pull_up.scenario, detections=pull_up.detections)
-        return replace(pull_up, regime=regime, messages=messages, picture=picture)
-
-    runs = {regime: under(regime) for regime in ("none", "realtime", "plots")}
-    return runs.__getitem__
 
 
 def same_but(one, two, *but):
@@ -41,7 +28,7 @@ def same_but(one, two, *but):
 # The view is enough ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("regime", ["none", "realtime"])
+@pytest.mark.parametrize("regime", ["none", "realtime", "link16"])
 @pytest.mark.parametrize("node", NODES)
 def test_a_view_is_enough_for_its_picture(shared_by, regime, node):
     """Originator control, shown the other way round: the picture is made again, bit by bit, from the view alone."""
@@ -103,6 +90,28 @@ def test_the_pedigree_points_into_the_view(shared_by):
         (others < 0).all() and (others == UNSEEN).any() and (plots.detections.meta["sensors"] == [s.name for s in plots.scenario.sensors])
     )
     assert (plots.picture.pedigree[:, 1] >= 0).any()
+
+
+def test_a_message_to_people_brings_no_row(shared_by):
+    """What it says is kept with it, and is what the originator's row says; no state of the track comes with it."""
+    run = shared_by("tisa")
+    one = np.flatnonzero((run.tracks.node == 0) & run.tracks.firm)[20:21]  # people release few, so one is put in by hand
+    rows = Messages([900.0], [905.0], [0], [1], [MESSAGE], one, meta=run.messages.meta)
+    run = replace(run, messages=rows)
+    v = views.view(run, "JPN")
+    said = v.messages[v.messages.kind == MESSAGE]
+    assert (said.row == -1).all() and len(v.messages.meta["told"]) == len(said) == len(rows) > 0
+    assert (v.tracks.node == 1).sum() == (run.tracks.node == 1).sum() and not np.isin(v.tracks.x, run.tracks.x[rows.row]).any()
+    launch, course, impact, down = releases.content(rows, run.tracks)
+    for i, told in enumerate(v.messages.meta["told"]):
+        assert np.array_equal(told["launch_point"], launch[i]) and told["course"] == course[i] and told["impact_time"] == down[i]
+        assert np.array_equal(told["impact_point"], impact[i])
+    (sentence,) = provenance.messages_told(v)[:1]
+    assert (
+        f"told by KOR, in a message sent at {provenance._s(rows.sent[0])}" in sentence
+        and f"course {np.degrees(course[0]):.0f} deg" in sentence
+    )
+    assert f"impact at {provenance._place(impact[0])} at {provenance._s(down[0])}." in sentence
 
 
 # The bytes ---------------------------------------------------------------------------------------------------------------
@@ -168,7 +177,7 @@ def found(content, withheld):
 
 
 @pytest.mark.parametrize(
-    ("regime", "node"), [("none", "JPN"), ("realtime", "JPN"), ("plots", "JPN"), ("realtime", "HUB"), ("plots", "HUB")]
+    ("regime", "node"), [("none", "JPN"), ("realtime", "JPN"), ("plots", "JPN"), ("link16", "JPN"), ("realtime", "HUB"), ("plots", "HUB")]
 )
 def test_no_withheld_byte_is_in_the_files(shared_by, tmp_path, regime, node):
     """Of all floats of the run that were not released, no eight bytes and no decimal text; no name, label, hash, seed of the rest."""
@@ -243,3 +252,40 @@ def test_a_changed_view_is_refused(shared_by, tmp_path):
     (folder / "run.json").write_text(json.dumps(about))
     with pytest.raises(CopfuseError, match="not the run.json of a saved view"):
         views.load(folder)
+
+
+# Drawn, and on the command line --------------------------------------------------------------------------------------------
+
+
+def test_a_view_is_drawn_without_anything_of_others(shared_by, tmp_path):
+    run = shared_by("realtime")
+    figure = cf.plot(cf.view(run, "JPN"), tmp_path / "jpn.svg")
+    assert "JPN's view under realtime" in (text := (tmp_path / "jpn.svg").read_text()) and "notional" in text
+    assert not [s.name for s in run.scenario.sensors if s.nation != "JPN" and s.name in text]
+    lines = [line for line in figure.axes[1].get_lines() if len(line.get_xdata())]
+    drawn = np.sort(np.concatenate([line.get_xdata() for line in lines]))
+    assert np.array_equal(drawn, np.sort(run.picture.time[run.picture.node == 1]))
+    cf.plot(cf.view(shared_by("none"), "HUB"), tmp_path / "empty.png")
+    assert (tmp_path / "empty.png").stat().st_size > 5000
+    with pytest.raises(CopfuseError, match="no truth to draw errors against"):
+        cf.plot(cf.view(run, "JPN"), what="errors")
+
+
+def called(capsys, *arguments):
+    with pytest.raises(SystemExit) as left:
+        cli.main(arguments)
+    out, err = capsys.readouterr()
+    return left.value.code, out, err
+
+
+def test_run_for_a_node_writes_and_prints_that_nodes_view(shared_by, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    run = shared_by("realtime")
+    monkeypatch.setattr(study, "run", lambda *_, **__: run)
+    status, out, _ = called(capsys, "run", "pull-up-2019", "--for", "JPN", "--save", "jpn")
+    assert status == 0 and out == f"{views.view(run, 'JPN')}\npicture: view-JPN.png\ntables: jpn\n"
+    assert views.load("jpn").node == "JPN" and sorted(p.name for p in tmp_path.iterdir()) == ["jpn", "view-JPN.png"]
+    status, out, err = called(capsys, "run", "--for", "JAP")
+    assert (status, out, err) == (2, "", "copfuse: there is no node 'JAP'; did you mean 'JPN'?\n")
+    status, out, err = called(capsys, "run", "--for", "JPN", "--errors", "e.png")
+    assert (status, out) == (2, "") and "against the truth" in err

@@ -74,7 +74,7 @@ def _interrupted(number: int, _: Any) -> NoReturn:
 @click.option("--no-picture", is_flag=True, help="Print only.")
 @click.option("--errors", metavar="FILE", help="Also draw the common picture's errors against the bound.")
 @click.option("--save", "folder", metavar="FOLDER", help="Also save the six tables there.")
-@click.option("--for", "node", metavar="NODE", help="With --save: only what this node has, and nothing else (KOR, JPN, USA or HUB).")
+@click.option("--for", "node", metavar="NODE", help="Print, draw and save only what this node has, no truth and nothing else.")
 def run(
     scenario: str, regime: str | None, seed: int, association: str, register: bool, cues: bool, out: str | None,
     no_picture: bool, errors: str | None, folder: str | None, node: str | None,
@@ -89,15 +89,15 @@ def run(
       copfuse run 2022-11-18-1 --regime none --seed 3
       copfuse run 2024-01-14-1 --regime realtime --cues
       copfuse run my.toml --out picture.svg --save my-run
-      copfuse run --save what-japan-has --for JPN
+      copfuse run --for JPN --save what-japan-has
       copfuse run lofted-icbm-2022 --no-picture --errors errors.png
     """
     start = time.perf_counter()
     if no_picture and out:
         raise CopfuseError("--out and --no-picture exclude each other; give one of the two")
     picture = None if out is None else check_output(out, PICTURES)
-    if node is not None and not folder:
-        raise CopfuseError(f"--for {node} is about what is saved: give --save FOLDER too")
+    if node is not None and errors:
+        raise CopfuseError("--errors are against the truth, which no node has; leave --errors or --for out")
     curves = None if errors is None else check_output(errors, PICTURES)
     from copfuse import network, study, tracking, views
     from copfuse import scenario as scenarios
@@ -106,7 +106,8 @@ def run(
     network.regime(regime or chosen.regime)
     tracking.check_association(association)
     if not (no_picture or picture):
-        picture = check_output(re.sub(r"[^\w.-]+", "-", chosen.name) + ".png", PICTURES)
+        name = chosen.name if node is None else f"view-{node}"
+        picture = check_output(re.sub(r"[^\w.-]+", "-", name) + ".png", PICTURES)
     if node is not None:
         views.node_number(node)
     if folder:
@@ -114,11 +115,12 @@ def run(
     say_compiling("run")
     with Stages(list(study.STAGES)) as stages:
         made = study.run(chosen, regime, seed, progress=stages.next, association=association, register=register, cues=cues)
-    click.echo(str(made))
+    shown = made if node is None else views.view(made, node)
+    click.echo(str(shown))
     if picture:
         from copfuse import plots
 
-        plots.plot(made, picture)
+        plots.plot(shown, picture)
         click.echo(f"picture: {picture}")
     if curves:
         from copfuse import plots
@@ -126,7 +128,7 @@ def run(
         plots.plot(made, curves, what="errors")
         click.echo(f"errors: {curves}")
     if folder:
-        click.echo(f"{f'view of {node}' if node else 'tables'}: {made.save(folder, node)}")
+        click.echo(f"tables: {shown.save(folder)}")
     click.echo(f"{time.perf_counter() - start:.1f} s in all", err=True)
 
 

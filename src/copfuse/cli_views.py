@@ -42,11 +42,17 @@ def explain(run: str, track: int | None, node: str | None, at: tuple[float, ...]
         say_compiling("run")
         with Stages(list(study.STAGES)) as stages:
             opened = provenance.opened(run, regime, seed, progress=stages.next)
-    told = provenance.held(provenance.views_of(opened, node), track)
+    seen = provenance.views_of(opened, node)
+    told = provenance.held(seen, track)
     click.echo(provenance.heading(opened))
     for v, number in told:
         click.echo(f"\n{v.node}, track {number}")
         for said in provenance.sentences(v, number, at):
             click.echo(textwrap.fill(said, WIDTH, initial_indent="  - ", subsequent_indent="    ", break_on_hyphens=False))
-    if not told:
+    people = [(v, said) for v in seen for said in provenance.messages_told(v)] if track is None else []
+    if people:
+        click.echo("\nMessages to people, never fused")
+    for _, said in people:
+        click.echo(textwrap.fill(said, WIDTH, initial_indent="  - ", subsequent_indent="    ", break_on_hyphens=False))
+    if not told and not people:
         click.echo(f"\nThere is no track in {f'the picture of {node}' if node else 'any picture'}.")

@@ -13,6 +13,7 @@ will be for as long: the end of a track is news as its beginning is.  Whatever e
 from __future__ import annotations
 
 import math
+import textwrap
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -74,20 +75,20 @@ def common_numbers(picture: Picture, tracks: Tracks) -> np.ndarray:
     Where plots are fused in one place, everybody has that place's numbers and the picture's own are common already.
     At one time no two tracks of a node bear the same number.
     """
-    if picture.meta["pedigree_of"] != "Tracks":
+    if picture.meta.get("pedigree_of") != "Tracks" or len(picture) == 0:
         return picture.track.astype(np.int64)
     name = tracks.node.astype(np.int64) * 10**6 + tracks.track
     firm = np.flatnonzero(tracks.firm)
     which, first = np.unique(name[firm], return_index=True)
     born = {key: (time, key) for key, time in zip(which.tolist(), tracks.time[firm[first]].tolist(), strict=True)}
     local = np.where(picture.pedigree >= 0, name[picture.pedigree] if len(tracks) else -1, -1)
-    number = np.zeros(len(picture), np.int64)
+    number = picture.track.astype(np.int64)
     order = np.lexsort((picture.time, picture.node))
     new = np.flatnonzero((np.diff(picture.node[order]) != 0) | (np.diff(picture.time[order]) != 0)) + 1
     stands: dict[tuple[int, int], int] = {}
     members: dict[tuple[int, int], set[int]] = {}
     for rows in np.split(order, new):
-        node = int(picture.node[rows[0]]) if len(rows) else 0
+        node = int(picture.node[rows[0]])
         systems = picture.track[rows].tolist()
         for system, locals_ in zip(systems, local[rows].tolist(), strict=True):
             for key in locals_:
@@ -95,8 +96,34 @@ def common_numbers(picture: Picture, tracks: Tracks) -> np.ndarray:
                     members.get((node, stands.get((node, key), -1)), set()).discard(key)
                     members.setdefault((node, system), set()).add(key)
                     stands[node, key] = system
-        number[rows] = [min(members[node, system], key=born.__getitem__) for system in systems]
+        named = [members.get((node, system)) for system in systems]
+        number[rows] = [min(m, key=born.__getitem__) if m else s for m, s in zip(named, systems, strict=True)]
     return number
+
+
+# As text -----------------------------------------------------------------------------------------------------------------
+
+
+def lines(run: Any) -> list[str]:
+    """One line per two nodes, and one on the age of information; nothing where no two nodes have a picture."""
+    found = pairs(run)
+    if not found:
+        return []
+    told = ["nodes    held by both  same number %  settled %  delay s  GOSPA between km  settled km"]
+    for p in found:
+        cells = (_cell(v, w, d) for v, w, d in ((100 * p.common, 15, 1), (100 * p.settled_common, 11, 1), (p.delay, 9, 1),
+                 (p.distance / 1e3, 18, 2), (p.settled_distance / 1e3, 12, 2)))  # fmt: skip
+        told.append(f"{'-'.join(p.nodes):<7}{p.both:>14}" + "".join(cells))
+    told += [
+        "Same number: of the times at which both hold an object.  Settled: of what was held for the",
+        "delay, and will be for as long.",
+    ]
+    aged = [f"{name} {median:.1f} ({most:.1f})" for name, (median, most) in ages(run.picture).items() if not math.isnan(median)]
+    return [*told, *textwrap.wrap(f"Age of the newest information in a track, median (95 %), s: {', '.join(aged)}.", 100)]
+
+
+def _cell(value: float, width: int, digits: int) -> str:
+    return f"{'-':>{width}}" if math.isnan(value) else f"{value:>{width}.{digits}f}"
 
 
 # Two nodes -----------------------------------------------------------------------------------------------------------------
@@ -113,20 +140,21 @@ def delay(run: Any, a: int, b: int) -> float:
 
 def _pair(run: Any, matched: np.ndarray, numbers: np.ndarray, a: int, b: int) -> Pair:
     picture, wait = run.picture, delay(run, a, b)
+    thing = np.where(matched >= 0, matched, -1 - numbers)  # what is on no object counts by its number
+    times = np.round(picture.time, 6)
     rows = [np.flatnonzero(picture.node == k) for k in (a, b)]
-    held = [{(round(float(picture.time[i]), 6), int(matched[i])): i for i in r if matched[i] >= 0} for r in rows]
+    held = [{(t, o): i for t, o, i in zip(times[r].tolist(), thing[r].tolist(), r.tolist(), strict=True)} for r in rows]
     settled = _settled({key for h in held for key in h}, wait, run.scenario.picture_step)
-    both = sorted(held[0].keys() & held[1].keys())
+    both = sorted(key for key in held[0].keys() & held[1].keys() if key[1] >= 0)
     same = np.array([numbers[held[0][key]] == numbers[held[1][key]] for key in both], bool)
     calm = np.array([key in settled for key in both], bool)
-    fresh = [[i for key, i in h.items() if key not in settled] for h in held]
-    still = [np.setdiff1d(r, np.array(f, int)) for r, f in zip(rows, fresh, strict=True)]
+    still = [np.array([i for key, i in h.items() if key in settled], int) for h in held]
     common, calmly = ratio(same.sum(), len(same)), ratio(same[calm].sum(), calm.sum())
     return Pair((NODES[a], NODES[b]), wait, len(both), common, calmly, *_apart(picture, *rows), *_apart(picture, *still))
 
 
 def _settled(held: set[tuple[float, int]], wait: float, step: float) -> set[tuple[float, int]]:
-    """Of times s at which either node holds an object, and the object, those ``wait`` s after it began and before it ends."""
+    """Of times s at which either node holds a thing, and the thing, those ``wait`` s after it began and before it ends."""
     settled = set()
     for number in {n for _, n in held}:
         times = np.sort([t for t, n in held if n == number])

@@ -73,12 +73,13 @@ class Sight:
 
 @dataclass(frozen=True)
 class Launched:
-    """Estimates of launch points, ``point (n, 3)`` m, ``spread (n, 3, 3)`` m^2: ``local (rows,)`` numbers the local tracks, and
-    ``of (nodes, local, 2)`` says which two a node can make of a track (−1: none) from ``known (nodes, local, 2)`` s on."""
+    """Estimates of launch points: ``local (rows,)``, the number of a row's local track; ``of (nodes, locals, 2)``, which are of that
+    track by what a node has heard of it (−1: none); ``time (n,)`` s of the row that each stands on, ``point (n, 3)`` m, ``spread
+    (n, 3, 3)`` m^2."""
 
     local: np.ndarray
     of: np.ndarray
-    known: np.ndarray
+    time: np.ndarray
     point: np.ndarray
     spread: np.ndarray
 
@@ -206,7 +207,8 @@ def _columns(tracks: Tracks, some: list[Look], launched: Launched, made: Forecas
     place = np.concatenate([np.where(s.source >= 0, b + np.searchsorted(s.rows, s.source), -1) for s, b in zip(some, begin, strict=False)])
     rows = np.concatenate([look.rows for look in some])
     node, system = np.concatenate([s.book for s in some]), np.concatenate([s.system for s in some])
-    sensors, disjoint = _sensors(tracks, np.where(place >= 0, rows[place], -1), node, sight)
+    source = np.where(place >= 0, rows[place], -1)
+    sensors, disjoint = _sensors(tracks, source, node, sight)
     distinct, line = np.unique(np.column_stack([place, disjoint]), axis=0, return_inverse=True)
     line = line.ravel()
     state, beta, push = _states(tracks, rows, Bank.stack([look.bank for look in some]), distinct[:, :-1], distinct[:, -1] > 0)
@@ -215,10 +217,9 @@ def _columns(tracks: Tracks, some: list[Look], launched: Launched, made: Forecas
     for k in np.unique(node):
         mine = node == k
         up[mine] = ~_down(time[mine], state["x"][line[mine]])
-    line, node, system, sensors = line[up], node[up], system[up], sensors[up]
-    own = _launches(launched, node, state["time"][line], state["pedigree"][line])
-    own.update(_impacts(state, beta, push, line, node, system, made))
-    return {"node": node, "track": system, "sensors": sensors, **{name: column[line] for name, column in state.items()}, **own}
+    line, node, system = line[up], node[up], system[up]
+    own = {**_launches(tracks, launched, source[up], node), **_impacts(state, beta, push, line, node, system, made)}
+    return {"node": node, "track": system, "sensors": sensors[up], **{name: column[line] for name, column in state.items()}, **own}
 
 
 def _sensors(tracks: Tracks, source: np.ndarray, node: np.ndarray, sight: Sight) -> tuple[np.ndarray, np.ndarray]:
@@ -316,36 +317,33 @@ def _down(time: np.ndarray, x: np.ndarray) -> np.ndarray:
     return under & np.isin(time, time[~under])
 
 
-def _launched(tracks: Tracks, feeds: list[tuple[np.ndarray, np.ndarray]]) -> Launched:
-    """What every node can say of the launch of every local track: from the first row that it hears, and from one `SETTLED` s later.
-
-    Nothing but what came to a node may stand in its picture, so rows that it has not heard are not used for it.
-    """
-    keys, local = np.unique(tracks.node.astype(np.int64) * 10**9 + tracks.track, return_inverse=True)
+def _launched(tracks: Tracks, feeds: list[Feed]) -> Launched:
+    """What each node may say of the launch of every local track: from the first row that it hears, and from the first `SETTLED` s later."""
+    _, local = np.unique(tracks.node.astype(np.int64) * 10**9 + tracks.track, return_inverse=True)
     local = local.ravel()
-    used, known = np.full((len(feeds), len(keys), 2), -1), np.full((len(feeds), len(keys), 2), np.inf)
-    for k, (when, rows) in enumerate(feeds):
-        begun = np.full(len(keys), np.inf)
-        for i, late in enumerate((0.0, SETTLED)):  # its velocity is known better then
-            able = np.flatnonzero(tracks.time[rows] >= begun[local[rows]] + late) if i else np.arange(len(rows))
-            which, first = np.unique(local[rows[able]], return_index=True)
-            used[k, which, i], known[k, which, i] = rows[able[first]], np.maximum.accumulate(when)[able[first]]
-            begun[which] = tracks.time[used[k, which, 0]]
-    made, of = np.unique(used, return_inverse=True)
-    of = of.reshape(used.shape) - np.count_nonzero(made < 0)
-    made = made[made >= 0]
-    estimate, spread = forecast.launch_point(predicted(tracks, made, tracks.time[made]), tracks.phase_probability[made][:, BOOST])
-    return Launched(local, of, known, estimate, spread)
+    rows = np.full((len(feeds), local.max(initial=-1) + 1, 2), len(tracks))
+    for k, (_, heard) in enumerate(feeds):
+        np.minimum.at(rows[k, :, 0], local[heard], heard)
+        begun = np.append(tracks.time, np.inf)[rows[k, :, 0]]
+        later = heard[tracks.time[heard] >= begun[local[heard]] + SETTLED]  # its velocity is known better
+        np.minimum.at(rows[k, :, 1], local[later], later)
+    used, which = np.unique(rows, return_inverse=True)
+    which = which.reshape(rows.shape)
+    which[rows == len(tracks)] = -1
+    used = used[used < len(tracks)]
+    estimate, spread = forecast.launch_point(predicted(tracks, used, tracks.time[used]), tracks.phase_probability[used][:, BOOST])
+    return Launched(local, which, tracks.time[used], estimate, spread)
 
 
-def _launches(launched: Launched, node: np.ndarray, time: np.ndarray, source: np.ndarray) -> dict[str, np.ndarray]:
-    """Launch point columns of a ``node``'s lines (n,) at ``time`` s that stand on the rows ``source (n, 4)``: of their local tracks,
-    the sharpest estimate that the node has made so far."""
-    n, local = len(source), launched.local[source]
-    now = (source >= 0)[:, :, None] & (launched.known[node[:, None], local] <= time[:, None, None])
-    which = np.where(now, launched.of[node[:, None], local], -1).reshape(n, -1)
+def _launches(tracks: Tracks, launched: Launched, source: np.ndarray, node: np.ndarray) -> dict[str, np.ndarray]:
+    """Launch point columns of lines of nodes (n,) that stand on the rows ``source (n, 4)``: of their local tracks, the sharpest
+    estimate made so far."""
+    n = len(source)
+    which = np.where(source[:, :, None] >= 0, launched.of[node[:, None], launched.local[source]], -1)
+    late = launched.time[which] > tracks.time[source][:, :, None] if len(launched.time) else np.ones(which.shape, bool)
+    which = np.where(late, -1, which).reshape(n, -1)
     size = np.append(np.trace(launched.spread, axis1=1, axis2=2), np.inf)[which]
-    best = np.where((size == size.min(axis=1, keepdims=True)) & (which >= 0), which, len(launched.point)).min(axis=1)
+    best = np.where((size == size.min(axis=1, keepdims=True)) & (which >= 0), which, len(launched.time)).min(axis=1)
     point = np.concatenate([launched.point, np.full((1, 3), np.nan)])[best]
     return {"launch_point": point, "launch_point_P": np.concatenate([launched.spread, np.full((1, 3, 3), np.nan)])[best]}
 

@@ -102,8 +102,8 @@ def _transmissions(link: Link, world: _World) -> tuple[np.ndarray, ...]:
     handed = _handed(link, path[0], world)
     at = handed.time
     for hop in path:
-        before, at = at, arrivals(hop, at, world.seed)
-    twice, later = copies(link, before, at, world.seed)
+        at = arrivals(hop, at, world.seed)
+    twice, later = copies(link, at, world.seed)
     sent, row = np.r_[handed.time, handed.time[twice]], np.r_[handed.row, handed.row[twice]]
     n = len(row)
     kind = MESSAGE_KINDS.index(link.payload)
@@ -141,7 +141,10 @@ def _plots(link: Link, world: _World) -> Handed:
 
 
 def _responsible(link: Link, world: _World) -> Handed:
-    """What a link's source reports on a net as its target may know it: only whoever has a link there, and what may go there, counts."""
+    """What a link's source reports on a net as its target may know it: only whoever has a link there, and what may go there, counts.
+
+    So where rules withhold something, each target's net is worked out for itself: who stays silent must not show what is withheld.
+    """
     into = {k.source: k for k in world.rule.links if k.target == link.target and world.rule.path(k)[0].responsibility}
     own = {s: world.rows(k) for s, k in into.items()}
     members = [k for k in world.rule.links if k.responsibility and k.source in (*own, link.target)]

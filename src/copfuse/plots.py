@@ -18,6 +18,8 @@ from copfuse.constants import NODES, PHASES
 from copfuse.curves import NODE_COLOURS, PHASE_COLOURS, run_errors, sheet, written
 from copfuse.errors import CopfuseError, suggestion
 from copfuse.maps import Projection, ground, label, window
+from copfuse.view_chart import plot_view
+from copfuse.views import View
 
 WHAT = ("picture", "errors")
 NODE_TITLES = ("Korea", "Japan", "United States", "hub (common picture)")
@@ -32,13 +34,18 @@ FED = 30.0  # s after its newest plot for which a nation's own sensors count as 
 def plot(run: Any, path: str | Path | None = None, what: str = "picture", node: str | None = None, object: int = 0) -> Any:
     """Draw a run: where everything flew and was held, how high, and who held it when.
 
-    Takes a `study.Run`; writes ``path`` (png, pdf or svg), whole or not at all, and returns the matplotlib figure.
+    Takes a `study.Run`; writes ``path`` (png, pdf or svg), whole or not at all, and returns the matplotlib figure.  Of a `views.View`
+    it draws the picture that the node has (`view_chart.plot_view`).
     ``what="errors"`` draws instead the errors of one node (default HUB) on one object against the bound
     (`curves.run_errors`).  Raises `CopfuseError` for a path that cannot be written, for a file type that cannot be drawn,
     and for a node or object that does not exist.
     """
     if what not in WHAT:
         raise CopfuseError(f"plot: what = {what!r} cannot be drawn; {suggestion(what, WHAT)}")
+    if isinstance(run, View):
+        if what == "errors":
+            raise CopfuseError("plot: a node's view has no truth to draw errors against; plot the whole run")
+        return plot_view(run, path)
     if what == "errors":
         return run_errors(run, path, node, object)
     if node is not None or object != 0:

@@ -17,7 +17,7 @@ from copfuse.constants import NODES
 from copfuse.errors import CopfuseError
 from copfuse.measures import error_ellipse
 from copfuse.metrics import ELLIPSE_SIZES
-from copfuse.tables import MESSAGE_KINDS, PLOT, TRACK
+from copfuse.tables import MESSAGE, MESSAGE_KINDS, PLOT, TRACK
 from copfuse.views import View
 
 PLOTTED = 0  # stands for a track's number where the pedigree names plots: a nation's plots are one source
@@ -27,11 +27,14 @@ Sources = dict[int, int]  # by nation, the number of its local track
 def explain(run: Any, node: str | None = None, track: int | None = None, at: Sequence[float] = ()) -> list[str]:
     """Sentences on where one system track of a node, or all of them, comes from.
 
+    Messages to people, which are never fused, come last where no one track is asked for.
     ``run`` is a `study.Run`, a `views.View`, a folder in which one is saved, or a scenario's name, which is then run.  ``node`` None
     is every node with a picture (of a view its own).  ``at`` are times s at which the track's state is told besides.
     Raises `CopfuseError` for a node or track that is not there, or a view of another node.
     """
-    return [said for v, number in held(views_of(opened(run), node), track) for said in sentences(v, number, at)]
+    seen = views_of(opened(run), node)
+    told = [said for v in seen for said in messages_told(v)] if track is None else []
+    return [said for v, number in held(seen, track) for said in sentences(v, number, at)] + told
 
 
 def opened(source: Any, regime: str | None = None, seed: int = 0, **options: Any) -> Any:
@@ -69,7 +72,8 @@ def views_of(run: Any, node: str | None) -> list[View]:
             views.node_number(str(node))
             raise CopfuseError(f"this is {run.node}'s view: it holds nothing of what {node} had")
         return [run]
-    names = [name for k, name in enumerate(NODES) if (run.picture.node == k).any()] if node is None else [node]
+    told = np.union1d(run.picture.node, run.messages.target[np.isfinite(run.messages.arrived)])
+    names = [name for k, name in enumerate(NODES) if k in told] if node is None else [node]
     return [views.view(run, name) for name in names]
 
 
@@ -95,6 +99,20 @@ def sentences(v: View, track: int, at: Sequence[float] = ()) -> list[str]:
     lines = np.flatnonzero(v.picture.track == track)
     told = [_begin(v, track, lines[0]), *_changes(v, track, lines), _end(v, track, lines), _shares(v, lines), _age(v, lines)]
     return [*told, *_forecasts(v, track, lines), *(_state(v, track, lines, time) for time in at)]
+
+
+def messages_told(v: View) -> list[str]:
+    """One sentence per message to people that came to the node: from whom, when, and what it says."""
+    came = v.messages[v.messages.kind == MESSAGE]
+    lines = []
+    for i, said in enumerate(v.messages.meta.get("told", [])):
+        launch, impact = (_place(np.array(said[k])) if said[k] else "unknown" for k in ("launch_point", "impact_point"))
+        ends = f"impact at {impact}" + (f" at {_s(said['impact_time'])}" if said["impact_time"] is not None else "")
+        course = f"course {np.degrees(said['course']):.0f} deg" if said["course"] is not None else "course unknown"
+        who = NODES[came.source[i]]
+        sent = f"in a message sent at {_s(came.sent[i])}"
+        lines.append(f"At {_s(came.arrived[i])} {v.node} was told by {who}, {sent}: launch at {launch}, {course}, {ends}.")
+    return lines
 
 
 # Who stands in it --------------------------------------------------------------------------------------------------------

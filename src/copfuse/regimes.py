@@ -2,6 +2,32 @@
 
 A file holds a ``title``, ``[[link]]`` tables and, where not everything that a link carries may pass, ``[[rule]]`` tables;
 the packaged ones and a user's own are read and checked alike.  Every delay, share and probability is *notional*.
+
+    title = "one line"
+    display = ["JPN"]                 # who looks at the hub's picture, where plots go there
+
+    [[link]]
+    source  = ["KOR", "USA"]          # KOR, JPN, USA
+    target  = "JPN"                   # or HUB
+    payload = "track"                 # or plot, cue (an infrared satellite's first), message (for people: never fused)
+    delay_s = [8.0, 2.0, 30.0]        # median, 5 %, 95 %: the link's, one draw a run
+    jitter  = 0.1                     # of each message's logarithm about it
+    loss    = 0.02
+    availability = 0.97               # with outage_s = 20.0, the mean length of an outage
+    outages_s = [[100.0, 160.0]]      # nothing passes
+    duplicate = 0.0                   # probability that a message comes twice
+    stripped  = ["sensors"]           # columns that the recipient does not see
+    period_s  = 2.0                   # the least time between two reports of a track; or slots_s = 12.0 and slots = 4 per frame of so long,
+                                      # and responsibility = true: only the unit with the best track reports
+    # via     = "USA"                 # passes on what it hears over its own link from the source
+    # consent = { share = 0.3, delay_s = [1800, 600, 7200], event_s = 600, area_deg = [south, north, west, east] }   (messages)
+    # request = { share = 0.5, delay_s = [...], voice = { share = 0.1, delay_s = [...] } }                         (messages)
+
+    [[rule]]                          # deny wins; a way that some rule releases lets nothing else pass
+    originator = "KOR"                # node, list or "any", as recipient and payload
+    recipient  = "JPN"
+    subject    = "boost"              # midcourse, terminal, glide: by the originator's own track
+    release    = false
 """
 
 from __future__ import annotations

@@ -145,8 +145,12 @@ def content(messages: Messages, tracks: Tracks) -> tuple[np.ndarray, np.ndarray,
 
 
 def told(messages: Messages, tracks: Tracks) -> list[str]:
-    """One sentence per message that people got: from whom, when, how late, and what it says."""
+    """One sentence per time that people were told of something: by whom, when, how late, and what; of several tracks told of at once
+    what the first says, and how many there are."""
     mine = messages[(messages.kind == MESSAGE) & np.isfinite(messages.arrived)]
+    _, first, many = np.unique(np.stack([mine.source, mine.target, mine.sent]), axis=1, return_index=True, return_counts=True)
+    order = np.argsort(first)
+    mine, many = mine[first[order]], many[order]
     lines = []
     for m, (launch, course, impact, down) in zip(range(len(mine)), zip(*content(mine, tracks), strict=True), strict=True):
         row, arrived = int(mine.row[m]), float(mine.arrived[m])
@@ -155,7 +159,8 @@ def told(messages: Messages, tracks: Tracks) -> list[str]:
         side = "after" if arrived > down else "before"
         late = f"{_span(abs(arrived - down))} {side} the impact that it tells" if math.isfinite(down) else "with no impact told"
         says = f"launch {_place(launch)}, course {math.degrees(course):.0f} deg, impact {_place(impact)}"
-        lines.append(f"{whom} was told by {who} {_span(arrived - float(begun))} after {who} first held it, {late}: {says}.")
+        more = f" (the first of {many[m]} objects)" if many[m] > 1 else ""
+        lines.append(f"{whom} was told by {who} {_span(arrived - float(begun))} after {who} first held it, {late}: {says}{more}.")
     return lines
 
 

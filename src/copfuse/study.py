@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from copfuse import __version__, cueing, fusion, metrics, network, releases, simulate, tracking, views
+from copfuse import __version__, commonality, cueing, fusion, metrics, network, releases, simulate, tracking, views
 from copfuse.constants import NATIONS, NODES
 from copfuse.errors import CopfuseError
 from copfuse.folders import check_folder, whole_folder
@@ -51,10 +51,8 @@ class Run:
         return metrics.sightings(self, sizes)
 
     def __str__(self) -> str:
-        return "\n".join(
-            [*_header(self), "", *_stages(self), "", *_sightings(self.sightings()), *_cued(self), "", *_quality(self.score)]
-            + [*_biases(self), *_told(self)]
-        )
+        quality = [*_quality(self.score), *_common(self), *_biases(self), *_told(self)]
+        return "\n".join([*_header(self), "", *_stages(self), "", *_sightings(self.sightings()), *_cued(self), "", *quality])
 
     def save(self, folder: str | Path, node: str | None = None) -> Path:
         """Write the tables and ``run.json`` into ``folder``, whole or not at all; an earlier saved run there is replaced.
@@ -264,6 +262,11 @@ def _quality(score: Score) -> list[str]:
         cells = (_number(v, w) for v, w in zip((*a, error, spread, distance), (14, 11, 14, 19, 11, 10), strict=True))
         lines.append(f"{node:<4}" + "".join(cells))
     return [*lines, "Over all times: ratios of counts, median error, mean NEES and GOSPA (cut-off 10 km)."]
+
+
+def _common(run: Run) -> list[str]:
+    found = commonality.lines(run)
+    return ["", *found] if found else []
 
 
 def _biases(run: Run) -> list[str]:

@@ -38,14 +38,14 @@ def arrivals(link: Link, handed: np.ndarray, seed: int) -> np.ndarray:
     return np.where(lost, np.nan, handed + delay)
 
 
-def copies(link: Link, handed: np.ndarray, arrived: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which messages (k,) of `arrivals` come a second time, and when (k,): with a delay of its own about the link's."""
-    n = len(handed)
+def copies(link: Link, arrived: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which messages (k,) of those of `arrivals` come a second time, and when (k,): later, by a delay of their own about the link's."""
+    n = len(arrived)
     if link.duplicate == 0.0:
         return np.zeros(0, int), np.zeros(0)
     twice = np.flatnonzero((link_stream(link, seed, "duplicate").random(n) < link.duplicate) & np.isfinite(arrived))
     delay = _own_delay(link, seed) * np.exp(link.jitter * link_stream(link, seed, "copy").standard_normal(n))
-    return twice, (handed + delay)[twice]
+    return twice, (arrived + delay)[twice]
 
 
 def human_delay(quantiles: Quantiles, z: np.ndarray) -> np.ndarray:
