@@ -133,7 +133,7 @@ def gains(rep: Any) -> list[list[str]]:
     for launch in _each(rep):
         for base, other in comparisons(rep):
             for node in nodes(rep):
-                cells = [_gain(*_pair(rep, gain, launch, node, base, other)) for gain in GAINS]
+                cells = [_gain(*_pair(rep, gain, launch, node, base, other), _names(base, other)) for gain in GAINS]
                 if not all(cell == "never" for cell in cells):
                     lines.append([launch, node, _against(base, other), *cells])
     return lines
@@ -148,8 +148,13 @@ def _each(rep: Any) -> list[str]:
 
 
 def _against(base: dict[str, str], other: dict[str, str]) -> str:
+    return "{1} against {0}".format(*_names(base, other))
+
+
+def _names(base: dict[str, str], other: dict[str, str]) -> tuple[str, str]:
+    """What sets the two sides apart: their regimes or their laydowns."""
     name = "regime" if base["regime"] != other["regime"] else "variant"
-    return f"{other[name]} against {base[name]}"
+    return base[name], other[name]
 
 
 Pair = tuple[np.ndarray, np.ndarray, np.ndarray]  # the first and the second (n,), and what belongs together in resampling
@@ -165,10 +170,10 @@ def _pair(rep: Any, gain: Any, launch: str, node: str, base: dict[str, str], oth
     return first, second, seeds
 
 
-def _gain(base: np.ndarray, other: np.ndarray, cluster: np.ndarray) -> str:
+def _gain(base: np.ndarray, other: np.ndarray, cluster: np.ndarray, names: tuple[str, str]) -> str:
     had, has = np.isfinite(base), np.isfinite(other)
     if not (had & has).any():
-        return "only the first" if has.any() else "only the second" if had.any() else "never"
+        return f"only {names[1]}" if has.any() else f"only {names[0]}" if had.any() else "never"
     found = intervals.bootstrap((other - base)[had & has], cluster[had & has])
     return f"{found.value + 0.0:+.1f} " + (f"[{found.low:+.1f}, {found.high:+.1f}]" if found.low == found.low else "[few]")
 
