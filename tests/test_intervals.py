@@ -131,7 +131,7 @@ def test_the_print_of_a_study():
     text = str(study)
     lines = text.splitlines()
     assert "24 launches x 2 seeds" in lines[0] and "Made by: copfuse study earlier-detection" in lines
-    assert "invented numbers" in text and "1 launches are not flown" in text
+    assert "invented numbers" in text and "1 launch is not flown" in text
     (japan,) = [line for line in lines if line.startswith("firm track earlier, s      JPN") and line.count("[") == 4]
     found = difference(study.columns, "firm_s", "realtime")
     assert f"{found.gain.value:.1f} [{found.gain.low:.1f}, {found.gain.high:.1f}]" in japan and "0.0 [0.0, 0.0]" in japan

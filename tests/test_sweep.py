@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 import copfuse as cf
-from copfuse import cueing, earliness, fusion, parts, simulate, study, sweep, units
+from copfuse import cli, cli_study, cueing, earliness, fusion, parts, simulate, study, sweep, units
 from copfuse.errors import CopfuseError
 from copfuse.laydowns import laydown
 
@@ -227,14 +228,14 @@ def test_ctrl_c_leaves_no_traceback_and_says_how_to_go_on(tmp_path):
     command = [sys.executable, "-c", "from copfuse.cli import main; main()", "study", "earlier-detection", *options.split()]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
     parts = tmp_path / "study" / "parts"
-    end = time.monotonic() + 60
+    end = time.monotonic() + 200
     while time.monotonic() < end and process.poll() is None and (not parts.is_dir() or len(list(parts.iterdir())) < 4):
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)
-    out, said = process.communicate(timeout=60)
+    out, said = process.communicate(timeout=200)
     assert process.returncode == 130, said
     assert "Traceback" not in said and "200 flights are done and kept in" in said and "the same command goes on" in said
-    assert "about" in said and "on 2 processes" in said and out == ""
+    assert "flights to go: 198, about" in said and "(processes: 2)" in said and out == ""
     assert not [p.name for p in parts.iterdir() if p.name.startswith(".")]
 
 
@@ -295,6 +296,56 @@ def test_launches_that_cannot_be_flown_are_named():
     misfit = sweep.plan(["2006-07-05-1", *LAUNCHES], ("none",), 1, sensors=SENSORS, cues=False)
     made = sweep.run(misfit)
     assert "no boost of a SLV" in made.meta["not_flown"]["2006-07-05-1"] and set(made.columns["launch"]) == set(LAUNCHES)
+
+
+def test_a_study_in_which_nothing_flies_has_no_rows(tmp_path):
+    made = sweep.run(sweep.plan(["2006-07-05-1"], ("none", "realtime"), 2, sensors=SENSORS, cues=False), folder=tmp_path / "study")
+    assert len(made) == 0 and list(made.meta["not_flown"]) == ["2006-07-05-1"] and "1 launch is not flown" in str(made)
+    same(made, sweep.Study.load(tmp_path / "study"))
+
+
+def test_an_error_in_a_unit_names_it(monkeypatch):
+    def refuse(*_, **__):
+        raise CopfuseError("no such luck")
+
+    monkeypatch.setattr(units.cueing, "sense", refuse)
+    with pytest.raises(CopfuseError, match="launch 2022-01-27-1, seed 0: no such luck"):
+        cf.earlier_detection(**SMALL)
+
+
+def test_the_command_line(tmp_path, capsys):
+    """A study of one launch: what it says before, the summary, the folder; bad input is one sentence and status 2; help has an example."""
+    (tmp_path / "few.toml").write_text(FEW)
+    options = ["study", "earlier-detection", "--sensors", str(tmp_path / "few.toml"), "--regimes", "none,realtime", "--no-cues"]
+
+    def said(*more):
+        with pytest.raises(SystemExit) as left:
+            cli.main([*options, "--launch", *more])
+        return left.value.code, *capsys.readouterr()
+
+    code, out, err = said(LAUNCHES[0], "--seeds", "3", "--jobs", "1", "--out", str(tmp_path / "study"))
+    assert code == 0 and "1 launch x 3 seeds" in out and "[few]" in out and "notional" in out and "study.csv" in out
+    assert "launches x seeds x regimes = 1 x 3 x 2; flights to go: 1, about" in err and "(processes: 1)" in err
+    assert len(sweep.Study.load(tmp_path / "study")) == 24
+    for wrong, sentence in ((["2022-01-27-7"], "near it are: 2022-01-27-1"), ([LAUNCHES[0], "--without", "KR-2"], "did you mean 'KR-1'"),
+                            ([LAUNCHES[0], "--class", "IRBM"], "no launch of the selection has class 'IRBM'")):  # fmt: skip
+        code, out, err = said(*wrong, "--out", str(tmp_path / "no"))
+        assert code == 2 and sentence in err and err.count("\n") == 1 and out == ""
+    with pytest.raises(SystemExit):
+        cli.main(["study", "earlier-detection", "--help"])
+    assert "copfuse study earlier-detection --without JP-FPS5-SD" in capsys.readouterr().out
+
+
+def test_the_bar_says_what_is_there_and_how_to_go_on(capsys):
+    with pytest.raises(KeyboardInterrupt), cli_study.Bar(2, 5, 3, "there") as bar:
+        bar.show(sweep.Progress(4, 4, 10, math.nan, 2))
+        bar.show(sweep.Progress(5, 4, 10, 250.0, 2))
+        raise KeyboardInterrupt
+    lines = capsys.readouterr().err.split("\n")
+    assert lines[0] == "copfuse: 4 of 10 flights are in there already"
+    assert lines[1] == "copfuse: launches x seeds x regimes = 2 x 5 x 3; flights to go: 5, about 4 min (processes: 2)"
+    assert "copfuse: 5 of 10 flights are done and kept in there; the same command goes on from there" in lines
+    assert [cli_study.duration(t) for t in (0.2, 99.0, 360.0, 7300.0)] == ["1 s", "99 s", "6 min", "2 h 2 min"]
 
 
 def test_the_whole_record_is_planned():

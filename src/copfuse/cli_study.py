@@ -79,7 +79,7 @@ class Bar:
     """What a study says while it runs: what it goes on from, how long it takes, a bar on a terminal; and how to go on after Ctrl-C."""
 
     def __init__(self, launches: int, seeds: int, regimes: int, folder: str) -> None:
-        self.about = f"{launches} launches x {seeds} seeds, {regimes} regimes"
+        self.about = f"launches x seeds x regimes = {launches} x {seeds} x {regimes}"
         self.folder, self.told = folder, False
         self.bar: Any = None
         self.last: Any = None
@@ -101,8 +101,7 @@ class Bar:
                             bar_format="{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} {postfix}")  # fmt: skip
         self.last = now
         if not self.told and not math.isnan(now.left) and now.done < now.total:
-            some = f"{now.jobs} process{'es' if now.jobs > 1 else ''}"
-            self._say(f"copfuse: {self.about}: {now.total - now.done} flights to go, about {duration(now.left)} on {some}")
+            self._say(f"copfuse: {self.about}; flights to go: {now.total - now.done}, about {duration(now.left)} (processes: {now.jobs})")
             self.told = True
         self.bar.n = now.done
         self.bar.set_postfix_str("" if math.isnan(now.left) else f"{duration(now.left)} left")

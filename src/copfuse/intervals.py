@@ -201,9 +201,15 @@ def summary(columns: Columns, meta: dict[str, Any]) -> str:
     return "\n".join([*lines, "", *_words(columns, regimes)])
 
 
+def plural(n: int, one: str, more: str = "") -> str:
+    """ "1 launch", "3 launches"; without ``more`` an s is added."""
+    return f"{n} {one if n == 1 else more or one + 's'}"
+
+
 def _heads(columns: Columns, meta: dict[str, Any]) -> list[str]:
     seeds = meta["seeds"]
-    told = f"{len(set(columns['launch'].tolist()))} launches x {len(seeds)} seeds, regimes {', '.join(meta['regimes'])}"
+    flown = plural(len(set(columns["launch"].tolist())), "launch", "launches")
+    told = f"{flown} x {plural(len(seeds), 'seed')}, regimes {', '.join(meta['regimes'])}"
     apart = meta.get("not_flown", {})
     changed = [f"without {', '.join(meta['without'])}"] if meta.get("without") else []
     changed += [f"ships on station {100 * meta['ships']:g} % of days"] if meta.get("ships") is not None else []
@@ -213,7 +219,8 @@ def _heads(columns: Columns, meta: dict[str, Any]) -> list[str]:
         meta["note"],
     ]
     if apart:
-        lines.append(f"{len(apart)} launches are not flown, for want of range, apogee or azimuth or of a flight that fits: see not_flown.")
+        some = plural(len(apart), "launch is", "launches are")
+        lines.append(f"{some} not flown, for want of range, apogee or azimuth or of a flight that fits: see not_flown.")
     return lines + ([f"Made by: {meta['command']}"] if meta.get("command") else [])
 
 
