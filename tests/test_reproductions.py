@@ -129,6 +129,23 @@ def test_the_rocket_of_april_peaks_at_120_km_and_okinawa_does_not_see_it(rocket)
     assert len(rocket.of("seen", who="Japan, ships", variant="without Japanese ships")) == 0
 
 
+def test_the_drawn_horizon_is_the_traced_ray(rocket):
+    """Okinawa's radar along the rocket's track: the ray traced place by place; and nobody looks where there is no radar."""
+    from copfuse import frames, sensors
+
+    scene, truth = rocket.flown["failed-rocket-2012"]
+    lat, lon, height = frames.geodetic(truth.x[::50])
+    radar = next(s for s in scene.sensors if s.name == "JP-FPS5-YZ")
+    low = reproduction_figures.lowest([radar], lat, lon, height)
+    there = np.isfinite(low)
+    away = sensors.ground_distance(radar.lat, radar.lon, lat, lon)[there]
+    want = [float(atmosphere.lowest_visible_altitude(radar.alt, d, radar.min_elevation)) for d in away]
+    assert there.sum() > 10
+    np.testing.assert_allclose(low[there], want, atol=2.0)
+    assert np.all(low[there] > height[there])  # as published: it was never in view
+    assert np.isnan(reproduction_figures.lowest([], lat, lon, height)).all()
+
+
 # Beside what was published --------------------------------------------------------------------------------------------
 
 
