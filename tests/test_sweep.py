@@ -319,8 +319,10 @@ def test_an_error_in_a_unit_names_it(monkeypatch):
         cf.earlier_detection(**SMALL)
 
 
-def test_the_command_line(tmp_path, capsys):
+def test_the_command_line(tmp_path, capsys, monkeypatch):
     """A study of one launch: what it says before, the summary, the folder; bad input is one sentence and status 2; help has an example."""
+    drawn = []
+    monkeypatch.setattr(sweep.Study, "report", lambda self, path: drawn.append((len(self), path)))  # four seconds that other tests spend
     (tmp_path / "few.toml").write_text(FEW)
     options = ["study", "earlier-detection", "--sensors", str(tmp_path / "few.toml"), "--regimes", "none,realtime", "--no-cues"]
 
@@ -332,7 +334,7 @@ def test_the_command_line(tmp_path, capsys):
     code, out, err = said(LAUNCHES[0], "--seeds", "3", "--jobs", "1", "--out", str(tmp_path / "study"))
     assert code == 0 and "1 launch x 3 seeds" in out and "[few]" in out and "notional" in out and "study.csv" in out
     assert "launches x seeds x regimes = 1 x 3 x 2; flights to go: 1, about" in err and "(processes: 1)" in err
-    assert len(sweep.Study.load(tmp_path / "study")) == 24
+    assert len(sweep.Study.load(tmp_path / "study")) == 24 and drawn == [(24, f"{tmp_path / 'study'}/report.html")]
     for wrong, sentence in ((["2022-01-27-7"], "near it are: 2022-01-27-1"), ([LAUNCHES[0], "--without", "KR-2"], "did you mean 'KR-1'"),
                             ([LAUNCHES[0], "--class", "IRBM"], "no launch of the selection has class 'IRBM'")):  # fmt: skip
         code, out, err = said(*wrong, "--out", str(tmp_path / "no"))
