@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import product
 from types import SimpleNamespace
 
 import numpy as np
@@ -126,6 +127,31 @@ def test_common_numbers_are_counted_with_every_other_node():
     assert earliness.common(time, node, number, 0) == pytest.approx(2 / 3)  # with Japan at 0 s, not at 2 s; with the hub at 4 s
     assert earliness.common(time, node, number, 1) == 0.5 and earliness.common(time, node, number, 3) == 1.0
     assert math.isnan(earliness.common(time, node, number, 2))
+
+
+def test_lines_that_stand_alone_match_as_in_a_crowd():
+    """Groups of one line, which need no assignment, and of several: the nearest within the gate, as many as can be, cheapest."""
+    rng = np.random.default_rng(8)
+    times = np.arange(0.0, 21.0)
+    truth = straight_truth([(0, 0, 0), (15e3, 0, 0), (300e3, 0, 0)], [times, times[5:], times])
+    rows = []
+    for t in range(0, 21, 2):
+        for node in NODES:
+            for track in range(rng.integers(0, 4) if node == "HUB" else rng.integers(0, 2)):
+                x = truth.x[truth.object == 0][t] + np.r_[rng.uniform(-12e3, 30e3), 0, 0, 0, 0, 0]
+                rows.append((float(t), node, track, x))
+    picture = picture_of(rows)
+    found = metrics.match(picture, truth)
+    states = metrics.true_states(truth, picture.time)
+    for t, node in {(row[0], NODES.index(row[1])) for row in rows}:
+        mine = np.flatnonzero((picture.time == t) & (picture.node == node))
+        d = np.linalg.norm(states[mine, :, :3] - picture.x[mine, None, :3], axis=2)
+        ways = [w for w in product(range(-1, 3), repeat=len(mine)) if len({k for k in w if k >= 0}) == sum(k >= 0 for k in w)]
+        ways = [w for w in ways if all(k < 0 or d[i, k] <= 10e3 for i, k in enumerate(w))]
+        best = min(ways, key=lambda w: (sum(k < 0 for k in w), sum(d[i, k] for i, k in enumerate(w) if k >= 0)))
+        assert found.object[mine].tolist() == list(best)
+    assert (np.bincount(found.object[found.object >= 0], minlength=2) > 3).all() and (found.object < 0).any()
+    assert len(metrics._lone([np.array([k]) for k in range(25)], most=10)) == 3
 
 
 def test_phases_of_a_glide_count_as_terminal():

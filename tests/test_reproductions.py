@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from fnmatch import fnmatch
 
 import joblib
@@ -36,8 +37,8 @@ def rocket() -> reproductions.Reproduction:
 
 @pytest.fixture(scope="module")
 def low() -> reproductions.Reproduction:
-    """A whole run under two regimes and one seed, of a flight that is short."""
-    return reproductions.reproduce("second-forward-radar", seeds=1, launches=["2019-07-25-1"])
+    """Whole runs of two laydowns of one radar and two, one seed."""
+    return reproductions.reproduce("second-forward-radar", seeds=1, launches=["2017-03-06-1"])
 
 
 # The files ------------------------------------------------------------------------------------------------------------
@@ -128,6 +129,23 @@ def test_the_rocket_of_april_peaks_at_120_km_and_okinawa_does_not_see_it(rocket)
     assert len(rocket.of("seen", who="Japan, ships", variant="without Japanese ships")) == 0
 
 
+def test_the_drawn_horizon_is_the_traced_ray(rocket):
+    """Okinawa's radar along the rocket's track: the ray traced place by place; and nobody looks where there is no radar."""
+    from copfuse import frames, sensors
+
+    scene, truth = rocket.flown["failed-rocket-2012"]
+    lat, lon, height = frames.geodetic(truth.x[::50])
+    radar = next(s for s in scene.sensors if s.name == "JP-FPS5-YZ")
+    low = reproduction_figures.lowest([radar], lat, lon, height)
+    there = np.isfinite(low)
+    away = sensors.ground_distance(radar.lat, radar.lon, lat, lon)[there]
+    want = [float(atmosphere.lowest_visible_altitude(radar.alt, d, radar.min_elevation)) for d in away]
+    assert there.sum() > 10
+    np.testing.assert_allclose(low[there], want, atol=2.0)
+    assert np.all(low[there] > height[there])  # as published: it was never in view
+    assert np.isnan(reproduction_figures.lowest([], lat, lon, height)).all()
+
+
 # Beside what was published --------------------------------------------------------------------------------------------
 
 
@@ -189,15 +207,49 @@ def test_a_flight_to_figures_that_the_compilation_lacks():
 # Whole runs -----------------------------------------------------------------------------------------------------------
 
 
-def test_two_laydowns_of_one_run(low, tmp_path):
+def test_two_laydowns_of_one_run(low):
     alone, both = (low.of("firm_s", who="USA", variant=v.name, regime="none")[0] for v in low.spec.variant)
-    assert both <= alone or math.isnan(alone)
-    assert [set(line[2].split(" against ")) for line in compared.gains(low)] == [{"with Kyogamisaki", "Shariki alone"}] * len(
-        compared.gains(low)
+    assert both < alone  # the second radar stands nearer to this flight
+    told = compared.gains(low)
+    assert [line[:3] for line in told] == [
+        ["2017-03-06-1", "USA", "with Kyogamisaki against Shariki alone"]
+    ]  # nobody else has a radar in it
+    assert told[0][4] == f"{alone - both:+.1f} [few]"
+    assert compared.conclusions(low) == [
+        f"Where there are fewer than {intervals.LEAST} seeds there is no interval, and nothing is concluded."
+    ]
+
+
+def made_up(gain: float, spread: float, seeds: int = 8) -> reproductions.Reproduction:
+    """A reproduction whose Japan is ``gain`` s earlier under realtime, with scatter."""
+    spec, launch = reproductions.spec("first-realtime-event"), "2024-01-14-1"
+    rng, rows = np.random.default_rng(3), []
+    for seed in range(seeds):
+        for regime, firm in (("none", 90.0), ("realtime", 90.0 - gain + spread * rng.standard_normal()), ("plots", np.nan)):
+            for what, value in (
+                ("first_plot_s", 88.0),
+                ("firm_s", firm),
+                ("ellipse50_s", np.nan),
+                ("held_until_s", 600.0),
+                ("custody", 0.8),
+            ):
+                rows.append((launch, "as laid down", regime, seed, "JPN", what, value))
+    findings = {name: np.array(values) for name, values in zip(reproductions.COLUMNS, zip(*rows, strict=True), strict=True)}
+    return reproductions.Reproduction("made-up", spec, findings, {launch: (None, None)}, {})  # type: ignore[dict-item]
+
+
+def test_only_what_an_interval_carries_is_concluded():
+    sure, unsure, few = (
+        compared.conclusions(made_up(40.0, 5.0)),
+        compared.conclusions(made_up(1.0, 20.0)),
+        compared.conclusions(made_up(40.0, 5.0, 4)),
     )
-    told = compared.conclusions(low)
-    assert told == [f"Where there are fewer than {intervals.LEAST} seeds there is no interval, and nothing is concluded."] or told == []
-    assert "[few]" in str(low)
+    assert len(sure) == len(unsure) == 2 and "realtime against none" in sure[0]
+    assert re.search(r"Japan firm track, s earlier: \+4\d\.\d \(95 % \+3\d\.\d to \+4\d\.\d\)", sure[0])
+    assert "firm track, s earlier: no difference shown" in unsure[0] and "held longer, s: no difference shown" in sure[0]
+    assert few == [f"Where there are fewer than {intervals.LEAST} seeds there is no interval, and nothing is concluded."]
+    line = next(line for line in compared.gains(made_up(40.0, 5.0)) if line[2] == "plots against none")
+    assert line[4] == "only none" and line[6] == "+0.0 [+0.0, +0.0]"
 
 
 @pytest.mark.parametrize("which", ["missed", "rocket", "low"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 import copfuse as cf
-from copfuse import cli, cueing, earliness, fusion, parts, simulate, study, sweep, units
+from copfuse import cli, cli_study, cueing, earliness, fusion, parts, simulate, study, sweep, units
 from copfuse.errors import CopfuseError
 from copfuse.laydowns import laydown
 
@@ -199,6 +200,12 @@ def test_a_full_disk_is_one_sentence_and_what_was_done_stays(tmp_path, monkeypat
     monkeypatch.undo()
     assert [p.suffix for p in (folder / "parts").iterdir()] == [".json"]
     done = counting(monkeypatch)
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(CopfuseError, match=r"study.csv.*make room there: 2 of 2 flights are done and kept in"),
+    ):
+        patch.setattr(sweep.Study, "save", lambda *_: (_ for _ in ()).throw(CopfuseError("cannot write 'study.csv': full")))
+        cf.earlier_detection(**SMALL, folder=folder)
     cf.earlier_detection(**SMALL, folder=folder)
     assert len(done) == 1
 
@@ -227,11 +234,11 @@ def test_ctrl_c_leaves_no_traceback_and_says_how_to_go_on(tmp_path):
     command = [sys.executable, "-c", "from copfuse.cli import main; main()", "study", "earlier-detection", *options.split()]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
     parts = tmp_path / "study" / "parts"
-    end = time.monotonic() + 60
+    end = time.monotonic() + 200
     while time.monotonic() < end and process.poll() is None and (not parts.is_dir() or len(list(parts.iterdir())) < 4):
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)
-    out, said = process.communicate(timeout=60)
+    out, said = process.communicate(timeout=200)
     assert process.returncode == 130, said
     assert "Traceback" not in said and "200 flights are done and kept in" in said and "the same command goes on" in said
     assert "flights to go: 198, about" in said and "(processes: 2)" in said and out == ""
@@ -312,8 +319,10 @@ def test_an_error_in_a_unit_names_it(monkeypatch):
         cf.earlier_detection(**SMALL)
 
 
-def test_the_command_line(tmp_path, capsys):
+def test_the_command_line(tmp_path, capsys, monkeypatch):
     """A study of one launch: what it says before, the summary, the folder; bad input is one sentence and status 2; help has an example."""
+    drawn = []
+    monkeypatch.setattr(sweep.Study, "report", lambda self, path: drawn.append((len(self), path)))  # four seconds that other tests spend
     (tmp_path / "few.toml").write_text(FEW)
     options = ["study", "earlier-detection", "--sensors", str(tmp_path / "few.toml"), "--regimes", "none,realtime", "--no-cues"]
 
@@ -325,9 +334,7 @@ def test_the_command_line(tmp_path, capsys):
     code, out, err = said(LAUNCHES[0], "--seeds", "3", "--jobs", "1", "--out", str(tmp_path / "study"))
     assert code == 0 and "1 launch x 3 seeds" in out and "[few]" in out and "notional" in out and "study.csv" in out
     assert "launches x seeds x regimes = 1 x 3 x 2; flights to go: 1, about" in err and "(processes: 1)" in err
-    assert len(sweep.Study.load(tmp_path / "study")) == 24
-    code, out, err = said(LAUNCHES[0], "--seeds", "3", "--jobs", "1", "--out", str(tmp_path / "study"))
-    assert code == 0 and "3 of 3 flights are in" in err
+    assert len(sweep.Study.load(tmp_path / "study")) == 24 and drawn == [(24, f"{tmp_path / 'study'}/report.html")]
     for wrong, sentence in ((["2022-01-27-7"], "near it are: 2022-01-27-1"), ([LAUNCHES[0], "--without", "KR-2"], "did you mean 'KR-1'"),
                             ([LAUNCHES[0], "--class", "IRBM"], "no launch of the selection has class 'IRBM'")):  # fmt: skip
         code, out, err = said(*wrong, "--out", str(tmp_path / "no"))
@@ -335,6 +342,18 @@ def test_the_command_line(tmp_path, capsys):
     with pytest.raises(SystemExit):
         cli.main(["study", "earlier-detection", "--help"])
     assert "copfuse study earlier-detection --without JP-FPS5-SD" in capsys.readouterr().out
+
+
+def test_the_bar_says_what_is_there_and_how_to_go_on(capsys):
+    with pytest.raises(KeyboardInterrupt), cli_study.Bar(2, 5, 3, "there") as bar:
+        bar.show(sweep.Progress(4, 4, 10, math.nan, 2))
+        bar.show(sweep.Progress(5, 4, 10, 250.0, 2))
+        raise KeyboardInterrupt
+    lines = capsys.readouterr().err.split("\n")
+    assert lines[0] == "copfuse: 4 of 10 flights are in there already"
+    assert lines[1] == "copfuse: launches x seeds x regimes = 2 x 5 x 3; flights to go: 5, about 4 min (processes: 2)"
+    assert "copfuse: 5 of 10 flights are done and kept in there; the same command goes on from there" in lines
+    assert [cli_study.duration(t) for t in (0.2, 99.0, 360.0, 7300.0)] == ["1 s", "99 s", "6 min", "2 h 2 min"]
 
 
 def test_the_whole_record_is_planned():

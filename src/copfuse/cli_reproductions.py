@@ -9,6 +9,16 @@ import click
 
 from copfuse.console import INTERRUPTS, progress, say_compiling
 
+_HELP = """{title}.
+
+What was published and what is simulated side by side: text, tables, figure, and one HTML file.
+
+\b
+Examples:
+  copfuse study {name}
+  copfuse study {name} --seeds 2 --out quick
+"""
+
 
 def names() -> list[str]:
     """The packaged studies, without reading them."""
@@ -32,9 +42,7 @@ def _title(name: str) -> str:
 def _command(name: str) -> click.Command:
     title = _title(name)
 
-    @click.command(
-        name, short_help=title, help=f"{title}.\n\nPublished and simulated side by side: text, table, figure, and one HTML file."
-    )
+    @click.command(name, short_help=title, help=_HELP.format(title=title, name=name))
     @click.option("--seeds", type=click.IntRange(min=1), help="Runs of each launch.  [default: the study's]")
     @click.option("--launch", "launches", multiple=True, metavar="ID", help="Only this launch of the study; may be given again.")
     @click.option("--regime", "regimes", multiple=True, metavar="NAME", help="Only this regime of the study; may be given again.")
@@ -50,9 +58,8 @@ def run(name: str, seeds: int | None, launches: tuple[str, ...] | None, regimes:
     """Say how long it takes, simulate, print and save."""
     from copfuse import reproductions
 
-    folder = Path(out)
-    reproductions.check_folder(folder)
     parts, seconds = reproductions.cost(name, seeds, launches, regimes)
+    folder = reproductions.check_folder(Path(out))
     click.echo(f"copfuse: {name}: {parts} runs, about {_duration(seconds)} of CPU time", err=True)
     say_compiling("run")
     bar = progress(list(range(parts)), name)

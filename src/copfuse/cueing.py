@@ -63,7 +63,8 @@ def sense(
 
     Own firm tracks cue a nation's radars, and so do tracks and infrared cues that have arrived there, and the hub's tracks where plots
     are shared: each from `REACTION` s after the nation first knew of it, by the newest row known so long, until its place is too
-    vague.  A nation's cues depend on nothing but its own rows and those that have arrived.  Without ``cues`` this is `simulate.detect`,
+    vague.  A nation's cues depend on nothing but its own rows and those that have arrived; but what its radars then see, it may pass on:
+    who hears from a nation can learn by its plots what another one told it.  Without ``cues`` this is `simulate.detect`,
     `tracking.track` and `network.share`, bit for bit; a message of a launch point is no cue, and infrared sensors heed none.
     With ``register`` cues come from the tracks as they are before registration, and the tracks returned are registered.
 
@@ -80,7 +81,7 @@ def sense(
         tracks = _timed(spent, "track", tracker, detections, scenario, association=association)
         messages = _timed(spent, "share", network.share, tracks, scenario, regime=rule, seed=seed, detections=detections)
         return Sensed(detections, tracks, messages, Cues.empty(), 1, spent)
-    for exact in (False, True):
+    for exact in (False, True) if not any(link.responsibility for link in rule.links) else (True,):  # covariances decide who reports
         loop = _Loop(truth, scenario, rule, seed, association, exact, spent)
         loop.run()
         detections, tracks = loop.plots, _timed(spent, "track", loop.tracks, True)

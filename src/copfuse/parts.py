@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -29,13 +30,21 @@ def source() -> str:
     return digest.hexdigest()
 
 
-def key(unit: Unit) -> str:
-    """Thirty-two hexadecimal digits that name a unit by everything that decides its rows."""
+def key(unit: Unit, known: dict[int, str] | None = None) -> str:
+    """Thirty-two hexadecimal digits that name a unit by everything that decides its rows.
+
+    ``known`` remembers what the sensors and options that units have in common say, by their identity.
+    """
+    known = {} if known is None else known
+    for one in (unit.scenario.sensors, unit.options):
+        if id(one) not in known:
+            known[id(one)] = repr(one)
+    shared = known[id(unit.scenario.sensors)], known[id(unit.options)]
     flown = []
     for launch in unit.scenario.launches:
         flown.append(repr(flights.launches().find(launch.id)) if launch.kind == "record" else "")
         flown.append(hashlib.sha256(Path(launch.path).read_bytes()).hexdigest() if launch.kind == "recorded" else "")
-    facts = [__version__, source(), repr(unit), list(COLUMNS), flown]
+    facts = [__version__, source(), repr(replace(unit.scenario, sensors=())), unit.seed, *shared, list(COLUMNS), flown]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
@@ -65,7 +74,8 @@ class Store:
         self.total, self.done, self.damaged = len(todo), 0, 0
         if self.folder is not None:
             check_folder(self.folder)
-            self.names = [key(unit) for unit in todo]
+            known: dict[int, str] = {}
+            self.names = [key(unit, known) for unit in todo]
 
     def found(self) -> dict[int, Made]:
         """The units that an earlier study finished; a damaged part counts as none."""

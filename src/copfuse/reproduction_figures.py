@@ -13,7 +13,8 @@ import numpy as np
 from copfuse import coverage, frames
 from copfuse.constants import NATIONS, NODES, PHASES
 from copfuse.curves import DASHED, DOTTED, NODE_COLOURS, PHASE_COLOURS
-from copfuse.sheets import MARKERS, TITLES, colours, framed, inset, no_data, panel, plain_log, regime_legend
+from copfuse.sensors import in_service
+from copfuse.sheets import MARKERS, TITLES, colours, faint, framed, inset, no_data, panel, plain_log, regime_legend
 from copfuse.sighted import OUTCOMES
 
 SIDE_COLOURS = {
@@ -21,6 +22,8 @@ SIDE_COLOURS = {
     "Japan": ("#0072B2", "#56B4E9", "#332288"),
     "United": ("#009E73", "#88CCAA"),
 }  # by first word
+_ABOVE = "horizons of radars in service, within range and sector, on station or not; no terrain"
+_BELOW = "; bars: held by the picture, medians over seeds, pale: gaps between; %: share of the flight held"
 SHORT = {
     "not on station": "not there", "in view, not noticed": "not noticed", "below the horizon": "horizon",
     "out of range or sector": "out of reach", "not in service": "not in service",
@@ -63,9 +66,8 @@ def matrix(rep: Any) -> Any:
 
     rows, sides = _labels(rep), rep.spec.side
     height = 2.6 + 0.36 * len(rows)
-    figure = framed(
-        rep.spec.title, rep.meta, 11.2, height, "a cell: seeds that saw the launch, and the commonest reason where it was missed"
-    )
+    told = f"a cell: seeds that saw the launch, and the commonest reason of a miss; sensors {_first(rep) or 'as laid down'}"
+    figure = framed(rep.spec.title, rep.meta, 11.2, height, told)
     ax = figure.subplots()
     share, words = np.full((len(rows), len(sides)), np.nan), {}
     for i, (launch, _) in enumerate(rows):
@@ -74,8 +76,8 @@ def matrix(rep: Any) -> Any:
             seen, cause = (rep.of(name, **where) for name in ("seen", "cause"))
             share[i, j] = 100.0 * seen.mean()
             missed = cause[seen == 0.0].astype(int)
-            why = f"\nelse {SHORT[OUTCOMES[int(np.bincount(missed).argmax())]]}" if len(missed) else ""
-            words[i, j] = f"{share[i, j]:.0f} %{why}"
+            why = SHORT[OUTCOMES[int(np.bincount(missed).argmax())]] if len(missed) else ""
+            words[i, j] = f"{share[i, j]:.0f} %" + (f"\n{'else ' if seen.any() else ''}{why}" if why else "")
     mesh = ax.imshow(share, cmap=colormaps["YlGnBu"], vmin=0.0, vmax=100.0, aspect="auto")
     for (i, j), text in words.items():
         ax.text(j, i, text, ha="center", va="center", fontsize=7, color="white" if share[i, j] > 60.0 else "k", linespacing=1.1)
@@ -110,7 +112,7 @@ def timelines(rep: Any) -> Any:
         rep.meta,
         11.2,
         height,
-        "bars: firm track to last hold, medians over seeds, where at least half of the seeds held it",
+        "bars: firm track to last hold, medians over seeds, where half or more held it; pale: gaps; %: share of the flight held",
     )
     panels = figure.subplots(1, len(NATIONS), squeeze=False, sharex=True, sharey=True)[0]
     for ax, node in zip(panels, NATIONS, strict=True):
@@ -137,12 +139,17 @@ def bars(ax: Any, rep: Any, place: float, launch: str, node: str, regimes: list[
     thick, colour = high / max(len(regimes), 1), colours(regimes)
     for k, regime in enumerate(regimes):
         where = dict(launch=launch, who=node, regime=regime)
-        firm, until, ellipse = (rep.of(name, **where) for name in ("firm_s", "held_until_s", "ellipse50_s"))
+        firm, until, ellipse, custody = (rep.of(name, **where) for name in ("firm_s", "held_until_s", "ellipse50_s", "custody"))
         middle = place - 0.5 * high + (k + 0.5) * thick
         has = np.isfinite(firm)
         if len(firm) and 2 * has.sum() >= len(firm):
             begin, end = float(np.median(firm[has])), float(np.median(until[has]))
-            ax.barh(middle, min(end, whole) - begin, 0.9 * thick, left=begin, color=colour[regime], lw=0, zorder=2)
+            share = faint(whole * float(np.mean(custody[has])), end - begin)
+            ax.barh(middle, min(end, whole) - begin, 0.9 * thick, left=begin, color=colour[regime], alpha=share, lw=0, zorder=2)
+            if high / max(len(regimes), 1) > 0.25:
+                box = dict(boxstyle="round,pad=0.1", fc="white", ec="none", alpha=0.75)
+                text = f"{100.0 * float(np.mean(custody[has])):.0f} %"
+                ax.text(0.995 * end, middle, text, fontsize=6, ha="right", va="center", zorder=5, bbox=box)
         has = np.isfinite(ellipse)
         if len(ellipse) and 2 * has.sum() >= len(ellipse):
             ax.plot(float(np.median(ellipse[has])), middle, "o", ms=3.6, mfc="white", mec="k", mew=0.7, zorder=4)
@@ -182,9 +189,7 @@ def horizon(rep: Any) -> Any:
     rows, regimes = _labels(rep), list(rep.spec.regimes)
     below = len(NATIONS) * max(1, len(regimes)) if regimes else len(rep.spec.side)
     height = 5.6 + 0.13 * below
-    figure = framed(
-        rep.spec.title, rep.meta, 11.2, height, "horizons of radars within range and sector, on station or not; terrain left out"
-    )
+    figure = framed(rep.spec.title, rep.meta, 11.2, height, _ABOVE + (_BELOW if regimes else ""))
     ratios = (1.0, (0.8 + 0.13 * below) / 2.6)
     panels = figure.subplots(2, len(rows), squeeze=False, sharex="col", height_ratios=ratios)
     for k, (launch, text) in enumerate(rows):
@@ -227,8 +232,9 @@ def _heights(ax: Any, rep: Any, launch: str, text: str) -> None:
         ax.fill_between(time, 0.0, 1e-3 * height, where=under, color=PHASE_COLOURS[p], alpha=0.25, lw=0)
     ax.plot(time, 1e-3 * height, color="k", lw=2.2, label="the missile")
     for side, colour in zip(rep.spec.side, _side_colours(rep), strict=True):
-        low = lowest([s for s in scenario.sensors if any(fnmatch(s.name, n) for n in side.sensors)], lat, lon, height)
-        if any(s.kind == "radar" and any(fnmatch(s.name, n) for n in side.sensors) for s in scenario.sensors):
+        mine = [s for s in scenario.sensors if s.kind == "radar" and any(fnmatch(s.name, n) for n in side.sensors)]
+        if mine:
+            low = lowest([s for s in mine if in_service(s, scenario.epoch)], lat, lon, height)
             ax.plot(time, 1e-3 * low, color=colour, lw=1.3, ls=DASHED, label=f"lowest in view: {side.name}")
     ax.set_ylim(0.0, 1.25e-3 * float(height.max()))
 
@@ -237,9 +243,8 @@ def lowest(sensors: list[Any], lat: np.ndarray, lon: np.ndarray, height: np.ndar
     """Lowest altitude (n,) m that any of the radars sees above places at which a target at ``height`` is within its reach; nan: none."""
     best = np.full(len(lat), np.inf)
     for sensor in sensors:
-        if sensor.kind == "radar":
-            low, high = coverage.bounds(sensor, lat, lon)
-            best = np.where(height <= high, np.minimum(best, low), best)
+        low, high = coverage.bounds(sensor, lat, lon)
+        best = np.where(height <= high, np.minimum(best, low), best)
     return np.where(np.isfinite(best), best, np.nan)
 
 

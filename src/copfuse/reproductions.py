@@ -240,7 +240,9 @@ def _done(parts: list[Part], asked: Spec, flown: dict[str, tuple[Scenario, Truth
     else:
         from joblib import Parallel, delayed
 
-        rest = Parallel(n_jobs=n_jobs, return_as="generator")(delayed(_part)(part, asked, flown[part[0].id]) for part in parts[1:])
+        rest = Parallel(n_jobs=n_jobs, return_as="generator", batch_size=1)(
+            delayed(_part)(part, asked, flown[part[0].id]) for part in parts[1:]
+        )
     yield from first
     yield from zip(parts[1:], rest, strict=True)
 

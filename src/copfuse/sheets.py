@@ -90,6 +90,11 @@ def plain_log(axis: Any, subs: tuple[int, ...] = (1, 2, 5)) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
+def faint(held: float, span: float) -> float:
+    """How opaque the bar over a ``span`` of time is of which ``held`` is really held: pale where there are long gaps."""
+    return 0.2 + 0.8 * min(max(held / max(span, 1e-9), 0.0), 1.0)
+
+
 def no_data(ax: Any, text: str) -> None:
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", fontsize=8, color="#666666")
 

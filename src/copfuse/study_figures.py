@@ -16,7 +16,7 @@ import numpy as np
 from copfuse.constants import NATIONS
 from copfuse.curves import PHASE_COLOURS, written
 from copfuse.errors import CopfuseError
-from copfuse.sheets import MARKERS, REGIME_COLOURS, TITLES, WIDTHS, colours, framed, inset, no_data, panel, plain_log, regime_legend
+from copfuse.sheets import MARKERS, REGIME_COLOURS, TITLES, WIDTHS, colours, faint, framed, inset, no_data, panel, plain_log, regime_legend
 
 Columns = Mapping[str, np.ndarray]
 BASE = "none"
@@ -166,7 +166,7 @@ def held(columns: Columns, meta: Mapping[str, Any]) -> list[Any]:
     for number, page in enumerate(pages, 1):
         step = max(0.16, 0.035 * len(regimes) + 0.05)
         height = 2.2 + step * len(page)
-        told = "a bar: firm track to last hold, medians over seeds, where at least half of the seeds held it; gaps are not drawn"
+        told = "a bar: firm track to last hold, medians over seeds, where half of them or more held it; pale: gaps between"
         part = f" ({number} of {len(pages)})" if len(pages) > 1 else ""
         figure = framed(f"When each missile is held{part}", meta, 11.2, height, told)
         panels = figure.subplots(1, max(len(nodes), 1), squeeze=False, sharey=True)[0]
@@ -196,7 +196,9 @@ def _held_bars(ax: Any, place: int, columns: Columns, rows: np.ndarray, regimes:
         if len(mine) and 2 * np.count_nonzero(has) >= len(mine):
             lost = np.where(np.isfinite(columns["lost_s"][mine]), columns["lost_s"][mine], whole)
             begin, end = (100.0 * float(np.median((v / whole)[has])) for v in (firm, lost))
-            ax.barh(place - 0.43 + (k + 0.5) * thick, end - begin, 0.9 * thick, left=begin, color=colour[regime], lw=0, zorder=2)
+            share = faint(100.0 * float(np.mean(columns["custody"][mine][has])), end - begin)
+            style = dict(left=begin, color=colour[regime], alpha=share, lw=0, zorder=2)
+            ax.barh(place - 0.43 + (k + 0.5) * thick, end - begin, 0.9 * thick, **style)
 
 
 def _short(columns: Columns, rows: np.ndarray) -> str:
@@ -330,7 +332,8 @@ FIGURES: dict[str, tuple[Callable[[Columns, Mapping[str, Any]], list[Any]], str]
     ),
     "held": (
         held,
-        "When each nation's picture holds each missile, from the firm track to the last hold, as a share of the flight, under each regime.",
+        "When each nation's picture holds each missile, from the firm track to the last hold, as a share of the flight, under each regime. "
+        "A pale bar has long gaps, in which the picture does not hold it.",
     ),
     "custody": (
         custody,

@@ -6,9 +6,9 @@ import math
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -184,16 +184,21 @@ def run(
     todo = [i for i in _order(cost) if i not in done]
     tell(Progress(kept, kept, len(plan.units), math.nan, jobs))
     spent = used = 0.0  # s, and what they were for
-    for number, (i, made) in enumerate(_made(plan, todo, n_jobs, store)):
-        store.keep(i, made)
-        done[i] = made
-        if number or not todo[1:]:  # the first unit may have compiled kernels
-            spent, used = spent + made.seconds, used + cost[i]
-        rest = sum(cost[k] for k in todo if k not in done)
-        tell(Progress(len(done), kept, len(plan.units), spent / used * rest / jobs if used else math.nan, jobs))
+    rest = sum(cost[i] for i in todo)
+    with closing(_made(plan, todo, n_jobs, store)) as results:
+        for number, (i, made) in enumerate(results):
+            store.keep(i, made)
+            done[i] = made
+            rest -= cost[i]
+            if number:  # the first unit may have compiled kernels
+                spent, used = spent + made.seconds, used + cost[i]
+            tell(Progress(len(done), kept, len(plan.units), spent / used * rest / jobs if used else math.nan, jobs))
     study = _together(plan, done, command)
     if folder is not None:
-        study.save(folder)
+        try:
+            study.save(folder)
+        except CopfuseError as error:
+            raise CopfuseError(f"{error}; make room there: {store.way_on()}") from None
     return study
 
 
@@ -225,7 +230,7 @@ def _jobs(n_jobs: int) -> int:
     return int(effective_n_jobs(n_jobs))
 
 
-def _made(plan: Plan, todo: list[int], n_jobs: int, store: Store) -> Iterator[tuple[int, Made]]:
+def _made(plan: Plan, todo: list[int], n_jobs: int, store: Store) -> Generator[tuple[int, Made]]:
     """The units ``todo`` as they are done: two here, so that kernels are compiled once, the rest where joblib has them done."""
     for i in todo[:2]:
         yield i, units.measure(plan.units[i])
@@ -273,11 +278,10 @@ def _numbered(i: int, unit: Unit, apart: bool) -> tuple[int, Made]:
 def _together(plan: Plan, done: dict[int, Made], command: str) -> Study:
     """The study of all units: its rows sorted by launch, object, regime, seed and node, whoever made them when."""
     names = list(COLUMNS)
-    order = {"regime": [r.name for r in plan.units[0].options.regimes], "node": list(NODES)}
-    at = [names.index(k) for k in KEYS]
+    launch, thing, regime, seed, node = (names.index(key) for key in KEYS)
+    rank = {r.name: n for n, r in enumerate(plan.units[0].options.regimes)}
     rows = [row for i in range(len(plan.units)) for row in done[i].rows]
-    rank: dict[str, dict[Any, int]] = {k: {v: n for n, v in enumerate(values)} for k, values in order.items()}
-    rows.sort(key=lambda row: tuple(rank.get(k, {}).get(row[j], row[j]) for k, j in zip(KEYS, at, strict=True)))
+    rows.sort(key=lambda row: (row[launch], row[thing], rank[row[regime]], row[seed], NODES.index(row[node])))
     failed = {plan.units[i].scenario.name: made.reason for i, made in done.items() if made.reason}
     not_flown = dict(sorted({**plan.not_flown, **failed}.items()))
     columns = table({name: [row[j] for row in rows] for j, name in enumerate(names)} if rows else {})
