@@ -14,6 +14,7 @@ from copfuse.sheets import NOTIONAL, TITLES, provenance
 from copfuse.sighted import OUTCOMES, SEEN
 
 BASE = "none"
+MANY = 6  # launches: of more, sentences are over all of them
 SIMULATED = "Simulated beside published"
 UNITS = (("_s", "s"), ("_km", "km"), ("_m", "m"))
 CONCLUDED = ("first_plot_s", "firm_s", "held_until_s")  # of which sentences are made
@@ -181,7 +182,7 @@ def _gain(base: np.ndarray, other: np.ndarray, cluster: np.ndarray, names: tuple
 def conclusions(rep: Any) -> list[str]:
     """One sentence per launch (of many: over all) and comparison on what the intervals carry of the track's start and end."""
     told, few = [], False
-    for launch in [ALL] if len(rep.flown) >= intervals.LEAST else rep.flown:
+    for launch in [ALL] if len(rep.flown) > MANY else rep.flown:
         for base, other in comparisons(rep):
             parts = []
             for node in nodes(rep):
@@ -193,7 +194,7 @@ def conclusions(rep: Any) -> list[str]:
                     parts += [f"{TITLES[node]} {gain[1]}: {_carried(found)}"] if found.low == found.low else []
             told += [f"{launch}, {_against(base, other)}: {'; '.join(parts)}."] if parts else []
     if few:
-        what = "launches" if len(rep.flown) >= intervals.LEAST else "seeds"
+        what = "launches" if len(rep.flown) > MANY else "seeds"
         told.append(f"Where there are fewer than {intervals.LEAST} {what} there is no interval, and nothing is concluded.")
     return told
 
