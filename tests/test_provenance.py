@@ -211,3 +211,5 @@ def test_explain_on_the_command_line(shared_by, tmp_path, monkeypatch, capsys):
     for arguments, why in refused.items():
         status, out, err = called(capsys, "explain", *arguments)
         assert (status, out, err.count("\n")) == (2, "", 1) and why in err
+    status, out, _ = called(capsys, "explain", "--help")
+    assert status == 0 and "Example" in out and "copfuse explain my-run" in out

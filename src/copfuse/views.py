@@ -47,11 +47,12 @@ class View:
     def __str__(self) -> str:
         rows = ", ".join(f"{len(table):,} rows of {type(table).__name__}" for table in self.tables().values())
         held = len(np.unique(self.picture.track))
+        tracks = f"{held} system track" + ("s" if held != 1 else "")
         who = ", ".join(f"{int(n):,} from {NODES[k]}" for k, n in enumerate(np.bincount(self.messages.source, minlength=len(NODES))) if n)
         return "\n".join(
             [
                 f"{self.node}'s view under {self.regime}: {rows}.",
-                f"{len(self.scenario.sensors)} own sensors; messages that came: {who or 'none'}; {held} system tracks.",
+                f"{len(self.scenario.sensors)} own sensors; messages that came: {who or 'none'}; {tracks}.",
                 "No truth is in it, and nothing that did not come to the node.  Sensor and delay figures are notional.",
             ]
         )
