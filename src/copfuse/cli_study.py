@@ -35,13 +35,16 @@ def study() -> None:
 @click.option("--ships", type=click.FloatRange(0.0, 1.0), metavar="SHARE", help="Share of days on which each ship is on station.")
 @click.option("--sensors", default="northeast-asia", show_default=True, help="A packaged laydown or a .toml file of sensors.")
 @click.option("--cues/--no-cues", default=True, help="Whether what is shared cues radars too.  [default: cues]")
+@click.option(
+    "--clutter", type=click.FloatRange(min=0.0), default=0.0, show_default=True, help="Scale of false plots; with 1 it takes longer."
+)
 @click.option("--bounds", is_flag=True, help="Also Cramer-Rao bounds at 60, 120 and 300 s; slower.")
 @click.option(
     "--out", metavar="FOLDER", default="earlier-detection", show_default=True, help="Keeps every finished flight; then the table."
 )
 def earlier_detection(
     since: str | None, missile_class: str | None, ids: tuple[str, ...], regimes: str, seeds: int, jobs: int, without: tuple[str, ...],
-    ships: float | None, sensors: str, cues: bool, bounds: bool, out: str,
+    ships: float | None, sensors: str, cues: bool, clutter: float, bounds: bool, out: str,
 ) -> None:  # fmt: skip
     """When each nation is warned, holds and loses every launch of the public record, under each sharing regime.
 
@@ -62,7 +65,7 @@ def earlier_detection(
     if missile_class is not None:
         chosen = flights.LaunchRecord(tuple(chosen)).select(missile_class=missile_class)
     names = [name.strip() for name in regimes.split(",") if name.strip()]
-    plan = sweep.plan(chosen, names, seeds, since, without, sensors, ships, cues, bounds)
+    plan = sweep.plan(chosen, names, seeds, since, without, sensors, ships, cues, bounds, clutter)
     command = shlex.join(["copfuse", *sys.argv[1:]]) if sys.argv[1:2] == ["study"] else "copfuse study earlier-detection"
     say_compiling("run")
     with Bar(len(plan.meta["launches"]), seeds, len(names), out) as bar:
