@@ -46,7 +46,7 @@ SEEN, CAUSE = "seen", "cause"  # quantities of a side: 1 or 0, and the number in
 
 
 class Launched(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """One launch: a row of the record or a packaged scenario, with range and apogee where the record lacks them."""
+    """One launch: a row of the record or a scenario in ``data/studies/flights``, with range and apogee where the record lacks them."""
 
     id: str
     label: str = ""
@@ -300,7 +300,8 @@ def fly(launched: Launched) -> tuple[Scenario, Truth]:
 
     Raises `CopfuseError` where it cannot be flown.
     """
-    scenario = load(launched.id)
+    own = Path(str(resources.files("copfuse") / "data" / "studies" / "flights" / f"{launched.id}.toml"))
+    scenario = load(own if own.is_file() else launched.id)
     if launched.range_km is None and launched.apogee_km is None:
         return scenario, simulate.fly(scenario)
     row = flights.launches().find(launched.id)
