@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 import copfuse as cf
 from copfuse import flights, frames, motion, recorded, simulate
@@ -221,3 +222,13 @@ def test_a_given_ballistic_coefficient_moves_the_impact():
     assert np.allclose(*burnt, rtol=0, atol=1e-3) and light.time[-1] > usual.time[-1] + 5.0
     far = [np.linalg.norm(t.x[-1, :3] - t.x[0, :3]) for t in (usual, light)]
     assert far[0] - 300e3 < far[1] < far[0] - 3e3
+
+
+def test_a_recorded_flight_has_the_same_bytes_with_any_number_of_threads():
+    """Workers have one thread, a user's own process as many as there are cores."""
+    time = np.arange(0.0, 400.0)
+    height = 150.0 * time + np.random.default_rng(2).normal(0.0, 50.0, 400)
+    with threadpool_limits(1):
+        alone = recorded.smoothed(time, height, False)[0].c
+    with threadpool_limits(2):
+        assert recorded.smoothed(time, height, False)[0].c.tobytes() == alone.tobytes()

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
-from copfuse import atmosphere, filters, forecast, frames
+from copfuse import atmosphere, filters, forecast, frames, fusion
 from copfuse.kernels.forecast import impact, intersect, intersect_rows, soar
 
 pytestmark = pytest.mark.kernels
@@ -216,3 +216,16 @@ def test_launch_point_of_a_tracked_boost_is_honest():
         d = point[0] - site
         assert np.abs(frames.geodetic(point)[2][0]) < 500
         assert d @ np.linalg.solve(cov[0], d) < 11.3 and np.sqrt(np.trace(cov[0])) < 10e3
+
+
+def test_phases_are_pooled_by_what_is_known_and_how_lately():
+    """A newer source that saw the engine go out is not overruled by what an older one saw, nor by one that cannot tell."""
+    burns, out, unsure = [0.95, 0.05, 0.0, 0.0], [0.001, 0.999, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0]
+    nobody = [0.0] * 4
+    phase = np.array([[out, burns, nobody], [burns, out, nobody], [out, unsure, nobody], [unsure, nobody, nobody], [unsure, unsure, out]])
+    time = np.array([[100.0, 90.0, -np.inf], [100.0, 90.0, -np.inf], [98.0, 100.0, -np.inf], [50.0, -np.inf, -np.inf], [9.0, 9.0, 9.0]])
+    pooled = fusion._pooled(phase, time)
+    assert np.allclose(pooled.sum(axis=1), 1.0, atol=1e-12) and np.array_equal(pooled[3], unsure)
+    assert pooled[0, 0] < 0.002 and pooled[1, 0] > 0.9 and pooled[2, 0] < 0.03 and abs(pooled[4, 0] - 0.001) < 1e-3
+    by_hand = 0.95 * 0.001 ** np.exp(-10.0 / 4.0), 0.05 * 0.999 ** np.exp(-10.0 / 4.0)
+    assert abs(pooled[1, 0] - by_hand[0] / sum(by_hand)) < 1e-3  # but for the least probability of the phases that nobody names

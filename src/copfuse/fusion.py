@@ -32,6 +32,8 @@ from copfuse.tables import PLOT, Detections, Messages, Picture, Tracks, same_tab
 from copfuse.tracking import track
 
 SETTLED = 10.0  # s after a track turned firm at which its launch point is estimated again
+PHASE_MEMORY = 4.0  # s in which what a source says of the phase loses weight beside a newer one's, *notional*
+LEAST_PHASE = 1e-4  # and the least probability that it is taken to give any
 BATCH = 2000  # rows of tracks whose pictures are made together: as quick as all together, and of little memory
 
 
@@ -255,11 +257,25 @@ def _states(
     rank = np.arange(n)[:, None], order  # the best estimate first
     intersect_rows(*(np.ascontiguousarray(v[rank]) for v in (x, P, D, have)), x6, P6)
     columns = {
-        "time": time, "x": x6, "P": P6, "phase_probability": phase.sum(axis=1) / np.maximum(have.sum(axis=1), 1)[:, None],
+        "time": time, "x": x6, "P": P6, "phase_probability": _pooled(phase, np.where(have, tracks.time[source], -np.inf)),
         "age": time - np.where(have, tracks.time[source], -np.inf).max(axis=1), "pedigree": source,
     }  # fmt: skip
     each = np.arange(n)
     return columns, beta[each, beta[:, :, 1].argmin(axis=1)], push[each, order[:, 0]]
+
+
+def _pooled(phase: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """Phase probabilities (n, 4) of lines whose sources say ``phase (n, s, 4)`` by plots until ``time (n, s)`` s (-inf: no source).
+
+    A logarithmic opinion pool (Genest & Zidek, Statistical Science 1(1), 1986): evidence of different plots multiplies, so that a
+    source that cannot tell moves nothing, and one that says less lately than another counts by how long ago that was: a track
+    that was seen to burn before the message left does not make one burn that has been seen to burn out since.
+    """
+    weight = np.exp((time - time.max(axis=1, keepdims=True)) / PHASE_MEMORY)
+    pooled = (weight[:, :, None] * np.log(np.maximum(phase, LEAST_PHASE))).sum(axis=1)
+    pooled = np.exp(pooled - pooled.max(axis=1, keepdims=True))
+    alone = np.isfinite(time).sum(axis=1) == 1
+    return np.where(alone[:, None], phase.sum(axis=1), pooled / pooled.sum(axis=1, keepdims=True))
 
 
 def _common(tracks: Tracks, rows: np.ndarray, then: Bank) -> np.ndarray:

@@ -136,6 +136,13 @@ def smoothed(time: np.ndarray, y: np.ndarray, held: bool) -> tuple[Any, float]:
     The penalty is on third differences of the coefficients, so that a steady acceleration costs nothing; outliers are
     weighed down (Huber).  ``held`` keeps the last reading, where an object stands on the ground.
     """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, "blas"):  # sums of several threads round otherwise, and workers have one
+        return _smoothed(time, y, held)
+
+
+def _smoothed(time: np.ndarray, y: np.ndarray, held: bool) -> tuple[Any, float]:
     from scipy.interpolate import BSpline
 
     pieces = int(np.ceil(time[-1] / max(KNOTS, time[-1] / 400.0)))

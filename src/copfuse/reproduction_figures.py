@@ -62,7 +62,6 @@ def _first(rep: Any) -> str:
 def matrix(rep: Any) -> Any:
     """A cell per launch and side: the share of seeds that saw it, and the commonest reason where it was missed."""
     from matplotlib import colormaps
-    from matplotlib.patches import Rectangle
 
     rows, sides = _labels(rep), rep.spec.side
     height = 2.6 + 0.36 * len(rows)
@@ -81,12 +80,6 @@ def matrix(rep: Any) -> Any:
     mesh = ax.imshow(share, cmap=colormaps["YlGnBu"], vmin=0.0, vmax=100.0, aspect="auto")
     for (i, j), text in words.items():
         ax.text(j, i, text, ha="center", va="center", fontsize=7, color="white" if share[i, j] > 60.0 else "k", linespacing=1.1)
-    for p in rep.spec.published:
-        if p.quantity == "missed" and p.launch and p.value == 1.0 and p.launch in rep.flown:
-            place = [side.name for side in sides].index(p.who), [launch for launch, _ in rows].index(p.launch)
-            ax.add_patch(Rectangle((place[0] - 0.48, place[1] - 0.46), 0.96, 0.92, fill=False, ec="#D55E00", lw=2.4))
-    ax.plot([], [], "s", ms=9, mfc="none", mec="#D55E00", mew=2.0, label="missed, as published")
-    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.01), fontsize=8, frameon=False, borderaxespad=0.0)
     ax.set_xticks(range(len(sides)), [side.name for side in sides], fontsize=8.5)
     ax.set_yticks(range(len(rows)), [text for _, text in rows], fontsize=8)
     ax.set_ylabel("launch (date and number in the record)", fontsize=8.5)
