@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import copfuse as cf
-from copfuse import cli, cli_study, cueing, earliness, fusion, parts, simulate, study, sweep, units
+from copfuse import cli, cli_study, cueing, earliness, fusion, parts, simulate, study, study_figures, sweep, units
 from copfuse.errors import CopfuseError
 from copfuse.laydowns import laydown
 
@@ -231,7 +231,8 @@ def test_ctrl_c_leaves_no_traceback_and_says_how_to_go_on(tmp_path):
     sensors = tmp_path / "few.toml"
     sensors.write_text(FEW)
     options = f"--launch {LAUNCHES[0]} --regimes none,realtime --seeds 200 --jobs 2 --sensors {sensors} --out {tmp_path / 'study'}"
-    command = [sys.executable, "-c", "from copfuse.cli import main; main()", "study", "earlier-detection", *options.split()]
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "  # a shell's background job ignores it
+    command = [sys.executable, "-c", heed + "from copfuse.cli import main; main()", "study", "earlier-detection", *options.split()]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
     parts = tmp_path / "study" / "parts"
     end = time.monotonic() + 200
@@ -323,6 +324,7 @@ def test_the_command_line(tmp_path, capsys, monkeypatch):
     """A study of one launch: what it says before, the summary, the folder; bad input is one sentence and status 2; help has an example."""
     drawn = []
     monkeypatch.setattr(sweep.Study, "report", lambda self, path: drawn.append((len(self), path)))  # four seconds that other tests spend
+    monkeypatch.setattr(study_figures, "draw", lambda study, folder: [Path(folder) / "earlier.png"])
     (tmp_path / "few.toml").write_text(FEW)
     options = ["study", "earlier-detection", "--sensors", str(tmp_path / "few.toml"), "--regimes", "none,realtime", "--no-cues"]
 
@@ -333,6 +335,7 @@ def test_the_command_line(tmp_path, capsys, monkeypatch):
 
     code, out, err = said(LAUNCHES[0], "--seeds", "3", "--jobs", "1", "--out", str(tmp_path / "study"))
     assert code == 0 and "1 launch x 3 seeds" in out and "[few]" in out and "notional" in out and "study.csv" in out
+    assert "figures: earlier.png" in out
     assert "launches x seeds x regimes = 1 x 3 x 2; flights to go: 1, about" in err and "(processes: 1)" in err
     assert len(sweep.Study.load(tmp_path / "study")) == 24 and drawn == [(24, f"{tmp_path / 'study'}/report.html")]
     for wrong, sentence in ((["2022-01-27-7"], "near it are: 2022-01-27-1"), ([LAUNCHES[0], "--without", "KR-2"], "did you mean 'KR-1'"),

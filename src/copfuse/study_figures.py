@@ -343,7 +343,8 @@ FIGURES: dict[str, tuple[Callable[[Columns, Mapping[str, Any]], list[Any]], str]
     "accuracy": (
         accuracy,
         "Root mean square error of position in each phase, alone (none), by shared tracks (realtime) and with every sensor's plots (plots) "
-        "over the same flights.",
+        "over the same flights, each over the times at which its own picture holds them: a track that is held earlier counts its first, "
+        "coarse seconds too.",
     ),
     "warning": (
         warning,
