@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from copfuse import __version__, commonality, cueing, fusion, metrics, network, releases, simulate, tracking, views
+from copfuse import __version__, commonality, cueing, fusion, metrics, network, releases, simulate, tracking, views, warming
 from copfuse.constants import NATIONS, NODES
 from copfuse.errors import CopfuseError
 from copfuse.folders import check_folder, whole_folder
@@ -131,6 +131,7 @@ def run(
         seconds[verb] = time.perf_counter() - start
         return made
 
+    other = warming.begin()
     truth = timed("fly", simulate.fly, chosen)
     if cues:
         for verb in ("detect", "track", "share"):  # one loop does the three
@@ -143,6 +144,7 @@ def run(
         detections = timed("detect", simulate.detect, truth, chosen, seed=seed)
         tracks = timed("track", fusion.tracker(register), detections, chosen, association=association)
         messages = timed("share", network.share, tracks, chosen, regime=rule, seed=seed, detections=detections)
+    warming.end(other)
     picture = timed("fuse", fusion.fuse, tracks, messages, chosen, detections=detections)
     scored = timed("score", metrics.score, picture, truth, chosen)
     return Run(chosen, rule.name, seed, truth, detections, tracks, messages, picture, scored, seconds)
