@@ -59,11 +59,14 @@ def test_beginning_end_and_shares_are_those_of_the_picture(shared_by):
             begin = re.match(rf"{v.node} first held track {track} at ([\d.]+) s", said[0])
             assert close(begin[1], p.time[lines[0]])
             (end,) = [s for s in said if "last held" in s]
-            when, height, age = re.search(
-                r"last held at ([\d.]+) s, (-?[\d.]+) km up, when the newest row in it was ([\d.]+) s old", end
+            when, height, side, age = re.search(
+                r"last held at ([\d.]+) s, (?:reckoned to be )?([\d.]+) km (up|under the ground).*, when the newest row in it was "
+                r"([\d.]+) s old",
+                end,
             ).groups()
             assert close(when, p.time[lines[-1]]) and close(age, p.age[lines[-1]])
-            assert close(height, frames.geodetic(p.x[lines[-1:]])[2][0] / 1e3)
+            true = frames.geodetic(p.x[lines[-1:]])[2][0] / 1e3
+            assert close(height, abs(true)) and side == ("up" if true >= 0.0 else "under the ground")
             (shares,) = [s for s in said if s.startswith("Of the")]
             assert int(re.match(r"Of the (\d+) picture time", shares)[1]) == len(lines)
             for percent, who in re.findall(r"(\d+) % on (its own|KOR's|JPN's|USA's) information", shares):

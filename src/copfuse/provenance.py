@@ -235,7 +235,8 @@ def _end(v: View, track: int, lines: np.ndarray) -> str:
     last = lines[-1]
     time, after = float(v.picture.time[last]), v.picture.time[v.picture.time > v.picture.time[last]]
     height = frames.geodetic(v.picture.x[last : last + 1])[2][0] / 1e3
-    end = f"It was last held at {_s(time)}, {height:.1f} km up, when the newest row in it was {_s(v.picture.age[last])} old"
+    where = f"{height:.1f} km up" if height >= 0.0 else f"reckoned to be {-height:.1f} km under the ground, so that it had come down"
+    end = f"It was last held at {_s(time)}, {where}, when the newest row in it was {_s(v.picture.age[last])} old"
     if len(after):
         went = {_standing(v, float(after.min()), k, n, track) for k, n in _sources(v, last).items()} - {None}
         if went and v.picture.meta["pedigree_of"] == "Tracks":
