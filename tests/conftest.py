@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from copfuse import frames
+from copfuse import console, frames
 from copfuse.constants import NODES
 from copfuse.tables import Detections, Picture, Truth
 
@@ -23,6 +23,12 @@ settings.load_profile("copfuse")
 if os.environ.get("NUMBA_DISABLE_JIT") == "1":  # the kernels as plain Python: the same properties, fewer examples
     settings.register_profile("plain", deadline=None, derandomize=True, max_examples=10)
     settings.load_profile("plain")
+
+
+@pytest.fixture(autouse=True)
+def no_interrupt_is_left():
+    """Commands remember a Ctrl-C, and one test's is none of the next's; `cli.main` forgets it by itself, a command called alone does not."""
+    console.INTERRUPTS.clear()
 
 
 @pytest.fixture
