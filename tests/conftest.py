@@ -27,7 +27,7 @@ if os.environ.get("NUMBA_DISABLE_JIT") == "1":  # the kernels as plain Python: t
 
 @pytest.fixture(autouse=True)
 def no_interrupt_is_left():
-    """Commands remember a Ctrl-C, and one test's is none of the next's; `cli.main` forgets it by itself, a command called alone does not."""
+    """Commands remember a Ctrl-C; one test's is none of the next's.  `cli.main` forgets it, a command called alone does not."""
     console.INTERRUPTS.clear()
 
 
