@@ -115,6 +115,9 @@ def test_a_links_delay_is_the_log_normal_of_its_quantiles():
     assert kstest(delay, lognorm(sigma, scale=8.0).cdf).pvalue > 0.01
     for value, below in ((8.0, 0.5), (2.0, 0.05), (32.0, 0.95)):
         assert within((delay < value).sum(), 10_000, below)
+    crooked = dataclasses.replace(link, delay=(90.0, 60.0, 185.0))
+    delay_of = np.array([arrivals(crooked, np.zeros(1), seed)[0] for seed in range(3000)])
+    assert all(within((delay_of < value).sum(), 3000, below) for value, below in ((90.0, 0.5), (60.0, 0.05), (185.0, 0.95)))
     assert delay.min() >= 8.0 * np.exp(-3 * sigma) * (1 - 1e-12) and delay.max() <= 8.0 * np.exp(3 * sigma) * (1 + 1e-12)
 
 

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from copfuse import intervals, report
+from copfuse import intervals, report, study_figures
 from copfuse.errors import CopfuseError
 from copfuse.tidy import Study
 from test_study_figures import META, REGIMES, table
@@ -63,8 +63,10 @@ def study() -> Study:
 
 @pytest.fixture(scope="module")
 def written(study, tmp_path_factory) -> str:
-    path = study.report(tmp_path_factory.mktemp("report") / "report.html")
+    folder = tmp_path_factory.mktemp("report")
+    path = study.report(folder / "report.html", figures=folder)
     assert path.stat().st_size < 5e6
+    assert {p.name for p in folder.glob("*.png")} >= {f"{name}.png" for name in study_figures.FIGURES}
     return path.read_text("utf-8")
 
 

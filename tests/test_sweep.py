@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import copfuse as cf
-from copfuse import cli, cli_study, cueing, earliness, fusion, parts, simulate, study, study_figures, sweep, units
+from copfuse import cli, cli_study, cueing, earliness, fusion, parts, sheets, simulate, study, sweep, units
 from copfuse.errors import CopfuseError
 from copfuse.laydowns import laydown
 
@@ -323,8 +323,7 @@ def test_an_error_in_a_unit_names_it(monkeypatch):
 def test_the_command_line(tmp_path, capsys, monkeypatch):
     """A study of one launch: what it says before, the summary, the folder; bad input is one sentence and status 2; help has an example."""
     drawn = []
-    monkeypatch.setattr(sweep.Study, "report", lambda self, path: drawn.append((len(self), path)))  # four seconds that other tests spend
-    monkeypatch.setattr(study_figures, "draw", lambda study, folder: [Path(folder) / "earlier.png"])
+    monkeypatch.setattr(sweep.Study, "report", lambda self, *paths, figures: drawn.append((len(self), *paths, figures)))  # four seconds
     (tmp_path / "few.toml").write_text(FEW)
     options = ["study", "earlier-detection", "--sensors", str(tmp_path / "few.toml"), "--regimes", "none,realtime", "--no-cues"]
 
@@ -335,9 +334,8 @@ def test_the_command_line(tmp_path, capsys, monkeypatch):
 
     code, out, err = said(LAUNCHES[0], "--seeds", "3", "--jobs", "1", "--out", str(tmp_path / "study"))
     assert code == 0 and "1 launch x 3 seeds" in out and "[few]" in out and "notional" in out and "study.csv" in out
-    assert "figures: earlier.png" in out
     assert "launches x seeds x regimes = 1 x 3 x 2; flights to go: 1, about" in err and "(processes: 1)" in err
-    assert len(sweep.Study.load(tmp_path / "study")) == 24 and drawn == [(24, f"{tmp_path / 'study'}/report.html")]
+    assert len(sweep.Study.load(tmp_path / "study")) == 24 and drawn == [(24, f"{tmp_path / 'study'}/report.html", f"{tmp_path / 'study'}")]
     for wrong, sentence in ((["2022-01-27-7"], "near it are: 2022-01-27-1"), ([LAUNCHES[0], "--without", "KR-2"], "did you mean 'KR-1'"),
                             ([LAUNCHES[0], "--class", "IRBM"], "no launch of the selection has class 'IRBM'")):  # fmt: skip
         code, out, err = said(*wrong, "--out", str(tmp_path / "no"))
@@ -392,3 +390,23 @@ def test_the_json_says_where_it_all_comes_from(small, tmp_path):
     meta = json.loads((tmp_path / "study" / "study.json").read_text())
     assert meta["copfuse"] == cf.__version__ and meta["seeds"] == [0, 1] and list(meta["regimes"]) == ["none", "realtime"]
     assert "notional" in meta["note"] and meta["sensors"] == [s.name for s in SENSORS] and len(meta["source"]) == 64
+
+
+def test_false_plots_are_left_out_unless_asked_for(monkeypatch):
+    """What every unit senses: none, or as many as the laydown's and the scenario's own scale say; the study says which."""
+    few = sweep.plan(**{**SMALL, "seeds": 1})
+    many = sweep.plan(**{**SMALL, "seeds": 1}, clutter=2.0)
+    assert {u.scenario.clutter for u in few.units} == {0.0} and {u.scenario.clutter for u in many.units} == {2.0}
+    truth = simulate.fly(many.units[0].scenario)
+    assert (simulate.detect(truth, many.units[0].scenario, 0).object < 0).any()
+    assert not (simulate.detect(truth, few.units[0].scenario, 0).object < 0).any()
+    assert "false plots, times the laydown's: 2.0" in sheets.provenance(many.meta) and "laydown's: 0.0" in sheets.provenance(few.meta)
+    for bad in (-1.0, math.inf, math.nan):
+        with pytest.raises(CopfuseError, match="clutter = .* give 0 or more"):
+            sweep.plan(**SMALL, clutter=bad)
+    asked = []
+    monkeypatch.setattr(sweep, "plan", lambda *given: asked.append(given) or few)
+    monkeypatch.setattr(sweep, "run", lambda *_: (_ for _ in ()).throw(CopfuseError("far enough")))
+    with pytest.raises(SystemExit):
+        cli.main(["study", "earlier-detection", "--launch", LAUNCHES[0], "--clutter", "1.5"])
+    assert asked[0][-1] == 1.5

@@ -58,7 +58,7 @@ def earlier_detection(
       copfuse study earlier-detection --class ICBM --regimes none,realtime --seeds 5 --out icbm
       copfuse study earlier-detection --without JP-FPS5-SD --ships 0.5 --out half-the-ships
     """
-    from copfuse import flights, study_figures, sweep
+    from copfuse import flights, sweep
 
     record = flights.launches()
     chosen: Any = [record.find(one) for one in ids] if ids else record
@@ -71,9 +71,8 @@ def earlier_detection(
     with Bar(len(plan.meta["launches"]), seeds, len(names), out) as bar:
         made = sweep.run(plan, jobs, out, bar.show, command)
     click.echo(str(made))
-    made.report(f"{out}/report.html")
-    drawn = study_figures.draw(made, out)
-    click.echo(f"rows: {out}/study.csv\nreport: {out}/report.html\nfigures: {', '.join(path.name for path in drawn)} beside it")
+    made.report(f"{out}/report.html", figures=out)
+    click.echo(f"rows: {out}/study.csv\nreport: {out}/report.html\nfigures: PNG files beside it")
 
 
 cli_reproductions.add_to(study)

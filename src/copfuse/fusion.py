@@ -28,10 +28,10 @@ from copfuse.kernels.consider import fall_matrices
 from copfuse.kernels.forecast import intersect_rows
 from copfuse.phases import phase_probability
 from copfuse.phases import push as pushed_by
+from copfuse.releases import SETTLED
 from copfuse.tables import PLOT, Detections, Messages, Picture, Tracks, same_table
 from copfuse.tracking import track
 
-SETTLED = 10.0  # s after a track turned firm at which its launch point is estimated again
 PHASE_MEMORY = 4.0  # s in which what a source says of the phase loses weight beside a newer one's, *notional*
 LEAST_PHASE = 1e-4  # and the least probability that it is taken to give any
 BATCH = 2000  # rows of tracks whose pictures are made together: as quick as all together, and of little memory

@@ -213,6 +213,8 @@ def _heads(columns: Columns, meta: dict[str, Any]) -> list[str]:
     apart = meta.get("not_flown", {})
     changed = [f"without {', '.join(meta['without'])}"] if meta.get("without") else []
     changed += [f"ships on station {100 * meta['ships']:g} % of days"] if meta.get("ships") is not None else []
+    changed += ["radars not cued"] if meta.get("cues") is False else []
+    changed += ["no false plots"] if meta.get("clutter") == 0.0 else []
     lines = [
         f"Earlier detection: {told}",
         f"laydown {meta['laydown']}{''.join(', ' + c for c in changed)}; {len(columns['launch'])} rows; copfuse {meta['copfuse']}",

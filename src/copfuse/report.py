@@ -136,15 +136,17 @@ def put(text: str, path: str | Path) -> Path:
 # The study ------------------------------------------------------------------------------------------------------------
 
 
-def write(study: Any, path: str | Path) -> Path:
-    """The report of a study (``columns``, ``meta``; see `tidy.Study`) as one HTML file.
+def write(study: Any, path: str | Path, figures: str | Path | None = None) -> Path:
+    """The report of a study (``columns``, ``meta``; see `tidy.Study`) as one HTML file, and its figures in a folder ``figures``, if given.
 
     Raises `CopfuseError` for a study without rows and for a path that cannot be written.
     """
     regimes = study_figures.regimes_of(study.columns)
     drawn = []
-    for draw, caption_of in study_figures.FIGURES.values():
+    for name, (draw, caption_of) in study_figures.FIGURES.items():
         made = draw(study.columns, study.meta)
+        if figures is not None:
+            study_figures.put(made, name, figures)
         drawn += [
             picture(figure, caption_of + (f" Sheet {i} of {len(made)}." if len(made) > 1 else "")) for i, figure in enumerate(made, 1)
         ]

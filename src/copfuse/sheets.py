@@ -21,7 +21,8 @@ NOTIONAL = "simulated: flights are reconstructed, sensors and delays are notiona
 # What a result's meta tells of where it comes from, and the word for it, in the order of telling
 TOLD = {
     "launches": "launches", "laydown": "sensors", "without": "without", "ships": "ships on station, share", "regimes": "regimes",
-    "seeds": "seeds", "cues": "cues", "copfuse": "copfuse", "source": "code", "command": "command",
+    "seeds": "seeds", "cues": "cues",
+    "clutter": "false plots, times the laydown's", "copfuse": "copfuse", "source": "code", "command": "command",
 }  # fmt: skip
 MANY = 6  # launches from which only their number, the first and the last are told
 
@@ -74,6 +75,7 @@ def colours(regimes: Sequence[str]) -> dict[str, str]:
 
 
 def panel(ax: Any, title: str = "", node: str = "") -> None:
+    """Grid, small ticks and a title, in a ``node``'s colour if one is named."""
     if title:
         ax.set_title(title, loc="left", fontsize=9.5, fontweight="bold", color=NODE_COLOURS[NODES.index(node)] if node else "k", pad=4)
     ax.grid(color="#DDDDDD", lw=0.5)
@@ -96,6 +98,7 @@ def faint(held: float, span: float) -> float:
 
 
 def no_data(ax: Any, text: str) -> None:
+    """Say in the middle of a panel why there is nothing in it."""
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", fontsize=8, color="#666666")
 
 

@@ -32,13 +32,15 @@ def draw(study: Any, folder: str | Path, kind: str = "png") -> list[Path]:
 
     Raises `CopfuseError` where the study has no rows and where a file cannot be written.
     """
-    made = []
-    for name, (draw_one, _) in FIGURES.items():
-        for number, figure in enumerate(draw_one(study.columns, study.meta), 1):
-            path = Path(folder) / f"{name}{f'-{number}' if number > 1 else ''}.{kind}"
-            written(figure, path)
-            made.append(path)
-    return made
+    return [path for name, (one, _) in FIGURES.items() for path in put(one(study.columns, study.meta), name, folder, kind)]
+
+
+def put(sheets: Sequence[Any], name: str, folder: str | Path, kind: str = "png") -> list[Path]:
+    """Write the sheets of one figure into ``folder``: NAME.png, NAME-2.png, ...; their paths."""
+    paths = [Path(folder) / f"{name}{f'-{number}' if number > 1 else ''}.{kind}" for number in range(1, len(sheets) + 1)]
+    for figure, path in zip(sheets, paths, strict=True):
+        written(figure, path)
+    return paths
 
 
 # Rows ----------------------------------------------------------------------------------------------------------------

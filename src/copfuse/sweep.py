@@ -66,7 +66,7 @@ def earlier_detection(
     leaves out what was earlier.  A launch that cannot be flown is named in ``Study.meta["not_flown"]`` with the reason.
     ``regimes``: packaged names or files.  ``seeds``: how many (0, 1, ...) or which.  ``without``: sensors left out; ``sensors``:
     another laydown; ``ships``: the share of days on which each ship is on station; ``bounds``: also Cramer-Rao bounds, slower.
-    ``clutter`` scales every sensor's false plots: they hardly touch the tracks of missiles, and with 1 a study takes two to five times
+    ``clutter`` scales every sensor's false plots: they hardly touch the tracks of missiles, and with 1 tracking takes two to ten times
     as long.
 
     ``n_jobs`` processes (-1: one per core) by joblib, or the backend that `joblib.parallel_config` has chosen, such as a dask cluster:

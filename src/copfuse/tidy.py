@@ -55,9 +55,12 @@ class Study:
             raise CopfuseError(f"cannot save to {str(folder)!r}: {error.strerror}") from None
         return folder
 
-    def report(self, path: str | Path) -> Path:
-        """Everything in one HTML file that opens from disk: tables with intervals, figures, notes, provenance (`report.write`)."""
-        return report.write(self, path)
+    def report(self, path: str | Path, figures: str | Path | None = None) -> Path:
+        """Everything in one HTML file that opens from disk: tables with intervals, figures, notes, provenance (`report.write`).
+
+        With ``figures`` the figures are in that folder too, as PNG.
+        """
+        return report.write(self, path, figures)
 
     @classmethod
     def load(cls, folder: str | Path) -> Study:
