@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from copfuse import bench, filters, forecast, kalman
+from copfuse import filters, forecast, kalman
+from copfuse import speed as bench
 from copfuse.kernels import motions
 from copfuse.kernels.consider import consider
 

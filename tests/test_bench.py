@@ -10,7 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from copfuse import bench, cli, customary, rivals
+from copfuse import cli, customary, rivals
+from copfuse import speed as bench
 from copfuse.errors import CopfuseError
 from copfuse.kernels import motions
 
@@ -140,8 +141,8 @@ def test_verdicts():
 
 def test_cold_start_is_timed_in_processes_of_their_own(monkeypatch):
     """The second process finds what the first one compiled."""
-    light = "from copfuse import bench, study\np = bench.problem(2)\nbench.warm = lambda: bench.extended(p)\n"
-    light += "study.run = lambda *_, **__: bench.extended(p)\n"
+    light = "from copfuse import speed, study\np = speed.problem(2)\nspeed.warm = lambda: speed.extended(p)\n"
+    light += "study.run = lambda *_, **__: speed.extended(p)\n"
     monkeypatch.setattr(bench, "_LOAD", light + bench._LOAD)
     said = bench.cold()
     first, every, loaded = (float(re.search(r"([\d.]+) s;", sentence)[1]) for sentence in said)

@@ -37,10 +37,10 @@ def bench_filters(seconds: float, table: str | None, cold: bool, robust: bool) -
       copfuse bench filters --robust
     """
     path = check_output(table, (".csv",)) if table else None
-    from copfuse import bench as benchmark
+    from copfuse import speed
 
     say_compiling("filters")
-    benchmark.filters(seconds, path, cold, click.echo, 1_000_000 if robust else 0)
+    speed.filters(seconds, path, cold, click.echo, 1_000_000 if robust else 0)
 
 
 @bench.command("association", short_help="Time a scan of 10 to 10 000 tracks against scipy, lapx and Stone Soup.")

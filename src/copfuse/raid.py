@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from copfuse import fusion, metrics, network, scenario, simulate, tracking
-from copfuse.bench import machine
+from copfuse.speed import machine
 from copfuse.coasting import Live
 from copfuse.errors import CopfuseError
 from copfuse.tables import Tracks, Truth, replacing

@@ -24,7 +24,7 @@ from scipy.spatial import KDTree
 
 from copfuse import rivals
 from copfuse.association import Pairs, gated, gnn_pairs, jpda_pairs
-from copfuse.bench import Line, machine, timed
+from copfuse.speed import Line, machine, timed
 from copfuse.errors import CopfuseError
 from copfuse.kernels.assignment import assign_pairs
 from copfuse.kernels.jpda import marginals

@@ -302,9 +302,9 @@ def machine() -> str:
 
 _LOAD = """
 import resource, time
-from copfuse import bench, study
+from copfuse import speed, study
 took = []
-for work in (lambda: study.run("hokkaido-2017", seed=0), bench.warm):
+for work in (lambda: study.run("hokkaido-2017", seed=0), speed.warm):
     for _ in range(2):
         begin = time.perf_counter(), time.process_time()
         work()
