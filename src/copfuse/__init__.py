@@ -16,7 +16,7 @@ _HOME = {
     "fly": "simulate", "detect": "simulate", "track": "tracking", "share": "network", "fuse": "fusion", "score": "metrics",
     "plot": "plots", "plot_coverage": "plots", "load": "scenario", "run": "study", "Run": "study", "sightings": "metrics",
     "earlier_detection": "sweep", "Study": "tidy", "reproduce": "reproductions", "view": "views", "explain": "provenance",
-    "bound": "bounds", "plot_errors": "curves",
+    "bound": "bounds", "plot_errors": "curves", "bench": "contest",
     "reconstruct": "reconstruction", "plots_of": "reconstruction",
     "launches": "flights", "Scenario": "scenario", "CopfuseError": "errors",
     "Truth": "tables", "Detections": "tables", "Tracks": "tables", "Messages": "tables", "Picture": "tables", "Score": "tables",

@@ -1,7 +1,9 @@
-"""``copfuse bench ...``: speed and accuracy on the command line."""
+"""``copfuse bench ...``: the benchmark, speed and accuracy on the command line."""
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,89 @@ from copfuse.console import check_output, counted, say_compiling, write_csv
 from copfuse.errors import CopfuseError
 
 
-@click.group(short_help="Measure filters, association and tracks: speed and accuracy.")
-def bench() -> None:
-    """Measure filters and association on this machine, and tracks against their bounds.
+@click.group(invoke_without_command=True, short_help="Run trackers over frozen cases and judge them; or measure filters and tracks.")
+@click.option("--quick", is_flag=True, help="A few cases, 10 s each at most: under a minute.")
+@click.option(
+    "--entrant", "entrants", metavar="NAME", multiple=True, help="A built-in one, or package.module:function; may be given again."
+)
+@click.option("--case", "cases", metavar="NAME", multiple=True, help="Only this frozen case; repeatable.")
+@click.option("--limit", type=click.FloatRange(min=0.0, min_open=True), metavar="SECONDS", help="For one case.  [default: 60; quick: 10]")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="Entrants side by side.  The figures do not depend on it."
+)
+@click.option("--against", "reference", default="gnn", show_default=True, metavar="NAME", help="The entrant that others are compared with.")
+@click.option("--csv", "table", metavar="FILE", help="Also a row per entrant and case, as CSV.")
+@click.option("--json", "everything", metavar="FILE", help="Also everything, with missiles and intervals, as JSON.")
+@click.option("--html", "--out", "page", metavar="FILE", help="Also a page with tables and figures that opens from a file.")
+@click.pass_context
+def bench(
+    context: click.Context, quick: bool, entrants: tuple[str, ...], cases: tuple[str, ...], limit: float | None, jobs: int,
+    reference: str, table: str | None, everything: str | None, page: str | None,
+) -> None:  # fmt: skip
+    """Run trackers (entrants) over the frozen cases and print how well, how fast, and what is shown against the reference.
+
+    An entrant is a function (detections, scenario) -> Picture, each in a process of its own; the reference always runs.
+    One that raises, hangs or answers nonsense costs only its own cells.  Ctrl-C keeps what is done.
+
+    The commands below measure other things: filters and association against other programs, a raid in real time, tracks
+    against their bounds over many seeds.
 
     \b
-    Example:
+    Examples:
+      copfuse bench --quick
+      copfuse bench --html bench.html --csv bench.csv
+      copfuse bench --quick --entrant jpda --entrant my_tracker:picture
+      copfuse bench --case raid-100 --case clutter --limit 120
       copfuse bench filters
+      copfuse bench accuracy hokkaido-2017 --seeds 20
     """
+    if context.invoked_subcommand is not None:
+        if any(context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE for name in context.params):
+            raise CopfuseError(f"an option before {context.invoked_subcommand!r} means nothing; write it after, or leave it out")
+        return
+    _contest(quick, entrants, cases, limit, jobs, reference, table, everything, page)
+
+
+def _contest(
+    quick: bool, entrants: tuple[str, ...], cases: tuple[str, ...], limit: float | None, jobs: int, reference: str,
+    table: str | None, everything: str | None, page: str | None,
+) -> None:  # fmt: skip
+    """Run, print, write; what is done is kept where Ctrl-C comes."""
+    wanted = {".csv": table, ".json": everything, ".html": page}
+    paths = {suffix: check_output(text, (suffix,)) for suffix, text in wanted.items() if text}
+    from copfuse import contest, contest_page, standings
+
+    command = shlex.join(["copfuse", *sys.argv[1:]]) if sys.argv[1:2] == ["bench"] else "copfuse bench"
+    with Bar() as bar:
+        options: dict[str, Any] = {"quick": quick, "limit": limit, "jobs": jobs, "reference": reference}
+        made = contest.bench(entrants, cases, **options, progress=bar.show, command=command)
+    click.echo(str(made))
+    write: dict[str, Any] = {".csv": standings.put_csv, ".json": standings.put_json, ".html": contest_page.write}
+    for suffix, path in paths.items():
+        click.echo(f"written: {write[suffix](made, path)}")
+    click.echo(f"{made.meta['seconds']:.0f} s in all", err=True)
+    if made.stopped:
+        raise click.Abort
+
+
+class Bar:
+    """How many cells are done, and which came last; on a terminal only."""
+
+    def __enter__(self) -> Bar:
+        from tqdm import tqdm
+
+        self.bar = tqdm(total=None, desc="bench", disable=not sys.stderr.isatty(), leave=False)
+        return self
+
+    def show(self, done: int, total: int, what: str) -> None:
+        """Called by `contest.bench`."""
+        self.bar.total = total
+        self.bar.set_postfix_str(what, refresh=False)
+        self.bar.n = done
+        self.bar.refresh()
+
+    def __exit__(self, *_: Any) -> None:
+        self.bar.close()
 
 
 @bench.command("filters", short_help="Time one predict + update against filterpy, Stone Soup and C.")

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from copfuse import fusion, metrics, network, scenario, simulate, tracking
-from copfuse.speed import machine
 from copfuse.coasting import Live
 from copfuse.errors import CopfuseError
+from copfuse.speed import machine
 from copfuse.tables import Tracks, Truth, replacing
 
 try:

@@ -24,10 +24,10 @@ from scipy.spatial import KDTree
 
 from copfuse import rivals
 from copfuse.association import Pairs, gated, gnn_pairs, jpda_pairs
-from copfuse.speed import Line, machine, timed
 from copfuse.errors import CopfuseError
 from copfuse.kernels.assignment import assign_pairs
 from copfuse.kernels.jpda import marginals
+from copfuse.speed import Line, machine, timed
 from copfuse.tables import replacing
 
 LIMIT = 16.0  # squared distance of the gate: of two components, exp(-8) are outside

@@ -1,0 +1,305 @@
+"""What is said of a contest: its tables as text, the paired differences with their intervals, and the rows of its files.
+
+Means over cases are over those that an entrant finished, so lines with fewer cases are of other cases too; the paired differences are
+over what both finished.  They weigh cases equally and resample cases (`intervals.bootstrap`): missiles of one case share plots and luck,
+and a raid's hundred would otherwise be most of the sum.  Intervals hold for more cases such as these, not for other kinds of flight.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from copfuse import judging
+from copfuse.console import write_csv
+from copfuse.contest import NOT_RUN, Contest, Result
+from copfuse.intervals import LEAST, Interval, bootstrap
+from copfuse.tables import replacing
+
+WIDTH = 140
+NEVER, NOTHING = "never", "-"
+# Figure, its head, unit and the factor from SI
+QUALITY = (
+    ("gospa", "GOSPA", "km", 1e-3), ("localisation", "local.", "km", 1e-3), ("missed", "missed", "km", 1e-3),
+    ("false", "false", "km", 1e-3),
+    ("completeness", "compl.", "%", 100.0), ("ambiguity", "ambig.", "1 best", 1.0), ("spuriousness", "spur.", "%", 100.0),
+    ("longest_segment", "longest", "%", 100.0), ("anees", "ANEES", "1 best", 1.0),
+    ("boost_over_bound", "boost", "x bound", 1.0), ("midcourse_over_bound", "midc.", "x bound", 1.0),
+    ("terminal_over_bound", "term.", "x bound", 1.0), ("glide_over_bound", "glide", "x bound", 1.0),
+    ("ellipse_coverage", "ellipse", "%", 100.0), ("firm_s", "firm", "s", 1.0), ("ellipse50_s", "50 km", "s", 1.0),
+)  # fmt: skip
+TIMES = ("firm_s", "ellipse50_s")
+UNITS = {"gospa": "_m", "localisation": "_m", "missed": "_m", "false": "_m", "position_rmse": "_m"}  # of the files, SI
+QUALITY_NOTE = (
+    "GOSPA (order 2, cut-off 10 km, alpha 2): root mean square over the picture times; its square is the sum of those of localisation, "
+    "missed and false. SIAP: compl(eteness), ambig(uity: tracks per object held), spur(iousness: tracks of nothing), longest: share "
+    "of its flight for which one track holds a missile. ANEES: per component. boost to glide: root mean square of position error over "
+    "Cramer-Rao bound (PCRLB), where a missile is held. ellipse: forecasts whose 95 % ellipse holds the impact. firm, 50 km: first firm "
+    "track, and first impact ellipse below 50 km, s after ignition, median over missiles. Others: mean over the cases that an entrant did."
+)
+COST_NOTE = (
+    "CPU microseconds per scan (one sensor at one time), one thread: geometric mean over cases; ratio: the same over the cases that both "
+    "finished. Memory: the most of any case, of the whole process. Cold start: from nothing to the first picture of {first}, on the clock, "
+    "kernels compiled before; warm: the same picture again."
+)
+PAIRED_NOTE = (
+    "Per missile, mean over cases that both finished, each case weighing the same; 95 % bootstrap interval over cases, widened for few. "
+    "[few]: below {least} cases there is no interval. Negative GOSPA is better, positive completeness is better."
+)
+
+
+class Sheet(NamedTuple):
+    """One table: ``heads`` of one or two lines each, cells as text, the first column to the left."""
+
+    title: str
+    heads: list[str]
+    lines: list[list[str]]
+    note: str = ""
+
+
+class Paired(NamedTuple):
+    """An entrant against the reference; differences in GOSPA m and completeness (share) per missile."""
+
+    entrant: str
+    cases: int
+    missiles: int
+    gospa: Interval
+    completeness: Interval
+
+
+# Tables --------------------------------------------------------------------------------------------------------------
+
+
+def sheets(contest: Contest) -> list[Sheet]:
+    """Every table, in the order of reading."""
+    return [quality(contest), cost(contest), against(contest), *(by_case(contest, name) for name in ("gospa", "completeness"))]
+
+
+def quality(contest: Contest) -> Sheet:
+    """Per entrant over its cases."""
+    heads = ["entrant", "cases\ndone", *(f"{head}\n{unit}" for _, head, unit, _ in QUALITY)]
+    lines = []
+    for name in contest.entrants:
+        done = finished(contest, name)
+        cells = [figure(factor * over_cases(done, key)) for key, _, _, factor in QUALITY]
+        lines.append([name, f"{len(done)}/{len(contest.cases)}", *cells])
+    return Sheet("How well: per entrant over all cases", heads, lines, QUALITY_NOTE)
+
+
+def cost(contest: Contest) -> Sheet:
+    """Per entrant: time and memory."""
+    heads = ["entrant", "CPU per scan\nmicroseconds", f"ratio\nto {contest.reference}", "peak memory\nMB", "cold start\ns", "warm\ns",
+             "not finished"]  # fmt: skip
+    lines = []
+    for name in contest.entrants:
+        done, first = finished(contest, name), contest.of(name, contest.cases[0])
+        failed = [r.status for r in _row(contest, name) if r.status]
+        counted = {word: sum(s.startswith(word) for s in failed) for word in ("stopped", "failed", NOT_RUN)}
+        told = ", ".join(f"{count} {word}" for word, count in counted.items() if count)
+        lines.append([
+            name, figure(geometric([r.us_per_scan for r in done])), figure(ratio_to_reference(contest, name)),
+            figure(max((r.peak_mb for r in done), default=math.nan)), figure(first.cold_s), figure(first.warm_s), told or "",
+        ])  # fmt: skip
+    return Sheet("How fast", heads, lines, COST_NOTE.format(first=contest.cases[0]))
+
+
+def by_case(contest: Contest, name: str) -> Sheet:
+    """One figure: a line per case, a column per entrant."""
+    _, head, unit, factor = next(q for q in QUALITY if q[0] == name)
+    title = {"gospa": "GOSPA", "completeness": "Completeness"}.get(name, head)
+    lines = [
+        [case, *(_cell(contest.of(entrant, case), name, factor) for entrant in contest.entrants)] for case in contest.cases
+    ]  # fmt: skip
+    return Sheet(f"{title} by case, {unit}", ["case", *(_folded(e) for e in contest.entrants)], lines)
+
+
+def against(contest: Contest) -> Sheet:
+    """Paired differences from the reference, and what their intervals carry."""
+    heads = ["entrant", "cases", "missiles", "GOSPA, km\n[95 % interval]", "completeness, %\n[95 % interval]", "shown by the interval"]
+    lines = [
+        [p.entrant, str(p.cases), str(p.missiles), interval(p.gospa, 1e-3), interval(p.completeness, 100.0), conclusion(p)]
+        for p in paired(contest)
+    ]
+    return Sheet(f"Difference from {contest.reference} per missile", heads, lines, PAIRED_NOTE.format(least=LEAST))
+
+
+def conclusion(found: Paired) -> str:
+    """What the intervals carry, and nothing else."""
+    if found.cases == 0:
+        return "nothing to compare"
+    if math.isnan(found.gospa.low):
+        return "too few cases to say"
+    gospa = {-1: "GOSPA smaller", 1: "GOSPA larger", 0: ""}[found.gospa.sure]
+    held = {-1: "less complete", 1: "more complete", 0: ""}[found.completeness.sure]
+    return ", ".join(word for word in (gospa, held) if word) or "no difference shown"
+
+
+def paired(contest: Contest) -> list[Paired]:
+    """Every other entrant against the reference, missile by missile of the cases that both finished."""
+    made = []
+    for name in [e for e in contest.entrants if e != contest.reference]:
+        found: dict[str, list[float]] = {"gospa": [], "completeness": []}
+        cases, missiles = 0, 0
+        for case in contest.cases:
+            ours, theirs = contest.of(name, case).judged, contest.of(contest.reference, case).judged
+            if ours and theirs and ours.missiles:
+                cases, missiles = cases + 1, missiles + len(ours.missiles)
+                for key, values in found.items():
+                    values.append(float(np.nanmean([a[key] - b[key] for a, b in zip(ours.missiles, theirs.missiles, strict=True)])))
+        made.append(Paired(name, cases, missiles, *(bootstrap(values, np.arange(len(values))) for values in found.values())))
+    return made
+
+
+def ratio_to_reference(contest: Contest, name: str) -> float:
+    """How many times the reference's CPU time a scan takes: geometric mean over the cases that both finished."""
+    pairs = [(contest.of(name, case), contest.of(contest.reference, case)) for case in contest.cases]
+    return geometric([a.us_per_scan / b.us_per_scan for a, b in pairs if not (a.status or b.status)])
+
+
+def finished(contest: Contest, name: str) -> list[Result]:
+    """An entrant's results that have a picture."""
+    return [r for r in _row(contest, name) if not r.status]
+
+
+def over_cases(done: Sequence[Result], key: str) -> float:
+    """The mean of a figure over cases; of a time the median over their missiles, nan where none tells it."""
+    if key not in TIMES:
+        return judging.mean([r.figure(key) for r in done])
+    told = [r.judged.missiles for r in done if r.judged and not math.isnan(r.figure(key))]
+    return judging.median([m[key] for missiles in told for m in missiles])
+
+
+def troubles(contest: Contest) -> list[str]:
+    """A sentence on each cell that has no figures, cells with the same words together; and on what was left out."""
+    said: dict[tuple[str, str], list[str]] = {}
+    for r in contest.results:
+        if r.status and r.status != NOT_RUN:
+            said.setdefault((r.entrant, r.status), []).append(r.case)
+    told = [f"{entrant} on {', '.join(cases)}: {status}" for (entrant, status), cases in said.items()]
+    return told + [f"left out: {why}" for why in contest.meta.get("left_out", {}).values()]
+
+
+def header(contest: Contest) -> list[str]:
+    """Machine, versions, date, command, and that all is notional."""
+    meta = contest.meta
+    size = f"{len(contest.entrants)} entrants, {len(contest.cases)} cases"
+    lines = [f"copfuse bench: {size}, {meta.get('date', '')}, copfuse {meta.get('copfuse', '')} (code {str(meta.get('source', ''))[:12]})",
+             str(meta.get("machine", "")), str(meta.get("note", "")), f"Made by: {meta.get('command', '')}"]  # fmt: skip
+    if contest.stopped:
+        lines.append(f"Stopped by Ctrl-C: {sum(r.status == NOT_RUN for r in contest.results)} of {len(contest.results)} were not run.")
+    return lines
+
+
+# Text ----------------------------------------------------------------------------------------------------------------
+
+
+def text(contest: Contest) -> str:
+    """All that is printed."""
+    parts = ["\n".join(header(contest))]
+    for sheet in sheets(contest):
+        note = textwrap.fill(sheet.note, WIDTH)
+        parts.append(f"{sheet.title}\n{columned(sheet.heads, sheet.lines)}" + (f"\n{note}" if note else ""))
+    return "\n\n".join(parts + (["\n".join(troubles(contest))] if troubles(contest) else []))
+
+
+def columned(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A plain table; heads may have several lines; the first column, and any with words in most cells, to the left."""
+    rows = max(head.count("\n") for head in heads) + 1
+    top = [[""] * (rows - 1 - head.count("\n")) + head.split("\n") for head in heads]
+    cells = [*([part[k] for part in top] for k in range(rows)), *lines]
+    widths = [max(len(row[k]) for row in cells) for k in range(len(heads))]
+    left = [k == 0 or any(" " in line[k] and line[k][:1].isalpha() for line in lines) for k in range(len(heads))]
+    return "\n".join(
+        "  ".join(c.ljust(w) if to_left else c.rjust(w) for c, w, to_left in zip(row, widths, left, strict=True)).rstrip() for row in cells
+    )
+
+
+def figure(value: float) -> str:
+    """Three digits or so; "-" for nan, "never" for inf."""
+    if math.isnan(value):
+        return NOTHING
+    if math.isinf(value):
+        return NEVER
+    return f"{value:.2f}" if abs(value) < 9.995 else f"{value:.1f}" if abs(value) < 99.95 else f"{value:.0f}"
+
+
+def interval(found: Interval, factor: float) -> str:
+    """ "-0.12 [-0.30, 0.05]"."""
+    if math.isnan(found.value):
+        return NOTHING
+    value, low, high = (f"{round(factor * v, 2) + 0.0:+.2f}" for v in (found.value, found.low, found.high))
+    return f"{value} [few]" if math.isnan(found.low) else f"{value} [{low}, {high}]"
+
+
+def _cell(result: Result, name: str, factor: float) -> str:
+    return result.status.split(" ")[0].rstrip(":") if result.status else figure(factor * result.figure(name))
+
+
+def _folded(name: str) -> str:
+    """A long name on two lines."""
+    short = name.rpartition(":")[2]
+    return short.replace("-", "-\n", 1) if len(short) > 8 else short
+
+
+def _row(contest: Contest, name: str) -> list[Result]:
+    return [contest.of(name, case) for case in contest.cases]
+
+
+def geometric(values: Sequence[float]) -> float:
+    good = [v for v in values if v > 0.0]
+    return math.exp(sum(map(math.log, good)) / len(good)) if good else math.nan
+
+
+# Files ---------------------------------------------------------------------------------------------------------------
+
+
+def put_csv(contest: Contest, path: str | Path) -> Path:
+    """One row per entrant and case, SI units in the heads; an empty cell is "does not apply", inf "never"."""
+    heads = ["entrant", "case", "status", *(_named(key) for key in judging.FIGURES), *COSTS]
+    write_csv(Path(path), heads, [[row[head] if row[head] is not None else "" for head in heads] for row in rows(contest, math.inf)])
+    return Path(path)
+
+
+COSTS = ("us_per_scan", "peak_mb", "cold_s", "warm_s")
+
+
+def put_json(contest: Contest, path: str | Path) -> Path:
+    """Everything: header, results, missiles, paired differences, tracebacks; null is "does not apply" or, of a time, "never"."""
+    plain: Callable[[float], Any] = lambda v: None if not math.isfinite(v) else v  # noqa: E731
+    missiles = [
+        {"entrant": r.entrant, "case": r.case, **{k: plain(v) if isinstance(v, float) else v for k, v in m.items()}}
+        for r in contest.results if r.judged for m in r.judged.missiles
+    ]  # fmt: skip
+    against = [
+        {"entrant": p.entrant, "reference": contest.reference, "cases": p.cases, "missiles": p.missiles, "shown": conclusion(p),
+         **{f"{key}_{end}": plain(getattr(value, end)) for key, value in (("gospa_m", p.gospa), ("completeness", p.completeness))
+            for end in ("value", "low", "high")}}
+        for p in paired(contest)
+    ]  # fmt: skip
+    about = {"header": {**contest.meta, "reference": contest.reference, "stopped": contest.stopped}, "about": contest.about,
+             "entrants": contest.entrants, "cases": contest.cases, "results": rows(contest, None), "missiles": missiles, "paired": against,
+             "tracebacks": [{"entrant": r.entrant, "case": r.case, "text": r.traceback} for r in contest.results if r.traceback],
+             }  # fmt: skip
+    with replacing(path) as temporary:
+        Path(temporary).write_text(json.dumps(about, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return Path(path)
+
+
+def rows(contest: Contest, never: float | None) -> list[dict[str, Any]]:
+    """One dictionary per entrant and case; None for nan, ``never`` for inf."""
+    made = []
+    for r in contest.results:
+        values = {_named(key): r.figure(key) for key in judging.FIGURES} | {key: getattr(r, key) for key in COSTS}
+        plain = {key: None if math.isnan(v) else never if math.isinf(v) else v for key, v in values.items()}
+        made.append({"entrant": r.entrant, "case": r.case, "status": r.status, **plain})
+    return made
+
+
+def _named(key: str) -> str:
+    return key + UNITS.get(key, "")
