@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from copfuse import __version__, console, entrants, frozen, speed
+from copfuse.contestant import sentence
 from copfuse.errors import CopfuseError
 from copfuse.frozen import Case
 from copfuse.judging import Judged, judged
@@ -33,6 +34,7 @@ from copfuse.tables import Picture
 REFERENCE = "gnn"
 LIMIT, QUICK_LIMIT = 60.0, 10.0  # s on the clock for one case
 AGAIN = 0.25  # share of the limit up to which a fresh process does its first case twice
+STARTING = 60.0  # s that a process may take until it has imported its entrant
 COMPILING = 180.0  # s that an entrant may take before anything is timed, where its kernels are not compiled yet
 NOT_RUN = "not run"
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
@@ -134,7 +136,17 @@ def _entrants(given: Sequence[Any] | Any, reference: str) -> tuple[list[str], di
                 left_out[name] = str(error)
     if reference not in names:
         names.insert(0, reference)
-    return names, {name: entrants.entrant(name).about for name in names}, left_out
+    return names, {name: _about(name) for name in names}, left_out
+
+
+def _about(name: str) -> str:
+    """What an entrant is; found out here, so that a wrong name, or a module that cannot be imported, is said before the work."""
+    try:
+        return entrants.entrant(name).about
+    except (CopfuseError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise CopfuseError(f"the module of {name!r} cannot be imported: {sentence(error)}") from None
 
 
 def _name(one: Any) -> str:
@@ -221,11 +233,15 @@ class _Child:
 
     def ask(self, case: bytes, limit: float) -> dict[str, Any] | None:
         """The answer to a case; None where it did not come within ``limit`` s (then ``late``) or the process ended; no more to be asked."""
+        return self.hear(limit, lambda: self._send(pickle.dumps(case, protocol=5)))
+
+    def hear(self, limit: float, before: Callable[[], object] = lambda: None) -> dict[str, Any] | None:
+        """What the process says next, after ``before``; None as in `ask`."""
         assert self.process.stdout
         watch = threading.Timer(limit, self._too_late)
         watch.start()
         try:
-            self._send(pickle.dumps(case, protocol=5))
+            before()
             return pickle.load(self.process.stdout)
         except (EOFError, OSError, pickle.UnpicklingError, ValueError):
             self.deaf = True
@@ -302,7 +318,8 @@ def _compile(board: _Board, names: Sequence[str], progress: Progress) -> None:
         child = _Child(name)
         board.children.add(child)
         try:
-            child.ask(board.blinded[least], COMPILING)
+            if child.hear(STARTING) is not None:
+                child.ask(board.blinded[least], COMPILING)
         finally:
             board.children.discard(child)
             child.close()
@@ -346,6 +363,8 @@ def _close(board: _Board, child: _Child) -> None:
 def _result(board: _Board, child: _Child, number: int, fresh: bool) -> Result:
     """One entrant on one case, asked and judged."""
     name, case = child.name, board.cases[number]
+    if fresh and child.hear(STARTING) is None:
+        return Result(name, case.name, f"failed: its module was not imported within {STARTING:g} s" if child.late else child.why())
     first = child.ask(board.blinded[number], board.limit)
     cold = time.perf_counter() - child.begun if fresh else float("nan")
     if first is None:

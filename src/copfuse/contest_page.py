@@ -48,7 +48,7 @@ def write(contest: Contest, path: str | Path, figures: str | Path | None = None)
     ]
     troubles = standings.troubles(contest)
     parts = [
-        ("What was run", report.paragraphs(standings.header(contest)[:3])),
+        ("What was run", report.paragraphs(line for line in standings.header(contest) if not line.startswith("Made by"))),
         ("Tables", "\n".join(tables)),
         *([("Not finished and left out", report.paragraphs(troubles, "li"))] if troubles else []),
         ("Figures", "\n".join(drawn)),
@@ -109,7 +109,7 @@ def _line(ax: Any, contest: Contest, name: str, case: str, k: int) -> Any:
     )  # fmt: skip
     found = contest.of(name, case).judged
     time, value = (found.curve["time"], 1e-3 * found.curve["gospa"]) if found else (np.zeros(0), np.zeros(0))
-    return ax.plot(time, value, label=name.rpartition(":")[2] + (" (reference)" if k == 0 else ""), **style)[0]
+    return ax.plot(time, value, label=standings.label(contest, name) + (" (reference)" if k == 0 else ""), **style)[0]
 
 
 def parts(contest: Contest) -> list[Any]:
@@ -130,7 +130,7 @@ def parts(contest: Contest) -> list[Any]:
         ax.legend(fontsize=8, frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0.0, 1.0))
     else:
         no_data(ax, "no case was finished by every entrant")
-    _named(ax, [e.rpartition(":")[2] for e in running])
+    _named(ax, [standings.label(contest, e) for e in running])
     ax.set_xlabel(f"squared GOSPA, km$^2$, mean over {len(common)} cases", fontsize=8.5)
     inset(figure, ASIDE, 0.25, 1.0, 0.8)
     return [figure]
@@ -144,7 +144,7 @@ def over_bound(contest: Contest) -> list[Any]:
     for ax, phase, colour in zip(panels, PHASES, PHASE_COLOURS, strict=True):
         panel(ax, phase)
         _dots(ax, contest, f"{phase}_over_bound", colour)
-    _named(panels[0], [e.rpartition(":")[2] for e in contest.entrants])
+    _named(panels[0], [standings.label(contest, e) for e in contest.entrants])
     inset(figure, ASIDE, 0.2, 1.0, 0.75, wspace=0.06)
     return [figure]
 
@@ -164,7 +164,7 @@ def consistency(contest: Contest) -> list[Any]:
         _dots(ax, contest, key, colour, right, factor=1.0 if right == 1.0 else 100.0)
         if right == 95.0:
             ax.set_xlim(-3.0, 103.0)
-    _named(panels[0], [e.rpartition(":")[2] for e in contest.entrants])
+    _named(panels[0], [standings.label(contest, e) for e in contest.entrants])
     inset(figure, ASIDE, 0.2, 1.0, 0.75, wspace=0.06)
     return [figure]
 
@@ -189,7 +189,7 @@ def _dots(ax: Any, contest: Contest, key: str, colour: str, right: float = 1.0, 
 
 def speed(contest: Contest) -> list[Any]:
     """CPU time a scan against GOSPA: a marker per entrant."""
-    figure = framed("Speed and accuracy", _meta(contest), 9.0, 5.6, "means over the cases that an entrant finished, geometric of times")
+    figure = framed("Speed and accuracy", _meta(contest), 9.0, 5.6, "over the cases that each finished")
     ax = figure.subplots()
     panel(ax)
     shown = 0
@@ -199,12 +199,12 @@ def speed(contest: Contest) -> list[Any]:
             colour = "k" if name == contest.reference else COLOURS[k % len(COLOURS)]
             time, value = standings.geometric([r.us_per_scan for r in done]), 1e-3 * standings.over_cases(done, "gospa")
             some = f" ({len(done)} of {len(contest.cases)} cases)" if len(done) < len(contest.cases) else ""
-            ax.plot(time, value, MARKERS[k % len(MARKERS)], ms=8, color=colour, label=name.rpartition(":")[2] + some, ls="none")
+            ax.plot(time, value, MARKERS[k % len(MARKERS)], ms=8, color=colour, label=standings.label(contest, name) + some, ls="none")
             shown += 1
     if shown:
         ax.set_xscale("log")
         plain_log(ax.xaxis)
-        ax.set_ylim(bottom=0.0)
+        ax.set_ylim(0.0, 1.08 * ax.get_ylim()[1])
         ax.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     ax.set_xlabel("CPU microseconds per scan", fontsize=8.5)
     ax.set_ylabel("GOSPA, km", fontsize=8.5)

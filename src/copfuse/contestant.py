@@ -1,8 +1,8 @@
 """The process that one entrant runs in: blinded cases come in, pictures go out, and what the entrant does to it stays in it.
 
-It is told the entrant's name, then case after case; of each it answers with the picture's columns, times and memory, or with one
-sentence on what went wrong.  It imports nothing that an entrant does not, so that its start is the entrant's own.  Whatever an entrant
-prints goes nowhere: standard input and output are taken away from it.
+It is told the entrant's name, and says so when it has found it; then comes case after case, and of each it answers with the picture's
+columns, times and memory, or with one sentence on what went wrong.  It imports nothing that an entrant does not, so that its start is
+the entrant's own.  Whatever an entrant prints goes nowhere: standard input and output are taken away from it.
 """
 
 from __future__ import annotations
@@ -28,21 +28,31 @@ def serve() -> None:
     for taken in (0, 1, 2):
         os.dup2(nothing, taken)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    name = pickle.load(inlet)
-    function: Callable[..., Any] | None = None
+    try:
+        function = _entrant(pickle.load(inlet))
+        hello: dict[str, Any] = {}
+    except BaseException as error:
+        hello = _wrong(error)
+    _say(outlet, hello)
     while True:
         try:
             case = pickle.load(inlet)
         except EOFError:
             return
         try:
-            if function is None:
-                function = _entrant(name)
-            reply = run(function, case)
+            reply = hello or run(function, case)
         except BaseException as error:  # sys.exit and Ctrl-C of an entrant's own too
-            reply = {"error": sentence(error), "traceback": traceback.format_exc()}
-        pickle.dump(reply, outlet, protocol=5)
-        outlet.flush()
+            reply = _wrong(error)
+        _say(outlet, reply)
+
+
+def _say(outlet: Any, reply: dict[str, Any]) -> None:
+    pickle.dump(reply, outlet, protocol=5)
+    outlet.flush()
+
+
+def _wrong(error: BaseException) -> dict[str, Any]:
+    return {"error": sentence(error), "traceback": traceback.format_exc()}
 
 
 def _end_with(parent: int) -> None:

@@ -26,22 +26,22 @@ WIDTH = 140
 NEVER, NOTHING = "never", "-"
 # Figure, its head, unit and the factor from SI
 QUALITY = (
-    ("gospa", "GOSPA", "km", 1e-3), ("localisation", "local.", "km", 1e-3), ("missed", "missed", "km", 1e-3),
+    ("gospa", "GOSPA", "km", 1e-3), ("localisation", "local", "km", 1e-3), ("missed", "missed", "km", 1e-3),
     ("false", "false", "km", 1e-3),
-    ("completeness", "compl.", "%", 100.0), ("ambiguity", "ambig.", "1 best", 1.0), ("spuriousness", "spur.", "%", 100.0),
-    ("longest_segment", "longest", "%", 100.0), ("anees", "ANEES", "1 best", 1.0),
-    ("boost_over_bound", "boost", "x bound", 1.0), ("midcourse_over_bound", "midc.", "x bound", 1.0),
-    ("terminal_over_bound", "term.", "x bound", 1.0), ("glide_over_bound", "glide", "x bound", 1.0),
+    ("completeness", "compl.", "%", 100.0), ("ambiguity", "ambig.", "1", 1.0), ("spuriousness", "spur.", "%", 100.0),
+    ("longest_segment", "longest", "%", 100.0), ("anees", "ANEES", "1", 1.0),
+    ("boost_over_bound", "boost", "/bound", 1.0), ("midcourse_over_bound", "midc.", "/bound", 1.0),
+    ("terminal_over_bound", "term.", "/bound", 1.0), ("glide_over_bound", "glide", "/bound", 1.0),
     ("ellipse_coverage", "ellipse", "%", 100.0), ("firm_s", "firm", "s", 1.0), ("ellipse50_s", "50 km", "s", 1.0),
 )  # fmt: skip
 TIMES = ("firm_s", "ellipse50_s")
 UNITS = {"gospa": "_m", "localisation": "_m", "missed": "_m", "false": "_m", "position_rmse": "_m"}  # of the files, SI
 QUALITY_NOTE = (
     "GOSPA (order 2, cut-off 10 km, alpha 2): root mean square over the picture times; its square is the sum of those of localisation, "
-    "missed and false. SIAP: compl(eteness), ambig(uity: tracks per object held), spur(iousness: tracks of nothing), longest: share "
-    "of its flight for which one track holds a missile. ANEES: per component. boost to glide: root mean square of position error over "
-    "Cramer-Rao bound (PCRLB), where a missile is held. ellipse: forecasts whose 95 % ellipse holds the impact. firm, 50 km: first firm "
-    "track, and first impact ellipse below 50 km, s after ignition, median over missiles. Others: mean over the cases that an entrant did."
+    "missed and false. SIAP: compl(eteness), ambig(uity: tracks per object held), spur(iousness: tracks of nothing), longest: share of "
+    "its flight for which one track holds a missile. ANEES: per component, 1 is right. boost to glide: root mean square of position "
+    "error over Cramer-Rao bound (PCRLB), where a missile is held. ellipse: forecasts whose 95 % ellipse holds the impact. firm, 50 km: "
+    "first firm track, and first impact ellipse below 50 km, s after ignition, median over missiles. Others: mean over the cases done."
 )
 COST_NOTE = (
     "CPU microseconds per scan (one sensor at one time), one thread: geometric mean over cases; ratio: the same over the cases that both "
@@ -88,7 +88,7 @@ def quality(contest: Contest) -> Sheet:
     for name in contest.entrants:
         done = finished(contest, name)
         cells = [figure(factor * over_cases(done, key)) for key, _, _, factor in QUALITY]
-        lines.append([name, f"{len(done)}/{len(contest.cases)}", *cells])
+        lines.append([label(contest, name), f"{len(done)}/{len(contest.cases)}", *cells])
     return Sheet("How well: per entrant over all cases", heads, lines, QUALITY_NOTE)
 
 
@@ -103,7 +103,7 @@ def cost(contest: Contest) -> Sheet:
         counted = {word: sum(s.startswith(word) for s in failed) for word in ("stopped", "failed", NOT_RUN)}
         told = ", ".join(f"{count} {word}" for word, count in counted.items() if count)
         lines.append([
-            name, figure(geometric([r.us_per_scan for r in done])), figure(ratio_to_reference(contest, name)),
+            label(contest, name), figure(geometric([r.us_per_scan for r in done])), figure(ratio_to_reference(contest, name)),
             figure(max((r.peak_mb for r in done), default=math.nan)), figure(first.cold_s), figure(first.warm_s), told or "",
         ])  # fmt: skip
     return Sheet("How fast", heads, lines, COST_NOTE.format(first=contest.cases[0]))
@@ -116,14 +116,14 @@ def by_case(contest: Contest, name: str) -> Sheet:
     lines = [
         [case, *(_cell(contest.of(entrant, case), name, factor) for entrant in contest.entrants)] for case in contest.cases
     ]  # fmt: skip
-    return Sheet(f"{title} by case, {unit}", ["case", *(_folded(e) for e in contest.entrants)], lines)
+    return Sheet(f"{title} by case, {unit}", ["case", *(_folded(label(contest, e)) for e in contest.entrants)], lines)
 
 
 def against(contest: Contest) -> Sheet:
     """Paired differences from the reference, and what their intervals carry."""
     heads = ["entrant", "cases", "missiles", "GOSPA, km\n[95 % interval]", "completeness, %\n[95 % interval]", "shown by the interval"]
     lines = [
-        [p.entrant, str(p.cases), str(p.missiles), interval(p.gospa, 1e-3), interval(p.completeness, 100.0), conclusion(p)]
+        [label(contest, p.entrant), str(p.cases), str(p.missiles), interval(p.gospa, 1e-3), interval(p.completeness, 100.0), conclusion(p)]
         for p in paired(contest)
     ]
     return Sheet(f"Difference from {contest.reference} per missile", heads, lines, PAIRED_NOTE.format(least=LEAST))
@@ -185,12 +185,19 @@ def troubles(contest: Contest) -> list[str]:
     return told + [f"left out: {why}" for why in contest.meta.get("left_out", {}).values()]
 
 
+def label(contest: Contest, name: str) -> str:
+    """A user's entrant by its function alone, where no other is called so."""
+    short = name.rpartition(":")[2]
+    return short if sum(e.rpartition(":")[2] == short for e in contest.entrants) == 1 else name
+
+
 def header(contest: Contest) -> list[str]:
     """Machine, versions, date, command, and that all is notional."""
     meta = contest.meta
     size = f"{len(contest.entrants)} entrants, {len(contest.cases)} cases"
     lines = [f"copfuse bench: {size}, {meta.get('date', '')}, copfuse {meta.get('copfuse', '')} (code {str(meta.get('source', ''))[:12]})",
              str(meta.get("machine", "")), str(meta.get("note", "")), f"Made by: {meta.get('command', '')}"]  # fmt: skip
+    lines += [f"{label(contest, e)}: {e}" for e in contest.entrants if label(contest, e) != e]
     if contest.stopped:
         lines.append(f"Stopped by Ctrl-C: {sum(r.status == NOT_RUN for r in contest.results)} of {len(contest.results)} were not run.")
     return lines
@@ -243,8 +250,7 @@ def _cell(result: Result, name: str, factor: float) -> str:
 
 def _folded(name: str) -> str:
     """A long name on two lines."""
-    short = name.rpartition(":")[2]
-    return short.replace("-", "-\n", 1) if len(short) > 8 else short
+    return name.replace("-", "-\n", 1) if len(name) > 8 else name
 
 
 def _row(contest: Contest, name: str) -> list[Result]:
