@@ -11,7 +11,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -64,36 +64,34 @@ def scans_in_order(detections: Detections, scenario: Any) -> Iterator[tuple[floa
 
 
 def picture(
-    time, track, x, P, scenario: Any, *, phase=None, impact: Impact | Literal[False] | None = None, sensors=None, **about: Any
+    time, track, x, P, scenario: Any, *, phase=None, push=None, log_beta=None, impact: Impact | np.ndarray | bool = True, sensors=None,
+    **about: Any,
 ) -> Picture:  # fmt: skip
     """The hub's picture of tracks: ``time (n,)`` s, of the grid `times`; ``track (n,)``, a number that stays; ``x (n, 6)`` Earth-fixed m
     and m/s; ``P (n, 6, 6)``, in any order of rows.
 
-    ``phase (n, 4)``: probabilities of boost, midcourse, terminal, glide; left out, all fall freely.  ``impact``: points (n, 3) m,
-    covariances (n, 3, 3) m^2, seconds left (n,) and their sigma (n,), nan where there is none; left out, they are what this package
-    says of free fall from x and P (in boost that is short); False: none.  ``sensors (n,)``: bits of who has fed a track.
+    ``phase (n, 4)``: probabilities of boost, midcourse, terminal, glide; left out, all fall freely.  ``impact``: the rows that get a
+    forecast (n,) or all or none, which this package makes of x, P and phase, with ``push (n, 3)`` m/s^2 and ``log_beta (n, 2)``, mean and
+    sigma of the logarithm of the ballistic coefficient, where they are known; or one's own: points (n, 3) m, covariances (n, 3, 3)
+    m^2, seconds left (n,) and their sigma (n,), nan where there is none.  ``sensors (n,)``: bits of who has fed a track.
     ``about`` goes into ``meta``.  Raises `CopfuseError` for rows that are none.
     """
-    time, x, P = (np.asarray(v, float) for v in (time, x, P))
-    track = np.asarray(track)
-    n = len(time)
-    x, P = x.reshape(-1, 6) if n == 0 else x, P.reshape(-1, 6, 6) if n == 0 else P
-    _refuse_shapes({"track": (track, ()), "x": (x, (6,)), "P": (P, (6, 6))}, n)
-    order = np.lexsort((track, time))
-    time, track, x, P = time[order], track[order], x[order], P[order]
-    chance = _falling(x) if phase is None else np.asarray(phase, float)[order]
-    if impact is None:
-        point, spread, left, sigma = _impacts(time, track, x, P, chance)
-    elif impact is False:
-        point, spread, left, sigma = (np.full((n, *s), np.nan) for s in ((3,), (3, 3), (), ()))
+    n = len(np.atleast_1d(np.asarray(time)))
+    given = {"time": time, "track": track, "x": x, "P": P, "phase": phase, "push": push, "log_beta": log_beta, "sensors": sensors}
+    shapes = {"x": (6,), "P": (6, 6), "phase": (4,), "push": (3,), "log_beta": (2,)}
+    columns = {name: _column(name, value, (n, *shapes.get(name, ()))) for name, value in given.items() if value is not None}
+    order = np.lexsort((columns["track"], columns["time"]))
+    columns = {name: value[order] for name, value in columns.items()}
+    chance = columns.get("phase", _falling(columns["x"]))
+    if isinstance(impact, tuple):
+        forecasts = [_column("impact", v, (n, *s))[order] for v, s in zip(impact, _IMPACT, strict=True)]
     else:
-        point, spread, left, sigma = (np.asarray(v, float)[order] for v in impact)
-    bits = np.zeros(n, np.uint64) if sensors is None else np.asarray(sensors, np.uint64)[order]
-    nothing, no_spread = np.full((n, 3), np.nan), np.full((n, 3, 3), np.nan)
+        forecasts = _impacts(columns, chance, np.broadcast_to(np.asarray(impact, bool), n)[order])
     made = Picture(
-        time=time, node=np.full(n, NODES.index("HUB")), track=track, x=x, P=P, phase_probability=chance,
-        launch_point=nothing, launch_point_P=no_spread, impact_point=point, impact_point_P=spread,
-        time_to_impact=left, time_to_impact_sigma=sigma, age=np.zeros(n), sensors=bits, pedigree=np.full((n, len(NODES)), -1),
+        time=columns["time"], node=np.full(n, NODES.index("HUB")), track=columns["track"], x=columns["x"], P=columns["P"],
+        phase_probability=chance, launch_point=np.full((n, 3), np.nan), launch_point_P=np.full((n, 3, 3), np.nan),
+        impact_point=forecasts[0], impact_point_P=forecasts[1], time_to_impact=forecasts[2], time_to_impact_sigma=forecasts[3],
+        age=np.zeros(n), sensors=columns.get("sensors", np.zeros(n)), pedigree=np.full((n, len(NODES)), -1),
         meta={"regime": scenario.regime, "nodes": list(NODES), "sensors": [s.name for s in scenario.sensors], **about},
     )  # fmt: skip
     return usable(made, scenario)
@@ -158,10 +156,16 @@ def found(name: str) -> Callable[[Detections, Any], Picture]:
 # Small parts ---------------------------------------------------------------------------------------------------------
 
 
-def _refuse_shapes(columns: dict[str, tuple[np.ndarray, tuple[int, ...]]], n: int) -> None:
-    for name, (value, shape) in columns.items():
-        if value.shape != (n, *shape):
-            raise CopfuseError(f"picture: {name} has shape {value.shape}; {(n, *shape)} is needed, a row for each of time's {n}")
+_IMPACT = ((3,), (3, 3), (), ())  # shapes of a row of each part of a forecast
+
+
+def _column(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """One column as an array of that shape (an empty one may have any)."""
+    value = np.asarray(value)
+    value = value.reshape(shape) if value.size == 0 and shape[0] == 0 else value
+    if value.shape != shape:
+        raise CopfuseError(f"picture: {name} has shape {value.shape}; {shape} is needed, a row for each of time's {shape[0]}")
+    return value
 
 
 def _short(value: Any) -> str:
@@ -189,20 +193,25 @@ def _falling(x: np.ndarray) -> np.ndarray:
     return chance
 
 
-def _impacts(time: np.ndarray, track: np.ndarray, x: np.ndarray, P: np.ndarray, chance: np.ndarray) -> Impact:
+def _impacts(columns: dict[str, np.ndarray], chance: np.ndarray, wanted: np.ndarray) -> list[np.ndarray]:
     """Forecasts of rows sorted by time; in free fall a track's lasts until 1 / `LASTS` of the time left has gone, as the hub's own do."""
-    point, spread, left, sigma = (np.full((len(time), *s), np.nan) for s in ((3,), (3, 3), (), ()))
+    time, track, x, P = (columns[name] for name in ("time", "track", "x", "P"))
+    n = len(time)
+    push, log_beta = columns.get("push", np.zeros((n, 3))), columns.get("log_beta", np.tile(LOG_BETA, (n, 1)))
+    out = [np.full((n, *shape), np.nan) for shape in _IMPACT]
+    left = out[2]
     pushed = chance[:, BOOST] + chance[:, GLIDE] > 0.05
     held: dict[int, int] = {}
-    edges = np.flatnonzero(np.r_[True, np.diff(time) != 0, True]) if len(time) else np.zeros(1, int)
+    edges = np.flatnonzero(np.r_[True, np.diff(time) != 0, True]) if n else np.zeros(1, int)
     for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
         old = np.array([held.get(k, -1) for k in track[a:b].tolist()])
-        lasts = (old >= 0) & (time[a:b] - time[old] < left[old] / LASTS) & ~pushed[a:b]
-        new = a + np.flatnonzero(~lasts)
-        more = np.tile(LOG_BETA, (len(new), 1)), np.zeros((len(new), 3)), chance[new]
-        point[new], spread[new], left[new], sigma[new] = forecast.impact_point(x[new], P[new], *more)
+        lasts = (old >= 0) & (time[a:b] - time[old] < left[old] / LASTS) & ~pushed[a:b] & wanted[a:b]
+        new = a + np.flatnonzero(~lasts & wanted[a:b])
+        for column, value in zip(out, forecast.impact_point(x[new], P[new], log_beta[new], push[new], chance[new]), strict=True):
+            column[new] = value
         held.update(zip(track[new].tolist(), new.tolist(), strict=True))
         on, by = a + np.flatnonzero(lasts), old[lasts]
-        point[on], spread[on], sigma[on] = point[by], spread[by], sigma[by]
-        left[on] = left[by] - (time[on] - time[by])
-    return point, spread, left, sigma
+        for column in out:
+            column[on] = column[by]
+        left[on] -= time[on] - time[by]
+    return out

@@ -6,14 +6,15 @@ An entrant is a function ``(detections, scenario) -> Picture``, scored at the hu
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from copfuse import entering, fusion, network, regimes
-from copfuse.constants import NATIONS, NODES
+from copfuse import entering, fusion, network
+from copfuse.entrants_fusion import of_tracks, tracklets
 from copfuse.entrants_naive import naive
 from copfuse.errors import CopfuseError, suggestion
-from copfuse.frozen import ARRIVAL_SEED
+from copfuse.freezing import ARRIVAL_SEED
 from copfuse.tables import Detections, Picture, Tracks
 
 
@@ -53,14 +54,9 @@ def of_plots(detections: Detections, scenario: Any, association: str = "gnn", re
     if registered:
         about["registration"] = {}  # `fusion` then registers at the hub
     nothing = Tracks.empty(**about)
-    looked_at = replace(regimes.regime(scenario.regime), display=NATIONS)  # so that nobody else's picture has to be made
-    messages = network.share(nothing, scenario, looked_at, ARRIVAL_SEED, detections)
-    return at_hub(fusion.fuse(nothing, messages, scenario, detections), scenario)
-
-
-def at_hub(made: Picture, scenario: Any) -> Picture:
-    """The hub's rows of a picture, until the scenario's end."""
-    return made[(made.node == NODES.index("HUB")) & (made.time <= entering.times(scenario)[-1] + entering.ON_GRID)]
+    messages = network.share(nothing, scenario, seed=ARRIVAL_SEED, detections=detections)
+    made = fusion.fuse(nothing, messages, scenario, detections, nodes=("HUB",))
+    return made[made.time <= entering.times(scenario)[-1] + entering.ON_GRID]
 
 
 def gnn(detections: Detections, scenario: Any) -> Picture:
@@ -70,6 +66,14 @@ def gnn(detections: Detections, scenario: Any) -> Picture:
 
 _ALL = (
     Entrant("gnn", gnn, "IMM of five motions, global nearest neighbour, all plots at the hub (this package as it comes)."),
+    Entrant("jpda", partial(of_plots, association="jpda"), "IMM, joint integrated probabilistic association, all plots at the hub."),
+    Entrant("mht", partial(of_plots, association="mht"), "IMM, multiple hypotheses (trees of plots), all plots at the hub."),
+    Entrant("registered", partial(of_plots, registered=True), "As gnn, with the radars' biases estimated live from common objects."),
+    Entrant("split", of_tracks, "Each nation's IMM and GNN tracks, fused by split covariance intersection (this package's rule)."),
+    Entrant("ci", partial(of_tracks, rule="ci"), "The same tracks, fused by covariance intersection."),
+    Entrant("ici", partial(of_tracks, rule="ici"), "The same tracks, fused by inverse covariance intersection."),
+    Entrant("tracklets", tracklets, "The same tracks, fused by what each has learned since its nation last spoke (tracklets)."),
+    Entrant("naive-fusion", partial(of_tracks, rule="independent"), "The same tracks, fused as if their errors were independent."),
     Entrant("naive", naive, "Constant-velocity Kalman filter, nearest neighbour, all plots with a range at the hub, plain numpy."),
 )
 ENTRANTS: dict[str, Entrant] = {one.name: one for one in _ALL}
