@@ -11,13 +11,14 @@ the hub's picture sees that.  What a node may know, and from when on, `hearing` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from copfuse import filters, forecast
+from copfuse import filters, forecast, rules
+from copfuse.checking import choice
 from copfuse.constants import BOOST, GLIDE, NATIONS, NODES
 from copfuse.correlation import Look, Node, listening, looks, predicted
 from copfuse.errors import CopfuseError
@@ -25,7 +26,6 @@ from copfuse.filters import Bank
 from copfuse.frames import altitude
 from copfuse.hearing import Feed, plot_feed, rests, sees_sensors, track_feed
 from copfuse.kernels.consider import fall_matrices
-from copfuse.kernels.forecast import intersect_rows
 from copfuse.phases import phase_probability
 from copfuse.phases import push as pushed_by
 from copfuse.releases import SETTLED
@@ -34,6 +34,7 @@ from copfuse.tracking import track
 
 PHASE_MEMORY = 4.0  # s in which what a source says of the phase loses weight beside a newer one's, *notional*
 LEAST_PHASE = 1e-4  # and the least probability that it is taken to give any
+NOTHING: Feed = (np.zeros(0), np.zeros(0, int))
 BATCH = 2000  # rows of tracks whose pictures are made together: as quick as all together, and of little memory
 
 
@@ -66,11 +67,12 @@ class Held:
 @dataclass(frozen=True)
 class Sight:
     """Of whose tracks a node (first index) sees which sensors fed them, ``seen (4, 4)``; the bits of ``all`` sensors of each node; how
-    long, s, the tracks that a node hears of another one last at least between reports, ``rest (4, 4)``."""
+    long, s, the tracks that a node hears of another one last at least between reports, ``rest (4, 4)``; by which ``rule`` it fuses them."""
 
     seen: np.ndarray
     all: np.ndarray
     rest: np.ndarray
+    rule: str
 
 
 @dataclass(frozen=True)
@@ -87,22 +89,26 @@ class Launched:
 
 def fuse(
     tracks: Tracks, messages: Messages, scenario: Any, detections: Detections | None = None,
-    watch: Callable[[float, Held], object] | None = None,
+    watch: Callable[[float, Held], object] | None = None, rule: str = "split",
+    nodes: Sequence[str] = NODES,
 ) -> Picture:  # fmt: skip
     """The picture at each of KOR, JPN, USA and HUB every ``scenario.picture_step`` seconds, sorted by time, then node.
 
     ``messages`` must be made from ``tracks`` (and from ``detections`` where plots were shared).  ``watch`` is called with every
-    time s that the picture has come to and what is held then.
-    Raises `CopfuseError` where they were not, or where plots were shared and ``detections`` is missing.
+    time s that the picture has come to and what is held then.  ``rule``, one of `rules.TOGETHER`, says how several nations' tracks of
+    one object become one estimate; where plots are shared there is only one track.  ``nodes``: whose pictures are made, if not all.
+    Raises `CopfuseError` where they were not, where plots were shared and ``detections`` is missing, or for another rule.
     """
+    choice(rule, rules.TOGETHER, "rule")
+    wanted = sorted({NODES.index(choice(name, NODES, "nodes")) for name in nodes})
     same_table("tracks", tracks, messages.meta["tracks_uid"])
     if "plot" in messages.meta.get("payloads", ()) or (messages.kind == PLOT).any():
         if detections is None:
             raise CopfuseError("these messages carry plots: call fuse(..., detections=detections)")
         same_table("detections", detections, messages.meta["detections_uid"])
-        return _fuse_plots(tracks, messages, scenario, detections, watch)
-    feeds = [track_feed(node, tracks, messages) for node in range(len(NODES))]
-    sight = _sight(scenario, sees_sensors(messages), rests(messages))
+        return _fuse_plots(tracks, messages, scenario, detections, watch, wanted)
+    feeds = [track_feed(node, tracks, messages) if node in wanted else NOTHING for node in range(len(NODES))]
+    sight = _sight(scenario, sees_sensors(messages), rests(messages), rule)
     return _table(list(_pictures(tracks, feeds, scenario, sight, watch)), _meta(scenario, messages, "Tracks", tracks.uid))
 
 
@@ -113,23 +119,24 @@ def _meta(scenario: Any, messages: Messages, pedigree_of: str, uid: str) -> dict
     }  # fmt: skip
 
 
-def _sight(scenario: Any, seen: np.ndarray, rest: np.ndarray) -> Sight:
+def _sight(scenario: Any, seen: np.ndarray, rest: np.ndarray, rule: str = "split") -> Sight:
     bits = np.zeros(len(NODES), np.uint64)
     for i, sensor in enumerate(scenario.sensors):
         bits[[NATIONS.index(sensor.nation), -1]] |= np.uint64(1 << i)
-    return Sight(seen, bits, rest)
+    return Sight(seen, bits, rest, rule)
 
 
 def _fuse_plots(
-    tracks: Tracks, messages: Messages, scenario: Any, detections: Detections, watch: Callable[[float, Held], object] | None
-) -> Picture:
+    tracks: Tracks, messages: Messages, scenario: Any, detections: Detections, watch: Callable[[float, Held], object] | None,
+    wanted: list[int],
+) -> Picture:  # fmt: skip
     """Every node takes the plots that it knows; nodes that know the same, at the same times, have one picture."""
-    feeds = [plot_feed(node, messages, scenario, detections) for node in range(len(NODES))]
+    feeds = {node: plot_feed(node, messages, scenario, detections) for node in wanted}
     meta = _meta(scenario, messages, "Detections", detections.uid)
     parts: list[dict[str, np.ndarray]] = []
-    for node in reversed(range(len(NODES))):  # the hub's registration, if there is any, is told last and so is the one that is told
-        if all(_differ(feeds[node], other) for other in feeds[node + 1 :]):
-            like = [k for k, feed in enumerate(feeds) if not _differ(feed, feeds[node])]
+    for node in reversed(wanted):  # the hub's registration, if there is any, is told last and so is the one that is told
+        if all(_differ(feeds[node], feeds[other]) for other in wanted if other > node):
+            like = [k for k, feed in feeds.items() if not _differ(feed, feeds[node])]
             made, registered = _plot_pictures(tracks, feeds[node], scenario, detections, watch)
             parts += [{**part, "node": np.full_like(part["node"], k)} for part in made for k in like]
             meta = {**registered, **meta}
@@ -212,7 +219,7 @@ def _columns(tracks: Tracks, some: list[Look], launched: Launched, made: Forecas
     sensors, disjoint = _sensors(tracks, source, node, sight)
     distinct, line = np.unique(np.column_stack([place, disjoint]), axis=0, return_inverse=True)
     line = line.ravel()
-    state, beta, push = _states(tracks, rows, Bank.stack([look.bank for look in some]), distinct[:, :-1], distinct[:, -1] > 0)
+    state, beta, push = _states(tracks, rows, Bank.stack([look.bank for look in some]), distinct[:, :-1], distinct[:, -1] > 0, sight.rule)
     time = state["time"][line]
     up = np.ones(len(line), bool)
     for k in np.unique(node):
@@ -235,7 +242,7 @@ def _sensors(tracks: Tracks, source: np.ndarray, node: np.ndarray, sight: Sight)
 
 
 def _states(
-    tracks: Tracks, rows: np.ndarray, bank: Bank, place: np.ndarray, disjoint: np.ndarray
+    tracks: Tracks, rows: np.ndarray, bank: Bank, place: np.ndarray, disjoint: np.ndarray, rule: str
 ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
     """Columns of lines that stand on what ``place (n, 4)`` says of ``rows``, predicted as ``bank`` (−1: none), log beta and push.
 
@@ -252,10 +259,9 @@ def _states(
     D = np.where(disjoint[:, None, None, None], D, P)
     phase[have] = phase_probability(bank, tracks.phase_probability[rows][:, BOOST] < 0.05)[at]
     beta[have] = tracks.log_beta[rows][at]
-    x6, P6 = np.zeros((n, 6)), np.zeros((n, 6, 6))
     order = np.argsort(np.where(have, np.trace(P, axis1=2, axis2=3), np.inf), axis=1)
     rank = np.arange(n)[:, None], order  # the best estimate first
-    intersect_rows(*(np.ascontiguousarray(v[rank]) for v in (x, P, D, have)), x6, P6)
+    x6, P6 = rules.together(rule, *(v[rank] for v in (x, P, D, have)))
     columns = {
         "time": time, "x": x6, "P": P6, "phase_probability": _pooled(phase, np.where(have, tracks.time[source], -np.inf)),
         "age": time - np.where(have, tracks.time[source], -np.inf).max(axis=1), "pedigree": source,

@@ -19,9 +19,10 @@ import numpy as np
 from copfuse.checking import choice
 from copfuse.errors import CopfuseError
 from copfuse.gaussian import apply, transpose
-from copfuse.kernels.forecast import intersect
+from copfuse.kernels.forecast import intersect, intersect_rows
 
 BY = ("determinant", "trace")
+TOGETHER = ("split", "ci", "ici", "independent")
 _GOLDEN = 0.5 * (5.0**0.5 - 1.0)
 _EDGE = 1e-6  # weights stay this far from 0 and 1
 _STEPS = 40
@@ -119,6 +120,30 @@ def ellipsoidal_intersection(x1, P1, x2, P2) -> Fused:
     x = apply(lower @ vector, D * (1.0 / value - share / np.maximum(1.0, value)) * apart)
     basis = lower @ vector
     return Fused(x1 + x, _symmetric((basis * D[:, None, :]) @ transpose(basis)), np.full(len(x1), np.nan))
+
+
+# Several sources at once -------------------------------------------------------------------------------------------------
+
+
+def together(rule: str, x, P, D, have) -> tuple[np.ndarray, np.ndarray]:
+    """The estimates of up to s sources of each of n objects, one after the other in the order given: x (n, d) and P (n, d, d).
+
+    ``x (n, s, d)``, ``P (n, s, d, d)``, ``have (n, s)``: which sources are there, the first always; ``rule``, one of `TOGETHER`:
+    "split", split covariance intersection (Julier & Uhlmann 2001), by which only ``D (n, s, d, d)``, a part of P, may be common to the
+    sources; "ci", `covariance_intersection`, by which all may (d is 6 for both); "ici", `inverse_covariance_intersection` by the
+    determinant; "independent", by which nothing is.
+    """
+    if choice(rule, TOGETHER, "rule") in ("split", "ci"):
+        fused = np.zeros_like(x[:, 0]), np.zeros_like(P[:, 0])
+        intersect_rows(*(np.ascontiguousarray(v) for v in (x, P, D if rule == "split" else P, have)), *fused)
+        return fused
+    mean, cov = x[:, 0].copy(), P[:, 0].copy()
+    for k in range(1, x.shape[1]):
+        if len(rows := np.flatnonzero(have[:, k])):
+            two = mean[rows], cov[rows], x[rows, k], P[rows, k]
+            one = independent(*two) if rule == "independent" else inverse_covariance_intersection(*two, by="determinant")
+            mean[rows], cov[rows] = one.x, one.P
+    return mean, cov
 
 
 # Tracklets: what a source has learned since it last spoke ---------------------------------------------------------------

@@ -31,7 +31,7 @@ def arrivals(link: Link, handed: np.ndarray, seed: int) -> np.ndarray:
     The link's own delay, one draw a run, is as `delays` says (cut at three sigma); a message's is log-normal about it with the link's
     jitter.
     """
-    delay = _own_delay(link, seed) * np.exp(link.jitter * link_stream(link, seed, "spread").standard_normal(len(handed)))
+    delay = own_delay(link, seed) * np.exp(link.jitter * link_stream(link, seed, "spread").standard_normal(len(handed)))
     lost = (link_stream(link, seed, "loss").random(len(handed)) < link.loss) | _outages(link, handed, link_stream(link, seed, "outage"))
     for begin, end in link.outages:
         lost |= (handed >= begin) & (handed < end)
@@ -44,7 +44,7 @@ def copies(link: Link, arrived: np.ndarray, seed: int) -> tuple[np.ndarray, np.n
     if link.duplicate == 0.0:
         return np.zeros(0, int), np.zeros(0)
     twice = np.flatnonzero((link_stream(link, seed, "duplicate").random(n) < link.duplicate) & np.isfinite(arrived))
-    delay = _own_delay(link, seed) * np.exp(link.jitter * link_stream(link, seed, "copy").standard_normal(n))
+    delay = own_delay(link, seed) * np.exp(link.jitter * link_stream(link, seed, "copy").standard_normal(n))
     return twice, (arrived + delay)[twice]
 
 
@@ -56,7 +56,8 @@ def delays(quantiles: Quantiles, z: np.ndarray) -> np.ndarray:
     return median * np.where(z < 0.0, median / low, high / median) ** (z / Z95)
 
 
-def _own_delay(link: Link, seed: int) -> float:
+def own_delay(link: Link, seed: int) -> float:
+    """The link's own delay s of a run: one draw."""
     return float(delays(link.delay, np.clip(link_stream(link, seed, "delay").standard_normal(1), -3.0, 3.0))[0])
 
 
