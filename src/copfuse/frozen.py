@@ -24,10 +24,11 @@ from copfuse.scenario import Scenario
 from copfuse.tables import PLOT, Detections, Table, Tracks, Truth
 
 CASES = {
-    "srbm": 1, "mrbm": 2,
+    "srbm": 1, "mrbm": 2, "irbm": 3, "slbm": 4, "lofted-icbm": 5, "pull-up": 6, "glide": 7, "boost-failure": 8, "separation": 4, "salvo-10": 9,
+    "raid-100": 10, "biased": 2, "clutter": 2, "delayed": 2, "outage": 2, "recorded": 11,
 }  # fmt: skip
 """The names in the order of the table, each with the seed of its sensors' noise: cases of one seed and flight differ in one thing only."""
-QUICK = ("srbm", "mrbm")
+QUICK = ("srbm", "pull-up", "clutter", "delayed")
 ARRIVAL_SEED = 0  # of the links' delays: the one that `network.share` draws from when it is told nothing else
 NEAR_POSITION, NEAR_VELOCITY = 0.5, 0.05  # m, m/s: how far thinned truth may be from the whole one, halfway to what is promised
 MINUTE = 60.0  # s: a case lasts whole minutes, so that its end tells little of the impact
@@ -115,7 +116,7 @@ def arrivals(detections: Detections, scenario: Scenario) -> np.ndarray:
     messages = network.share(Tracks.empty(), scenario, seed=ARRIVAL_SEED, detections=detections)
     there = (messages.kind == PLOT) & (messages.target == NODES.index("HUB"))
     if "plot" not in messages.meta["payloads"] or (len(detections) and not there.any()):
-        raise CopfuseError(f"regime {messages.meta['regime']!r} brings no plots to HUB; a link with target = \"HUB\", payload = \"plot\" would")
+        raise CopfuseError(f"regime {messages.meta['regime']!r} brings no plots to HUB; name one with a link to HUB of payload 'plot'")
     first = np.full(len(detections), np.inf)
     np.minimum.at(first, messages.row[there], np.nan_to_num(messages.arrived[there], nan=np.inf))
     return np.where(np.isfinite(first), first, np.nan)
