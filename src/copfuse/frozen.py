@@ -1,51 +1,45 @@
 """The frozen cases: flights, plots and bounds that every tracker is measured on, the same for everybody.
 
 A case is a scenario file with what `simulate` makes of it under a stated seed: the truth (thinned), labelled plots, and the posterior
-Cramer-Rao bound of each missile.  It lies in ``data/synthetic/<name>/`` of a checkout; where that is absent it is made again and held
-against the packaged checksums.  An entrant gets what `blind` leaves: plots without labels, a scenario without launches.
+Cramer-Rao bound of each missile.  It lies in ``data/synthetic/<name>/`` of a checkout; where that is absent it is made again in memory.
+Either way it is held against the packaged checksums.  An entrant gets what `blind` leaves: plots without labels, a scenario without
+launches.  Nothing hides a case from those who look for it here: it is frozen so that results can be compared, not so that none cheats.
 
 All is synthetic and every sensor figure *notional*.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from copfuse import bounds, motion, network, scenario, sensors, simulate
-from copfuse.constants import NODES
+from copfuse import __version__, scenario, simulate
 from copfuse.errors import CopfuseError, suggestion
+from copfuse.freezing import ARRIVAL_SEED, Limit, limits, reported, thinned
+from copfuse.freezing import arrivals as arrivals
+from copfuse.freezing import times as times
 from copfuse.scenario import Scenario
-from copfuse.tables import PLOT, Detections, Table, Tracks, Truth
+from copfuse.tables import Detections, Table, Truth
 
 CASES = {
-    "srbm": 1, "mrbm": 2, "irbm": 3, "slbm": 4, "lofted-icbm": 5, "pull-up": 6, "glide": 7, "boost-failure": 8, "separation": 4, "salvo-10": 9,
-    "raid-100": 10, "biased": 2, "clutter": 2, "delayed": 2, "outage": 2, "recorded": 11,
+    "srbm": 1, "mrbm": 2, "irbm": 3, "slbm": 4, "lofted-icbm": 5, "pull-up": 6, "glide": 7, "boost-failure": 8, "separation": 4,
+    "salvo-10": 9, "raid-100": 10, "biased": 2, "clutter": 2, "delayed": 2, "outage": 2, "recorded": 11,
 }  # fmt: skip
 """The names in the order of the table, each with the seed of its sensors' noise: cases of one seed and flight differ in one thing only."""
 QUICK = ("srbm", "pull-up", "clutter", "delayed")
-ARRIVAL_SEED = 0  # of the links' delays: the one that `network.share` draws from when it is told nothing else
-NEAR_POSITION, NEAR_VELOCITY = 0.5, 0.05  # m, m/s: how far thinned truth may be from the whole one, halfway to what is promised
 MINUTE = 60.0  # s: a case lasts whole minutes, so that its end tells little of the impact
 KNOWN = ("sensors", "scenario", "schedule", "absent")  # what `Detections.meta` may say to an entrant: nothing that truth or noise made
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Limit(Table):
-    """The posterior Cramer-Rao bound of one missile at one picture time: the least root mean square error that the plots of all sensors
-    allow, ``position`` m and ``velocity`` m/s (nan before the first plot); ``object`` numbers the truth's."""
-
-    object: np.ndarray
-    time: np.ndarray
-    position: np.ndarray
-    velocity: np.ndarray
-    meta: dict[str, Any] = field(default_factory=dict)
-    COLUMNS: ClassVar = {"object": (np.int32, ()), "time": (np.float64, ()), "position": (np.float64, ()), "velocity": (np.float64, ())}
+ROUNDING = 1e-7  # relative: by how much sums over a column may differ where another processor or library rounds otherwise
+TABLES: dict[str, type[Table]] = {"truth": Truth, "detections": Detections, "limit": Limit}
+SYNTHETIC = Path(__file__).resolve().parents[2] / "data" / "synthetic"  # of a checkout
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +58,11 @@ class Case:
 
     def __repr__(self) -> str:
         missiles = sum(about["kind"] == "missile" for about in self.truth.meta["objects"])
-        return f"Case({self.name}: {missiles} missiles, {len(self.detections)} plots, {self.scenario.duration:g} s)"
+        return f"Case({self.name}: {missiles} missile{'s'[: missiles - 1]}, {len(self.detections)} plots, {self.scenario.duration:g} s)"
+
+    def tables(self) -> dict[str, Table]:
+        """The tables that are frozen, by name."""
+        return {"truth": self.truth, "detections": self.detections, "limit": self.limit}
 
 
 def names() -> tuple[str, ...]:
@@ -78,26 +76,10 @@ def quick() -> tuple[str, ...]:
 
 
 def path(name: str) -> Path:
-    """A case's scenario file.  Raises `CopfuseError` where there is no such case."""
+    """A case's scenario file, which ``copfuse run`` takes too.  Raises `CopfuseError` where there is no such case."""
     if name not in CASES:
         raise CopfuseError(f"there is no frozen case {name!r}; {suggestion(name, CASES)}")
     return Path(str(resources.files("copfuse") / "data" / "frozen" / f"{name}.toml"))
-
-
-def load(name: str, folder: str | Path | None = None) -> Case:
-    """A frozen case by name.  Raises `CopfuseError` for a name that is not there."""
-    return made(name)
-
-
-def made(name: str) -> Case:
-    """The case as the code makes it now."""
-    about = scenario.load(path(name))
-    truth = simulate.fly(about)
-    about = replace(about, duration=MINUTE * math.ceil(float(truth.time.max()) / MINUTE))
-    detections = reported(simulate.detect(truth, about, seed=CASES[name]), about)
-    arrived = arrivals(detections, about)
-    limit = limits(truth, detections, arrived, about)
-    return Case(name, about.title, about.description, about, thinned(truth), detections, arrived, limit, {"made": "in memory"})
 
 
 def blind(case: Case) -> tuple[Detections, Scenario]:
@@ -108,102 +90,116 @@ def blind(case: Case) -> tuple[Detections, Scenario]:
     return Detections(**columns, meta=meta), replace(case.scenario, launches=(), title="", description="")
 
 
-def arrivals(detections: Detections, scenario: Scenario) -> np.ndarray:
-    """When each plot (n,) is at the hub under the scenario's regime, s; nan: never.  Of a plot that comes twice the first time counts.
+# Made, saved, loaded ----------------------------------------------------------------------------------------------------
 
-    A pure function of what an entrant is given.  Raises `CopfuseError` where the regime brings the hub no plots.
+
+def made(name: str) -> Case:
+    """The case as the code makes it now, whatever is frozen.  Raises `CopfuseError` for a name that is not there."""
+    about = scenario.load(path(name))
+    truth = simulate.fly(about)
+    about = _to_the_end(about, truth)
+    detections = reported(simulate.detect(truth, about, seed=CASES[name]), about)
+    arrived = arrivals(detections, about)
+    limit = limits(truth, detections, arrived, about)
+    about_now = {
+        "copfuse": __version__,
+        "numpy": np.__version__,
+        "seed": CASES[name],
+        "arrival_seed": ARRIVAL_SEED,
+        "from": "made in memory",
+    }
+    return Case(name, about.title, about.description, about, thinned(truth), detections, arrived, limit, about_now)
+
+
+def save(case: Case, folder: str | Path) -> Path:
+    """Write a case's tables into ``folder/<name>/``, from where `load` takes them.  Raises `CopfuseError` where that cannot be."""
+    home = Path(folder) / case.name
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CopfuseError(f"cannot write {str(home)!r}: {error.strerror}") from None
+    for name, table in case.tables().items():
+        table.save(home / f"{name}.npz")
+    return home
+
+
+def load(name: str, folder: str | Path | None = None) -> Case:
+    """A frozen case by name, out of ``folder/<name>/`` (default: the checkout's data/synthetic; without a checkout: made again).
+
+    ``provenance`` says from where it came, and that it is the frozen one, byte for byte or but for rounding.  Raises `CopfuseError`
+    for a name that is not there, for missing or damaged files, and for a case that is not the frozen one.
     """
-    messages = network.share(Tracks.empty(), scenario, seed=ARRIVAL_SEED, detections=detections)
-    there = (messages.kind == PLOT) & (messages.target == NODES.index("HUB"))
-    if "plot" not in messages.meta["payloads"] or (len(detections) and not there.any()):
-        raise CopfuseError(f"regime {messages.meta['regime']!r} brings no plots to HUB; name one with a link to HUB of payload 'plot'")
-    first = np.full(len(detections), np.inf)
-    np.minimum.at(first, messages.row[there], np.nan_to_num(messages.arrived[there], nan=np.inf))
-    return np.where(np.isfinite(first), first, np.nan)
+    about, home = scenario.load(path(name)), Path(folder or SYNTHETIC) / name
+    if folder is None and not home.is_dir():
+        case = made(name)
+    else:
+        tables: dict[str, Any] = {key: kind.load(home / f"{key}.npz") for key, kind in TABLES.items()}
+        about = _to_the_end(about, tables["truth"])
+        arrived = arrivals(tables["detections"], about)
+        case = Case(name, about.title, about.description, about, arrived=arrived, provenance={"from": str(home)}, **tables)
+    now, then = summary(case), recorded(name)
+    wrong = differences(now, then)
+    if wrong:
+        whose = "made here by copfuse " + __version__ if case.provenance["from"] == "made in memory" else f"in {str(home)!r}"
+        raise CopfuseError(
+            f"the case {name!r} {whose} is not the frozen one ({'; '.join(wrong[:3])}): take the files of one version of copfuse, "
+            "or make them again with python data/build_synthetic.py"
+        )
+    agrees = "byte for byte" if now == then else "but for rounding"
+    return replace(case, provenance={**packaged()["made"], "seed": CASES[name], **case.provenance, "agrees": agrees})
 
 
-def times(scenario: Scenario) -> np.ndarray:
-    """The picture times s: every step from 0 to the scenario's duration.  Raises `CopfuseError` where it has none."""
-    if scenario.duration is None:
-        raise CopfuseError(f"the scenario {scenario.name!r} has no duration, so its picture times have no end; give duration_s")
-    return np.round(np.arange(0.0, scenario.duration + 1e-6, scenario.picture_step), 6)
+def _to_the_end(about: Scenario, truth: Truth) -> Scenario:
+    return replace(about, duration=MINUTE * math.ceil(float(truth.time.max()) / MINUTE))
 
 
-# How a case is made -----------------------------------------------------------------------------------------------------
+# Checksums --------------------------------------------------------------------------------------------------------------
+
+Columns = dict[str, dict[str, Any]]  # by "detections.z": rows, sha256 of the bytes, and of floats sums that rounding hardly changes
 
 
-def reported(detections: Detections, scenario: Scenario) -> Detections:
-    """The plots with the accuracies (`sensors.accuracy`) that a sensor can state: by the angles that it measured.
-
-    `simulate` draws a plot's noise with the accuracy at the true angles and says that one; to some digits it would tell where the object
-    is, and which plots are false, whose two angles are one.
-    """
-    sigma = np.array(detections.sigma)
-    for number, sensor in enumerate(scenario.sensors):
-        mine = detections.sensor == number
-        if mine.any():
-            sigma[mine] = sensors.accuracy(sensor, detections.snr[mine], detections.z[mine, 1], detections.z[mine, 2])
-    columns = {name: getattr(detections, name) for name in detections.COLUMNS} | {"sigma": sigma}
-    return Detections(**columns, meta=detections.meta)
+def summary(case: Case) -> Columns:
+    """What names a case's content, column by column, and the arrivals."""
+    columns = {f"{key}.{name}": getattr(table, name) for key, table in case.tables().items() for name in table.COLUMNS}
+    return {name: _column(values) for name, values in {**columns, "arrived": case.arrived}.items()}
 
 
-def limits(truth: Truth, detections: Detections, arrived: np.ndarray, scenario: Scenario) -> Limit:
-    """The bound (`bounds.bound`, the filters' model of motion) of every missile at the picture times of its flight.
-
-    By the plots that were made of it and that reach the hub at all, counted from when they were made: no tracker that waits for them
-    can do better.
-    """
-    grid, reach = times(scenario), detections[np.isfinite(arrived)]
-    parts = [(np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0))]
-    for number, about in enumerate(truth.meta["objects"]):
-        life = truth.time[truth.object == number]
-        if about["kind"] == "missile":
-            best = bounds.bound(truth, scenario, "HUB", object=number, detections=reach)
-            time = grid[(grid >= life[0]) & (grid <= life[-1])]
-            parts.append((np.full(len(time), number), time, *(_at(best.time, v, time) for v in (best.position, best.velocity))))
-    columns = dict(zip(Limit.COLUMNS, (np.concatenate(c) for c in zip(*parts, strict=True)), strict=True))
-    return Limit(**columns, meta={"model": "filter", "node": "HUB"})
+def _column(values: np.ndarray) -> dict[str, Any]:
+    told: dict[str, Any] = {"rows": len(values), "sha256": hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()}
+    if values.dtype.kind == "f":
+        flat = values.ravel()
+        weight = 0.5 + np.modf(0.6180339887498949 * np.arange(flat.size))[0]  # so that rows that change places are noticed
+        there = np.isfinite(flat)
+        told["finite"] = int(there.sum())
+        told["sum"], told["size"] = float(weight[there] @ flat[there]), float(weight[there] @ np.abs(flat[there]))
+    return told
 
 
-def _at(time: np.ndarray, value: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Values at times that are among ``time``, nan elsewhere."""
-    if len(time) == 0:
-        return np.full(len(at), np.nan)
-    row = np.clip(np.searchsorted(time, at - 1e-9), 0, len(time) - 1)
-    return np.where(np.abs(time[row] - at) < 1e-6, value[row], np.nan)
+def differences(now: Columns, then: Columns) -> list[str]:
+    """One phrase for each column that differs from the recorded one by more than rounding."""
+    wrong = []
+    for name, b in then.items():
+        a = now[name]
+        if a["sha256"] == b["sha256"]:
+            continue
+        if a["rows"] != b["rows"]:
+            wrong.append(f"{name} has {a['rows']} rows, not {b['rows']}")
+        elif "sum" not in b or a["finite"] != b["finite"] or abs(a["sum"] - b["sum"]) > ROUNDING * b["size"]:
+            wrong.append(f"{name} differs")
+    return wrong
 
 
-def thinned(truth: Truth) -> Truth:
-    """The truth with as few rows as keep `motion.interpolate` within `NEAR_POSITION` and `NEAR_VELOCITY` of the whole one.
-
-    The first row of each phase and the last of all stay, so that every time has the phase that it had.
-    """
-    kept = [np.zeros(0, int)]
-    for number in range(len(truth.meta["objects"])):
-        rows = np.flatnonzero(truth.object == number)
-        kept.append(rows[_knots(truth.time[rows], truth.x[rows], truth.phase[rows])])
-    return truth[np.concatenate(kept)]
+def recorded(name: str) -> Columns:
+    """The packaged checksums of a case."""
+    return packaged()["cases"][name]
 
 
-def _knots(time: np.ndarray, x: np.ndarray, phase: np.ndarray) -> np.ndarray:
-    """Which rows of one object are needed."""
-    fixed = [*(np.flatnonzero(np.diff(phase) != 0) + 1).tolist(), len(time) - 1]
-    knots, halfway = [0], 0.5 * (time[1:] + time[:-1])
-    middle = motion.interpolate(time, x, halfway)
+def checksums() -> Path:
+    """The packaged file with where the cases come from and their checksums; ``data/build_synthetic.py`` writes it."""
+    return Path(str(resources.files("copfuse") / "data" / "frozen" / "checksums.json"))
 
-    def serves(a: int, b: int) -> bool:
-        ends = time[[a, b]], x[[a, b]]
-        error = np.abs(np.vstack([motion.interpolate(*ends, time[a:b]) - x[a:b], motion.interpolate(*ends, halfway[a:b]) - middle[a:b]]))
-        return bool(error[:, :3].max() < NEAR_POSITION / 2 and error[:, 3:].max() < NEAR_VELOCITY / 2)
 
-    for end in fixed:
-        while knots[-1] < end:
-            a, good, step = knots[-1], knots[-1] + 1, 2
-            while a + step <= end and serves(a, a + step):
-                good, step = a + step, 2 * step
-            bad = min(a + step, end + 1)
-            while bad - good > 1:
-                tried = (good + bad) // 2
-                good, bad = (tried, bad) if serves(a, tried) else (good, tried)
-            knots.append(good)
-    return np.array(sorted(set(knots)))
+@cache
+def packaged() -> dict[str, Any]:
+    """What `checksums` holds: ``made``, with which versions and command, and ``cases``, by name the columns as `summary` tells them."""
+    return json.loads(checksums().read_text(encoding="utf-8"))
