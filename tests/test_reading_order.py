@@ -19,7 +19,7 @@ ORDER = [
     "retrodiction", "association", "matching", "phases", "pairing", "multiscan", "scanning", "coasting", "tracking",
     "families", "descent", "batch", "registration", "registering", "correlation", "transit",
     "reporting", "releases", "network", "hearing", "fusion", "cueing", "bounds", "boosts", "arcs",
-    "reconstruction",
+    "reconstruction", "timely", "freezing", "frozen",
     "measures", "metrics", "commonality", "views", "study", "provenance", "earliness", "units", "parts", "intervals", "curves",
     "sheets", "study_figures", "report", "tidy", "sweep",
     "rivals", "customary", "soup", "entering", "entrants_naive", "entrants_fusion", "entrants",

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -221,13 +221,13 @@ def bound(
         time, information = _made(path, detections[detections.object == object], scenario, chosen)
     if len(time) == 0:
         return Bound(np.zeros(0), np.zeros((0, 6, 6)), label)
-    grid, gained = _on_a_grid(path, time, information)
+    grid, gained = on_a_grid(path, time, information)
     about = truth.meta["objects"][object]
     if model == "true" and about.get("kind", "missile") == "missile":
         plan, begin = _planned(path, about, scenario)
         phi, most = sensitivity.slopes(plan, begin, grid), sensitivity.burnt(plan, begin, grid)
         return Bound(grid, sensitivity.lowest(phi, gained, sensitivity.prior(plan), most), label)
-    return Bound(grid, _carry(path, grid, gained, noise if model == "filter" else 0.0), label)
+    return Bound(grid, seen(carried(steps(path, grid, noise if model == "filter" else 0.0), gained)), label)
 
 
 def _planned(path: Truth, about: dict[str, Any], scenario: Any) -> tuple[motion.Plan, float]:
@@ -329,7 +329,7 @@ def plot_snr(snr, pfa: float, swerling: int) -> np.ndarray:
     return threshold - 1.0 + half * (1.0 + share * (z + 1.0)) / (1.0 + share * z)
 
 
-def _on_a_grid(path: Truth, time: np.ndarray, information: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def on_a_grid(path: Truth, time: np.ndarray, information: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Times no further apart than STEP, changes of phase among them, and the information gained at each (n, 6, 6)."""
     first, last = float(time.min()), float(path.time[-1])
     between = np.concatenate([path.time[1:][np.diff(path.phase) != 0], STEP * np.arange(np.floor(first / STEP), np.ceil(last / STEP))])
@@ -339,24 +339,44 @@ def _on_a_grid(path: Truth, time: np.ndarray, information: np.ndarray) -> tuple[
     return grid, gained
 
 
-def _carry(path: Truth, grid: np.ndarray, gained: np.ndarray, noise: float) -> np.ndarray:
-    """The bound (n, 6, 6) at the times of the grid."""
+class Steps(NamedTuple):
+    """How one row of a grid follows from the one before it: transition ``F`` and noise ``Q`` (n - 1, 10, 10), ``driven (n - 1,)``."""
+
+    F: np.ndarray
+    Q: np.ndarray
+    driven: np.ndarray
+
+
+def steps(path: Truth, grid: np.ndarray, noise: float) -> Steps:
+    """The filters' model of motion along a path between the times of a grid (n,); ``noise`` as in `bound`."""
     halfway, dt = 0.5 * (grid[1:] + grid[:-1]), np.diff(grid)
     driven = np.isin(_phase(path, halfway), (BOOST, GLIDE))
     x, beta = motion.interpolate(path.time, path.x, halfway), effective_beta(path)
-    F, Q = transitions(x, dt, driven, beta), process_noise(x, dt, driven, beta, noise)
-    P = _fresh(np.diag(np.repeat(np.square(PRIOR), 3)))
-    out = np.empty((len(grid), 6, 6))
-    for k in range(len(grid)):
+    return Steps(transitions(x, dt, driven, beta), process_noise(x, dt, driven, beta, noise), driven)
+
+
+def carried(step: Steps, gained: np.ndarray, first: int = 0, before: np.ndarray | None = None) -> np.ndarray:
+    """Covariances (m, 10, 10) at rows ``first``, ``first + 1``, ... of a grid, information ``gained (m, 6, 6)`` at each of them included.
+
+    ``before (10, 10)`` is that of the row before ``first``; of row 0, what is known beforehand.
+    """
+    P = _fresh(np.diag(np.repeat(np.square(PRIOR), 3))) if before is None else before
+    out = np.empty((len(gained), WIDTH, WIDTH))
+    for k in range(first, first + len(gained)):
         if k > 0:
-            P = _fresh(P) if k > 1 and driven[k - 1] != driven[k - 2] else P
-            P = F[k - 1] @ P @ F[k - 1].T + Q[k - 1]
-        if gained[k].any():
+            P = _fresh(P) if k > 1 and step.driven[k - 1] != step.driven[k - 2] else P
+            P = step.F[k - 1] @ P @ step.F[k - 1].T + step.Q[k - 1]
+        if gained[k - first].any():
             J = _inverse(P)
-            J[:6, :6] += gained[k]
+            J[:6, :6] += gained[k - first]
             P = _inverse(J)
-        out[k] = 0.5 * (P + P.T)[:6, :6]
+        out[k - first] = P
     return out
+
+
+def seen(P: np.ndarray) -> np.ndarray:
+    """Position and velocity (n, 6, 6) of covariances (n, 10, 10)."""
+    return 0.5 * (P + P.transpose(0, 2, 1))[:, :6, :6]
 
 
 def _phase(path: Truth, time: np.ndarray) -> np.ndarray:
