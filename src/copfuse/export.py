@@ -36,6 +36,7 @@ from copfuse.tables import Detections, Picture, Tracks, Truth
 
 MAPPING = (0, 2, 4, 1, 3, 5)
 ACCELERATING = (0, 3, 6, 1, 4, 7)  # with ndim_state=9
+MEASURES = ("range", "azimuth", "elevation", "range rate")
 SAME = 1e-6  # s: what a time may lose in a datetime
 QUIET = 10.0  # s behind the picture's time at which `run_stonesoup` shows a tracker an empty scan, so that it can drop what it lost
 FALL = 1.0  # s, the longest step of free fall
@@ -96,11 +97,9 @@ def _plot(
     measured = "".join("RABD"[k] for k in np.flatnonzero(np.isfinite(z)))
     columns = {"RAB": [2, 1, 0], "RABD": [2, 1, 0, 3], "AB": [2, 1]}.get(measured)
     if columns is None or (cosines and measured == "AB"):
-        names = [n for n, there in zip(("range", "azimuth", "elevation", "range rate"), np.isfinite(z), strict=True) if there]
-        raise CopfuseError(
-            f"Detections row {row} measures {', '.join(names) or 'nothing'}; there are models of range with both angles, with range rate or "
-            "without, and of both angles alone"
-        )
+        names = ", ".join(n for n, k in zip(MEASURES, np.isfinite(z), strict=True) if k) or "nothing"
+        models = "range with both angles, with range rate or without, and both angles alone (not u and v)"
+        raise CopfuseError(f"Detections row {row} measures {names}; there are models of {models}")
     place: dict[str, Any] = {
         "ndim_state": ndim, "mapping": mapping[:3], "translation_offset": soup.StateVector(where[0]),
         "rotation_offset": soup.StateVector(where[1]),
@@ -174,38 +173,34 @@ def _measured(soup: Any, plot: Any) -> tuple[np.ndarray, np.ndarray]:
 # Truth and tracks ----------------------------------------------------------------------------------------------------
 
 
-def to_stonesoup_truth(truth: Truth, scenario: Any, at=None, mapping: tuple[int, ...] = MAPPING) -> set[Any]:
+def to_stonesoup_truth(truth: Truth, scenario: Any, at=None, mapping: tuple[int, ...] = MAPPING, ndim_state: int = 6) -> set[Any]:
     """A GroundTruthPath per object, its id the object's name, at times ``at (n,)`` s while it is aloft; None: at the rows of truth."""
     soup = _soup()
-    grid = None if at is None else np.asarray(at, float)
-    states = None if grid is None else metrics.true_states(truth, grid)
+    grid = np.asarray([] if at is None else at, float)
+    states = metrics.true_states(truth, grid)
     paths = set()
     for k, about in enumerate(truth.meta["objects"]):
         mine = truth.object == k
-        time, x = (truth.time[mine], truth.x[mine]) if states is None else (grid, states[:, k])
-        up = np.isfinite(x[:, 0])
-        made = [
-            soup.GroundTruthState(_vector(soup, row, mapping), timestamp=moment(scenario, t))
-            for t, row in zip(time[up], x[up], strict=True)
-        ]
-        paths.add(soup.GroundTruthPath(made, id=about["name"]))
+        time, x = (truth.time[mine], truth.x[mine]) if at is None else (grid, states[:, k])
+        path = soup.GroundTruthPath(id=about["name"])
+        for row in np.flatnonzero(np.isfinite(x[:, 0])).tolist():
+            vector = np.zeros(ndim_state)
+            vector[list(mapping)] = x[row]
+            path.append(soup.GroundTruthState(soup.StateVector(vector), timestamp=moment(scenario, time[row])))
+        paths.add(path)
     return paths
 
 
-def to_stonesoup_tracks(table: Picture | Tracks, scenario: Any, mapping: tuple[int, ...] = MAPPING) -> set[Any]:
-    """A Track of GaussianStates per node and track number, its id both ("HUB 3"), of a picture or of local tracks."""
+def to_stonesoup_tracks(table: Picture | Tracks, scenario: Any) -> set[Any]:
+    """A Track of GaussianStates (as `MAPPING` has them) per node and track number, its id both ("HUB 3"): of a picture, of local tracks."""
     soup = _soup()
     states: dict[str, list[Any]] = {}
-    back = np.ix_(np.argsort(mapping), np.argsort(mapping))
+    order = np.argsort(MAPPING)
     for row in np.argsort(table.time, kind="stable").tolist():
-        covariance = soup.CovarianceMatrix(table.P[row][back])
-        state = soup.GaussianState(_vector(soup, table.x[row], mapping), covariance, timestamp=moment(scenario, table.time[row]))
+        x, P = soup.StateVector(table.x[row][order]), soup.CovarianceMatrix(table.P[row][np.ix_(order, order)])
+        state = soup.GaussianState(x, P, timestamp=moment(scenario, table.time[row]))
         states.setdefault(f"{NODES[table.node[row]]} {table.track[row]}", []).append(state)
     return {soup.Track(rows, id=name) for name, rows in states.items()}
-
-
-def _vector(soup: Any, x: np.ndarray, mapping: tuple[int, ...]) -> Any:
-    return soup.StateVector(x[np.argsort(mapping)])
 
 
 def from_stonesoup_tracks(
@@ -230,10 +225,9 @@ def from_stonesoup_tracks(
         for name, state in sorted(fresh, key=lambda one: (number.get(one[0], len(number)), np.asarray(one[1].mean, float).tolist())):
             x, P = _moved(state, now, scenario, mapping, predictor)
             rows.append((now, number.setdefault(name, len(number)), x, P))
-    columns = (
-        [np.array(c) for c in zip(*rows, strict=True)] if rows else [np.zeros(0), np.zeros(0, int), np.zeros((0, 6)), np.zeros((0, 6, 6))]
-    )
-    return picture_of(*columns, scenario, **about)
+    time, track = np.array([r[0] for r in rows]), np.array([r[1] for r in rows], int)
+    x, P = np.array([r[2] for r in rows]).reshape(-1, 6), np.array([r[3] for r in rows]).reshape(-1, 6, 6)
+    return picture_of(time, track, x, P, scenario, **about)
 
 
 def run_stonesoup(
