@@ -222,7 +222,9 @@ def from_stonesoup_tracks(
     rows: list[tuple[float, int, np.ndarray, np.ndarray]] = []
     for now, alive in shown:
         fresh = [one for one in alive if now - seconds(scenario, one[1].timestamp) <= lasts + SAME]
-        for name, state in sorted(fresh, key=lambda one: (number.get(one[0], len(number)), np.asarray(one[1].mean, float).tolist())):
+        for name, state in sorted(
+            fresh, key=lambda one: (number.get(one[0], len(number)), np.asarray(one[1].state_vector, float).tolist())
+        ):
             x, P = _moved(state, now, scenario, mapping, predictor)
             rows.append((now, number.setdefault(name, len(number)), x, P))
     time, track = np.array([r[0] for r in rows]), np.array([r[1] for r in rows], int)
@@ -232,29 +234,33 @@ def from_stonesoup_tracks(
 
 def run_stonesoup(
     tracker: Any, detections: Detections, scenario: Any, mapping: tuple[int, ...] = MAPPING, ndim_state: int = 6,
-    predictor: Any = None, biases: bool = True, **about: Any,
+    predictor: Any = None, biases: bool = True, wait: float = 0.0, **about: Any,
 ) -> Picture:  # fmt: skip
     """What one of Stone Soup's trackers makes of plots as they come to the hub: an entrant's whole work.
 
-    At every picture time it gets the scans that have come since the last, by their own time.  It only goes forward: what is
-    older than what it has had is left out (``meta["late"]`` counts those plots).  Arguments as in `to_stonesoup_detections` and
-    `from_stonesoup_tracks`.
+    At every picture time it gets the scans that have come since the last and are older than ``wait`` s, by their own time.  It only goes
+    forward: what is older than what it has had is left out (``meta["late"]`` counts those plots), so where plots come late and out of
+    order a ``wait`` may pay.  Other arguments as in `to_stonesoup_detections` and `from_stonesoup_tracks`.
     """
     late = [0]
-    steps = _fed(tracker, detections, scenario, lambda some: to_stonesoup_detections(some, scenario, mapping, ndim_state, biases), late)
+    steps = _fed(
+        tracker, detections, scenario, lambda some: to_stonesoup_detections(some, scenario, mapping, ndim_state, biases), wait, late
+    )
     made = from_stonesoup_tracks(steps, scenario, mapping, predictor, **about)
     return replace(made, meta={**made.meta, "late": late[0]})
 
 
-def _fed(tracker: Any, detections: Detections, scenario: Any, scans: Callable[[Detections], Scans], late: list[int]) -> Scans:
-    newest = moment(scenario, -1e6)
+def _fed(tracker: Any, detections: Detections, scenario: Any, scans: Callable[[Detections], Scans], wait: float, late: list[int]) -> Scans:
+    newest, held = moment(scenario, -1e6), np.zeros(0, int)
     for now, rows in feed(detections, scenario):
-        for at, plots in scans(detections[rows]):
+        held = np.union1d(held, rows)
+        due = detections.time[held] <= now - wait
+        for at, plots in scans(detections[held[due]]):
             if at >= newest:
                 newest, _ = tracker.update_tracker(at, plots)
             else:
                 late[0] += len(plots)
-        quiet = moment(scenario, now - QUIET)
+        held, quiet = held[~due], moment(scenario, now - wait - QUIET)
         if quiet > newest and tracker.tracks:
             newest, _ = tracker.update_tracker(quiet, set())
         yield moment(scenario, now), tracker.tracks
