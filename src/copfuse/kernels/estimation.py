@@ -14,6 +14,7 @@ import numpy as np
 
 from copfuse.kernels import borrowing, njit
 from copfuse.kernels.earth import altitude
+from copfuse.kernels.lanes import WORK, move
 from copfuse.kernels.motions import N_MODEL, PUSH_SIGMA, add_process_noise, ahead, dimension, propagate, seen_as, transition
 from copfuse.kernels.small import cholesky, solve_lower
 
@@ -24,6 +25,7 @@ RARE = 1e-5  # model probability below which a model is left out of the mixture'
 _TRICKLE = 1e-7  # weight in a mixed start below which it is left out there: a push all but excluded would blur what is known best
 BURNOUT_STEP = 2.0  # s: an engine that may burn is asked as often whether it has gone out
 _NEAREST = 1e-3  # m, a target on top of the sensor is taken as that far away, so that it has a direction
+MOST = 78  # cubature points of all models together
 _ROUNDING = 1e-14  # share of its own variance added to each component, so that rounding leaves no covariance indefinite
 
 
@@ -35,21 +37,20 @@ def firm_up(P, n):
 
 
 @borrowing
-def predict_model(model, n, x, P, dt, noise, lower, points, k, y):
-    """Predict one model's mean and covariance by dt, in place."""
-    if dt == 0.0:
-        return
+def scatter(n, x, P, lower, points):
+    """The 2 n cubature points of a mean and covariance, rows of ``points``."""
     cholesky(P, n, lower)
     spread = math.sqrt(n)
     for j in range(n):
         for i in range(n):
             points[2 * j, i] = x[i] + spread * lower[i, j]
             points[2 * j + 1, i] = x[i] - spread * lower[i, j]
+
+
+@borrowing
+def gather(model, n, points, dt, noise, x, P):
+    """Mean and covariance of one model's points after dt, with its process noise."""
     w = 1.0 / (2 * n)
-    for i in range(n):
-        y[i] = 0.0
-    for p in range(2 * n):
-        propagate(model, n, points[p], dt, k, y)
     for i in range(n):
         m = 0.0
         for p in range(2 * n):
@@ -64,6 +65,38 @@ def predict_model(model, n, x, P, dt, noise, lower, points, k, y):
             P[j, i] = c * w
     add_process_noise(model, x, P, dt, noise)
     firm_up(P, n)
+
+
+@borrowing
+def predict_model(model, n, x, P, dt, noise, lower, points, k, y):
+    """Predict one model's mean and covariance by dt, in place, its points one at a time."""
+    if dt == 0.0:
+        return
+    scatter(n, x, P, lower, points)
+    for i in range(n):
+        y[i] = 0.0
+    for p in range(2 * n):
+        propagate(model, n, points[p], dt, k, y)
+    gather(model, n, points, dt, noise, x, P)
+
+
+@borrowing
+def predict_models(x, P, mu, dt, noise, lower, points, kind, w):
+    """`predict_model` of all of a track's models that are not asleep, in place, their points side by side (`lanes.move`)."""
+    count = 0
+    for j in range(N_MODEL):
+        if mu[j] > ASLEEP:
+            n = dimension(j)
+            scatter(n, x[j], P[j], lower, points[count:])
+            for p in range(2 * n):
+                kind[count + p] = j
+            count += 2 * n
+    move(points, kind, count, dt, w)
+    count = 0
+    for j in range(N_MODEL):
+        if mu[j] > ASLEEP:
+            gather(j, dimension(j), points[count:], dt, noise, x[j], P[j])
+            count += 2 * dimension(j)
 
 
 @borrowing
@@ -202,9 +235,9 @@ def predict(x, P, mu, dt, noise, x_out, P_out, mu_out, x6, P6):
     Where an engine may burn, steps are no longer than `BURNOUT_STEP` (five at most), so that it can go out between two plots.  Models
     less probable than `ASLEEP` are not computed: they follow the likeliest.
     """
-    square, vector = np.zeros((6, 9, 9)), np.zeros((20, 9))  # two arrays, not eleven: each costs time to compile
-    lower, k, Pi, xs, J, x_now = square[0], square[1], square[2], square[3], square[4], square[5]
-    points, y, mu_now = vector[:18], vector[18], vector[19]
+    square, vector = np.zeros((5, 9, 9)), np.zeros((MOST + 1, 9))  # two arrays, not eleven: each costs time to compile
+    lower, Pi, xs, J, x_now = square[0], square[1], square[2], square[3], square[4]
+    points, mu_now, kind, w = vector[:MOST], vector[MOST], np.zeros(MOST, np.int64), np.zeros(WORK)
     Ps, P_now = np.zeros((N_MODEL, 9, 9)), np.zeros((N_MODEL, 9, 9))
     for t in range(len(mu)):
         steps = 1
@@ -221,9 +254,8 @@ def predict(x, P, mu, dt, noise, x_out, P_out, mu_out, x6, P6):
             transition(altitude(s[0], s[1], s[2]), (s[0] * s[3] + s[1] * s[4] + s[2] * s[5]) / r, h, Pi)
             mix(x_now, P_now, mu_now, Pi, h, x_out[t], P_out[t], mu_out[t], xs, Ps, J)
             leader = likeliest(mu_out[t])
-            for j in range(N_MODEL):
-                if mu_out[t, j] > ASLEEP:
-                    predict_model(j, dimension(j), x_out[t, j], P_out[t, j], h, noise, lower, points, k, y)
+            if h != 0.0:
+                predict_models(x_out[t], P_out[t], mu_out[t], h, noise, lower, points, kind, w)
             for j in range(N_MODEL):
                 if not mu_out[t, j] > ASLEEP:
                     follow(j, leader, x_out[t], P_out[t])

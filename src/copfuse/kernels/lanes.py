@@ -1,0 +1,298 @@
+"""Cubature points of several models moved side by side, `LANES` at a time: `motions.propagate` for many states.
+
+What one state's rates are computed by is a chain of roots and quotients that wait for one another; those of several states do
+not, and most of them go into one vector instruction.  Every lane is asked for gravity, Coriolis and a push that stays as it is (which
+is nothing but for MANOEUVRE); thrust, drag and lift are asked for where a state of these `LANES` has them, and are 0 in the others.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from copfuse.constants import EARTH_A, EARTH_B, EARTH_E2
+from copfuse.kernels import borrowing
+from copfuse.kernels.earth import air, free_acceleration
+from copfuse.kernels.motions import DRAG_CEILING, DRAG_MOST, LIFT_TIME, MOST_FLOW, MOST_THRUST, across
+
+LANES = 16
+# Places in the work array ``w``, of which every one has `LANES` numbers: state (position, velocity, thrust, mass flow), the state at
+# which rates are asked for, weighted sum of rates; then acceleration, push, height, drag over speed, exp(-ln beta), lift and turn
+_S, _Y, _Q, _A, _P = 0, 8 * LANES, 16 * LANES, 24 * LANES, 27 * LANES
+_H, _K, _E, _L = 30 * LANES, 31 * LANES, 32 * LANES, 33 * LANES
+_R = 35 * LANES  # scratch
+WORK = 36 * LANES
+LONGEST = 10.0  # s, a step
+SHORTEST = 0.2  # s, a step that drag asks for
+_EP2 = (EARTH_A / EARTH_B) ** 2 - 1.0  # second eccentricity squared
+_EMPTY = (EARTH_A + DRAG_CEILING) ** 2  # m^2, squared distance from the Earth's centre beyond which there is no drag anywhere
+
+
+# The air, quickly -----------------------------------------------------------------------------------------------------
+
+_RADIUS, _TOP, _WIDE = 6356766.0, 86e3, 500.0  # m: the standard's Earth radius, where its layers in geopotential height end; of a piece
+_BELOW = 170  # pieces up to there, the last one not whole
+
+
+def _pieces() -> np.ndarray:
+    """Cubics of the density over pieces `_WIDE` m thick, in geopotential height below `_TOP` and in height above: four numbers a piece.
+
+    Each lies in one layer of the standard (its layers end at whole kilometres), through the density at four of Chebyshev's nodes.
+    """
+    density: Any = getattr(air, "py_func", air)  # nothing is compiled when this is imported
+    node = 0.5 - 0.5 * np.cos(np.pi * (np.arange(4) + 0.5) / 4)
+    above = round((DRAG_CEILING - _TOP) / _WIDE)
+    place = np.repeat(node[None], _BELOW + above, axis=0)
+    place[_BELOW - 1] *= _RADIUS * _TOP / (_RADIUS + _TOP) / _WIDE - (_BELOW - 1)
+    geo = _WIDE * (np.arange(_BELOW)[:, None] + place[:_BELOW])
+    height = np.concatenate([_RADIUS * geo / (_RADIUS - geo), _TOP + _WIDE * (np.arange(above)[:, None] + place[_BELOW:])])
+    values = np.array([[density(h)[0] for h in row] for row in height.tolist()])
+    return np.linalg.solve(place[:, :, None] ** np.arange(4), values[:, :, None]).ravel()
+
+
+_PIECES = _pieces()
+
+
+@borrowing
+def thickness(h):
+    """Density kg/m^3 of `earth.air` at height h (m) from 0 to `motions.DRAG_CEILING`, to 3e-7 of itself, without powers."""
+    u = _RADIUS * h / (_RADIUS + h) / _WIDE if h < _TOP else _BELOW + (h - _TOP) / _WIDE
+    i = min(int(u), len(_PIECES) // 4 - 1)
+    f = u - i
+    return _PIECES[4 * i] + f * (_PIECES[4 * i + 1] + f * (_PIECES[4 * i + 2] + f * _PIECES[4 * i + 3]))
+
+
+# Rates ---------------------------------------------------------------------------------------------------------------
+
+
+@borrowing
+def _fall(w):
+    """Acceleration of free fall and the push that stays."""
+    for i in range(LANES):
+        a, b, c = free_acceleration(w[_Y + i], w[_Y + LANES + i], w[_Y + 2 * LANES + i], w[_Y + 3 * LANES + i], w[_Y + 4 * LANES + i])
+        w[_A + i] = a + w[_P + i]
+        w[_A + LANES + i] = b + w[_P + LANES + i]
+        w[_A + 2 * LANES + i] = c + w[_P + 2 * LANES + i]
+
+
+@borrowing
+def _thrust(w):
+    """Thrust, along the velocity."""
+    for i in range(LANES):
+        x, y, z = w[_Y + 3 * LANES + i], w[_Y + 4 * LANES + i], w[_Y + 5 * LANES + i]
+        k = w[_Y + 6 * LANES + i] / (math.sqrt(x * x + y * y + z * z) + 1e-3)
+        w[_A + i] += k * x
+        w[_A + LANES + i] += k * y
+        w[_A + 2 * LANES + i] += k * z
+
+
+@borrowing
+def _airless(w):
+    """Whether all lanes are so far out that nobody need ask for their height."""
+    near = 0
+    for i in range(LANES):
+        x, y, z = w[_Y + i], w[_Y + LANES + i], w[_Y + 2 * LANES + i]
+        near += 0 if x * x + y * y + z * z > _EMPTY else 1
+    return near == 0
+
+
+@borrowing
+def _heights(w):
+    """`earth.altitude` with fewer roots and quotients."""
+    for i in range(LANES):
+        x, y, z = w[_Y + i], w[_Y + LANES + i], w[_Y + 2 * LANES + i]
+        p2 = x * x + y * y
+        p, r = math.sqrt(p2), math.sqrt(p2 + z * z)
+        sine, cosine = EARTH_B * z * (r + _EP2 * EARTH_B), EARTH_A * p * r
+        n = 1.0 / (math.sqrt(sine * sine + cosine * cosine) + 1.0)
+        sine, cosine = n * sine, n * cosine
+        top, bottom = z + _EP2 * EARTH_B * (sine * sine * sine), p - EARTH_E2 * EARTH_A * (cosine * cosine * cosine)
+        n = 1.0 / math.sqrt(top * top + bottom * bottom)
+        q = EARTH_E2 * (n * top) * (n * top)  # 1 % at most, so that this is its root, to a micrometre
+        root = 1.0 - q * (0.5 + q * (0.125 + q * (0.0625 + q * 0.0390625)))
+        w[_H + i] = n * (p * bottom + z * top) - EARTH_A * root
+
+
+@borrowing
+def _drag(w):
+    """Height, drag over speed (as `motions.drag_of`) and drag."""
+    if _airless(w):
+        for i in range(LANES):
+            w[_K + i] = 0.0
+            w[_H + i] = DRAG_CEILING
+        return
+    _heights(w)
+    for i in range(LANES):
+        w[_K + i] = thickness(min(max(w[_H + i], 0.0), DRAG_CEILING))
+    for i in range(LANES):
+        x, y, z = w[_Y + 3 * LANES + i], w[_Y + 4 * LANES + i], w[_Y + 5 * LANES + i]
+        v = math.sqrt(x * x + y * y + z * z)
+        k = min(0.5 * w[_K + i] * v * w[_E + i], DRAG_MOST / (v + 1.0)) if w[_H + i] < DRAG_CEILING else 0.0
+        w[_K + i] = k
+        w[_A + i] -= k * x
+        w[_A + LANES + i] -= k * y
+        w[_A + 2 * LANES + i] -= k * z
+
+
+@borrowing
+def _lift(w, left):
+    """Lift and turn, of which the share ``left`` is left."""
+    for i in range(LANES):
+        x, y, z = w[_Y + i], w[_Y + LANES + i], w[_Y + 2 * LANES + i]
+        a, b, c = w[_Y + 3 * LANES + i], w[_Y + 4 * LANES + i], w[_Y + 5 * LANES + i]
+        k = 1.0 / (math.sqrt(a * a + b * b + c * c) + 1e-3)
+        u0, u1, u2, r0, r1, r2 = across((x, y, z), k * a, k * b, k * c)
+        lift, turn = left * w[_L + i], left * w[_L + LANES + i]
+        w[_A + i] += lift * u0 + turn * r0
+        w[_A + LANES + i] += lift * u1 + turn * r1
+        w[_A + 2 * LANES + i] += lift * u2 + turn * r2
+
+
+@borrowing
+def _rates(w, thrust, drag, lift, left):
+    _fall(w)
+    if thrust:
+        _thrust(w)
+    if drag:
+        _drag(w)
+    if lift:
+        _lift(w, left)
+
+
+# One step of the classical Runge-Kutta rule --------------------------------------------------------------------------
+
+
+@borrowing
+def _stage(w, weight, step):
+    """Rates at ``y`` added to their sum ``weight`` times; then y is the state ``step`` s after the begin at these rates."""
+    for i in range(3 * LANES):
+        rate, push = w[_Y + 3 * LANES + i], w[_A + i]
+        w[_Q + i] += weight * rate
+        w[_Q + 3 * LANES + i] += weight * push
+        w[_Y + i] = w[_S + i] + step * rate
+        w[_Y + 3 * LANES + i] = w[_S + 3 * LANES + i] + step * push
+
+
+@borrowing
+def _burnt(w, weight, step):
+    """Likewise thrust and mass flow, which grow as the rocket gets lighter."""
+    for i in range(LANES):
+        a, b = w[_Y + 6 * LANES + i], w[_Y + 7 * LANES + i]
+        a4, b4 = a / MOST_THRUST, b / MOST_FLOW
+        a4, b4 = a4 * a4, b4 * b4
+        rate, flow = a * b * max(1.0 - a4 * a4, 0.0), b * b * max(1.0 - b4 * b4, 0.0)
+        w[_Q + 6 * LANES + i] += weight * rate
+        w[_Q + 7 * LANES + i] += weight * flow
+        w[_Y + 6 * LANES + i] = w[_S + 6 * LANES + i] + step * rate
+        w[_Y + 7 * LANES + i] = w[_S + 7 * LANES + i] + step * flow
+
+
+@borrowing
+def _arrive(w, step, left):
+    """The end of a step: the states by the sum of their rates, which is empty again; lift and turn fade."""
+    for i in range(8 * LANES):
+        w[_S + i] += step / 6.0 * w[_Q + i]
+        w[_Y + i] = w[_S + i]
+        w[_Q + i] = 0.0
+    for i in range(2 * LANES):
+        w[_L + i] *= left
+
+
+@borrowing
+def _stride(w, thrust, drag):
+    """Seconds that one step of all lanes may take: short against what drag, the air's density and thrust's turn change the motion in."""
+    least = 1.0 / LONGEST
+    if drag:
+        for i in range(LANES):
+            x, y, z = w[_Y + i], w[_Y + LANES + i], w[_Y + 2 * LANES + i]
+            climb = x * w[_Y + 3 * LANES + i] + y * w[_Y + 4 * LANES + i] + z * w[_Y + 5 * LANES + i]
+            near = w[_E + i] > 0.0 and w[_H + i] < DRAG_CEILING
+            climb = abs(climb) / math.sqrt(x * x + y * y + z * z)
+            w[_R + i] = w[_K + i] / 0.2 + climb / max(0.5 * (w[_H + i] - 70e3), 5e3) if near else 0.0
+        fastest = 0.0
+        for i in range(LANES):
+            fastest = max(fastest, w[_R + i])
+        least = min(least + fastest, 1.0 / SHORTEST)
+    if thrust:
+        for i in range(LANES):
+            x, y, z = w[_Y + 3 * LANES + i], w[_Y + 4 * LANES + i], w[_Y + 5 * LANES + i]
+            w[_R + i] = x * x + y * y + z * z if w[_Y + 6 * LANES + i] != 0.0 else 4e8
+        slowest = 4e8
+        for i in range(LANES):
+            slowest = min(slowest, w[_R + i])
+        least = max(least, 1.0 / min(max(math.sqrt(slowest) / 100.0, 2.0), 5.0))
+    return 1.0 / least
+
+
+@borrowing
+def _go(w, dt, thrust, drag, lift):
+    """All lanes by dt seconds (either sign)."""
+    left = dt
+    while left != 0.0:
+        _rates(w, thrust, drag, lift, 1.0)
+        steps = math.ceil(abs(left) / _stride(w, thrust, drag))
+        step = left / steps
+        half = math.exp(-abs(step) / (2.0 * LIFT_TIME)) if lift else 1.0
+        _stage(w, 1.0, 0.5 * step)
+        if thrust:
+            _burnt(w, 1.0, 0.5 * step)
+        _rates(w, thrust, drag, lift, half)
+        _stage(w, 2.0, 0.5 * step)
+        if thrust:
+            _burnt(w, 2.0, 0.5 * step)
+        _rates(w, thrust, drag, lift, half)
+        _stage(w, 2.0, step)
+        if thrust:
+            _burnt(w, 2.0, step)
+        _rates(w, thrust, drag, lift, half * half)
+        _stage(w, 1.0, 0.0)
+        if thrust:
+            _burnt(w, 1.0, 0.0)
+        _arrive(w, step, half * half)
+        left = left - step if steps > 1 else 0.0
+
+
+# In and out ----------------------------------------------------------------------------------------------------------
+
+
+@borrowing
+def _put(w, i, model, s):
+    """State s of a model into lane i."""
+    for c in range(8):
+        of = s[c] if c < 6 or model == 4 else 0.0
+        w[_S + c * LANES + i] = of
+        w[_Y + c * LANES + i] = of
+        w[_Q + c * LANES + i] = 0.0
+    for c in range(3):
+        w[_P + c * LANES + i] = s[6 + c] if model == 0 else 0.0
+    w[_E + i] = math.exp(-s[6]) if model == 2 or model == 3 else 0.0
+    w[_L + i] = s[7] if model == 3 else 0.0
+    w[_L + LANES + i] = s[8] if model == 3 else 0.0
+
+
+@borrowing
+def move(points, model, count, dt, w):
+    """Advance ``points[:count]``, rows of 9, states of the models ``model (count,)``, by dt seconds, in place; ``w (WORK,)`` is scratch.
+
+    The last lanes of the last `LANES`, where ``count`` does not fill them, go on with the last state.
+    """
+    for first in range(0, count, LANES):
+        thrust, drag, lift = False, False, False
+        for i in range(LANES):
+            p = min(first + i, count - 1)
+            j = model[p]
+            thrust, drag, lift = thrust or j == 4, drag or j == 2 or j == 3, lift or j == 3
+            _put(w, i, j, points[p])
+        _go(w, dt, thrust, drag, lift)
+        for i in range(min(LANES, count - first)):
+            p = first + i
+            for c in range(6):
+                points[p, c] = w[_S + c * LANES + i]
+            if model[p] == 4:
+                points[p, 6] = w[_S + 6 * LANES + i]
+                points[p, 7] = w[_S + 7 * LANES + i]
+            elif model[p] == 3:
+                points[p, 7] = w[_L + i]
+                points[p, 8] = w[_L + LANES + i]
