@@ -31,7 +31,7 @@ def tiny():
     for nation, place in (("KOR", 1), ("JPN", 0), ("USA", 2)):
         able = [k for k in np.argsort(-count, kind="stable") if whole.sensors[k].nation == nation and count[k]]
         chosen.append(able[min(place, len(able) - 1)])
-    return replace(whole, name="tiny", bias=0.0, sensors=tuple(whole.sensors[k] for k in sorted(chosen))), truth
+    return replace(whole, name="tiny", bias=0.0, picture_step=8.0, sensors=tuple(whole.sensors[k] for k in sorted(chosen))), truth
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +262,8 @@ def test_means_over_time_leave_out_thin_cells_and_gaps():
 def test_the_command_prints_writes_and_draws(tiny, tmp_path):
     unused = [s.name for s in scenarios.load("pull-up-2019").sensors if s.name not in {k.name for k in tiny[0].sensors}]
     file = tmp_path / "small.toml"
-    file.write_text(f'epoch = 2019-07-24T20:34:00Z\nexclude = {unused!r}\n[[launch]]\nkind = "record"\nid = "2019-07-25-1"\n')
+    head = f"epoch = 2019-07-24T20:34:00Z\nexclude = {unused!r}\npicture_step_s = 8.0\n"
+    file.write_text(head + '[[launch]]\nkind = "record"\nid = "2019-07-25-1"\n')
     asked = ["bench", "accuracy", str(file), "--seeds", "2", "--jobs", "1", "--csv", str(tmp_path / "a.csv")]
     asked += ["--out", str(tmp_path / "new")]
     answer = CliRunner().invoke(cli.cli, asked, catch_exceptions=False)

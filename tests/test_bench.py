@@ -124,9 +124,9 @@ def test_three_models_unlike_filterpys_stop_it(monkeypatch):
 
 
 def test_the_three_models_compared_are_compared_for_long():
-    """Until the boost model, which has nothing to explain, would fall asleep; and the command's whole problem agrees."""
-    p = bench.problem(200)
-    assert len(bench.unswitched(p)[0]) >= 100
+    """Until the boost model, which has nothing to explain, would fall asleep: in the command's 200 scans, and in these 125."""
+    p = bench.problem(125)
+    assert 100 <= len(bench.unswitched(p)[0]) < 125
     assert len(bench.mixtures(p)[0]) == 3
 
 
@@ -140,10 +140,11 @@ def test_verdicts():
 
 
 def test_cold_start_is_timed_in_processes_of_their_own(monkeypatch):
-    """The second process finds what the first one compiled."""
-    light = "from copfuse import speed, study\np = speed.problem(2)\nspeed.warm = lambda: speed.extended(p)\n"
-    light += "study.run = lambda *_, **__: speed.extended(p)\n"
+    """The second process finds what the first one compiled (one kernel, for all that a run needs)."""
+    light = "import numpy as np\nfrom copfuse import speed, study\nfrom copfuse.kernels import motions\n"
+    light += "speed.warm = lambda: motions.propagate(1, 6, np.full(9, 4e6), 1.0, np.zeros((4, 9)), np.zeros(9))\n"
+    light += "study.run = lambda *_, **__: speed.warm()\n"
     monkeypatch.setattr(bench, "_LOAD", light + bench._LOAD)
     said = bench.cold()
     first, every, loaded = (float(re.search(r"([\d.]+) s;", sentence)[1]) for sentence in said)
-    assert first > loaded >= 0.0 and every > loaded and said[2].endswith("below 2 s: reached")
+    assert first > loaded >= 0.0 and every > 2.0 * loaded and said[2].endswith("below 2 s: reached")

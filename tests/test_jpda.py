@@ -42,8 +42,7 @@ def soft(log_ratio, rows=10, plots=14):
     return out
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.integers(1, 5), st.integers(0, 5), st.floats(0.0, 0.8), st.sampled_from([1.0, 10.0, 300.0]), st.integers(0, 2**32 - 1))
+@given(st.integers(1, 4), st.integers(0, 5), st.floats(0.0, 0.8), st.sampled_from([1.0, 10.0, 300.0]), st.integers(0, 2**32 - 1))
 def test_exact_equals_enumeration(n, m, closed, scale, seed):
     """Also where likelihood ratios differ by more than a floating-point number can say."""
     rng = np.random.default_rng(seed)

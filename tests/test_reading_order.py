@@ -22,9 +22,9 @@ ORDER = [
     "reconstruction", "timely", "freezing", "frozen",
     "measures", "metrics", "commonality", "views", "study", "provenance", "earliness", "units", "parts", "intervals", "curves",
     "sheets", "study_figures", "report", "tidy", "sweep",
-    "rivals", "customary", "soup", "entering", "entrants_naive", "entrants_fusion", "entrants",
+    "rivals", "customary", "soup", "export", "entering", "entrants_naive", "entrants_fusion", "entrants",
     "robust", "speed", "scale", "raid", "accuracy", "maps", "charts", "verdicts", "view_chart", "plots", "console", "sighted", "compared",
-    "judging", "contestant", "contest", "standings", "contest_page", "export",
+    "judging", "contestant", "standings", "contest", "contest_page",
     "reproduction_figures", "reproductions",
     "cli_reproductions", "cli_bench", "cli_views", "cli_study", "cli",
 ]  # fmt: skip
