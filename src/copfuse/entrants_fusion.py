@@ -119,7 +119,7 @@ class _Hub:
             "x": [one.x for _, one in known],
             "P": [one.P for _, one in known],
         }
-        moved = predicted(replace(like, **{name: np.array(v) for name, v in states.items()}), np.arange(len(known)), time)
+        moved = predicted(replace(like, **dict[str, Any]({name: np.array(v) for name, v in states.items()})), np.arange(len(known)), time)
         rows = [k for k, _ in known]
         x[rows], P[rows] = moved.x6, moved.P6
 
