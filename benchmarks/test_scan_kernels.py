@@ -10,7 +10,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from copfuse import bench, filters, frames, measures, pairing, scale
+from copfuse import filters, frames, measures, pairing, scale
+from copfuse import speed as bench
 from copfuse.kernels.assignment import assign, assign_plots, murty
 from copfuse.kernels.clusters import clusters
 from copfuse.kernels.gating import box_pairs, boxes

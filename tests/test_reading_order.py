@@ -22,7 +22,7 @@ ORDER = [
     "reconstruction", "timely", "freezing", "frozen",
     "measures", "metrics", "commonality", "views", "study", "provenance", "earliness", "units", "parts", "intervals", "curves",
     "sheets", "study_figures", "report", "tidy", "sweep",
-    "rivals", "customary", "soup", "export", "entering", "entrants_naive", "entrants_fusion", "entrants",
+    "rivals", "customary", "soup", "entering", "export", "entrants_naive", "entrants_fusion", "entrants",
     "robust", "speed", "scale", "raid", "accuracy", "maps", "charts", "verdicts", "view_chart", "plots", "console", "sighted", "compared",
     "judging", "contestant", "standings", "contest", "contest_page",
     "reproduction_figures", "reproductions",
