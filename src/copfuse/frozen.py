@@ -30,7 +30,7 @@ from copfuse.scenario import Scenario
 from copfuse.tables import Detections, Table, Truth
 
 CASES = {
-    "srbm": 1, "mrbm": 2, "irbm": 3, "slbm": 4, "lofted-icbm": 5, "pull-up": 6, "glide": 7, "boost-failure": 8, "separation": 4,
+    "srbm": 1, "mrbm": 2, "irbm": 3, "slbm": 4, "lofted-icbm": 5, "pull-up": 6, "glide": 7, "boost-failure": 8, "separation": 2,
     "salvo-10": 9, "raid-100": 10, "biased": 2, "clutter": 2, "delayed": 2, "outage": 2, "recorded": 11,
 }  # fmt: skip
 """The names in the order of the table, each with the seed of its sensors' noise: cases of one seed and flight differ in one thing only."""
