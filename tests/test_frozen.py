@@ -95,7 +95,8 @@ def test_a_blind_case_holds_nothing_of_the_truth(cases):
     for case in cases.values():
         plots, about = frozen.blind(case)
         assert (plots.object == -1).all() and about.launches == () and about.title == about.description == ""
-        assert set(plots.meta) == set(frozen.KNOWN) and about.duration % 60.0 == 0.0 and about.duration >= case.truth.time.max()
+        assert sorted(plots.meta) == ["absent", "scenario", "schedule", "sensors"]
+        assert about.duration % 60.0 == 0.0 and 0.0 <= about.duration - case.truth.time.max() < 60.0
         assert (about.name, about.epoch, about.regime) == (case.name, case.scenario.epoch, case.scenario.regime)
         assert (about.bias, about.clutter, about.sensors) == (case.scenario.bias, case.scenario.clutter, case.scenario.sensors)
         said = f"{plots.meta} {about}"
@@ -135,10 +136,10 @@ def test_a_tracker_works_on_a_blind_case_and_labels_change_nothing(cases):
     plots, about = frozen.blind(case)
     made = []
     for seen, known in ((plots, about), (case.detections, case.scenario)):
-        early = seen[seen.time < 120.0]
+        early = seen[seen.time < 80.0]
         tracks = tracking.track(early, known)
         made.append(fusion.fuse(tracks, network.share(tracks, known, detections=early), known, detections=early))
-    assert len(made[0]) > 20
+    assert len(made[0]) > 10
     assert all(np.array_equal(getattr(made[0], c), getattr(made[1], c), equal_nan=True) for c in made[0].COLUMNS)
 
 
@@ -243,10 +244,9 @@ def test_the_frozen_bound_stands_at_picture_times_from_the_first_plot_on(cases):
             mine = limit[limit.object == number]
             assert np.array_equal(mine.time, grid[(grid >= life[0]) & (grid <= life[1])]), name
             first = np.nanmin(case.arrived[case.detections.object == number], initial=np.inf)
-            assert np.array_equal(np.isfinite(mine.position), mine.time >= first) and np.array_equal(
-                np.isfinite(mine.velocity), mine.time >= first
-            )
-            assert (mine.position[np.isfinite(mine.position)] > 0.0).all()
+            known = mine.time >= first
+            assert np.array_equal(np.isfinite(mine.position), known) and np.array_equal(np.isfinite(mine.velocity), known)
+            assert (mine.position[known] > 0.0).all() and (mine.velocity[known] > 0.0).all()
 
 
 # The same for everybody -------------------------------------------------------------------------------------------------------
@@ -314,11 +314,7 @@ def test_without_a_checkout_a_case_is_made_again_and_held_against_the_checksums(
 def test_a_case_s_scenario_file_can_be_run_by_its_path(cases):
     about = scenario.load(str(frozen.path("outage")))
     assert about == replace(cases["outage"].scenario, duration=None)
-    assert network.regime(about.regime).name == "outage" and all(s.kind in sensors_kinds() for s in about.sensors)
-
-
-def sensors_kinds():
-    return ("radar", "infrared", "imaging", "processing")
+    assert network.regime(about.regime).name == "outage"
 
 
 def test_accuracies_are_the_sensors(cases):

@@ -34,7 +34,7 @@ CASES = {
     "salvo-10": 9, "raid-100": 10, "biased": 2, "clutter": 2, "delayed": 2, "outage": 2, "recorded": 11,
 }  # fmt: skip
 """The names in the order of the table, each with the seed of its sensors' noise: cases of one seed and flight differ in one thing only."""
-QUICK = ("srbm", "pull-up", "clutter", "delayed")
+QUICK = ("srbm", "pull-up")
 MINUTE = 60.0  # s: a case lasts whole minutes, so that its end tells little of the impact
 KNOWN = ("sensors", "scenario", "schedule", "absent")  # what `Detections.meta` may say to an entrant: nothing that truth or noise made
 ROUNDING = 1e-7  # relative: by how much sums over a column may differ where another processor or library rounds otherwise
