@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
+from scipy.optimize import minimize_scalar
 
 from copfuse import atmosphere, filters, forecast, frames, fusion
 from copfuse.kernels.forecast import impact, intersect, intersect_rows, soar
@@ -81,6 +82,27 @@ def test_split_intersection_bounds_the_error(seed):
     true = K @ P1 @ K.T + L @ P2 @ L.T + K @ cross @ L.T + L @ cross.T @ K.T
     assert np.allclose(K + L, np.eye(4), atol=1e-6) and np.linalg.eigvalsh(P - true).min() > -1e-8 * np.trace(P)
     assert np.allclose(P - D, K @ halves[0] @ K.T + L @ halves[1] @ L.T, atol=1e-6 * np.trace(P))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.booleans(), st.floats(-12.0, 2.0))
+def test_the_weight_is_the_least_that_a_plain_search_finds(seed, by_trace, share):
+    """Common parts from hardly any to all, one estimate far better or not: SciPy's bounded search finds nothing lower."""
+    rng = np.random.default_rng(seed)
+    P1, P2 = (scale * B @ B.T for B, scale in zip(rng.normal(size=(2, 4, 4)), 10.0 ** rng.uniform(-2.0, 2.0, 2), strict=True))
+    parts = [min(np.exp(share), 1.0) * P1, rng.uniform() * P2]
+
+    def size(w):
+        inverses = [np.linalg.inv(P - D + D / v) for P, D, v in zip((P1, P2), parts, (w, 1.0 - w), strict=True)]
+        P = np.linalg.inv(inverses[0] + inverses[1])
+        return np.trace(P) if by_trace else np.linalg.slogdet(P)[1]
+
+    P = np.zeros((4, 4))
+    w = intersect(np.zeros(4), P1, parts[0], np.zeros(4), P2, parts[1], by_trace, np.zeros(4), P, np.zeros((4, 4)))
+    plain = minimize_scalar(size, bounds=(1e-6, 1.0 - 1e-6), method="bounded", options={"xatol": 1e-10})
+    found = np.trace(P) if by_trace else np.linalg.slogdet(P)[1]
+    assert 0.99e-6 < w < 1.0 - 0.99e-6
+    assert found - plain.fun < 1e-9 * (abs(plain.fun) if by_trace else 1.0)
 
 
 def test_rows_with_one_source_are_passed_through():
@@ -175,7 +197,7 @@ def test_a_soaring_body_flies_as_the_formulas_say(ratio, slow):
     stop.terminal = True
     end = solve_ivp(rate, (0, 3000), x, "DOP853", events=stop, rtol=1e-8, atol=1e-3)
     s = np.r_[x, np.log(beta), 0.0, 0.0]
-    seconds = soar(s, ratio, slow, np.zeros((4, 9)), np.zeros(9))
+    seconds = soar(s, ratio, slow, np.zeros(6), np.zeros(6))
     assert abs(seconds - end.t[-1]) < 2.0 and np.linalg.norm(s[:3] - end.y[:3, -1]) < 2.0 * slow
 
 

@@ -7,12 +7,11 @@ import math
 import numpy as np
 
 from copfuse.kernels import borrowing, njit
-from copfuse.kernels.earth import altitude
-from copfuse.kernels.falls import LANES, LONGEST_FLIGHT, WORK, fall_all
-from copfuse.kernels.motions import MANOEUVRE, REENTRY, across, ahead, derivative, dimension, drag, propagate
-from copfuse.kernels.small import cholesky, invert
+from copfuse.kernels.earth import altitude, free_acceleration
+from copfuse.kernels.falls import LANES, LONGEST_FLIGHT, WORK, fall_all, flow
+from copfuse.kernels.motions import across, ahead
+from copfuse.kernels.small import cholesky, inverse
 
-_PUSHED, _FALLING = np.array([MANOEUVRE, REENTRY])  # numpy's, as numba compiles for each plain number anew
 # A forecast in boost stands for these further burn times, s, with these weights; *notional*, as is the time in which a burning
 # missile's acceleration grows by e as it empties
 BURNS = np.array([0.0, 10.0, 25.0, 50.0, 90.0, 150.0, 240.0])
@@ -28,6 +27,7 @@ _SKEW = 0.5  # a forecast in boost has a long tail: its variance is made so much
 _SIDE = 0.02  # share of the along-path variance that a forecast in boost allows across it: steering
 _TURN = 0.04  # likewise where there is lift: turns
 _BACK = 0.7  # lift ends at this share of the speed at the latest
+_SOARING = 1.0  # s, a step of lift
 _LEVELLING = 0.1  # 1/s, how fast lift takes the sink out of a path, *notional*
 # Least sigma of ln(beta), because the drag coefficient will change with the Mach number, unseen as yet; as in the flights simulated
 # here, *notional*
@@ -36,42 +36,56 @@ _OF_THREE, _OF_SEVEN = math.sqrt(3.0), math.sqrt(7.0)  # cubature over three and
 _POINTS = 14  # of the latter
 _TOGETHER = 32  # rows whose points fall side by side
 _SCATTER = 50.0  # m, what wind and trim do to a re-entering body beyond what is forecast, per axis, *notional*
+_FAR = math.log(1e6)  # of w / (1-w): weights of intersection end as near to 0 and 1
+_SAME = 1e-6  # and two so near end the search, the newer one's error being some 1e-9
+_NOTHING = 1e-300
 _FASTEST = 7200.0  # m/s over ground at burnout; what is faster goes to orbit
 
 
 @borrowing
-def burn(s, push, t, seconds, k, y):
-    """Move state s (9), t s after now, on under thrust along its velocity that starts at ``push`` m/s^2 now and grows as it empties.
+def burn(s, push, t, seconds):
+    """Move state s (6), t s after now, on under thrust along its velocity that starts at ``push`` m/s^2 now and grows as it empties.
 
+    Thrust's direction is kept for 5 s at a time; gravity at the begin and the middle of those moves the rest (Nystrom's rule).
     Returns the seconds burnt since now: fewer than asked for where the speed reaches what no ballistic missile has at burnout.
     """
     while t < seconds:
         dt = min(5.0, seconds - t)
-        v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5]) + 1e-9
+        half = 0.5 * dt
+        vx, vy, vz = s[3], s[4], s[5]
+        v = math.sqrt(vx * vx + vy * vy + vz * vz) + 1e-9
         if v > _FASTEST:
             return t
-        a = push * math.exp(min((t + 0.5 * dt) / _EMPTYING, _FULLEST))
-        for i in range(3):
-            s[6 + i] = a * s[3 + i] / v
-        propagate(_PUSHED, dimension(_PUSHED), s, dt, k, y)
+        a = push * math.exp(min((t + half) / _EMPTYING, _FULLEST)) / v
+        px, py, pz = a * vx, a * vy, a * vz
+        ax, ay, az = free_acceleration(s[0], s[1], s[2], vx, vy)
+        x, y, z = s[0] + half * vx, s[1] + half * vy, s[2] + half * vz
+        bx, by, bz = free_acceleration(x, y, z, vx + half * (px + ax), vy + half * (py + ay))
+        s[0] += dt * (vx + dt * (0.5 * px + (ax + 2.0 * bx) / 6.0))
+        s[1] += dt * (vy + dt * (0.5 * py + (ay + 2.0 * by) / 6.0))
+        s[2] += dt * (vz + dt * (0.5 * pz + (az + 2.0 * bz) / 6.0))
+        s[3] += dt * (px + bx)
+        s[4] += dt * (py + by)
+        s[5] += dt * (pz + bz)
         t += dt
     return t
 
 
 @borrowing
-def _soaring(s, ratio, d):
-    """d = rates of state s (7) under drag and the lift that turns the path level; ``ratio`` is the greatest lift over drag.
+def _soaring(s, over, ratio, d):
+    """d = rates of state s (6) under drag (``over`` = 1 / beta) and the lift that turns the path level; returns the height.
 
-    Parabolic polar: drag is D0 (1 + (lift / most)^2) with most = 2 ratio D0, so that lift over drag is greatest at ``most``.
+    Parabolic polar: drag is D0 (1 + (lift / most)^2) with most = 2 ratio D0, so that lift over drag is greatest, ``ratio``, at ``most``.
     """
-    derivative(_FALLING, s, d)
+    d[3], d[4], d[5], h, k, r = flow(s[0], s[1], s[2], s[3], s[4], s[5], over)
+    for i in range(3):
+        d[i] = s[i + 3]
     v, e0, e1, e2 = ahead(s)
-    u0, u1, u2, _, _, _ = across(s, e0, e1, e2)
-    clean = drag(s) * v
+    clean = k * v
     most = 2.0 * ratio * clean
     if most < 1e-6:
-        return
-    r = math.sqrt(s[0] * s[0] + s[1] * s[1] + s[2] * s[2])
+        return h
+    u0, u1, u2, _, _, _ = across(s, e0, e1, e2)
     sine = (s[0] * e0 + s[1] * e1 + s[2] * e2) / r
     falling = d[3] * u0 + d[4] * u1 + d[5] * u2
     wanted = -falling - v * v * math.sqrt(max(1.0 - sine * sine, 0.0)) / r - _LEVELLING * v * sine
@@ -80,26 +94,28 @@ def _soaring(s, ratio, d):
     d[3] += lift * u0 - more * e0
     d[4] += lift * u1 - more * e1
     d[5] += lift * u2 - more * e2
+    return h
 
 
 @borrowing
-def soar(s, ratio, slow, k, y):
+def soar(s, ratio, slow, d, y):
     """Move state s (7) on with lift until its speed is below ``slow`` m/s or it is on the ground; returns the seconds, nan for never."""
     t = 0.0
-    h = altitude(s[0], s[1], s[2])
-    while h > 0.0 and math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5]) > slow:
+    over = math.exp(-s[6])
+    h = _soaring(s, over, ratio, d)
+    v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
+    while h > 0.0 and v > slow:
         if t > LONGEST_FLIGHT:
             return math.nan
-        v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
-        dt = min(max(0.5 * (h - 100e3) / v, 1.0), 60.0)
-        _soaring(s, ratio, k[0])
-        for i in range(7):
-            y[i] = s[i] + 0.5 * dt * k[0, i]
-        _soaring(y, ratio, k[1])
-        for i in range(7):
-            s[i] += dt * k[1, i]
+        dt = min(max(0.5 * (h - 100e3) / v, _SOARING), 60.0)
+        for i in range(6):
+            y[i] = s[i] + 0.5 * dt * d[i]
+        _soaring(y, over, ratio, d)
+        for i in range(6):
+            s[i] += dt * d[i]
         t += dt
-        h = altitude(s[0], s[1], s[2])
+        h = _soaring(s, over, ratio, d)
+        v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
     return t
 
 
@@ -128,7 +144,7 @@ def _moments(points, times, weights, n, mean, P):
 
 
 @borrowing
-def _burning(x, P, log_beta, push, chance, m, states, times, weights, C, lower, s, k, y):
+def _burning(x, P, log_beta, push, chance, m, states, times, weights, C, lower, s):
     """Add, from place m on, the states after each of the further `BURNS` of state x (6), and when that is; returns the next free place.
 
     A gravity turn magnifies what is not known of the velocity, so each burn starts from six cubature points of it.
@@ -149,7 +165,7 @@ def _burning(x, P, log_beta, push, chance, m, states, times, weights, C, lower, 
         burnt = 0.0
         for b in range(1, len(BURNS)):  # a longer burn begins as the shorter one does
             at = m + 6 * (b - 1) + p
-            burnt = burn(s, first, burnt, BURNS[b], k, y)
+            burnt = burn(s, first, burnt, BURNS[b])
             for i in range(6):
                 states[at, i] = s[i]
             states[at, 6] = log_beta
@@ -159,7 +175,7 @@ def _burning(x, P, log_beta, push, chance, m, states, times, weights, C, lower, 
 
 
 @borrowing
-def _lifted(x, log_beta, chance, m, states, times, weights, k, y):
+def _lifted(x, log_beta, chance, m, states, times, weights, d, y):
     """Likewise after lift has carried it in each of the ways of `SOARS`."""
     for b in range(len(SOARS)):
         s = states[m + b]
@@ -167,13 +183,13 @@ def _lifted(x, log_beta, chance, m, states, times, weights, k, y):
             s[i] = x[i]
         s[6] = log_beta
         v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
-        times[m + b] = soar(s, SOARS[b, 0], min(SOARS[b, 1], _BACK * v), k, y)
+        times[m + b] = soar(s, SOARS[b, 0], min(SOARS[b, 1], _BACK * v), d, y)
         weights[m + b] = chance / len(SOARS)
     return m + len(SOARS)
 
 
 @borrowing
-def _starts(t, x, P, log_beta, push, boosting, soaring, m, states, times, weights, lower, C, s, k, y):
+def _starts(t, x, P, log_beta, push, boosting, soaring, m, states, times, weights, lower, C, s, d, y):
     """Add, from place m on, all states that the forecast of row t follows to the ground, and their weights; returns the next free place."""
     for i in range(6):
         for j in range(6):
@@ -181,7 +197,7 @@ def _starts(t, x, P, log_beta, push, boosting, soaring, m, states, times, weight
         C[6, i] = 0.0
         C[i, 6] = 0.0
     C[6, 6] = max(log_beta[t, 1], _DRAG_TO_COME) ** 2
-    cholesky(C, dimension(_FALLING), lower)
+    cholesky(C, _POINTS // 2, lower)
     for p in range(_POINTS):
         sign = _OF_SEVEN if p % 2 == 0 else -_OF_SEVEN
         for i in range(6):
@@ -191,9 +207,9 @@ def _starts(t, x, P, log_beta, push, boosting, soaring, m, states, times, weight
         weights[m + p] = (1.0 - boosting[t] - soaring + boosting[t] * BURN_WEIGHTS[0]) / 14.0
     m += _POINTS
     if boosting[t] > 0.01:
-        m = _burning(x[t], P[t], log_beta[t, 0], push[t], boosting[t], m, states, times, weights, C, lower, s, k, y)
+        m = _burning(x[t], P[t], log_beta[t, 0], push[t], boosting[t], m, states, times, weights, C, lower, s)
     if soaring > 0.01:
-        m = _lifted(x[t], log_beta[t, 0], soaring, m, states, times, weights, k, y)
+        m = _lifted(x[t], log_beta[t, 0], soaring, m, states, times, weights, d, y)
     return m
 
 
@@ -220,9 +236,9 @@ def impact(x, P, log_beta, push, boosting, lifting, mean, cov, when):
     the body on in one of the ways of `SOARS`: a forecast is the distribution over both that it must be.  nan where a point
     does not come down.  Some rows are followed down together (`fall_all`).
     """
-    square, vector = np.zeros((3, 9, 9)), np.zeros(18 + LANES + WORK)
-    lower, C, k = square[0], square[1], square[2]
-    y, s, before, w = vector[:9], vector[9:18], vector[18 : 18 + LANES], vector[18 + LANES :]
+    square, vector = np.zeros((2, 7, 7)), np.zeros(18 + LANES + WORK)
+    lower, C = square[0], square[1]
+    y, d, s, before, w = vector[:6], vector[6:12], vector[12:18], vector[18 : 18 + LANES], vector[18 + LANES :]
     most = _POINTS + 6 * len(BURNS) + len(SOARS)
     states, times, weights = np.zeros((_TOGETHER * most, 7)), np.zeros(_TOGETHER * most), np.zeros(_TOGETHER * most)
     edges, place = np.zeros(_TOGETHER + 1, np.int64), np.zeros(LANES, np.int64)
@@ -231,9 +247,9 @@ def impact(x, P, log_beta, push, boosting, lifting, mean, cov, when):
         m = 0
         for r in range(count):
             soaring = lifting[begin + r] * (1.0 - _NO_SOAR)
-            m = _starts(begin + r, x, P, log_beta, push, boosting, soaring, m, states, times, weights, lower, C, s, k, y)
+            m = _starts(begin + r, x, P, log_beta, push, boosting, soaring, m, states, times, weights, lower, C, s, d, y)
             edges[r + 1] = m
-        fall_all(m, states, times, w, before, place, k, y)
+        fall_all(m, states, times, w, before, place, y, d)
         for r in range(count):
             a, t = edges[r], begin + r
             b = _landed(a, edges[r + 1], states, times, weights)
@@ -248,33 +264,66 @@ def impact(x, P, log_beta, push, boosting, lifting, mean, cov, when):
 
 
 @borrowing
-def _join(w, I1, D1, I2, D2, n, by_trace, whole, M1, M2, lower, A, B, P):
-    """Fuse at weight w: A = (I1 + D1/w)^-1, B = (I2 + D2/(1-w))^-1, P = (A + B)^-1; returns what is to be small.
+def _join(w, I1, D1, I2, D2, n, by_trace, M, lower, A, B, P, N):
+    """Fuse at weight w: A = (I1 + D1/w)^-1, B = (I2 + D2/(1-w))^-1, P = (A + B)^-1, N = P A, M = 1 - N.
 
-    P is left out where its determinant is all that is asked for, unless it is wanted as a ``whole``.
+    Returns the two parts of the slope over w of what is to be small: tr(B P B D2) / (1-w)^2, which is to be tr(A P A D1) / w^2 for the
+    logarithm of P's determinant, and with P P in the place of P for its trace.
     """
     for i in range(n):
         for j in range(n):
-            M1[i, j] = I1[i, j] + D1[i, j] / w
-            M2[i, j] = I2[i, j] + D2[i, j] / (1.0 - w)
-    invert(M1, n, lower, A)
-    invert(M2, n, lower, B)
+            M[i, j] = I1[i, j] + D1[i, j] / w
+    inverse(M, n, lower, A)
     for i in range(n):
         for j in range(n):
-            M1[i, j] = A[i, j] + B[i, j]
-    if not by_trace and not whole:
-        cholesky(M1, n, lower)
-        log_det = 0.0
-        for j in range(n):
-            log_det += 2.0 * math.log(lower[j, j])
-        return -log_det
-    log_det = invert(M1, n, lower, P)
-    if not by_trace:
-        return -log_det
-    t = 0.0
+            M[i, j] = I2[i, j] + D2[i, j] / (1.0 - w)
+    inverse(M, n, lower, B)
     for i in range(n):
-        t += P[i, i]
-    return t
+        for j in range(n):
+            M[i, j] = A[i, j] + B[i, j]
+    inverse(M, n, lower, P)
+    for i in range(n):
+        for j in range(n):
+            t = 0.0
+            for k in range(n):
+                t += P[i, k] * A[k, j]
+            N[i, j] = t
+            M[i, j] = (1.0 if i == j else 0.0) - t
+    one, two = (N, M) if by_trace else (A, B)
+    down, up = 0.0, 0.0
+    for i in range(n):
+        for j in range(n):
+            s, t = 0.0, 0.0
+            for k in range(n):
+                s += one[k, i] * N[k, j]
+                t += two[k, i] * M[k, j]
+            down += s * D1[i, j]
+            up += t * D2[i, j]
+    return up / ((1.0 - w) * (1.0 - w)), down / (w * w)
+
+
+@borrowing
+def _weigh(I1, D1, I2, D2, n, by_trace, M, lower, A, B, P, N):
+    """The weight at which P is least, with all that `_join` makes there.
+
+    What is made small is convex over the weight, so there is one place where its slope, a part that falls less one that rises, is 0.
+    The logarithm of the two parts' ratio is nearly straight over that of w / (1-w): the secant rule in these needs some six steps.
+    """
+    low, high = -_FAR, _FAR
+    u, w, last_u, last_w, last = 0.0, 0.5, 0.0, 0.0, 0.0
+    for step in range(60):
+        up, down = _join(w, I1, D1, I2, D2, n, by_trace, M, lower, A, B, P, N)
+        lean = math.log(max(up, _NOTHING) / max(down, _NOTHING))
+        low, high = (u, high) if lean < 0.0 else (low, u)
+        if lean == 0.0 or low >= high or (step > 0 and abs(w - last_w) < _SAME):
+            break
+        new = u - lean * (u - last_u) / (lean - last) if step > 0 else u - lean
+        new = min(max(new, -_FAR), _FAR)
+        if new < low or new > high:
+            new = 0.5 * (low + high)
+        last_u, last_w, last = u, w, lean
+        u, w = new, 1.0 / (1.0 + math.exp(-new))
+    return w
 
 
 @njit(inline="always")
@@ -284,47 +333,31 @@ def intersect(x1, P1, D1, x2, P2, D2, by_trace, x, P, D):
     ``D1``, ``D2`` are the parts of ``P1``, ``P2`` that may be correlated between the two in an unknown way, what is left
     is independent.  With D = P this is covariance intersection (Julier & Uhlmann, Proc. ACC 1997), with D = 0 the
     fusion of independent estimates (Julier & Uhlmann, Handbook of Multisensor Data Fusion, 2001, ch. 12.4).  The weight
-    minimises the determinant (or the trace) of P by golden section.
+    minimises the determinant (or the trace) of P.
     """
     n = len(x1)
     square = np.zeros((7, n, n))
-    I1, I2, M1, M2, lower, A, B = square[0], square[1], square[2], square[3], square[4], square[5], square[6]
+    I1, I2, M, lower, A, B, N = square[0], square[1], square[2], square[3], square[4], square[5], square[6]
     for i in range(n):
         for j in range(n):
             I1[i, j] = P1[i, j] - D1[i, j]
             I2[i, j] = P2[i, j] - D2[i, j]
-    g = 0.5 * (math.sqrt(5.0) - 1.0)
-    low, high = 1e-6, 1.0 - 1e-6
-    a, b = high - g * (high - low), low + g * (high - low)
-    fa = _join(a, I1, D1, I2, D2, n, by_trace, False, M1, M2, lower, A, B, P)
-    fb = _join(b, I1, D1, I2, D2, n, by_trace, False, M1, M2, lower, A, B, P)
-    for _ in range(32):
-        if fa < fb:
-            high, b, fb = b, a, fa
-            a = high - g * (high - low)
-            fa = _join(a, I1, D1, I2, D2, n, by_trace, False, M1, M2, lower, A, B, P)
-        else:
-            low, a, fa = a, b, fb
-            b = low + g * (high - low)
-            fb = _join(b, I1, D1, I2, D2, n, by_trace, False, M1, M2, lower, A, B, P)
-    w = 0.5 * (low + high)
-    _join(w, I1, D1, I2, D2, n, by_trace, True, M1, M2, lower, A, B, P)
-    for i in range(n):  # x = x1 + P B (x2 - x1); K = P B is kept in M1
+    w = _weigh(I1, D1, I2, D2, n, by_trace, M, lower, A, B, P, N)
+    for i in range(n):  # x = x1 + K (x2 - x1) with K = P B = 1 - N, which is in M
         x[i] = x1[i]
         for j in range(n):
-            M1[i, j] = 0.0
-            for k in range(n):
-                M1[i, j] += P[i, k] * B[k, j]
-            x[i] += M1[i, j] * (x2[j] - x1[j])
-    for i in range(n):
+            x[i] += M[i, j] * (x2[j] - x1[j])
+    for i in range(n):  # the independent part of the result is N I1 N' + K I2 K'
         for j in range(n):
-            M2[i, j] = (1.0 if i == j else 0.0) - M1[i, j]
-    for i in range(n):  # the independent part of the result is (I - K) I1 (I - K)' + K I2 K'
+            A[i, j], B[i, j] = 0.0, 0.0
+            for k in range(n):
+                A[i, j] += N[i, k] * I1[k, j]
+                B[i, j] += M[i, k] * I2[k, j]
+    for i in range(n):
         for j in range(n):
             D[i, j] = P[i, j]
             for k in range(n):
-                for m in range(n):
-                    D[i, j] -= M2[i, k] * I1[k, m] * M2[j, m] + M1[i, k] * I2[k, m] * M1[j, m]
+                D[i, j] -= A[i, k] * N[j, k] + B[i, k] * M[j, k]
     return w
 
 

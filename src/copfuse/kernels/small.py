@@ -45,28 +45,33 @@ def solve_lower(lower, n, b):
 
 
 @borrowing
-def invert(a, n, lower, out):
-    """out = a^-1 for symmetric positive definite a; returns the natural logarithm of det a."""
+def inverse(a, n, lower, out):
+    """out = a^-1 for symmetric positive definite a, by L^-1 of its factor L, which ``lower`` keeps."""
     cholesky(a, n, lower)
+    for i in range(n):
+        out[i, i] = 1.0 / lower[i, i]
+    for j in range(n):
+        for i in range(j + 1, n):
+            s = 0.0
+            for k in range(j, i):
+                s -= lower[i, k] * out[k, j]
+            out[i, j] = s * out[i, i]
+    for i in range(n):  # the upper half and the diagonal of L^-1' L^-1, in the place of what is not needed any more
+        for j in range(n - 1, i - 1, -1):
+            s = 0.0
+            for k in range(j, n):
+                s += out[k, i] * out[k, j]
+            out[i, j] = s
+    for i in range(n):
+        for j in range(i):
+            out[i, j] = out[j, i]
+
+
+@borrowing
+def invert(a, n, lower, out):
+    """`inverse`; returns the natural logarithm of det a."""
+    inverse(a, n, lower, out)
     log_det = 0.0
     for j in range(n):
         log_det += 2.0 * math.log(lower[j, j])
-        for i in range(n):
-            out[i, j] = 1.0 if i == j else 0.0
-        # the column is contiguous only by rows, so substitute on it in place by hand
-        for i in range(n):
-            s = out[i, j]
-            for k in range(i):
-                s -= lower[i, k] * out[k, j]
-            out[i, j] = s / lower[i, i]
-        for i in range(n - 1, -1, -1):
-            s = out[i, j]
-            for k in range(i + 1, n):
-                s -= lower[k, i] * out[k, j]
-            out[i, j] = s / lower[i, i]
-    for i in range(n):
-        for j in range(i):
-            m = 0.5 * (out[i, j] + out[j, i])
-            out[i, j] = m
-            out[j, i] = m
     return log_det
