@@ -155,11 +155,15 @@ def mix(x, P, mu, Pi, h, x_out, P_out, mu_out, xs, Ps, J):
         for i in range(N_MODEL):
             w = (1.0 if i == j else 0.0) if alone else Pi[i, j] * mu[i] / c
             if w > _TRICKLE:
-                for a in range(n):
+                for a in range(6):
+                    da = xs[i, a] - x_out[j, a]
+                    for b in range(6):  # all of them: six by six go into vector instructions
+                        P_out[j, a, b] += w * (Ps[i, a, b] + da * (xs[i, b] - x_out[j, b]))
+                for a in range(6, n):
                     da = xs[i, a] - x_out[j, a]
                     for b in range(a + 1):
                         P_out[j, a, b] += w * (Ps[i, a, b] + da * (xs[i, b] - x_out[j, b]))
-        for a in range(n):
+        for a in range(6, n):
             for b in range(a):
                 P_out[j, b, a] = P_out[j, a, b]
     for j in range(N_MODEL):

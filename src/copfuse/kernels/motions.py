@@ -275,16 +275,17 @@ def seen_as(i, j, x, P, xs, Ps, J):
     shared = m if i == j else 6
     if (i == 2 or i == 3) and (j == 2 or j == 3) and i != j:
         shared = 7
-    for a in range(n):
+    for a in range(6):
+        xs[a] = x[i, a]
+        for b in range(6):
+            Ps[a, b] = P[i, a, b]
+    for a in range(6, n):
         own = a < shared
         xs[a] = x[i, a] if own else x[j, a]
-        for b in range(n):
-            if own and b < shared:
-                Ps[a, b] = P[i, a, b]
-            elif own or b < shared:
-                Ps[a, b] = 0.0
-            else:
-                Ps[a, b] = P[j, a, b]
+        for b in range(a + 1):
+            known = P[i, a, b] if own else (P[j, a, b] if b >= shared else 0.0)
+            Ps[a, b] = known
+            Ps[b, a] = known
     if j == 0 and (i == 2 or i == 3):  # an engine lights in the air: an earlier push tells nothing of how hard it is going to
         for a in range(6, 9):
             xs[a] = 0.0
@@ -301,14 +302,12 @@ def _thrust_to_push(x, P, xs, Ps, J):
     """BOOST's thrust along the velocity as MANOEUVRE's acceleration."""
     v, e0, e1, e2 = ahead(x)
     e, v = (e0, e1, e2), v + 10.0
-    for a in range(9):
-        for b in range(8):
-            J[a, b] = 1.0 if a == b and a < 6 else 0.0
     for a in range(3):
         xs[6 + a] = x[6] * e[a]
-        J[6 + a, 6] = e[a]
         for b in range(3):
             J[6 + a, 3 + b] = x[6] / v * ((1.0 if a == b else 0.0) - e[a] * e[b])
+        J[6 + a, 6] = e[a]
+        J[6 + a, 7] = 0.0
     _congruent(J, P, dimension(MANOEUVRE), dimension(BOOST), Ps)
     for a in range(6, 9):
         Ps[a, a] += 1.0  # m^2/s^4: thrust is not quite along the velocity
@@ -319,9 +318,6 @@ def _push_to_thrust(x, P, flow_variance, xs, Ps, J):
     """MANOEUVRE's acceleration as BOOST's thrust along the velocity; the mass flow stays BOOST's own."""
     v, e0, e1, e2 = ahead(x)
     e, v = (e0, e1, e2), v + 10.0
-    for a in range(7):
-        for b in range(9):
-            J[a, b] = 1.0 if a == b and a < 6 else 0.0
     along = x[6] * e0 + x[7] * e1 + x[8] * e2
     xs[6] = along
     for b in range(3):
@@ -336,13 +332,23 @@ def _push_to_thrust(x, P, flow_variance, xs, Ps, J):
 
 @borrowing
 def _congruent(J, P, n, m, out):
-    """out (n, n) = J P J' for J (n, m)."""
-    for a in range(n):
-        for b in range(a + 1):
+    """Rows and columns from the sixth on of out (n, n) = J P J', where J (n, m) leaves the components before as they are.
+
+    Of J only rows from the sixth and columns from the third on are looked at; the rows before are scratch.
+    """
+    for a in range(6, n):
+        for d in range(m):
             s = 0.0
-            for c in range(m):
-                if J[a, c] != 0.0:
-                    for d in range(m):
-                        s += J[a, c] * P[c, d] * J[b, d]
+            for c in range(3, m):
+                s += J[a, c] * P[c, d]
+            J[a - 6, d] = s
+    for a in range(6, n):
+        for b in range(6):
+            out[a, b] = J[a - 6, b]
+            out[b, a] = J[a - 6, b]
+        for b in range(6, a + 1):
+            s = 0.0
+            for d in range(3, m):
+                s += J[a - 6, d] * J[b, d]
             out[a, b] = s
             out[b, a] = s
