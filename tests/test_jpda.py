@@ -7,7 +7,7 @@ import itertools
 import numba
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from copfuse.association import Pairs, existence, gated, gnn, gnn_pairs, jpda, jpda_pairs
