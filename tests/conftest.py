@@ -25,6 +25,15 @@ if os.environ.get("NUMBA_DISABLE_JIT") == "1":  # the kernels as plain Python: t
     settings.load_profile("plain")
 
 
+LONGEST = ("reconstruction", "fusion", "gaussian", "sweep", "noninterference", "accuracy", "multiscan", "starting", "bench", "cueing")
+
+
+def pytest_collection_modifyitems(items):
+    """Files that take long come first, so that the workers, which take a file at a time, come to their ends together."""
+    rank = {f"test_{name}": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
+
 @pytest.fixture(autouse=True)
 def no_interrupt_is_left():
     """Commands remember a Ctrl-C; one test's is none of the next's.  `cli.main` forgets it, a command called alone does not."""

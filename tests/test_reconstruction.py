@@ -151,18 +151,17 @@ def test_wandering_biases_are_covered_only_where_they_are_marginalised():
     scenario, n = laydown("three", bias=1.0), 16
     truth = coasting().x[0]
     sigma = np.array([10.0, 2e-4, 2e-4, np.nan])
-    nees = {}
+    nees, P = {}, {}
     for biases in (True, False):
         found = [reconstruct(plots(scenario, sigma, s, 2.0), scenario, biases=biases, boost=False, since=0.0) for s in range(n)]
+        P[biases] = found[0].P
         told = [f for f in found if np.isfinite(f.P).all()]  # the others' chi-squared gave them away
         assert not biases or len(told) == n
         nees[biases] = np.mean([(f.x - truth) @ np.linalg.solve(f.P, f.x - truth) for f in told] or np.inf)
     low, high = chi2.ppf([0.005, 0.995], 6 * n) / n
     assert low < nees[True] < high
     assert nees[False] > 3 * high
-    assert reconstruct(plots(scenario, sigma, 0, 2.0), scenario, boost=False, since=0.0).P[0, 0] == pytest.approx(
-        reconstruct(plots(scenario, sigma, 0, 2.0), scenario, biases=True, boost=False, since=0.0).P[0, 0]
-    )
+    assert reconstruct(plots(scenario, sigma, 0, 2.0), scenario, boost=False, since=0.0).P[0, 0] == pytest.approx(P[True][0, 0])
 
 
 def test_false_plots_are_rejected():
@@ -233,7 +232,7 @@ def test_the_whole_flight_of_hokkaido_2017_stands_on_the_bound_and_in_its_interv
     assert np.abs(model.states(u, truth.time[::40])[:, :3] - truth.x[::40, :3]).max() < 0.1
     want = families.outcome(model, u)
     held, off = [], {name: 0.0 for name in ("launch", "burnout", "apogee", "impact")}
-    n = 3
+    n = 2
     for seed in range(1, n + 1):
         detections = detect(truth, scenario, seed=seed)
         rows = np.flatnonzero(detections.object == 0)[::8]
@@ -272,14 +271,13 @@ def test_tracks_of_one_flight_are_joined_over_an_hour_unseen():
     assert not arcs.joined(early, elsewhere, s.bias)
 
 
-@pytest.mark.parametrize(("seed", "every"), [(1, 4), (10, 1)])
-def test_a_two_stage_flight_with_biases_lies_in_its_intervals(seed, every):
-    """A lofted flight whose sensors have their usual biases: few plots, and all of a flight whose valley is long and curved."""
+def test_a_two_stage_flight_with_biases_lies_in_its_intervals():
+    """All plots of a lofted flight whose sensors have their usual biases; its valley is long and curved."""
     scenario = load("lofted-icbm-2022")
     truth = fly(scenario)
     _, u = true_parameters(scenario.launches[0])
-    detections = detect(truth, scenario, seed=seed)
-    f = reconstruct(detections, scenario, np.flatnonzero(detections.object == 0)[::every])
+    detections = detect(truth, scenario, seed=10)
+    f = reconstruct(detections, scenario, np.flatnonzero(detections.object == 0))
     assert f.boost is not None and set(f.boost.weights) == {"ICBM"}
     axes = frames.enu_axes(*(v[0] for v in frames.geodetic(truth.x[0])[:2]))[:2]
     d2 = (e := axes @ (f.boost.point - truth.x[0, :3])) @ np.linalg.solve(axes @ f.boost.P @ axes.T, e)

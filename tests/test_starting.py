@@ -86,8 +86,8 @@ def boosting(rng, n: int):
 
 
 def test_plots_of_a_boosting_missile_start_honestly():
-    """400 draws, half of them with range rate."""
-    rng, n, q = np.random.default_rng(8), 400, []
+    """200 draws, half of them with range rate."""
+    rng, n, q = np.random.default_rng(8), 200, []
     for i, (times, states, origin, axes) in enumerate(boosting(rng, n)):
         sigma = np.array([15.0, 1.2e-3, 1.2e-3, 3.0 if i % 2 else NAN])
         z = frames.look(states, origin, axes) + np.nan_to_num(sigma) * rng.standard_normal((3, 4))
