@@ -148,11 +148,12 @@ def _transforms(ax: Any, line: Line) -> None:
     each = each / each.sum(axis=1, keepdims=True)
     mean, half, edges = 10.0 * each.mean(axis=0), 10.0 * band(each), np.arange(11) * 0.1
     ax.bar(edges[:10], mean, 0.1, align="edge", color=BLUE, alpha=0.45)
-    ax.stairs(1.0 + half, edges, baseline=np.maximum(1.0 - half, 0.0), fill=True, color=GREY, alpha=0.3, lw=0, label="chance")
+    if np.isfinite(half).all():
+        ax.stairs(1.0 + half, edges, baseline=np.maximum(1.0 - half, 0.0), fill=True, color=GREY, alpha=0.3, lw=0)
     ax.axhline(1.0, color="black", lw=1.0)
     ax.set_xlim(0.0, 1.0)
     ax.set_ylim(0.0, 1.45 * max(1.5, float(mean.max())))
-    ax.set_xlabel("chance of a smaller one, if all is right", fontsize=7.5)
+    ax.set_xlabel("chance of a smaller one, if all is right (grey: what chance leaves)", fontsize=7.5)
     ax.set_ylabel("density; 1 is right", fontsize=7.5)
     _said(ax, line)
 
