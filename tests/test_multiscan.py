@@ -54,7 +54,7 @@ def enumerated(trees, start, window, score):
     return sorted(found, reverse=True)
 
 
-@given(st.integers(1, 4), st.integers(1, 8), st.integers(1, 60), st.sampled_from([2.0, 6.0, 100.0]), st.integers(0, 2**32 - 1))
+@given(st.integers(1, 5), st.integers(1, 8), st.integers(1, 60), st.sampled_from([2.0, 6.0, 100.0]), st.integers(0, 2**32 - 1))
 def test_best_sets_are_those_of_enumeration(n_tree, plots, k, span, seed):
     rng = np.random.default_rng(seed)
     start, window, score = some_trees(rng, n_tree, plots)
@@ -67,7 +67,7 @@ def test_best_sets_are_those_of_enumeration(n_tree, plots, k, span, seed):
     assert [tuple(c) for c in chosen] == [w[1] for w in want]
 
 
-@given(st.integers(1, 5), st.integers(1, 12), st.integers(0, 2**32 - 1))
+@given(st.integers(1, 6), st.integers(1, 12), st.integers(0, 2**32 - 1))
 def test_leaves_weigh_what_all_sets_together_say(n_tree, plots, seed):
     """Clusters do not matter: the weights are those of all sets of all trees at once."""
     rng = np.random.default_rng(seed)
