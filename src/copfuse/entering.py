@@ -54,8 +54,8 @@ def scans_in_order(detections: Detections, scenario: Any) -> Iterator[tuple[floa
     came = arrivals(detections, scenario)
     rows = np.flatnonzero(np.isfinite(came))
     known = np.maximum.accumulate(came[rows])
-    scans = list(scanning.scans(detections[rows], scenario, "HUB"))
-    whole = known[[int(s.rows[-1]) for s in scans]] if scans else np.zeros(0)
+    scans = list(scanning.scans(detections[rows], scenario, "HUB", rows))
+    whole = known[np.searchsorted(rows, [int(s.rows[-1]) for s in scans])]
     begin = 0
     for now in times(scenario).tolist():
         end = int(np.searchsorted(whole, now, side="right"))
