@@ -63,6 +63,16 @@ def scans_in_order(detections: Detections, scenario: Any) -> Iterator[tuple[floa
         begin = end
 
 
+def positions(scan: Scan) -> tuple[np.ndarray, np.ndarray]:
+    """Earth-fixed positions (m, 3) of a scan's plots that have a range, and their covariances (m, 3, 3), to first order."""
+    ranged = np.isfinite(scan.z[:, :3]).all(axis=1)
+    z, sigma, place = scan.z[ranged, :3], scan.sigma[ranged, :3], (scan.origin, scan.axes, scan.cosines)
+    y = frames.point(z[:, 0], z[:, 1], z[:, 2], *place)
+    more = [z + sigma * (np.arange(3) == k) for k in range(3)]
+    off = np.stack([frames.point(m[:, 0], m[:, 1], m[:, 2], *place) - y for m in more])
+    return y, np.einsum("kma,kmb->mab", off, off)
+
+
 def picture(
     time, track, x, P, scenario: Any, *, phase=None, push=None, log_beta=None, impact: Impact | np.ndarray | bool = True, sensors=None,
     **about: Any,
@@ -169,6 +179,8 @@ def _column(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _short(value: Any) -> str:
+    if np.ndim(value) == 0:
+        return f"{float(value):.6g}"
     return np.array2string(np.asarray(value), precision=4, max_line_width=10**6, threshold=12).replace("\n", "")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import entering, frames
+from copfuse import entering
 from copfuse.scanning import Scan
 from copfuse.tables import Detections, Picture
 
@@ -48,7 +48,7 @@ class Naive:
         """One scan: predict, give each track its nearest plot, start tracks of the rest, drop the stale."""
         self.x, self.P = self.predict(scan.time)
         self.time = scan.time
-        y, R = positions(scan)
+        y, R = entering.positions(scan)
         track, plot = nearest(self.x, self.P, y, R)
         S = self.P[track][:, :3, :3] + R[plot]
         gain = np.swapaxes(np.linalg.solve(S, self.P[track][:, :3, :]), 1, 2)
@@ -83,16 +83,6 @@ class Naive:
     def _keep(self, rows: np.ndarray) -> None:
         if not rows.all():
             self.x, self.P, self.number, self.hits, self.seen = (v[rows] for v in (self.x, self.P, self.number, self.hits, self.seen))
-
-
-def positions(scan: Scan) -> tuple[np.ndarray, np.ndarray]:
-    """Positions (m, 3) and covariances (m, 3, 3) of a scan's plots that have a range."""
-    z, sigma = (v[np.isfinite(scan.z[:, :3]).all(axis=1), :3] for v in (scan.z, scan.sigma))
-    place = scan.origin, scan.axes, scan.cosines
-    y = frames.point(z[:, 0], z[:, 1], z[:, 2], *place)
-    more = [z + sigma * (np.arange(3) == k) for k in range(3)]
-    off = np.stack([frames.point(m[:, 0], m[:, 1], m[:, 2], *place) - y for m in more])
-    return y, np.einsum("kma,kmb->mab", off, off)
 
 
 def nearest(x: np.ndarray, P: np.ndarray, y: np.ndarray, R: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
