@@ -126,6 +126,12 @@ def test_a_return_value_that_is_no_picture_is_refused(given):
         entering.usable(None, given[1])
 
 
+def test_what_has_sunk_under_the_ground_is_not_aloft():
+    up = frames.ecef(0.7, 2.2, np.array([-2e3, -2e3, 5e3]))
+    down = -300.0 * up / np.linalg.norm(up, axis=1, keepdims=True)
+    assert entering.aloft(np.hstack([up, down * np.array([[1.0], [-1.0], [1.0]])])).tolist() == [False, True, True]
+
+
 # Names ---------------------------------------------------------------------------------------------------------------
 
 

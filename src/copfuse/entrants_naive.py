@@ -120,4 +120,5 @@ def naive(detections: Detections, scenario: Any) -> Picture:
         x, P = tracker.predict(max(now, tracker.time))
         rows.append((np.full(shown.sum(), now), tracker.number[shown], x[shown], P[shown]))
     time, track, x, P = (np.concatenate(column) for column in zip(*rows, strict=True))
-    return entering.picture(time, track, x, P, scenario)
+    up = entering.aloft(x)
+    return entering.picture(time[up], track[up], x[up], P[up], scenario)

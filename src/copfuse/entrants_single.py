@@ -180,7 +180,8 @@ def tracked(detections: Detections, scenario: Any, by: Filter) -> Picture:
         parts.append((np.full(len(x), now), shown.number, x, P, transition(shown.x, since)[:, :6, :6], shown.last))
     time, number, x, P, F, last = (np.concatenate(column) for column in zip(*parts, strict=True))
     biased = P[:, :6, :6] + F @ log.biases(detections, scenario)[last] @ transpose(F)
-    return entering.picture(time, number, x[:, :6], 0.5 * (biased + transpose(biased)), scenario, impact=~shoved(x, P))
+    P6, up = 0.5 * (biased + transpose(biased)), entering.aloft(x)
+    return entering.picture(time[up], number[up], x[up, :6], P6[up], scenario, impact=~shoved(x, P)[up])
 
 
 def shoved(x: np.ndarray, P: np.ndarray) -> np.ndarray:

@@ -245,8 +245,9 @@ def soup(detections: Detections, scenario: Any, rule: str, settings: Settings) -
             x.append(np.asarray(state.state_vector, float)[STATE].T)
             P.append(np.asarray(state.covar, float)[np.ix_(STATE, STATE)][None])
     x9, P9 = np.concatenate(x), np.concatenate(P)
-    cov = 0.5 * (P9 + np.swapaxes(P9, 1, 2))
-    return entering.picture(time, number, x9[:, :6], cov[:, :6, :6], scenario, impact=~shoved(_beside_gravity(x9, settings), cov))
+    P9 = 0.5 * (P9 + np.swapaxes(P9, 1, 2))
+    up, falls = entering.aloft(x9), ~shoved(_beside_gravity(x9, settings), P9)
+    return entering.picture(np.array(time)[up], np.array(number, int)[up], x9[up, :6], P9[up, :6, :6], scenario, impact=falls[up])
 
 
 def _beside_gravity(x: np.ndarray, settings: Settings) -> np.ndarray:
