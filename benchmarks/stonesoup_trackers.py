@@ -5,13 +5,8 @@
 
 Both get every radar's range, azimuth and elevation (no infrared, no range rate, which only this package would use), each plot's own
 sigma, unbiased sensors, one tracker for all nations, no delay; both are asked on the same time grid where everything is.
-This package: its tracker of all plots and the picture made of it.  Stone Soup: `MultiTargetTracker` with `GNNWith2DAssignment` over
-Mahalanobis distances, and `MultiTargetMixtureTracker` with `JPDAwithLBP` given each sensor's true clutter density (or `MOST`); both with
-an extended Kalman filter, `CartesianToElevationBearingRange` where each radar stands in one Cartesian frame, its analytic derivative
-(its own takes steps too small for such distances), `MultiMeasurementInitiator` of three plots and deletion by time since the last
-update.  A k-d tree of each scan's plots, in space, keeps what is far from its judgement, as its own tree does where all plots are of
-one linear model.  Motion is its `ConstantAcceleration` or `Singer` in three axes, or free fall in this package's gravity with white
-acceleration; which, how noisy, and how wide the gate, is what ``--tune`` finds best, by GOSPA, on a seed that is not measured.
+This package: its tracker of all plots and the picture made of it.  Stone Soup's are those of `copfuse.entrants_soup`, which says what they
+are made of; their motion, its noise and how wide the gate is are what ``--tune`` finds best, by GOSPA, on a seed that is not measured.
 """
 
 from __future__ import annotations
@@ -20,164 +15,25 @@ import itertools
 import time as clock
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import click
 import numpy as np
-from scipy.spatial import KDTree
-from scipy.spatial.transform import Rotation
-from scipy.stats import chi2
-from stonesoup.base import Property
-from stonesoup.dataassociator.neighbour import GNNWith2DAssignment
-from stonesoup.dataassociator.probability import JPDAwithLBP
-from stonesoup.deleter.time import UpdateTimeDeleter
-from stonesoup.hypothesiser.distance import DistanceHypothesiser
-from stonesoup.hypothesiser.probability import PDAHypothesiser
-from stonesoup.initiator.simple import MultiMeasurementInitiator
-from stonesoup.measures import Mahalanobis
-from stonesoup.models.base import TimeVariantModel
-from stonesoup.models.measurement.nonlinear import CartesianToElevationBearingRange
-from stonesoup.models.transition.linear import CombinedLinearGaussianTransitionModel, ConstantAcceleration, Singer
-from stonesoup.models.transition.nonlinear import GaussianTransitionModel
-from stonesoup.predictor.kalman import ExtendedKalmanPredictor
-from stonesoup.tracker.simple import MultiTargetMixtureTracker, MultiTargetTracker
-from stonesoup.types.angle import Bearing, Elevation
-from stonesoup.types.array import CovarianceMatrix, StateVector
-from stonesoup.types.detection import Detection
-from stonesoup.types.state import GaussianState
-from stonesoup.updater.kalman import ExtendedKalmanUpdater
 from tqdm import tqdm
 
-from copfuse import customary, fusion, metrics, network, scanning, simulate, tracking
+from copfuse import entrants_soup, fusion, metrics, network, scanning, simulate, tracking
 from copfuse.constants import NODES
+from copfuse.entrants_soup import MAPPING, Settings, estimates
 from copfuse.measures import Gospa, gospa_of
 from copfuse.scenario import Scenario, load
 from copfuse.tables import Detections, Truth
-
-EPOCH = datetime(2026, 1, 1)
-MAPPING = (0, 3, 6)  # where x, y, z stand among x, vx, ax, y, ...
-PRIOR = (1000.0, 20.0)  # m/s, m/s^2: standard deviations of what one plot does not tell
-HOLDING = 6.0  # s without a plot after which a track of less than three plots is dropped
-NEAR = 6.0  # standard deviations of track and plot within which the k-d tree leaves a plot to be judged
-DETECTED = 0.9
-MOST = 1e10  # likelihood over clutter density: above some 1e15 its belief propagation subtracts to zero and divides by it (1.9.1)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a rival is set: "CA", "Singer" or "fall"; its noise density (m^2/s^5, (m/s^2)^2, m^2/s^3); gate in standard deviations; s
-    without a plot after which a track is dropped."""
-
-    motion: str = "CA"
-    noise: float = 2.0
-    gate: float = 7.0
-    drop: float = 10.0
-
 
 GRID = (
     *(Settings("CA", q, g) for q, g in itertools.product((2.0, 20.0, 200.0), (5.0, 7.0))),
     *(Settings("Singer", a, 5.0) for a in (200.0, 1000.0)),
     *(Settings("fall", q, g) for q, g in itertools.product((50.0, 500.0), (5.0, 7.0))),
 )  # fmt: skip
-
-
-# Its parts -----------------------------------------------------------------------------------------------------------
-
-
-class Radar(CartesianToElevationBearingRange):
-    """Its own model with an analytic derivative."""
-
-    origin: np.ndarray = Property(doc="Where the radar stands (3,)")
-    axes: np.ndarray = Property(doc="Its east, north and up (3, 3)")
-
-    def jacobian(self, state: Any, **_: Any) -> np.ndarray:
-        """Elevation, bearing and range by the state (3, 9)."""
-        x = np.asarray(state.state_vector, float)[list(MAPPING), 0]
-        distance, azimuth, elevation = customary.slope(np.r_[x, 0.0, 0.0, 0.0], self.origin, self.axes)[:, :3]
-        H = np.zeros((3, 9))
-        H[:, MAPPING] = elevation, -azimuth, distance
-        return H
-
-
-class Fall(GaussianTransitionModel, TimeVariantModel):
-    """Free fall in the Earth-fixed frame with white acceleration; the three accelerations of the state stand idle."""
-
-    density: float = Property(doc="m^2/s^3")
-    order = (0, 3, 6, 1, 4, 7)  # of position and velocity
-
-    @property
-    def ndim_state(self) -> int:
-        return 9
-
-    def function(self, state: Any, noise: bool = False, time_interval: Any = None, **_: Any) -> StateVector:
-        x = np.asarray(state.state_vector, float)[:, 0].copy()
-        x[list(self.order)] = customary.stages(x[list(self.order)], time_interval.total_seconds())[1]
-        return StateVector(x)
-
-    def jacobian(self, state: Any, time_interval: Any = None, **_: Any) -> np.ndarray:
-        x = np.asarray(state.state_vector, float)[list(self.order), 0]
-        h = time_interval.total_seconds()
-        F = np.eye(9)
-        F[np.ix_(self.order, self.order)] = customary.transition(customary.stages(x, h)[0], h)
-        return F
-
-    def covar(self, time_interval: Any = None, **_: Any) -> CovarianceMatrix:
-        h, Q = time_interval.total_seconds(), np.zeros((9, 9))
-        Q[np.ix_(self.order, self.order)] = self.density * np.kron([[h**3 / 3.0, h**2 / 2.0], [h**2 / 2.0, h]], np.eye(3))
-        return CovarianceMatrix(Q)
-
-
-class _Nearby:
-    """A hypothesiser that judges only what a k-d tree of the scan's plots finds near the prediction."""
-
-    scan: Any = None  # the last set of plots, its list and tree
-
-    def hypothesise(self, track: Any, detections: Any, timestamp: Any, **kwargs: Any) -> Any:
-        plots = list(detections)
-        if plots:
-            if self.scan is None or self.scan[0] is not detections:
-                self.scan = detections, plots, KDTree(np.array([p.metadata["place"] for p in plots])), plots[0].metadata
-            _, plots, tree, about = self.scan
-            if hasattr(self, "clutter_spatial_density"):
-                self.clutter_spatial_density = about["clutter"]
-            prediction = self.predictor.predict(track, timestamp=timestamp)  # type: ignore[attr-defined]
-            rows = list(MAPPING)
-            at = np.asarray(prediction.state_vector, float)[rows, 0]
-            blur = np.sqrt(np.diag(prediction.covar)[rows].sum()) + about["blur"]
-            plots = [plots[k] for k in tree.query_ball_point(at, NEAR * blur)]
-        return super().hypothesise(track, set(plots), timestamp, **kwargs)  # type: ignore[misc]
-
-
-class Near(_Nearby, DistanceHypothesiser):
-    """By distance."""
-
-
-class Likely(_Nearby, PDAHypothesiser):
-    """By probability."""
-
-
-def motion(settings: Settings) -> Any:
-    """The transition model of nine components."""
-    if settings.motion == "fall":
-        return Fall(density=settings.noise)
-    one = ConstantAcceleration(settings.noise) if settings.motion == "CA" else Singer(settings.noise, 1.0 / 60.0)
-    return CombinedLinearGaussianTransitionModel([one] * 3)
-
-
-def tracker(rule: str, settings: Settings, scans: Any) -> Any:
-    """Its tracker by "GNN" or "JPDA" over an iterator of (time, set of plots)."""
-    predictor, updater = ExtendedKalmanPredictor(motion(settings)), ExtendedKalmanUpdater(None)
-    near = Near(predictor, updater, Mahalanobis(), missed_distance=settings.gate)
-    gnn = GNNWith2DAssignment(near)
-    start = GaussianState(np.zeros((9, 1)), np.diag(np.tile([0.0, PRIOR[0] ** 2, PRIOR[1] ** 2], 3)), timestamp=EPOCH)
-    holding = UpdateTimeDeleter(timedelta(seconds=HOLDING))
-    initiator = MultiMeasurementInitiator(start, holding, gnn, updater, min_points=3)
-    deleter = UpdateTimeDeleter(timedelta(seconds=settings.drop))
-    if rule == "GNN":
-        return MultiTargetTracker(initiator, deleter, scans, gnn, updater)
-    likely = Likely(predictor, updater, 1e-12, prob_detect=DETECTED, prob_gate=chi2.cdf(settings.gate**2, 3))
-    return MultiTargetMixtureTracker(initiator, deleter, scans, JPDAwithLBP(likely), updater)
 
 
 # Plots there and estimates back --------------------------------------------------------------------------------------
@@ -191,50 +47,21 @@ def radar_plots(detections: Detections, scenario: Scenario) -> Detections:
     return replace(kept, z=z, sigma=sigma)
 
 
-def soup_scans(detections: Detections, scenario: Scenario) -> Iterator[tuple[datetime, set[Detection]]]:
+def soup_scans(detections: Detections, scenario: Scenario) -> Iterator[tuple[datetime, set[Any]]]:
     """The plots as Stone Soup's detections, scan by scan, in the Earth-fixed frame."""
-    for scan in scanning.scans(detections, scenario, "HUB"):
-        turned = Rotation.from_matrix(scan.axes).as_euler("XYZ") * (-1.0, 1.0, -1.0)  # its signs of roll, pitch and yaw
-        at = EPOCH + timedelta(seconds=scan.time)
-        blur = np.hypot(scan.sigma[:, 0], scan.z[:, 0] * np.hypot(scan.sigma[:, 1], scan.sigma[:, 2])).max()
-        peak = (2.0 * np.pi) ** -1.5 / np.prod(scan.sigma[:, :3], axis=1).min()  # no likelihood is higher
-        clutter = max(float(np.exp(scan.log_density)), peak / MOST)
-        plots = set()
-        for (distance, azimuth, elevation), sigma in zip(scan.z[:, :3], scan.sigma[:, :3], strict=True):
-            model = Radar(
-                ndim_state=9, mapping=MAPPING, noise_covar=CovarianceMatrix(np.diag(sigma[[2, 1, 0]] ** 2)),
-                translation_offset=StateVector(scan.origin), rotation_offset=StateVector(turned), origin=scan.origin, axes=scan.axes,
-            )  # fmt: skip
-            seen = StateVector([Elevation(elevation), Bearing(0.5 * np.pi - azimuth), distance])  # its bearings start in the east
-            level = np.cos(elevation) * np.array([np.sin(azimuth), np.cos(azimuth), np.tan(elevation)])
-            about = {"place": scan.origin + distance * level @ scan.axes, "blur": blur, "clutter": clutter}
-            plots.add(Detection(seen, timestamp=at, measurement_model=model, metadata=about))
-        yield at, plots
+    return entrants_soup.soup_scans(scanning.scans(detections, scenario, "HUB"))
 
 
 def soup(detections: Detections, scenario: Scenario, rule: str, settings: Settings, times: np.ndarray) -> list[np.ndarray]:
     """Where Stone Soup's confirmed tracks are, (n, 3) Earth-fixed, at each of the rising ``times``, from the plots until then."""
-    found: list[np.ndarray] = []
-    one = tracker(rule, settings, soup_scans(detections, scenario))
-    alive: list[tuple[Any, Any]] = []  # tracks and their newest states: the trackers change them in place
-    predictor = ExtendedKalmanPredictor(motion(settings))
-
-    def look(until: float) -> None:
-        while len(found) < len(times) and times[len(found)] < until:
-            at = EPOCH + timedelta(seconds=float(times[len(found)]))
-            seen = [s for s, last in alive if at - last <= timedelta(seconds=settings.drop)]
-            moved = [predictor.predict(s, timestamp=at) if at > s.timestamp else s for s in seen]
-            found.append(np.array([np.asarray(s.state_vector, float)[list(MAPPING), 0] for s in moved]).reshape(-1, 3))
-
-    last: dict[str, datetime] = {}
-    for now, tracks in one:
-        look((now - EPOCH).total_seconds())
-        for t in tracks:
-            if getattr(t.state, "hypothesis", None):
-                last[t.id] = now
-        alive = [(t.state, last.get(t.id, now)) for t in tracks]
-    look(np.inf)
-    return found
+    scans = list(scanning.scans(detections, scenario, "HUB"))
+    ends = np.searchsorted([s.time for s in scans], times, side="right").tolist()
+    batches = [(float(t), scans[a:b]) for t, a, b in zip(times, [0, *ends], ends, strict=False)]
+    rows = list(MAPPING)
+    return [
+        np.array([np.asarray(s.state_vector, float)[rows, 0] for s in states.values()]).reshape(-1, 3)
+        for _, states in estimates(rule, settings, batches)
+    ]
 
 
 def ours(detections: Detections, scenario: Scenario, association: str, times: np.ndarray) -> list[np.ndarray]:
@@ -317,7 +144,7 @@ def told(name: str, made: list[Contest]) -> str:
     return "\n".join(out)
 
 
-BEST = {"Stone Soup GNN": ("GNN", Settings()), "Stone Soup JPDA": ("JPDA", Settings())}
+BEST = {f"Stone Soup {rule}": (rule, settings) for rule, settings in entrants_soup.BEST.items()}
 
 
 @click.command()

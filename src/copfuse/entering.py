@@ -11,6 +11,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,9 +39,9 @@ def feed(detections: Detections, scenario: Any) -> Iterator[tuple[float, np.ndar
     came = arrivals(detections, scenario)
     order = np.argsort(came, kind="stable")
     order = order[np.isfinite(came[order])]
-    begin = 0
+    when, begin = came[order], 0
     for now in times(scenario).tolist():
-        end = int(np.searchsorted(came[order], now, side="right"))
+        end = int(np.searchsorted(when, now, side="right"))
         yield now, np.sort(order[begin:end])  # a table's rows are sorted by time, then sensor
         begin = end
 
@@ -54,13 +55,29 @@ def scans_in_order(detections: Detections, scenario: Any) -> Iterator[tuple[floa
     came = arrivals(detections, scenario)
     rows = np.flatnonzero(np.isfinite(came))
     known = np.maximum.accumulate(came[rows])
-    scans = list(scanning.scans(detections[rows], scenario, "HUB"))
-    whole = known[[int(s.rows[-1]) for s in scans]] if scans else np.zeros(0)
+    scans = list(scanning.scans(detections[rows], scenario, "HUB", rows))
+    whole = known[np.searchsorted(rows, [int(s.rows[-1]) for s in scans])]
     begin = 0
     for now in times(scenario).tolist():
         end = int(np.searchsorted(whole, now, side="right"))
         yield now, scans[begin:end]
         begin = end
+
+
+def positions(scan: Scan) -> tuple[np.ndarray, np.ndarray]:
+    """Earth-fixed positions (m, 3) of a scan's plots that have a range, and their covariances (m, 3, 3), to first order."""
+    ranged = np.isfinite(scan.z[:, :3]).all(axis=1)
+    z, sigma, place = scan.z[ranged, :3], scan.sigma[ranged, :3], (scan.origin, scan.axes, scan.cosines)
+    y = frames.point(z[:, 0], z[:, 1], z[:, 2], *place)
+    more = [z + sigma * (np.arange(3) == k) for k in range(3)]
+    off = np.stack([frames.point(m[:, 0], m[:, 1], m[:, 2], *place) - y for m in more])
+    return y, np.einsum("kma,kmb->mab", off, off)
+
+
+def aloft(x) -> np.ndarray:
+    """Which states (n, 6) have not sunk under the ground; what has is best left out of a picture, for it has come down."""
+    x = np.asarray(x, float).reshape(-1, np.shape(x)[-1])
+    return (np.einsum("ni,ni->n", x[:, :3], x[:, 3:6]) >= 0.0) | (frames.altitude(x) >= 0.0)
 
 
 def picture(
@@ -83,18 +100,21 @@ def picture(
     order = np.lexsort((columns["track"], columns["time"]))
     columns = {name: value[order] for name, value in columns.items()}
     chance = columns.get("phase", _falling(columns["x"]))
+    nothing = [np.full((n, *shape), np.nan) for shape in _IMPACT]
+    made = Picture(
+        time=columns["time"], node=np.full(n, NODES.index("HUB")), track=columns["track"], x=columns["x"], P=columns["P"],
+        phase_probability=chance, launch_point=nothing[0], launch_point_P=nothing[1], impact_point=nothing[0], impact_point_P=nothing[1],
+        time_to_impact=nothing[2], time_to_impact_sigma=nothing[3], age=np.zeros(n), sensors=columns.get("sensors", np.zeros(n)),
+        pedigree=np.full((n, len(NODES)), -1),
+        meta={"regime": scenario.regime, "nodes": list(NODES), "sensors": [s.name for s in scenario.sensors], **about},
+    )  # fmt: skip
+    usable(made, scenario)  # before anything is forecast of it
     if isinstance(impact, tuple):
         forecasts = [_column("impact", v, (n, *s))[order] for v, s in zip(impact, _IMPACT, strict=True)]
     else:
         forecasts = _impacts(columns, chance, np.broadcast_to(np.asarray(impact, bool), n)[order])
-    made = Picture(
-        time=columns["time"], node=np.full(n, NODES.index("HUB")), track=columns["track"], x=columns["x"], P=columns["P"],
-        phase_probability=chance, launch_point=np.full((n, 3), np.nan), launch_point_P=np.full((n, 3, 3), np.nan),
-        impact_point=forecasts[0], impact_point_P=forecasts[1], time_to_impact=forecasts[2], time_to_impact_sigma=forecasts[3],
-        age=np.zeros(n), sensors=columns.get("sensors", np.zeros(n)), pedigree=np.full((n, len(NODES)), -1),
-        meta={"regime": scenario.regime, "nodes": list(NODES), "sensors": [s.name for s in scenario.sensors], **about},
-    )  # fmt: skip
-    return usable(made, scenario)
+    point, spread, left, sigma = forecasts
+    return replace(made, impact_point=point, impact_point_P=spread, time_to_impact=left, time_to_impact_sigma=sigma)
 
 
 def usable(made: Any, scenario: Any) -> Picture:
@@ -169,6 +189,8 @@ def _column(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _short(value: Any) -> str:
+    if np.ndim(value) == 0:
+        return f"{float(value):.6g}"
     return np.array2string(np.asarray(value), precision=4, max_line_width=10**6, threshold=12).replace("\n", "")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from copfuse import entering, fusion, network
 from copfuse.entrants_fusion import of_tracks, tracklets
 from copfuse.entrants_naive import naive
+from copfuse.entrants_single import ekf, filterpy, ukf
 from copfuse.errors import CopfuseError, suggestion
 from copfuse.freezing import ARRIVAL_SEED
 from copfuse.tables import Detections, Picture, Tracks
@@ -64,10 +65,26 @@ def gnn(detections: Detections, scenario: Any) -> Picture:
     return of_plots(detections, scenario)
 
 
+def stonesoup(detections: Detections, scenario: Any, rule: str) -> Picture:
+    """One of Stone Soup's trackers, "gnn" or "jpda".  Raises `CopfuseError` where Stone Soup is not installed."""
+    try:
+        from copfuse import entrants_soup
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] != "stonesoup":
+            raise
+        raise CopfuseError(f"the entrant stonesoup-{rule} needs Stone Soup: {SOUP}") from None
+    made: Picture = getattr(entrants_soup, rule)(detections, scenario)
+    return made
+
+
+SOUP = "pip install 'copfuse[bench]'"
+_THEIRS = "extended filter of constant acceleration, radars' plots at the hub, no range rates"
 _ALL = (
     Entrant("gnn", gnn, "IMM of five motions, global nearest neighbour, all plots at the hub (this package as it comes)."),
     Entrant("jpda", partial(of_plots, association="jpda"), "IMM, joint integrated probabilistic association, all plots at the hub."),
     Entrant("mht", partial(of_plots, association="mht"), "IMM, multiple hypotheses (trees of plots), all plots at the hub."),
+    Entrant("ekf", ekf, "One extended Kalman filter a track (push as a Singer process), association as gnn, all plots at the hub."),
+    Entrant("ukf", ukf, "One cubature (unscented) Kalman filter a track, motion as ekf, association as gnn, all plots at the hub."),
     Entrant("registered", partial(of_plots, registered=True), "As gnn, with the radars' biases estimated live from common objects."),
     Entrant("split", of_tracks, "Each nation's IMM and GNN tracks, fused by split covariance intersection (this package's rule)."),
     Entrant("ci", partial(of_tracks, rule="ci"), "The same tracks, fused by covariance intersection."),
@@ -75,5 +92,8 @@ _ALL = (
     Entrant("tracklets", tracklets, "The same tracks, fused by what each has learned since its nation last spoke (tracklets)."),
     Entrant("naive-fusion", partial(of_tracks, rule="independent"), "The same tracks, fused as if their errors were independent."),
     Entrant("naive", naive, "Constant-velocity Kalman filter, nearest neighbour, all plots with a range at the hub, plain numpy."),
+    Entrant("filterpy", filterpy, "filterpy's ExtendedKalmanFilter with the motion of ekf, association as gnn, all plots at the hub."),
+    Entrant("stonesoup-gnn", partial(stonesoup, rule="gnn"), f"Stone Soup's GNN with 2-D assignment and k-d tree, {_THEIRS}.", SOUP),
+    Entrant("stonesoup-jpda", partial(stonesoup, rule="jpda"), f"Stone Soup's JPDA by belief propagation, {_THEIRS}.", SOUP),
 )
 ENTRANTS: dict[str, Entrant] = {one.name: one for one in _ALL}

@@ -114,12 +114,8 @@ class _Hub:
         """Put what the hub knew, moved on to a time as its best source says that it flies, into x and P in place."""
         known = [(k, one) for k, one in enumerate(before) if one is not None]
         like = tracks[np.array([one.best for _, one in known])]
-        states: dict[str, Any] = {
-            "time": [one.time for _, one in known],
-            "x": [one.x for _, one in known],
-            "P": [one.P for _, one in known],
-        }
-        moved = predicted(replace(like, **dict[str, Any]({name: np.array(v) for name, v in states.items()})), np.arange(len(known)), time)
+        time_then, x_then, P_then = (np.array([getattr(one, name) for _, one in known]) for name in ("time", "x", "P"))
+        moved = predicted(replace(like, time=time_then, x=x_then, P=P_then), np.arange(len(known)), time)
         rows = [k for k, _ in known]
         x[rows], P[rows] = moved.x6, moved.P6
 
