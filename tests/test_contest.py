@@ -21,6 +21,7 @@ from copfuse.cli_bench import Bar
 from copfuse.contest import Contest, Result
 from copfuse.errors import CopfuseError
 from copfuse.intervals import bootstrap
+from copfuse.scenario import Launch
 from test_judging import case, straight_truth
 
 FAULTY, FINE = "ring_of_entrants:faulty", "ring_of_entrants:fine"
@@ -232,6 +233,15 @@ def test_functions_are_entrants_where_another_process_finds_them():
     assert contest._call((), (), False, contest.LIMIT, 2, "gnn") == "cf.bench()"
 
 
+def test_cases_of_one_flight_are_known():
+    launch = Launch("record", "a", id="2017-03-06-1")
+    plain = replace(named("fine").scenario, launches=(launch,))
+    shed = replace(plain, launches=(replace(launch, name="b", separate=True, debris=4),))
+    other = replace(plain, launches=(replace(launch, id="2017-03-06-2"),))
+    keys = [contest._flight(replace(named("fine"), scenario=s)) for s in (plain, shed, other, named("fine").scenario)]
+    assert keys[0] == keys[1] != keys[2] and keys[3] == "fine"
+
+
 def test_an_error_is_one_sentence():
     assert contestant.sentence(KeyError("a")) == "KeyError: 'a'"
     assert contestant.sentence(CopfuseError("plain words")) == "plain words"
@@ -263,7 +273,7 @@ def made_up(cases=8, stopped=False) -> Contest:
             results.append(Result(entrant, case_name, "", judged, (e + 1.0) * 100 * (k + 1), 100.0 + k, 3.0, 1.0))
     meta = {"machine": "a machine", "date": "2026-01-01", "copfuse": "0", "source": "0" * 64, "command": "copfuse bench",
             "note": "notional", "left_out": {"x": "x needs y"}, "seconds": 1.0}  # fmt: skip
-    return Contest(NAMES, names, "gnn", tuple(results), {"gnn": "words <on> gnn"}, meta, stopped)
+    return Contest(NAMES, names, "gnn", tuple(results), {"gnn": "words <on> gnn"}, {}, meta, stopped)
 
 
 def test_tables_say_what_results_say():
@@ -297,14 +307,16 @@ def test_tables_say_what_results_say():
 def test_paired_differences_weigh_cases_equally_and_say_no_more_than_their_interval():
     made = made_up()
     mine, third = standings.paired(made)
-    assert (mine.cases, mine.missiles, third.cases) == (8, 16, 4)
+    assert (mine.flights, mine.cases, mine.missiles, third.cases) == (8, 8, 16, 4)
     assert mine.gospa == bootstrap(np.full(8, -100.0), np.arange(8)) and mine.gospa.sure == -1 and mine.completeness.value == 0.0
     assert standings.conclusion(mine) == "GOSPA smaller"
-    assert third.gospa.value == 0.0 and math.isnan(third.gospa.low) and standings.conclusion(third) == "too few cases to say"
+    assert third.gospa.value == 0.0 and math.isnan(third.gospa.low) and standings.conclusion(third) == "too few flights to say"
     noisy = [replace(r, judged=replace(r.judged, missiles=[m | {"gospa": m["gospa"] + 1e3 * math.sin(3.0 * k)} for m in r.judged.missiles]))
              if r.entrant == "mine" and r.judged else r for k, r in enumerate(made.results)]  # fmt: skip
     unsure = standings.paired(replace(made, results=tuple(noisy)))[0]
     assert unsure.gospa.low < 0.0 < unsure.gospa.high and standings.conclusion(unsure) == "no difference shown"
+    flown = standings.paired(replace(made, flights={f"case-{k}": "the same" for k in range(5)}))[0]
+    assert flown.flights == 4 and flown.cases == 8 and math.isnan(flown.gospa.low)  # five cases of one flight are no five flights
     assert "[few]" in str(made) and "no difference shown" not in str(made)
     assert standings.conclusion(standings.paired(made_up(0))[0]) == "nothing to compare"
 

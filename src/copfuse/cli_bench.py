@@ -14,7 +14,7 @@ from copfuse.errors import CopfuseError
 
 
 @click.group(invoke_without_command=True, short_help="Run trackers over frozen cases and judge them; or measure filters and tracks.")
-@click.option("--quick", is_flag=True, help="A few cases, 10 s each at most: under a minute.")
+@click.option("--quick", is_flag=True, help="A few cases and entrants, 10 s each at most: under a minute.")
 @click.option(
     "--entrant", "entrants", metavar="NAME", multiple=True, help="A built-in one, or package.module:function; may be given again."
 )

@@ -32,6 +32,7 @@ from copfuse.parts import source
 from copfuse.tables import Picture
 
 REFERENCE = "gnn"
+QUICK = ("gnn", "ekf", "split", "naive")  # of the built-in entrants, one of each kind
 LIMIT, QUICK_LIMIT = 60.0, 10.0  # s on the clock for one case
 AGAIN = 0.25  # share of the limit up to which a fresh process does its first case twice
 STARTING = 60.0  # s that a process may take until it has imported its entrant
@@ -73,6 +74,7 @@ class Contest:
     reference: str
     results: tuple[Result, ...]
     about: dict[str, str]
+    flights: dict[str, str] = field(default_factory=dict)  # by case what flies in it: cases that share it are not independent
     meta: dict[str, Any] = field(default_factory=dict)
     stopped: bool = False
 
@@ -93,9 +95,10 @@ def bench(
     """Run entrants over frozen cases and judge them: print the answer, or see `standings` and `contest_page` for files.
 
     ``entrants``: names of built-in ones, "package.module:function", or functions of modules; none: all built-in ones whose programs are
-    installed.  The ``reference``, against which they are compared, always runs.  ``cases``: names, or `frozen.Case`s of your own; none:
-    all, with ``quick`` a few.  ``limit``: seconds on the clock that an entrant has for a case (60; quick: 10).  ``jobs``: processes side by
-    side; what is judged does not depend on it.  ``progress(done, total, what)`` is called as results come.
+    installed, with ``quick`` a few.  The ``reference``, against which they are compared, always runs.  ``cases``: names, or
+    `frozen.Case`s of your own; none: all, with ``quick`` a few.  ``limit``: seconds on the clock that an entrant has for a case (60;
+    quick: 10).  ``jobs``: processes side by side; what is judged does not depend on it.  ``progress(done, total, what)`` is called as
+    results come.
 
     Raises `CopfuseError` for unknown names.  Ctrl-C ends it with what is done (``stopped``).
     """
@@ -105,7 +108,7 @@ def bench(
     if not limit > 0.0:
         raise CopfuseError(f"limit = {limit:g} s gives no time; give more than 0")
     given = [cases] if isinstance(cases, str | Case) else list(cases) or list(frozen.quick() if quick else frozen.names())
-    names, about, left_out = _entrants(entrants, reference)
+    names, about, left_out = _entrants(entrants, reference, quick)
     chosen = _cases(given)
     meta = {
         "machine": speed.machine(), "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "copfuse": __version__, "source": source(),
@@ -116,19 +119,21 @@ def bench(
     results, stopped = _run(names, chosen, limit, jobs, progress or (lambda *_: None))
     told = {**about, **{case.name: case.title for case in chosen}}
     meta["seconds"] = time.perf_counter() - begun
-    return Contest(tuple(names), tuple(c.name for c in chosen), reference, tuple(results), told, meta, stopped)
+    return Contest(
+        tuple(names), tuple(c.name for c in chosen), reference, tuple(results), told, {c.name: _flight(c) for c in chosen}, meta, stopped
+    )
 
 
 # What is asked for -----------------------------------------------------------------------------------------------------
 
 
-def _entrants(given: Sequence[Any] | Any, reference: str) -> tuple[list[str], dict[str, str], dict[str, str]]:
+def _entrants(given: Sequence[Any] | Any, reference: str, quick: bool) -> tuple[list[str], dict[str, str], dict[str, str]]:
     """Names in order, what each is, and which built-in ones are left out for want of what."""
     asked = [given] if isinstance(given, str) or callable(given) else list(given)
     names = list(dict.fromkeys(_name(one) for one in asked))
     left_out: dict[str, str] = {}
     if not names:
-        for name in entrants.ENTRANTS:
+        for name in [e for e in entrants.ENTRANTS if e in QUICK or not quick]:
             try:
                 entrants.entrant(name)
                 names.append(name)
@@ -166,6 +171,13 @@ def _cases(given: Sequence[Any]) -> list[Case]:
     if twice:
         raise CopfuseError(f"two cases are named {twice[0]!r}; give each its own name")
     return made
+
+
+def _flight(case: Case) -> str:
+    """What flies in a case, whatever it sheds and whoever looks on; a case's own name where nobody says."""
+    told = [f"{one.kind} {one.id or one.path} {one.lat:.3f} {one.lon:.3f} {one.azimuth:.3f} {one.burnout_speed:.0f}" for one in
+            case.scenario.launches]  # fmt: skip
+    return "; ".join(sorted(set(told))) or case.name
 
 
 def _call(entrants: Any, cases: Any, quick: bool, limit: float, jobs: int, reference: str) -> str:

@@ -23,7 +23,7 @@ from copfuse.study_figures import put
 # Okabe and Ito (2008) without black, which is the reference's
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C510A")
 PARTS = (("localisation", "#0072B2"), ("missed", "#D55E00"), ("false", "#999999"))
-DOT = "a dot is a case; the bar is the mean over cases"
+DOT = "a dot is a case; the bar is the mean over cases, on logarithmic axes the geometric one"
 ASIDE = 1.35  # in, left of bars and dots, for names
 
 
@@ -177,7 +177,8 @@ def _dots(ax: Any, contest: Contest, key: str, colour: str, right: float = 1.0, 
         good = [v for v in values if math.isfinite(v)]
         ax.plot(good, [row] * len(good), "o", ms=3.6, color=colour, alpha=0.55, mew=0.0)
         if good:
-            ax.plot(np.mean(good), row, "|", ms=11, mew=2.0, color="k")
+            middle = standings.over_cases(standings.finished(contest, name), key)
+            ax.plot(factor * middle, row, "|", ms=11, mew=2.0, color="k")
         seen += good
     ax.axvline(right, color="#444444", lw=0.9, ls=DASHED, zorder=0)
     if not seen:
