@@ -8,7 +8,6 @@ import math
 import shutil
 import signal
 import subprocess
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -16,9 +15,10 @@ import pytest
 
 import copfuse as cf
 from conftest import plots_of
-from copfuse import cli, console, contest, contest_page, contestant, judging, standings
+from copfuse import arena, cli, console, contest, contest_page, contestant, judging, standings
+from copfuse.arena import Result
 from copfuse.cli_bench import Bar
-from copfuse.contest import Contest, Result
+from copfuse.contest import Contest
 from copfuse.errors import CopfuseError
 from copfuse.intervals import bootstrap
 from copfuse.scenario import Launch
@@ -27,7 +27,7 @@ from test_judging import case, straight_truth
 FAULTY, FINE = "ring_of_entrants:faulty", "ring_of_entrants:fine"
 # What each case's name makes the entrant do
 ENTRANTS = '''
-import os, signal, sys, time
+import os, signal, subprocess, sys, time
 import numpy as np
 from copfuse.tables import Picture
 
@@ -63,6 +63,7 @@ def faulty(detections, scenario):
     if what == "raises":
         raise ValueError("boom,\\n and more")
     if what == "hangs":
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", "begun-by-an-entrant"])
         while True:
             time.sleep(1)
     if what == "killed":
@@ -79,11 +80,6 @@ def faulty(detections, scenario):
         return rows(5, scenario, at=1000.0)
     return rows(calls, scenario)
 
-
-def fork(detections, scenario):
-    import subprocess
-    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", scenario.name])
-    time.sleep(600)
 '''
 FAULTS = {
     "fine": "",
@@ -165,14 +161,26 @@ def test_what_is_judged_does_not_depend_on_the_number_of_processes(held):
                 np.testing.assert_equal(one.judged.curve, other.judged.curve)
 
 
-def test_a_process_ends_with_what_it_has_begun(ring):
-    begun = time.perf_counter()
+def test_who_has_used_up_its_time_is_not_asked_again(ring):
+    board = arena.Board([FAULTY], [named("fine"), named("after")], 2.0, {FAULTY: 0.0})
+    results, stopped = arena.run(board, 2, lambda *now: None)
+    assert [r.status for r in results] == ["stopped: the time that it has for all cases is used up"] * 2 and not stopped
+
+
+def test_light_cases_come_first():
+    heavy, light = named("heavy"), replace(named("light"), detections=plots_of([(2, 0, 0)]))
+    light = replace(light, detections=replace(light.detections, meta=heavy.detections.meta))
+    board = arena.Board(["a", "b"], [heavy, light], 2.0, {"a": 1.0, "b": 1.0})
+    assert [board.next(""), board.next("a"), board.next("a"), board.next("b"), board.next("b")] == [
+        ("a", 1), ("a", 0), ("b", 1), ("b", 0), None
+    ]  # fmt: skip
+    assert board.scans == [3, 1]
+
+
+def test_a_process_ends_with_what_it_has_begun(held):
     if not shutil.which("ps"):
         pytest.skip("nobody here lists processes")
-    made = cf.bench(["ring_of_entrants:fork"], [named("forked-by-an-entrant")], limit=1.0, reference="ring_of_entrants:fork")
-    assert made.results[0].status == "stopped after 1 s" and time.perf_counter() - begun < 60.0
-    time.sleep(0.2)
-    assert "forked-by-an-entrant" not in subprocess.run(["ps", "ax"], capture_output=True, text=True).stdout
+    assert "begun-by-an-entrant" not in subprocess.run(["ps", "axww"], capture_output=True, text=True).stdout
 
 
 def test_ctrl_c_keeps_what_is_done(ring, tmp_path, monkeypatch, capsys):
@@ -224,13 +232,13 @@ def test_functions_are_entrants_where_another_process_finds_them():
     for one in (lambda d, s: None, 3, Contest.of):
         with pytest.raises(CopfuseError, match="no function that another process can import"):
             contest._name(one)
-    for wrong in ({"jobs": 0}, {"limit": 0.0}, {"jobs": 1.5}):
+    for wrong in ({"jobs": 0}, {"limit": 0.0}, {"total": -1.0}, {"jobs": 1.5}):
         with pytest.raises(CopfuseError, match=next(iter(wrong))):
             cf.bench(["gnn"], ["srbm"], **wrong)
-    assert contest._call(["gnn"], "srbm", True, 5.0, 1, "jpda") == (
-        "cf.bench(entrants=['gnn'], cases=['srbm'], quick=True, limit=5, jobs=1, reference='jpda')"
+    assert contest._call(["gnn"], "srbm", True, 5.0, 30.0, 1, "jpda") == (
+        "cf.bench(entrants=['gnn'], cases=['srbm'], quick=True, limit=5, total=30, jobs=1, reference='jpda')"
     )
-    assert contest._call((), (), False, contest.LIMIT, 2, "gnn") == "cf.bench()"
+    assert contest._call((), (), False, contest.LIMIT, contest.TOTAL, 2, "gnn") == "cf.bench()"
 
 
 def test_cases_of_one_flight_are_known():

@@ -11,16 +11,17 @@ from __future__ import annotations
 import json
 import math
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from copfuse import judging
+from copfuse.arena import NOT_RUN, Result
 from copfuse.console import write_csv
 from copfuse.constants import PHASES
-from copfuse.contest import NOT_RUN, Contest, Result
+from copfuse.contest import Contest
 from copfuse.intervals import LEAST, Interval, bootstrap
 from copfuse.tables import replacing
 
@@ -39,6 +40,7 @@ QUALITY = (
 TIMES = ("firm_s", "ellipse50_s")
 RATIOS = ("anees", *(f"{phase}_over_bound" for phase in PHASES))  # of which half is as far off as twice
 UNITS = {"gospa": "_m", "localisation": "_m", "missed": "_m", "false": "_m", "position_rmse": "_m"}  # of the files, SI
+COSTS = ("us_per_scan", "peak_mb", "cold_s", "warm_s")
 QUALITY_NOTE = (
     "Means over the cases done, of ANEES and /bound geometric ones. GOSPA (order 2, cut-off 10 km, alpha 2): root mean square over the "
     "picture times; its square is the sum of those of localisation, missed and false. SIAP: compl(eteness), ambig(uity: tracks per object "
@@ -100,11 +102,12 @@ def quality(contest: Contest) -> Sheet:
 
 def cost(contest: Contest) -> Sheet:
     """Per entrant: time and memory."""
+    begun = contest.meta.get("first", contest.cases[0] if contest.cases else "")
     heads = ["entrant", "CPU per scan\nmicroseconds", f"ratio\nto {contest.reference}", "peak memory\nMB", "cold start\ns", "warm\ns",
              "not finished"]  # fmt: skip
     lines = []
     for name in contest.entrants:
-        done, first = finished(contest, name), contest.of(name, contest.cases[0])
+        done, first = finished(contest, name), contest.of(name, begun)
         failed = [r.status for r in _row(contest, name) if r.status]
         counted = {word: sum(s.startswith(word) for s in failed) for word in ("stopped", "failed", NOT_RUN)}
         told = ", ".join(f"{count} {word}" for word, count in counted.items() if count)
@@ -112,7 +115,7 @@ def cost(contest: Contest) -> Sheet:
             label(contest, name), figure(geometric([r.us_per_scan for r in done])), figure(ratio_to_reference(contest, name)),
             figure(max((r.peak_mb for r in done), default=math.nan)), figure(first.cold_s), figure(first.warm_s), told or "",
         ])  # fmt: skip
-    return Sheet("How fast", heads, lines, COST_NOTE.format(first=contest.cases[0]))
+    return Sheet("How fast", heads, lines, COST_NOTE.format(first=begun))
 
 
 def by_case(contest: Contest, name: str) -> Sheet:
@@ -299,20 +302,16 @@ def put_csv(contest: Contest, path: str | Path) -> Path:
     return Path(path)
 
 
-COSTS = ("us_per_scan", "peak_mb", "cold_s", "warm_s")
-
-
 def put_json(contest: Contest, path: str | Path) -> Path:
     """Everything: header, results, missiles, paired differences, tracebacks; null is "does not apply" or, of a time, "never"."""
-    plain: Callable[[float], Any] = lambda v: None if not math.isfinite(v) else v  # noqa: E731
     missiles = [
-        {"entrant": r.entrant, "case": r.case, **{k: plain(v) if isinstance(v, float) else v for k, v in m.items()}}
+        {"entrant": r.entrant, "case": r.case, **{k: _plain(v) for k, v in m.items()}}
         for r in contest.results if r.judged for m in r.judged.missiles
     ]  # fmt: skip
     against = [
         {"entrant": p.entrant, "reference": contest.reference, "flights": p.flights, "cases": p.cases, "missiles": p.missiles,
          "shown": conclusion(p),
-         **{f"{key}_{end}": plain(getattr(value, end)) for key, value in (("gospa_m", p.gospa), ("completeness", p.completeness))
+         **{f"{key}_{end}": _plain(getattr(value, end)) for key, value in (("gospa_m", p.gospa), ("completeness", p.completeness))
             for end in ("value", "low", "high")}}
         for p in paired(contest)
     ]  # fmt: skip
@@ -323,6 +322,10 @@ def put_json(contest: Contest, path: str | Path) -> Path:
     with replacing(path) as temporary:
         Path(temporary).write_text(json.dumps(about, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return Path(path)
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def rows(contest: Contest, never: float | None) -> list[dict[str, Any]]:
