@@ -7,6 +7,7 @@ that is slow: the first time is the cold start, the second what the case takes. 
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import queue
@@ -15,9 +16,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -63,10 +65,13 @@ def size(case: Case) -> int:
 class Board:
     """What is left to do, and what is done; shared by the slots, each of which is a thread with one process."""
 
-    def __init__(self, names: Sequence[str], cases: Sequence[Case], limit: float, total: dict[str, float]) -> None:
+    def __init__(
+        self, names: Sequence[str], cases: Sequence[Case], limit: float, total: Mapping[str, float] = MappingProxyType({})
+    ) -> None:
         order = sorted(range(len(cases)), key=lambda k: size(cases[k]))
         self.left = {name: list(order) for name in names}
-        self.names, self.cases, self.limit, self.seconds, self.over = names, cases, limit, dict(total), False
+        self.names, self.cases, self.limit, self.over = names, cases, limit, False
+        self.seconds = {name: total.get(name, math.inf) for name in names}  # of CPU that are left
         self.blinded = [pickle.dumps(frozen.blind(case), protocol=5) for case in cases]
         self.scans = [len(np.unique(np.stack([c.detections.time, c.detections.sensor]), axis=1).T) for c in cases]
         self.lock, self.done, self.children = threading.Lock(), queue.Queue[Any](), set[Child]()
@@ -95,6 +100,7 @@ class Child:
 
     def __init__(self, name: str) -> None:
         self.name, self.begun, self.late, self.deaf = name, time.perf_counter(), False, False
+        self.ready = False  # its entrant is imported
         code = f"import sys; sys.path[:] = {sys.path!r}; from copfuse.contestant import serve; serve()"
         group: dict[str, Any] = {"start_new_session": True} if os.name == "posix" else {}
         pipe = subprocess.PIPE
@@ -111,6 +117,9 @@ class Child:
 
     def ask(self, case: bytes, limit: float) -> dict[str, Any] | None:
         """The answer to a case; None where it did not come within ``limit`` s (then ``late``) or the process ended; no more to be asked."""
+        if not self.ready and self.hear(STARTING) is None:
+            return None
+        self.ready = True
         return self.hear(limit, lambda: self._send(pickle.dumps(case, protocol=5)))
 
     def hear(self, limit: float, before: Callable[[], object] = lambda: None) -> dict[str, Any] | None:
@@ -140,7 +149,9 @@ class Child:
                 self.process.kill()
 
     def why(self) -> str:
-        """How a process that gave no answer came to its end."""
+        """How a process that gave no answer came to its end, or why it was killed."""
+        if self.late and not self.ready:
+            return f"failed: its module was not imported within {STARTING:g} s"
         try:
             code = self.process.wait(2.0)
         except subprocess.TimeoutExpired:
@@ -196,8 +207,7 @@ def _compile(board: Board, names: Sequence[str], progress: Progress) -> None:
         child = Child(name)
         board.children.add(child)
         try:
-            if child.hear(STARTING) is not None:
-                child.ask(board.blinded[least], COMPILING)
+            child.ask(board.blinded[least], COMPILING)
         finally:
             board.children.discard(child)
             child.close()
@@ -220,6 +230,8 @@ def _slot(board: Board) -> None:
             if child is None:
                 child = Child(mine)
                 with board.lock:
+                    if board.over:  # since the job was taken
+                        return
                     board.children.add(child)
             result = _result(board, child, number, fresh)
             if board.over:
@@ -241,14 +253,12 @@ def _close(board: Board, child: Child) -> None:
 def _result(board: Board, child: Child, number: int, fresh: bool) -> Result:
     """One entrant on one case, asked and judged."""
     name, case = child.name, board.cases[number]
-    if fresh and child.hear(STARTING) is None:
-        return Result(name, case.name, f"failed: its module was not imported within {STARTING:g} s" if child.late else child.why())
     limit = min(board.limit, board.seconds[name])
     first = child.ask(board.blinded[number], limit)
     cold = time.perf_counter() - child.begun if fresh else float("nan")
     board.seconds[name] -= limit if first is None else first.get("cpu_s", 0.0)
     if first is None:
-        return Result(name, case.name, f"stopped after {limit:.3g} s" if child.late else child.why())
+        return Result(name, case.name, f"stopped after {limit:.3g} s" if child.late and child.ready else child.why())
     if "error" in first:
         return Result(name, case.name, f"failed: {first['error']}", traceback=first["traceback"])
     again = child.ask(board.blinded[number], board.limit) if fresh and first["wall_s"] <= AGAIN * board.limit else None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from copfuse import __version__, arena, entrants, frozen, speed
+from copfuse import __version__, arena, entrants, frozen, rivals, speed
 from copfuse.arena import Progress, Result
 from copfuse.contestant import sentence
 from copfuse.errors import CopfuseError
@@ -92,12 +92,11 @@ def _entrants(given: Sequence[Any] | Any, reference: str, quick: bool) -> tuple[
     names = list(dict.fromkeys(_name(one) for one in asked))
     left_out: dict[str, str] = {}
     if not names:
-        for name in [e for e in entrants.ENTRANTS if e in QUICK or not quick]:
-            try:
-                entrants.entrant(name)
+        for name, one in entrants.ENTRANTS.items():
+            if one.needs and not rivals.stonesoup_version():
+                left_out[name] = f"{name}, as Stone Soup is not installed: {one.needs}"
+            elif name in QUICK or not quick:
                 names.append(name)
-            except CopfuseError as error:
-                left_out[name] = str(error)
     if reference not in names:
         names.insert(0, reference)
     return names, {name: _about(name) for name in names}, left_out
