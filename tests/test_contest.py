@@ -18,10 +18,10 @@ from conftest import plots_of
 from copfuse import arena, cli, console, contest, contest_page, contestant, judging, standings
 from copfuse.arena import Result
 from copfuse.cli_bench import Bar
-from copfuse.contest import Contest
 from copfuse.errors import CopfuseError
 from copfuse.intervals import bootstrap
 from copfuse.scenario import Launch
+from copfuse.standings import Contest
 from test_judging import case, straight_truth
 
 FAULTY, FINE = "ring_of_entrants:faulty", "ring_of_entrants:fine"

@@ -24,7 +24,7 @@ ORDER = [
     "sheets", "study_figures", "report", "tidy", "sweep",
     "rivals", "customary",
     "robust", "speed", "scale", "raid", "accuracy", "maps", "charts", "verdicts", "view_chart", "plots", "console", "sighted", "compared",
-    "judging", "contestant", "arena", "contest", "standings", "contest_page",
+    "judging", "contestant", "arena", "standings", "contest", "contest_page",
     "reproduction_figures", "reproductions",
     "cli_reproductions", "cli_bench", "cli_views", "cli_study", "cli",
 ]  # fmt: skip

@@ -5,48 +5,22 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from copfuse import __version__, arena, entrants, frozen, rivals, speed
-from copfuse.arena import Progress, Result
+from copfuse.arena import Progress
 from copfuse.contestant import sentence
 from copfuse.errors import CopfuseError
 from copfuse.frozen import Case
 from copfuse.parts import source
+from copfuse.standings import Contest
 
 REFERENCE = "gnn"
 QUICK = ("gnn", "jpda", "ekf", "split", "naive", "stonesoup-gnn")  # of the built-in entrants, one of each kind
 LIMIT, QUICK_LIMIT = 60.0, 10.0  # s on the clock for one case
 TOTAL, QUICK_TOTAL = 100.0, 20.0  # s of CPU for all cases of one entrant, so that a whole run takes less than a quarter of an hour
 NOTE = "Synthetic flights; sensor, clutter and delay figures are notional, so every number here is too."
-
-
-@dataclass(frozen=True, eq=False)
-class Contest:
-    """All results, entrants outermost, in the table's order; ``about`` has a sentence per entrant and per case, ``meta`` the header.
-
-    ``stopped``: Ctrl-C came before the end.
-    """
-
-    entrants: tuple[str, ...]
-    cases: tuple[str, ...]
-    reference: str
-    results: tuple[Result, ...]
-    about: dict[str, str]
-    flights: dict[str, str] = field(default_factory=dict)  # by case what flies in it: cases that share it are not independent
-    meta: dict[str, Any] = field(default_factory=dict)
-    stopped: bool = False
-
-    def of(self, entrant: str, case: str) -> Result:
-        """One cell."""
-        return self.results[self.entrants.index(entrant) * len(self.cases) + self.cases.index(case)]
-
-    def __str__(self) -> str:
-        from copfuse import standings
-
-        return standings.text(self)
 
 
 def bench(

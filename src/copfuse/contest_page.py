@@ -15,9 +15,9 @@ import numpy as np
 
 from copfuse import report, standings
 from copfuse.constants import PHASES
-from copfuse.contest import Contest
 from copfuse.curves import DASHED, DOTTED, PHASE_COLOURS
 from copfuse.sheets import MARKERS, framed, inset, no_data, panel, plain_log
+from copfuse.standings import Contest
 from copfuse.study_figures import put
 
 # Okabe and Ito (2008) without black, which is the reference's

@@ -12,6 +12,7 @@ import json
 import math
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,6 @@ from copfuse import judging
 from copfuse.arena import NOT_RUN, Result
 from copfuse.console import write_csv
 from copfuse.constants import PHASES
-from copfuse.contest import Contest
 from copfuse.intervals import LEAST, Interval, bootstrap
 from copfuse.tables import replacing
 
@@ -59,6 +59,30 @@ PAIRED_NOTE = (
     "be of one), widened for few; [few]: below {least} flights there is none. Negative GOSPA is better, positive completeness is better. "
     "Each interval stands for itself: of twenty equal entrants one is called different."
 )
+
+
+@dataclass(frozen=True, eq=False)
+class Contest:
+    """All results, entrants outermost, in the table's order; ``about`` has a sentence per entrant and per case, ``meta`` the header.
+
+    ``stopped``: Ctrl-C came before the end.
+    """
+
+    entrants: tuple[str, ...]
+    cases: tuple[str, ...]
+    reference: str
+    results: tuple[Result, ...]
+    about: dict[str, str]
+    flights: dict[str, str] = field(default_factory=dict)  # by case what flies in it: cases that share it are not independent
+    meta: dict[str, Any] = field(default_factory=dict)
+    stopped: bool = False
+
+    def of(self, entrant: str, case: str) -> Result:
+        """One cell."""
+        return self.results[self.entrants.index(entrant) * len(self.cases) + self.cases.index(case)]
+
+    def __str__(self) -> str:
+        return text(self)
 
 
 class Sheet(NamedTuple):
