@@ -8,7 +8,6 @@ import math
 import shutil
 import signal
 import subprocess
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -16,17 +15,19 @@ import pytest
 
 import copfuse as cf
 from conftest import plots_of
-from copfuse import cli, console, contest, contest_page, contestant, judging, standings
+from copfuse import arena, cli, console, contest, contest_page, contestant, judging, standings
+from copfuse.arena import Result
 from copfuse.cli_bench import Bar
-from copfuse.contest import Contest, Result
 from copfuse.errors import CopfuseError
 from copfuse.intervals import bootstrap
+from copfuse.scenario import Launch
+from copfuse.standings import Contest
 from test_judging import case, straight_truth
 
 FAULTY, FINE = "ring_of_entrants:faulty", "ring_of_entrants:fine"
 # What each case's name makes the entrant do
 ENTRANTS = '''
-import os, signal, sys, time
+import os, signal, subprocess, sys, time
 import numpy as np
 from copfuse.tables import Picture
 
@@ -62,6 +63,7 @@ def faulty(detections, scenario):
     if what == "raises":
         raise ValueError("boom,\\n and more")
     if what == "hangs":
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", "begun-by-an-entrant"])
         while True:
             time.sleep(1)
     if what == "killed":
@@ -78,11 +80,6 @@ def faulty(detections, scenario):
         return rows(5, scenario, at=1000.0)
     return rows(calls, scenario)
 
-
-def fork(detections, scenario):
-    import subprocess
-    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", scenario.name])
-    time.sleep(600)
 '''
 FAULTS = {
     "fine": "",
@@ -164,14 +161,26 @@ def test_what_is_judged_does_not_depend_on_the_number_of_processes(held):
                 np.testing.assert_equal(one.judged.curve, other.judged.curve)
 
 
-def test_a_process_ends_with_what_it_has_begun(ring):
-    begun = time.perf_counter()
+def test_who_has_used_up_its_time_is_not_asked_again(ring):
+    board = arena.Board([FAULTY], [named("fine"), named("after")], 2.0, {FAULTY: 0.0})
+    results, stopped = arena.run(board, 2, lambda *now: None)
+    assert [r.status for r in results] == ["stopped: the time that it has for all cases is used up"] * 2 and not stopped
+
+
+def test_light_cases_come_first():
+    heavy, light = named("heavy"), replace(named("light"), detections=plots_of([(2, 0, 0)]))
+    light = replace(light, detections=replace(light.detections, meta=heavy.detections.meta))
+    board = arena.Board(["a", "b"], [heavy, light], 2.0, {"a": 1.0, "b": 1.0})
+    assert [board.next(""), board.next("a"), board.next("a"), board.next("b"), board.next("b")] == [
+        ("a", 1), ("a", 0), ("b", 1), ("b", 0), None
+    ]  # fmt: skip
+    assert board.scans == [3, 1]
+
+
+def test_a_process_ends_with_what_it_has_begun(held):
     if not shutil.which("ps"):
         pytest.skip("nobody here lists processes")
-    made = cf.bench(["ring_of_entrants:fork"], [named("forked-by-an-entrant")], limit=1.0, reference="ring_of_entrants:fork")
-    assert made.results[0].status == "stopped after 1 s" and time.perf_counter() - begun < 60.0
-    time.sleep(0.2)
-    assert "forked-by-an-entrant" not in subprocess.run(["ps", "ax"], capture_output=True, text=True).stdout
+    assert "begun-by-an-entrant" not in subprocess.run(["ps", "axww"], capture_output=True, text=True).stdout
 
 
 def test_ctrl_c_keeps_what_is_done(ring, tmp_path, monkeypatch, capsys):
@@ -223,13 +232,22 @@ def test_functions_are_entrants_where_another_process_finds_them():
     for one in (lambda d, s: None, 3, Contest.of):
         with pytest.raises(CopfuseError, match="no function that another process can import"):
             contest._name(one)
-    for wrong in ({"jobs": 0}, {"limit": 0.0}, {"jobs": 1.5}):
+    for wrong in ({"jobs": 0}, {"limit": 0.0}, {"total": -1.0}, {"jobs": 1.5}):
         with pytest.raises(CopfuseError, match=next(iter(wrong))):
             cf.bench(["gnn"], ["srbm"], **wrong)
-    assert contest._call(["gnn"], "srbm", True, 5.0, 1, "jpda") == (
-        "cf.bench(entrants=['gnn'], cases=['srbm'], quick=True, limit=5, jobs=1, reference='jpda')"
+    assert contest._call(["gnn"], "srbm", True, 5.0, 30.0, 1, "jpda") == (
+        "cf.bench(entrants=['gnn'], cases=['srbm'], quick=True, limit=5, total=30, jobs=1, reference='jpda')"
     )
-    assert contest._call((), (), False, contest.LIMIT, 2, "gnn") == "cf.bench()"
+    assert contest._call((), (), False, contest.LIMIT, contest.TOTAL, 2, "gnn") == "cf.bench()"
+
+
+def test_cases_of_one_flight_are_known():
+    launch = Launch("record", "a", id="2017-03-06-1")
+    plain = replace(named("fine").scenario, launches=(launch,))
+    shed = replace(plain, launches=(replace(launch, name="b", separate=True, debris=4),))
+    other = replace(plain, launches=(replace(launch, id="2017-03-06-2"),))
+    keys = [contest._flight(replace(named("fine"), scenario=s)) for s in (plain, shed, other, named("fine").scenario)]
+    assert keys[0] == keys[1] != keys[2] and keys[3] == "fine"
 
 
 def test_an_error_is_one_sentence():
@@ -263,7 +281,7 @@ def made_up(cases=8, stopped=False) -> Contest:
             results.append(Result(entrant, case_name, "", judged, (e + 1.0) * 100 * (k + 1), 100.0 + k, 3.0, 1.0))
     meta = {"machine": "a machine", "date": "2026-01-01", "copfuse": "0", "source": "0" * 64, "command": "copfuse bench",
             "note": "notional", "left_out": {"x": "x needs y"}, "seconds": 1.0}  # fmt: skip
-    return Contest(NAMES, names, "gnn", tuple(results), {"gnn": "words <on> gnn"}, meta, stopped)
+    return Contest(NAMES, names, "gnn", tuple(results), {"gnn": "words <on> gnn"}, {}, meta, stopped)
 
 
 def test_tables_say_what_results_say():
@@ -297,14 +315,16 @@ def test_tables_say_what_results_say():
 def test_paired_differences_weigh_cases_equally_and_say_no_more_than_their_interval():
     made = made_up()
     mine, third = standings.paired(made)
-    assert (mine.cases, mine.missiles, third.cases) == (8, 16, 4)
+    assert (mine.flights, mine.cases, mine.missiles, third.cases) == (8, 8, 16, 4)
     assert mine.gospa == bootstrap(np.full(8, -100.0), np.arange(8)) and mine.gospa.sure == -1 and mine.completeness.value == 0.0
     assert standings.conclusion(mine) == "GOSPA smaller"
-    assert third.gospa.value == 0.0 and math.isnan(third.gospa.low) and standings.conclusion(third) == "too few cases to say"
+    assert third.gospa.value == 0.0 and math.isnan(third.gospa.low) and standings.conclusion(third) == "too few flights to say"
     noisy = [replace(r, judged=replace(r.judged, missiles=[m | {"gospa": m["gospa"] + 1e3 * math.sin(3.0 * k)} for m in r.judged.missiles]))
              if r.entrant == "mine" and r.judged else r for k, r in enumerate(made.results)]  # fmt: skip
     unsure = standings.paired(replace(made, results=tuple(noisy)))[0]
     assert unsure.gospa.low < 0.0 < unsure.gospa.high and standings.conclusion(unsure) == "no difference shown"
+    flown = standings.paired(replace(made, flights={f"case-{k}": "the same" for k in range(5)}))[0]
+    assert flown.flights == 4 and flown.cases == 8 and math.isnan(flown.gospa.low)  # five cases of one flight are no five flights
     assert "[few]" in str(made) and "no difference shown" not in str(made)
     assert standings.conclusion(standings.paired(made_up(0))[0]) == "nothing to compare"
 

@@ -25,7 +25,7 @@ ORDER = [
     "rivals", "customary", "soup", "entering", "export", "entrants_naive", "entrants_fusion", "entrants_filters", "entrants_single",
     "entrants_soup", "entrants",
     "robust", "speed", "scale", "raid", "accuracy", "maps", "charts", "verdicts", "view_chart", "plots", "console", "sighted", "compared",
-    "judging", "contestant", "standings", "contest", "contest_page",
+    "judging", "contestant", "arena", "standings", "contest", "contest_page",
     "reproduction_figures", "reproductions",
     "cli_reproductions", "cli_bench", "cli_views", "cli_study", "cli",
 ]  # fmt: skip

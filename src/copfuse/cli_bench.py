@@ -14,14 +14,25 @@ from copfuse.errors import CopfuseError
 
 
 @click.group(invoke_without_command=True, short_help="Run trackers over frozen cases and judge them; or measure filters and tracks.")
-@click.option("--quick", is_flag=True, help="A few cases, 10 s each at most: under a minute.")
+@click.option("--quick", is_flag=True, help="A few cases and entrants, 10 s each at most: under a minute.")
 @click.option(
     "--entrant", "entrants", metavar="NAME", multiple=True, help="A built-in one, or package.module:function; may be given again."
 )
 @click.option("--case", "cases", metavar="NAME", multiple=True, help="Only this frozen case; repeatable.")
-@click.option("--limit", type=click.FloatRange(min=0.0, min_open=True), metavar="SECONDS", help="For one case.  [default: 60; quick: 10]")
 @click.option(
-    "--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="Entrants side by side.  The figures do not depend on it."
+    "--limit",
+    type=click.FloatRange(min=0.0, min_open=True),
+    metavar="SECONDS",
+    help="For one case, on the clock.  [default: 60; quick: 10]",
+)
+@click.option(
+    "--total",
+    type=click.FloatRange(min=0.0, min_open=True),
+    metavar="SECONDS",
+    help="For all its cases, of CPU; the reference has no such end.  [default: 100; quick: 20]",
+)
+@click.option(
+    "--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="Processes side by side; what is judged does not depend on it."
 )
 @click.option("--against", "reference", default="gnn", show_default=True, metavar="NAME", help="The entrant that others are compared with.")
 @click.option("--csv", "table", metavar="FILE", help="Also a row per entrant and case, as CSV.")
@@ -29,8 +40,8 @@ from copfuse.errors import CopfuseError
 @click.option("--html", "--out", "page", metavar="FILE", help="Also a page with tables and figures that opens from a file.")
 @click.pass_context
 def bench(
-    context: click.Context, quick: bool, entrants: tuple[str, ...], cases: tuple[str, ...], limit: float | None, jobs: int,
-    reference: str, table: str | None, everything: str | None, page: str | None,
+    context: click.Context, quick: bool, entrants: tuple[str, ...], cases: tuple[str, ...], limit: float | None, total: float | None,
+    jobs: int, reference: str, table: str | None, everything: str | None, page: str | None,
 ) -> None:  # fmt: skip
     """Run trackers (entrants) over the frozen cases and print how well, how fast, and what is shown against the reference.
 
@@ -53,11 +64,11 @@ def bench(
         if any(context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE for name in context.params):
             raise CopfuseError(f"an option before {context.invoked_subcommand!r} means nothing; write it after, or leave it out")
         return
-    _contest(quick, entrants, cases, limit, jobs, reference, table, everything, page)
+    _contest(quick, entrants, cases, limit, total, jobs, reference, table, everything, page)
 
 
 def _contest(
-    quick: bool, entrants: tuple[str, ...], cases: tuple[str, ...], limit: float | None, jobs: int, reference: str,
+    quick: bool, entrants: tuple[str, ...], cases: tuple[str, ...], limit: float | None, total: float | None, jobs: int, reference: str,
     table: str | None, everything: str | None, page: str | None,
 ) -> None:  # fmt: skip
     """Run, print, write; what is done is kept where Ctrl-C comes."""
@@ -67,7 +78,7 @@ def _contest(
 
     command = shlex.join(["copfuse", *sys.argv[1:]]) if sys.argv[1:2] == ["bench"] else "copfuse bench"
     with Bar() as bar:
-        options: dict[str, Any] = {"quick": quick, "limit": limit, "jobs": jobs, "reference": reference}
+        options: dict[str, Any] = {"quick": quick, "limit": limit, "total": total, "jobs": jobs, "reference": reference}
         made = contest.bench(entrants, cases, **options, progress=bar.show, command=command)
     click.echo(str(made))
     write: dict[str, Any] = {".csv": standings.put_csv, ".json": standings.put_json, ".html": contest_page.write}

@@ -15,15 +15,16 @@ import numpy as np
 
 from copfuse import report, standings
 from copfuse.constants import PHASES
-from copfuse.contest import Contest
 from copfuse.curves import DASHED, DOTTED, PHASE_COLOURS
 from copfuse.sheets import MARKERS, framed, inset, no_data, panel, plain_log
+from copfuse.standings import Contest
 from copfuse.study_figures import put
 
 # Okabe and Ito (2008) without black, which is the reference's
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C510A")
 PARTS = (("localisation", "#0072B2"), ("missed", "#D55E00"), ("false", "#999999"))
-DOT = "a dot is a case; the bar is the mean over cases"
+LEAST = 0.01  # km, the least GOSPA that is drawn
+DOT = "a dot is a case; the bar is the mean over cases, on logarithmic axes the geometric one"
 ASIDE = 1.35  # in, left of bars and dots, for names
 
 
@@ -81,13 +82,16 @@ def _over_time(contest: Contest, others: Sequence[str]) -> Any:
     wide = min(4, len(contest.cases))
     rows = math.ceil(len(contest.cases) / wide)
     height = 1.75 + 2.0 * rows
-    figure = framed("GOSPA over time", _meta(contest), 11.2, height, "a step down is an object less in the air; flat tops are misses")
+    figure = framed("GOSPA over time", _meta(contest), 11.2, height, "logarithmic; an object that is missed alone costs 7.1 km")
     panels = figure.subplots(rows, wide, squeeze=False).ravel()
     lines = []
     for ax, case in zip(panels, contest.cases, strict=False):
         panel(ax, case)
         lines = [_line(ax, contest, name, case, k) for k, name in enumerate([contest.reference, *others])]
-        ax.set_ylim(bottom=0.0)
+        if any(np.nanmax(line.get_ydata(), initial=0.0) > 0.0 for line in lines):
+            ax.set_yscale("log")
+            plain_log(ax.yaxis, (1,))
+            ax.set_ylim(bottom=max(ax.get_ylim()[0], LEAST))
         ax.margins(x=0.0)
     for ax in panels[len(contest.cases) :]:
         ax.set_visible(False)
@@ -95,7 +99,7 @@ def _over_time(contest: Contest, others: Sequence[str]) -> Any:
         if k % wide == 0:
             ax.set_ylabel("GOSPA, km", fontsize=8)
         if k + wide >= len(contest.cases):
-            ax.set_xlabel("s", fontsize=8)
+            ax.set_xlabel("s since the case began", fontsize=8)
     figure.legend(handles=lines, loc="upper left", bbox_to_anchor=(0.35 / 11.2, 1.0 - 0.66 / height), ncols=8, fontsize=8, frameon=False,
                   borderaxespad=0.0)  # fmt: skip
     inset(figure, 0.6, 0.2, 1.2, 0.75, hspace=0.42, wspace=0.2)
@@ -109,6 +113,7 @@ def _line(ax: Any, contest: Contest, name: str, case: str, k: int) -> Any:
     )  # fmt: skip
     found = contest.of(name, case).judged
     time, value = (found.curve["time"], 1e-3 * found.curve["gospa"]) if found else (np.zeros(0), np.zeros(0))
+    value = np.where(value > 0.0, value, np.nan)  # nothing aloft and nothing said
     return ax.plot(time, value, label=standings.label(contest, name) + (" (reference)" if k == 0 else ""), **style)[0]
 
 
@@ -177,7 +182,8 @@ def _dots(ax: Any, contest: Contest, key: str, colour: str, right: float = 1.0, 
         good = [v for v in values if math.isfinite(v)]
         ax.plot(good, [row] * len(good), "o", ms=3.6, color=colour, alpha=0.55, mew=0.0)
         if good:
-            ax.plot(np.mean(good), row, "|", ms=11, mew=2.0, color="k")
+            middle = standings.over_cases(standings.finished(contest, name), key)
+            ax.plot(factor * middle, row, "|", ms=11, mew=2.0, color="k")
         seen += good
     ax.axvline(right, color="#444444", lw=0.9, ls=DASHED, zorder=0)
     if not seen:

@@ -1,8 +1,9 @@
 """What is said of a contest: its tables as text, the paired differences with their intervals, and the rows of its files.
 
 Means over cases are over those that an entrant finished, so lines with fewer cases are of other cases too; the paired differences are
-over what both finished.  They weigh cases equally and resample cases (`intervals.bootstrap`): missiles of one case share plots and luck,
-and a raid's hundred would otherwise be most of the sum.  Intervals hold for more cases such as these, not for other kinds of flight.
+over what both finished.  They weigh cases equally, as a raid's hundred missiles would otherwise be most of the sum, and resample flights
+with all their cases (`intervals.bootstrap`): missiles of one case share plots and luck, and cases of one flight differ in one thing only.
+Intervals hold for more cases such as these, not for other kinds of flight.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ from __future__ import annotations
 import json
 import math
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from copfuse import judging
+from copfuse.arena import NOT_RUN, Result
 from copfuse.console import write_csv
-from copfuse.contest import NOT_RUN, Contest, Result
+from copfuse.constants import PHASES
 from copfuse.intervals import LEAST, Interval, bootstrap
 from copfuse.tables import replacing
 
@@ -35,13 +38,16 @@ QUALITY = (
     ("ellipse_coverage", "ellipse", "%", 100.0), ("firm_s", "firm", "s", 1.0), ("ellipse50_s", "50 km", "s", 1.0),
 )  # fmt: skip
 TIMES = ("firm_s", "ellipse50_s")
+RATIOS = ("anees", *(f"{phase}_over_bound" for phase in PHASES))  # of which half is as far off as twice
 UNITS = {"gospa": "_m", "localisation": "_m", "missed": "_m", "false": "_m", "position_rmse": "_m"}  # of the files, SI
+COSTS = ("us_per_scan", "peak_mb", "cold_s", "warm_s")
 QUALITY_NOTE = (
-    "GOSPA (order 2, cut-off 10 km, alpha 2): root mean square over the picture times; its square is the sum of those of localisation, "
-    "missed and false. SIAP: compl(eteness), ambig(uity: tracks per object held), spur(iousness: tracks of nothing), longest: share of "
-    "its flight for which one track holds a missile. ANEES: per component, 1 is right. boost to glide: root mean square of position "
-    "error over Cramer-Rao bound (PCRLB), where a missile is held. ellipse: forecasts whose 95 % ellipse holds the impact. firm, 50 km: "
-    "first firm track, and first impact ellipse below 50 km, s after ignition, median over missiles. Others: mean over the cases done."
+    "Means over the cases done, of ANEES and /bound geometric ones. GOSPA (order 2, cut-off 10 km, alpha 2): root mean square over the "
+    "picture times; its square is the sum of those of localisation, missed and false. SIAP: compl(eteness), ambig(uity: tracks per object "
+    "held), spur(iousness: tracks of nothing), longest: share of its flight for which one track holds a missile. ANEES: per component, 1 "
+    "is right. boost to glide: root mean square of position error over Cramer-Rao bound (PCRLB), where a missile is held. ellipse: "
+    "forecasts whose 95 % ellipse holds the impact. firm, 50 km: first firm track, and first impact ellipse below 50 km, s after "
+    "ignition, median over missiles."
 )
 COST_NOTE = (
     "CPU microseconds per scan (one sensor at one time), one thread: geometric mean over cases; ratio: the same over the cases that both "
@@ -49,9 +55,34 @@ COST_NOTE = (
     "kernels compiled before; warm: the same picture again."
 )
 PAIRED_NOTE = (
-    "Per missile, mean over cases that both finished, each case weighing the same; 95 % bootstrap interval over cases, widened for few. "
-    "[few]: below {least} cases there is no interval. Negative GOSPA is better, positive completeness is better."
+    "Per missile, mean over cases that both finished, each case weighing the same; 95 % bootstrap interval over flights (several cases may "
+    "be of one), widened for few; [few]: below {least} flights there is none. Negative GOSPA is better, positive completeness is better. "
+    "Each interval stands for itself: of twenty equal entrants one is called different."
 )
+
+
+@dataclass(frozen=True, eq=False)
+class Contest:
+    """All results, entrants outermost, in the table's order; ``about`` has a sentence per entrant and per case, ``meta`` the header.
+
+    ``stopped``: Ctrl-C came before the end.
+    """
+
+    entrants: tuple[str, ...]
+    cases: tuple[str, ...]
+    reference: str
+    results: tuple[Result, ...]
+    about: dict[str, str]
+    flights: dict[str, str] = field(default_factory=dict)  # by case what flies in it: cases that share it are not independent
+    meta: dict[str, Any] = field(default_factory=dict)
+    stopped: bool = False
+
+    def of(self, entrant: str, case: str) -> Result:
+        """One cell."""
+        return self.results[self.entrants.index(entrant) * len(self.cases) + self.cases.index(case)]
+
+    def __str__(self) -> str:
+        return text(self)
 
 
 class Sheet(NamedTuple):
@@ -67,6 +98,7 @@ class Paired(NamedTuple):
     """An entrant against the reference; differences in GOSPA m and completeness (share) per missile."""
 
     entrant: str
+    flights: int
     cases: int
     missiles: int
     gospa: Interval
@@ -94,11 +126,12 @@ def quality(contest: Contest) -> Sheet:
 
 def cost(contest: Contest) -> Sheet:
     """Per entrant: time and memory."""
+    begun = contest.meta.get("first", contest.cases[0] if contest.cases else "")
     heads = ["entrant", "CPU per scan\nmicroseconds", f"ratio\nto {contest.reference}", "peak memory\nMB", "cold start\ns", "warm\ns",
              "not finished"]  # fmt: skip
     lines = []
     for name in contest.entrants:
-        done, first = finished(contest, name), contest.of(name, contest.cases[0])
+        done, first = finished(contest, name), contest.of(name, begun)
         failed = [r.status for r in _row(contest, name) if r.status]
         counted = {word: sum(s.startswith(word) for s in failed) for word in ("stopped", "failed", NOT_RUN)}
         told = ", ".join(f"{count} {word}" for word, count in counted.items() if count)
@@ -106,7 +139,7 @@ def cost(contest: Contest) -> Sheet:
             label(contest, name), figure(geometric([r.us_per_scan for r in done])), figure(ratio_to_reference(contest, name)),
             figure(max((r.peak_mb for r in done), default=math.nan)), figure(first.cold_s), figure(first.warm_s), told or "",
         ])  # fmt: skip
-    return Sheet("How fast", heads, lines, COST_NOTE.format(first=contest.cases[0]))
+    return Sheet("How fast", heads, lines, COST_NOTE.format(first=begun))
 
 
 def by_case(contest: Contest, name: str) -> Sheet:
@@ -121,9 +154,25 @@ def by_case(contest: Contest, name: str) -> Sheet:
 
 def against(contest: Contest) -> Sheet:
     """Paired differences from the reference, and what their intervals carry."""
-    heads = ["entrant", "cases", "missiles", "GOSPA, km\n[95 % interval]", "completeness, %\n[95 % interval]", "shown by the interval"]
+    heads = [
+        "entrant",
+        "flights",
+        "cases",
+        "missiles",
+        "GOSPA, km\n[95 % interval]",
+        "completeness, %\n[95 % interval]",
+        "shown by the interval",
+    ]
     lines = [
-        [label(contest, p.entrant), str(p.cases), str(p.missiles), interval(p.gospa, 1e-3), interval(p.completeness, 100.0), conclusion(p)]
+        [
+            label(contest, p.entrant),
+            str(p.flights),
+            str(p.cases),
+            str(p.missiles),
+            interval(p.gospa, 1e-3),
+            interval(p.completeness, 100.0),
+            conclusion(p),
+        ]
         for p in paired(contest)
     ]
     return Sheet(f"Difference from {contest.reference} per missile", heads, lines, PAIRED_NOTE.format(least=LEAST))
@@ -134,7 +183,7 @@ def conclusion(found: Paired) -> str:
     if found.cases == 0:
         return "nothing to compare"
     if math.isnan(found.gospa.low):
-        return "too few cases to say"
+        return "too few flights to say"
     gospa = {-1: "GOSPA smaller", 1: "GOSPA larger", 0: ""}[found.gospa.sure]
     held = {-1: "less complete", 1: "more complete", 0: ""}[found.completeness.sure]
     return ", ".join(word for word in (gospa, held) if word) or "no difference shown"
@@ -145,14 +194,17 @@ def paired(contest: Contest) -> list[Paired]:
     made = []
     for name in [e for e in contest.entrants if e != contest.reference]:
         found: dict[str, list[float]] = {"gospa": [], "completeness": []}
-        cases, missiles = 0, 0
+        cases, missiles = list[str](), 0
         for case in contest.cases:
             ours, theirs = contest.of(name, case).judged, contest.of(contest.reference, case).judged
             if ours and theirs and ours.missiles:
-                cases, missiles = cases + 1, missiles + len(ours.missiles)
+                missiles += len(ours.missiles)
+                cases.append(case)
                 for key, values in found.items():
                     values.append(float(np.nanmean([a[key] - b[key] for a, b in zip(ours.missiles, theirs.missiles, strict=True)])))
-        made.append(Paired(name, cases, missiles, *(bootstrap(values, np.arange(len(values))) for values in found.values())))
+        flights = [contest.flights.get(case, case) for case in cases]
+        differences = (bootstrap(values, flights) for values in found.values())
+        made.append(Paired(name, len(set(flights)), len(cases), missiles, *differences))
     return made
 
 
@@ -168,7 +220,9 @@ def finished(contest: Contest, name: str) -> list[Result]:
 
 
 def over_cases(done: Sequence[Result], key: str) -> float:
-    """The mean of a figure over cases; of a time the median over their missiles, nan where none tells it."""
+    """The mean of a figure over cases, of ratios geometric; of a time the median over their missiles, nan where none tells it."""
+    if key in RATIOS:
+        return geometric([r.figure(key) for r in done])
     if key not in TIMES:
         return judging.mean([r.figure(key) for r in done])
     told = [r.judged.missiles for r in done if r.judged and not math.isnan(r.figure(key))]
@@ -272,19 +326,16 @@ def put_csv(contest: Contest, path: str | Path) -> Path:
     return Path(path)
 
 
-COSTS = ("us_per_scan", "peak_mb", "cold_s", "warm_s")
-
-
 def put_json(contest: Contest, path: str | Path) -> Path:
     """Everything: header, results, missiles, paired differences, tracebacks; null is "does not apply" or, of a time, "never"."""
-    plain: Callable[[float], Any] = lambda v: None if not math.isfinite(v) else v  # noqa: E731
     missiles = [
-        {"entrant": r.entrant, "case": r.case, **{k: plain(v) if isinstance(v, float) else v for k, v in m.items()}}
+        {"entrant": r.entrant, "case": r.case, **{k: _plain(v) for k, v in m.items()}}
         for r in contest.results if r.judged for m in r.judged.missiles
     ]  # fmt: skip
     against = [
-        {"entrant": p.entrant, "reference": contest.reference, "cases": p.cases, "missiles": p.missiles, "shown": conclusion(p),
-         **{f"{key}_{end}": plain(getattr(value, end)) for key, value in (("gospa_m", p.gospa), ("completeness", p.completeness))
+        {"entrant": p.entrant, "reference": contest.reference, "flights": p.flights, "cases": p.cases, "missiles": p.missiles,
+         "shown": conclusion(p),
+         **{f"{key}_{end}": _plain(getattr(value, end)) for key, value in (("gospa_m", p.gospa), ("completeness", p.completeness))
             for end in ("value", "low", "high")}}
         for p in paired(contest)
     ]  # fmt: skip
@@ -295,6 +346,10 @@ def put_json(contest: Contest, path: str | Path) -> Path:
     with replacing(path) as temporary:
         Path(temporary).write_text(json.dumps(about, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return Path(path)
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def rows(contest: Contest, never: float | None) -> list[dict[str, Any]]:
