@@ -22,7 +22,7 @@ ORDER = [
     "reconstruction",
     "measures", "metrics", "commonality", "views", "study", "provenance", "earliness", "units", "parts", "intervals", "curves",
     "sheets", "study_figures", "report", "tidy", "sweep",
-    "rivals", "customary", "soup", "export",
+    "rivals", "customary", "soup", "export", "fairness",
     "robust", "bench", "scale", "raid", "accuracy", "maps", "charts", "verdicts", "view_chart", "plots", "console", "sighted", "compared",
     "reproduction_figures", "reproductions",
     "cli_reproductions", "cli_bench", "cli_views", "cli_study", "cli",
