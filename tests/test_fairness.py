@@ -14,14 +14,13 @@ import msgspec
 import numpy as np
 import pytest
 
-import copfuse as cf
-from copfuse import contest, contestant, customary, entering, entrants, fairness, freezing, frozen, judging, metrics, sensors, simulate
+from copfuse import contest, contestant, customary, entering, entrants, fairness, frozen, judging, metrics, sensors
 from copfuse.constants import NODES
 from copfuse.errors import CopfuseError
 from copfuse.tables import Picture, stack
+from made_cases import two_rockets
 
 HUB = NODES.index("HUB")
-LAYDOWN = {s.name: s for s in sensors.laydown("northeast-asia")}
 FUSERS = ("split", "ci", "ici", "tracklets", "naive-fusion")  # of tracks: each nation has its own plots at once
 SLOW = """
 title = "seconds late and out of order"
@@ -43,21 +42,9 @@ loss = 0.02
 COMPILED = pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="whole trackers without compiled kernels take minutes")
 
 
-def sky(regime: str, duration: float | None, step: float, revisit: float) -> frozen.Case:
-    """Two rockets half a minute apart as two nations' radars see them, with false plots."""
-    two = (replace(LAYDOWN[n], search_revisit=revisit, track_revisit=revisit, availability=1.0) for n in ("KR-GP-CB", "JP-FPS5-SD"))
-    scenario = replace(cf.load("salvo-2-2019"), sensors=tuple(two), regime=regime, clutter=3.0, picture_step=step)
-    truth = simulate.fly(scenario)
-    scenario = replace(scenario, duration=duration or math.ceil(truth.time.max() / 60.0) * 60.0)
-    plots = freezing.reported(simulate.detect(truth, scenario, seed=1), scenario)
-    arrived = freezing.arrivals(plots, scenario)
-    limit = freezing.limits(truth, plots, arrived, scenario)
-    return frozen.Case("two rockets", "", "", scenario, freezing.thinned(truth), plots, arrived, limit, {})
-
-
 @pytest.fixture(scope="module")
 def case():
-    return sky("plots", None, 2.0, 4.0)
+    return two_rockets("plots", None, 2.0, 4.0)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +52,7 @@ def late(tmp_path_factory):
     """The first minutes of it over slow, uneven links."""
     path = tmp_path_factory.mktemp("regime") / "slow.toml"
     path.write_text(SLOW)
-    return sky(str(path), 180.0, 10.0, 4.0)
+    return two_rockets(str(path), 180.0, 10.0, 4.0)
 
 
 @pytest.fixture(scope="module")

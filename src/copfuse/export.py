@@ -20,8 +20,7 @@ is one for all: with one step each and 10 km the three are the same where no gat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,8 +28,8 @@ import numpy as np
 
 from copfuse import customary, metrics, scanning, sensors
 from copfuse.constants import NODES
-from copfuse.entering import feed, times
 from copfuse.entering import picture as picture_of
+from copfuse.entering import scans_in_order, times
 from copfuse.errors import CopfuseError
 from copfuse.tables import Detections, Picture, Tracks, Truth
 
@@ -38,7 +37,7 @@ MAPPING = (0, 2, 4, 1, 3, 5)
 ACCELERATING = (0, 3, 6, 1, 4, 7)  # with ndim_state=9
 MEASURES = ("range", "azimuth", "elevation", "range rate")
 SAME = 1e-6  # s: what a time may lose in a datetime
-QUIET = 10.0  # s behind the picture's time at which `run_stonesoup` shows a tracker an empty scan, so that it can drop what it lost
+LASTS = 20.0  # s after its newest state for which a track is shown while no scan comes by which its tracker could drop it
 FALL = 1.0  # s, the longest step of free fall
 
 Scans = Iterator[tuple[datetime, set[Any]]]
@@ -234,36 +233,24 @@ def from_stonesoup_tracks(
 
 def run_stonesoup(
     tracker: Any, detections: Detections, scenario: Any, mapping: tuple[int, ...] = MAPPING, ndim_state: int = 6,
-    predictor: Any = None, biases: bool = True, wait: float = 0.0, **about: Any,
+    predictor: Any = None, biases: bool = True, use: np.ndarray | None = None, lasts: float = LASTS, **about: Any,
 ) -> Picture:  # fmt: skip
     """What one of Stone Soup's trackers makes of plots as they come to the hub: an entrant's whole work.
 
-    At every picture time it gets the scans that have come since the last and are older than ``wait`` s, by their own time.  It only goes
-    forward: what is older than what it has had is left out (``meta["late"]`` counts those plots), so where plots come late and out of
-    order a ``wait`` may pay.  Other arguments as in `to_stonesoup_detections` and `from_stonesoup_tracks`.
+    It only goes forward, so it gets the scans by `entering.scans_in_order`: none is lost, and late ones are waited for.  ``use (n,)`` says
+    which plots it gets at all: give the whole table and this, because a table without the others would come otherwise.  The rest as
+    in `to_stonesoup_detections` (here with ``biases``) and `from_stonesoup_tracks`.
     """
-    late = [0]
-    steps = _fed(
-        tracker, detections, scenario, lambda some: to_stonesoup_detections(some, scenario, mapping, ndim_state, biases), wait, late
-    )
-    made = from_stonesoup_tracks(steps, scenario, mapping, predictor, **about)
-    return replace(made, meta={**made.meta, "late": late[0]})
+    wanted = np.ones(len(detections), bool) if use is None else np.asarray(use, bool)
 
+    def steps() -> Scans:
+        for now, batch in scans_in_order(detections, scenario):
+            for rows in [scan.rows[wanted[scan.rows]] for scan in batch]:
+                for at, plots in to_stonesoup_detections(detections[rows], scenario, mapping, ndim_state, biases):
+                    tracker.update_tracker(at, plots)
+            yield moment(scenario, now), tracker.tracks
 
-def _fed(tracker: Any, detections: Detections, scenario: Any, scans: Callable[[Detections], Scans], wait: float, late: list[int]) -> Scans:
-    newest, held = moment(scenario, -1e6), np.zeros(0, int)
-    for now, rows in feed(detections, scenario):
-        held = np.union1d(held, rows)
-        due = detections.time[held] <= now - wait
-        for at, plots in scans(detections[held[due]]):
-            if at >= newest:
-                newest, _ = tracker.update_tracker(at, plots)
-            else:
-                late[0] += len(plots)
-        held, quiet = held[~due], moment(scenario, now - wait - QUIET)
-        if quiet > newest and tracker.tracks:
-            newest, _ = tracker.update_tracker(quiet, set())
-        yield moment(scenario, now), tracker.tracks
+    return from_stonesoup_tracks(steps(), scenario, mapping, predictor, lasts, **about)
 
 
 def _stepwise(steps: Iterable[tuple[datetime, Any]], scenario: Any, grid: np.ndarray) -> Iterator[tuple[float, list[Any]]]:
