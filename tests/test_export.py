@@ -179,7 +179,7 @@ def test_what_cannot_be_said_is_refused(sky):
     radar = detections[detections.sensor == 1][:1]
     z = radar.z.copy()
     z[0, 2] = np.nan
-    with pytest.raises(CopfuseError, match="row 0 measures range, azimuth; there are models of"):
+    with pytest.raises(CopfuseError, match="row 0: a plot measures range, azimuth; there are models of"):
         list(export.to_stonesoup_detections(replace(radar, z=z), scenario))
     at = export.moment(scenario, 2.0)
     linear = Detection([[1.0]], timestamp=at, measurement_model=LinearGaussian(6, (0,), np.eye(1)), metadata={"sensor": "bare"})

@@ -243,6 +243,7 @@ def test_a_spy_in_the_runners_process_finds_no_truth(case, tmp_path, monkeypatch
     monkeypatch.syspath_prepend(str(tmp_path))
     child = contest._Child("spy_of_truth:look")
     try:
+        assert child.hear(60.0) == {}  # it has found the entrant
         answer = child.ask(contest._Board(["any"], [case], 1.0).blinded[0], 60.0)
     finally:
         child.close()

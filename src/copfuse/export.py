@@ -66,42 +66,41 @@ def to_stonesoup_detections(
     for first, last in zip(firsts.tolist(), [*firsts[1:].tolist(), len(time)], strict=False):
         k, at = int(sensor[first]), float(time[first])
         one = scenario.sensors[k]
-        if (k, 0.0 if one.orbit is None else at) not in known:
-            known[k, 0.0 if one.orbit is None else at] = _stand(one, at)
-        where = known[k, 0.0 if one.orbit is None else at]
+        key = k, 0.0 if one.orbit is None else at
+        if key not in known:
+            known[key] = tuple(v[0] for v in sensors.place(one, at))
         bias = np.append(scanning.bias_sigma(one, scenario), 0.0) if biases else np.zeros(4)
         plots = set()
         for row in range(first, last):
-            seen, model = _plot(
-                soup, detections.z[row], np.hypot(detections.sigma[row], bias), one.cosines, where, mapping, ndim_state, row
-            )
+            sigma = np.hypot(detections.sigma[row], bias)
+            try:
+                seen, model = stonesoup_plot(detections.z[row], sigma, *known[key], one.cosines, mapping, ndim_state)
+            except CopfuseError as error:
+                raise CopfuseError(f"Detections row {row}: {error}") from None
             about = {"sensor": one.name, "time": at, "row": row, "snr": float(detections.snr[row])}
             about["clutter"] = _clutter(one, scenario, len(seen))
             plots.add(soup.Detection(seen, timestamp=moment(scenario, at), measurement_model=model, metadata=about))
         yield moment(scenario, at), plots
 
 
-def _stand(sensor: Any, at: float) -> tuple[np.ndarray, np.ndarray]:
-    """A sensor's place and its axes as Stone Soup's roll, pitch and yaw."""
-    from scipy.spatial.transform import Rotation
+def stonesoup_plot(
+    z: np.ndarray, sigma: np.ndarray, origin: np.ndarray, axes: np.ndarray, cosines: int = 0, mapping: tuple[int, ...] = MAPPING,
+    ndim_state: int = 6,
+) -> tuple[Any, Any]:  # fmt: skip
+    """State vector and measurement model of one plot ``z (4,)``, ``sigma (4,)`` by a sensor at ``origin (3,)`` with ``axes (3, 3)``.
 
-    origin, axes = sensors.place(sensor, at)
-    return origin[0], Rotation.from_matrix(axes[0]).as_euler("XYZ") * (-1.0, 1.0, -1.0)
-
-
-def _plot(
-    soup: Any, z: np.ndarray, sigma: np.ndarray, cosines: int, where: tuple[Any, Any], mapping: tuple[int, ...], ndim: int, row: int
-) -> tuple[Any, Any]:
-    """State vector and model of one plot."""
+    Raises `CopfuseError` as `to_stonesoup_detections`.
+    """
+    soup = _soup()
     measured = "".join("RABD"[k] for k in np.flatnonzero(np.isfinite(z)))
     columns = {"RAB": [2, 1, 0], "RABD": [2, 1, 0, 3], "AB": [2, 1]}.get(measured)
     if columns is None or (cosines and measured == "AB"):
         names = ", ".join(n for n, k in zip(MEASURES, np.isfinite(z), strict=True) if k) or "nothing"
         models = "range with both angles, with range rate or without, and both angles alone (not u and v)"
-        raise CopfuseError(f"Detections row {row} measures {names}; there are models of {models}")
+        raise CopfuseError(f"a plot measures {names}; there are models of {models}")
     place: dict[str, Any] = {
-        "ndim_state": ndim, "mapping": mapping[:3], "translation_offset": soup.StateVector(where[0]),
-        "rotation_offset": soup.StateVector(where[1]),
+        "ndim_state": ndim_state, "mapping": mapping[:3], "translation_offset": soup.StateVector(origin),
+        "rotation_offset": soup.StateVector(soup.turned(axes)),
     }  # fmt: skip
     if len(columns) == 4:
         place["velocity_mapping"] = mapping[3:]
