@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Any
@@ -14,7 +17,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from copfuse import contest, contestant, customary, entering, entrants, fairness, frozen, judging, metrics, sensors
+from copfuse import contestant, customary, entering, entrants, fairness, frozen, judging, metrics, sensors
 from copfuse.constants import NODES
 from copfuse.errors import CopfuseError
 from copfuse.tables import Picture, stack
@@ -99,6 +102,11 @@ def secrets(case: frozen.Case) -> tuple[set[str], np.ndarray]:
     return {w for w in words if len(w) > 3 and w not in ("record", "ballistic", "recorded")}, found[~ordinary]
 
 
+def handed_over(case: frozen.Case) -> bytes:
+    """What goes to an entrant's process (`contestant.run` takes it)."""
+    return pickle.dumps(frozen.blind(case), protocol=5)
+
+
 def found_in(data: bytes, numbers: np.ndarray) -> bool:
     """Whether the eight bytes of any of the numbers stand anywhere in data, on whatever boundary."""
     wanted = np.sort(np.ascontiguousarray(numbers, float).view(np.uint64))
@@ -114,7 +122,7 @@ def test_what_is_handed_over_has_no_truth_in_it(name):
     """The bytes that go to an entrant's process hold no word and no number (as eight bytes) that only truth has."""
     case = frozen.load(name)
     words, numbers = secrets(case)
-    handed = contest._Board(["any"], [case], 1.0).blinded[0]
+    handed = handed_over(case)
     assert len(words) >= 1 and len(numbers) > 100
     assert not [w for w in words if w.encode() in handed]
     assert not found_in(handed, numbers)
@@ -139,7 +147,7 @@ def test_labels_change_nothing_that_is_handed_over(name):
     rng = np.random.default_rng(0)
     other = replace(case, detections=replace(case.detections, object=rng.permutation(case.detections.object)))
     assert (other.detections.object != case.detections.object).any()
-    assert contest._Board(["a"], [other], 1.0).blinded == contest._Board(["a"], [case], 1.0).blinded
+    assert handed_over(other) == handed_over(case)
 
 
 @pytest.mark.parametrize("name", ["clutter", "salvo-10", "separation"])
@@ -212,7 +220,7 @@ def vandal(detections: Any, scenario: Any) -> Picture:
 def test_everybody_gets_the_same_and_cannot_change_it(case):
     """As the runner does it: one pickled case to all; each process takes its own copy of it each time."""
     before = case.detections.uid, case.truth.uid, msgspec.json.encode(case.scenario)
-    handed = contest._Board(["any"], [case], 1.0).blinded[0]
+    handed = handed_over(case)
     first, second, third = (contestant.run(f, handed)["columns"] for f in (seen_by, vandal, seen_by))
     assert first["track"].tolist() == second["track"].tolist() == third["track"].tolist()
     assert before == (case.detections.uid, case.truth.uid, msgspec.json.encode(case.scenario))
@@ -238,16 +246,15 @@ def look(detections, scenario):
 """
 
 
-def test_a_spy_in_the_runners_process_finds_no_truth(case, tmp_path, monkeypatch):
+def test_a_spy_in_the_runners_process_finds_no_truth(case, tmp_path):
     (tmp_path / "spy_of_truth.py").write_text(SPY)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    child = contest._Child("spy_of_truth:look")
-    try:
-        assert child.hear(60.0) == {}  # it has found the entrant
-        answer = child.ask(contest._Board(["any"], [case], 1.0).blinded[0], 60.0)
-    finally:
-        child.close()
-    assert answer is not None and "error" not in answer, answer
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from copfuse.contestant import serve; serve()"
+    told = pickle.dumps("spy_of_truth:look") + pickle.dumps(handed_over(case))
+    said = subprocess.run([sys.executable, "-c", code], input=told, stdout=subprocess.PIPE, timeout=100, check=True).stdout
+    stream = io.BytesIO(said)
+    assert pickle.load(stream) == {}  # it has found the entrant
+    answer = pickle.load(stream)
+    assert "error" not in answer, answer
     assert answer["columns"]["track"].tolist() == [0]
 
 
@@ -314,11 +321,15 @@ def tossing(detections, scenario):
 
 @pytest.fixture(scope="module")
 def moments(late):
-    """Just before the last of the naive tracker's tracks begins, and in between."""
-    made = naive(*frozen.blind(late))
-    begins = {float(made.time[made.track == k][0]) - late.scenario.picture_step for k in np.unique(made.track)}
-    assert len(begins) >= 2 and all(fairness.peeks(naive, late, at) is None for at in (max(begins), 130.0))
-    return [max(begins), 130.0]
+    """Just before the last of the naive tracker's tracks begins, and when one has another plot before the next picture."""
+    made, step = naive(*frozen.blind(late)), late.scenario.picture_step
+    begins = [float(made.time[made.track == k][0]) - step for k in np.unique(made.track)]
+    held = set(zip(made.time.tolist(), made.track.tolist(), strict=True))
+    on = [t for t, k in sorted(held) if (t + step, k) in held]
+    assert len(begins) >= 2 and len(on) >= 3
+    chosen = [max(begins), on[len(on) // 2]]
+    assert all(fairness.peeks(naive, late, at) is None for at in chosen)
+    return chosen
 
 
 @pytest.mark.parametrize("peeker", [at_once, counting, forecasting, early, looking_ahead], ids=lambda f: f.__name__)
