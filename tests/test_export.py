@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from dataclasses import replace
 from datetime import UTC, timedelta
 from pathlib import Path
@@ -193,6 +194,14 @@ def test_what_cannot_be_said_is_refused(sky):
     small = Track([GaussianState(np.zeros((4, 1)), np.eye(4), timestamp=at)])
     with pytest.raises(CopfuseError, match="set mapping="):
         export.from_stonesoup_tracks({small}, scenario)
+
+
+def test_without_stone_soup_it_is_said_what_to_install(sky, monkeypatch):
+    monkeypatch.setitem(sys.modules, "stonesoup.base", None)
+    monkeypatch.delitem(sys.modules, "copfuse.soup")
+    monkeypatch.delattr(cf, "soup")
+    with pytest.raises(CopfuseError, match="Stone Soup is not installed; pip install 'copfuse\\[bench\\]'"):
+        export.to_stonesoup_truth(sky[1], sky[0])
 
 
 # Truth and tracks ----------------------------------------------------------------------------------------------------
@@ -410,13 +419,18 @@ def test_our_matching_on_a_case_by_hand():
     rows += [(2.0, "HUB", 1, at[2.0, 1]), (4.0, "HUB", 1, at[4.0, 1]), (5.0, "HUB", 1, at[5.0, 0] + [500.0, 0, 0, 0, 0, 0])]
     scenario = replace(cf.load("salvo-2-2019"), sensors=(), duration=60.0)
     tracks = export.to_stonesoup_tracks(picture_of(sorted(rows, key=lambda r: r[:3])), scenario)
-    found = soup.Matching().associate_tracks(tracks, export.to_stonesoup_truth(truth, scenario))
+    paths = export.to_stonesoup_truth(truth, scenario)
+    found = soup.Matching().associate_tracks(tracks, paths)
     held = {}
     for one in found:
         track, path = sorted(one.objects, key=lambda o: not isinstance(o, Track))
         held[track.id, path.id] = [int(t) for t in range(6) if export.moment(scenario, t) in one.time_range]
     assert held == {("HUB 0", "m0"): [0, 1, 2, 3, 4, 5], ("HUB 1", "m1"): [2, 4], ("HUB 1", "m0"): [5]}
-    assert not soup.Matching().associate_tracks(set(), export.to_stonesoup_truth(truth, scenario)).associations
+    assert not soup.Matching().associate_tracks(set(), paths).associations
+    manager = MultiManager([SIAPMetrics(position_measure=PLACE, velocity_measure=PLACE)], soup.Matching())
+    manager.add_data({"tracks": tracks, "groundtruth_paths": paths})
+    longest = manager.generate_metrics()["siap_generator"]["SIAP Longest Track Segment"].value
+    assert longest == pytest.approx((5.0 + 2e-6) / 10.0, rel=1e-9)  # of time; by counts of times it is the mean of 6 / 6 and 2 / 6
 
 
 # A user's tracker ------------------------------------------------------------------------------------------------------

@@ -16,6 +16,8 @@ by the sum of distances and not of their powers, and can only be larger.  Its SI
 `measures.siap` to rounding with this package's matching (`soup.Matching`) as its associator and truth at the scored times.  Its
 own `TrackToTruth` matches every track with the nearest object, asks for three steps in a row (two to end it), by a distance that
 is one for all: with one step each and 10 km the three are the same where no gate is wider, and no object nearer to another's track.
+Its longest track segment is of time from first to last state, over all objects at once; `judging.judge`'s is of picture times, mean
+over missiles: for one unbroken hold of n of N times (n - 1) / (N - 1) beside n / N.
 """
 
 from __future__ import annotations
