@@ -23,7 +23,7 @@ ORDER = [
     "measures", "metrics", "commonality", "views", "study", "provenance", "earliness", "units", "parts", "intervals", "curves",
     "sheets", "study_figures", "report", "tidy", "sweep",
     "rivals", "customary", "soup", "entering", "export", "entrants_naive", "entrants_fusion", "entrants_filters", "entrants_single",
-    "entrants_soup", "entrants",
+    "entrants_soup", "entrants", "fairness",
     "robust", "speed", "scale", "raid", "accuracy", "maps", "charts", "verdicts", "view_chart", "plots", "console", "sighted", "compared",
     "judging", "contestant", "arena", "standings", "contest", "contest_page",
     "reproduction_figures", "reproductions",

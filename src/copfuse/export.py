@@ -16,12 +16,13 @@ by the sum of distances and not of their powers, and can only be larger.  Its SI
 `measures.siap` to rounding with this package's matching (`soup.Matching`) as its associator and truth at the scored times.  Its
 own `TrackToTruth` matches every track with the nearest object, asks for three steps in a row (two to end it), by a distance that
 is one for all: with one step each and 10 km the three are the same where no gate is wider, and no object nearer to another's track.
+Its longest track segment is of time from first to last state, over all objects at once; `judging.judge`'s is of picture times, mean
+over missiles: for one unbroken hold of n of N times (n - 1) / (N - 1) beside n / N.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,8 +30,8 @@ import numpy as np
 
 from copfuse import customary, metrics, scanning, sensors
 from copfuse.constants import NODES
-from copfuse.entering import feed, times
 from copfuse.entering import picture as picture_of
+from copfuse.entering import scans_in_order, times
 from copfuse.errors import CopfuseError
 from copfuse.tables import Detections, Picture, Tracks, Truth
 
@@ -38,7 +39,7 @@ MAPPING = (0, 2, 4, 1, 3, 5)
 ACCELERATING = (0, 3, 6, 1, 4, 7)  # with ndim_state=9
 MEASURES = ("range", "azimuth", "elevation", "range rate")
 SAME = 1e-6  # s: what a time may lose in a datetime
-QUIET = 10.0  # s behind the picture's time at which `run_stonesoup` shows a tracker an empty scan, so that it can drop what it lost
+LASTS = 20.0  # s after its newest state for which a track is shown while no scan comes by which its tracker could drop it
 FALL = 1.0  # s, the longest step of free fall
 
 Scans = Iterator[tuple[datetime, set[Any]]]
@@ -67,42 +68,41 @@ def to_stonesoup_detections(
     for first, last in zip(firsts.tolist(), [*firsts[1:].tolist(), len(time)], strict=False):
         k, at = int(sensor[first]), float(time[first])
         one = scenario.sensors[k]
-        if (k, 0.0 if one.orbit is None else at) not in known:
-            known[k, 0.0 if one.orbit is None else at] = _stand(one, at)
-        where = known[k, 0.0 if one.orbit is None else at]
+        key = k, 0.0 if one.orbit is None else at
+        if key not in known:
+            known[key] = tuple(v[0] for v in sensors.place(one, at))
         bias = np.append(scanning.bias_sigma(one, scenario), 0.0) if biases else np.zeros(4)
         plots = set()
         for row in range(first, last):
-            seen, model = _plot(
-                soup, detections.z[row], np.hypot(detections.sigma[row], bias), one.cosines, where, mapping, ndim_state, row
-            )
+            sigma = np.hypot(detections.sigma[row], bias)
+            try:
+                seen, model = stonesoup_plot(detections.z[row], sigma, *known[key], one.cosines, mapping, ndim_state)
+            except CopfuseError as error:
+                raise CopfuseError(f"Detections row {row}: {error}") from None
             about = {"sensor": one.name, "time": at, "row": row, "snr": float(detections.snr[row])}
             about["clutter"] = _clutter(one, scenario, len(seen))
             plots.add(soup.Detection(seen, timestamp=moment(scenario, at), measurement_model=model, metadata=about))
         yield moment(scenario, at), plots
 
 
-def _stand(sensor: Any, at: float) -> tuple[np.ndarray, np.ndarray]:
-    """A sensor's place and its axes as Stone Soup's roll, pitch and yaw."""
-    from scipy.spatial.transform import Rotation
+def stonesoup_plot(
+    z: np.ndarray, sigma: np.ndarray, origin: np.ndarray, axes: np.ndarray, cosines: int = 0, mapping: tuple[int, ...] = MAPPING,
+    ndim_state: int = 6,
+) -> tuple[Any, Any]:  # fmt: skip
+    """State vector and measurement model of one plot ``z (4,)``, ``sigma (4,)`` by a sensor at ``origin (3,)`` with ``axes (3, 3)``.
 
-    origin, axes = sensors.place(sensor, at)
-    return origin[0], Rotation.from_matrix(axes[0]).as_euler("XYZ") * (-1.0, 1.0, -1.0)
-
-
-def _plot(
-    soup: Any, z: np.ndarray, sigma: np.ndarray, cosines: int, where: tuple[Any, Any], mapping: tuple[int, ...], ndim: int, row: int
-) -> tuple[Any, Any]:
-    """State vector and model of one plot."""
+    Raises `CopfuseError` as `to_stonesoup_detections`.
+    """
+    soup = _soup()
     measured = "".join("RABD"[k] for k in np.flatnonzero(np.isfinite(z)))
     columns = {"RAB": [2, 1, 0], "RABD": [2, 1, 0, 3], "AB": [2, 1]}.get(measured)
     if columns is None or (cosines and measured == "AB"):
         names = ", ".join(n for n, k in zip(MEASURES, np.isfinite(z), strict=True) if k) or "nothing"
         models = "range with both angles, with range rate or without, and both angles alone (not u and v)"
-        raise CopfuseError(f"Detections row {row} measures {names}; there are models of {models}")
+        raise CopfuseError(f"a plot measures {names}; there are models of {models}")
     place: dict[str, Any] = {
-        "ndim_state": ndim, "mapping": mapping[:3], "translation_offset": soup.StateVector(where[0]),
-        "rotation_offset": soup.StateVector(where[1]),
+        "ndim_state": ndim_state, "mapping": mapping[:3], "translation_offset": soup.StateVector(origin),
+        "rotation_offset": soup.StateVector(soup.turned(axes)),
     }  # fmt: skip
     if len(columns) == 4:
         place["velocity_mapping"] = mapping[3:]
@@ -234,36 +234,24 @@ def from_stonesoup_tracks(
 
 def run_stonesoup(
     tracker: Any, detections: Detections, scenario: Any, mapping: tuple[int, ...] = MAPPING, ndim_state: int = 6,
-    predictor: Any = None, biases: bool = True, wait: float = 0.0, **about: Any,
+    predictor: Any = None, biases: bool = True, use: np.ndarray | None = None, lasts: float = LASTS, **about: Any,
 ) -> Picture:  # fmt: skip
     """What one of Stone Soup's trackers makes of plots as they come to the hub: an entrant's whole work.
 
-    At every picture time it gets the scans that have come since the last and are older than ``wait`` s, by their own time.  It only goes
-    forward: what is older than what it has had is left out (``meta["late"]`` counts those plots), so where plots come late and out of
-    order a ``wait`` may pay.  Other arguments as in `to_stonesoup_detections` and `from_stonesoup_tracks`.
+    It only goes forward, so it gets the scans by `entering.scans_in_order`: none is lost, and late ones are waited for.  ``use (n,)`` says
+    which plots it gets at all: give the whole table and this, because a table without the others would come otherwise.  The rest as
+    in `to_stonesoup_detections` (here with ``biases``) and `from_stonesoup_tracks`.
     """
-    late = [0]
-    steps = _fed(
-        tracker, detections, scenario, lambda some: to_stonesoup_detections(some, scenario, mapping, ndim_state, biases), wait, late
-    )
-    made = from_stonesoup_tracks(steps, scenario, mapping, predictor, **about)
-    return replace(made, meta={**made.meta, "late": late[0]})
+    wanted = np.ones(len(detections), bool) if use is None else np.asarray(use, bool)
 
+    def steps() -> Scans:
+        for now, batch in scans_in_order(detections, scenario):
+            for rows in [scan.rows[wanted[scan.rows]] for scan in batch]:
+                for at, plots in to_stonesoup_detections(detections[rows], scenario, mapping, ndim_state, biases):
+                    tracker.update_tracker(at, plots)
+            yield moment(scenario, now), tracker.tracks
 
-def _fed(tracker: Any, detections: Detections, scenario: Any, scans: Callable[[Detections], Scans], wait: float, late: list[int]) -> Scans:
-    newest, held = moment(scenario, -1e6), np.zeros(0, int)
-    for now, rows in feed(detections, scenario):
-        held = np.union1d(held, rows)
-        due = detections.time[held] <= now - wait
-        for at, plots in scans(detections[held[due]]):
-            if at >= newest:
-                newest, _ = tracker.update_tracker(at, plots)
-            else:
-                late[0] += len(plots)
-        held, quiet = held[~due], moment(scenario, now - wait - QUIET)
-        if quiet > newest and tracker.tracks:
-            newest, _ = tracker.update_tracker(quiet, set())
-        yield moment(scenario, now), tracker.tracks
+    return from_stonesoup_tracks(steps(), scenario, mapping, predictor, lasts, **about)
 
 
 def _stepwise(steps: Iterable[tuple[datetime, Any]], scenario: Any, grid: np.ndarray) -> Iterator[tuple[float, list[Any]]]:

@@ -13,9 +13,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 from stonesoup.base import Property
 from stonesoup.dataassociator.base import TwoTrackToTrackAssociator
 from stonesoup.models.base import ReversibleModel
@@ -41,13 +43,23 @@ from copfuse.tables import Picture, Truth
 __all__ = [
     "Bearing", "CartesianToElevationBearing", "CartesianToElevationBearingRange", "CartesianToElevationBearingRangeRate",
     "CovarianceMatrix", "Detection", "Elevation", "Face", "GaussianState", "GroundTruthPath", "GroundTruthState", "Matching", "Radar",
-    "Sight", "StateVector", "Track", "latest",
+    "Sight", "StateVector", "Track", "latest", "turned",
 ]  # fmt: skip
 
 INSTANT = timedelta(microseconds=1)  # Stone Soup knows no range of times of length 0
 
 
 # Measurement models --------------------------------------------------------------------------------------------------
+
+
+def turned(axes: np.ndarray) -> np.ndarray:
+    """Stone Soup's roll, pitch and yaw (3,) of axes (3, 3): its signs of them."""
+    return _turned(np.asarray(axes, float).tobytes())
+
+
+@lru_cache(1024)
+def _turned(axes: bytes) -> np.ndarray:
+    return Rotation.from_matrix(np.frombuffer(axes).reshape(3, 3)).as_euler("XYZ") * (-1.0, 1.0, -1.0)
 
 
 def _local(model: Any, state: Any) -> tuple[float, float, float]:
