@@ -459,3 +459,22 @@ def test_what_has_just_been_launched_climbs():
         assert (told.x[0, pushed, :3] - place) @ up == pytest.approx(0.7 * 100.0 / 120.0 * (climb + 60.0), rel=1e-6)
         assert told.mu[0, pushed] == pytest.approx(left / (3.0 + 2.0 * left), rel=1e-6)
     assert told.x[0, motions.COAST, 3:6] @ up == pytest.approx(-60.0) and told.x[1, motions.BOOST, 3:6] @ up == pytest.approx(-60.0)
+
+
+def test_a_part_is_within_the_whole():
+    """Shares of 0 to 1.5 in the directions of a random basis: clipped; what is inside stays as it is, to the bit."""
+    rng = np.random.default_rng(11)
+    root, shares = rng.normal(size=(40, 6, 6)), rng.uniform(0.0, 1.5, (40, 6))
+    shares[:20] = rng.uniform(0.01, 0.99, (20, 6))
+    turn = np.linalg.qr(rng.normal(size=(40, 6, 6)))[0]
+    basis = root @ turn
+    whole = root @ np.swapaxes(root, 1, 2)
+
+    def part(value):
+        return (basis * value[:, None, :]) @ np.swapaxes(basis, 1, 2)
+
+    held = filters.within(part(shares), whole)
+    assert np.array_equal(held[:20], part(shares)[:20])
+    sigma = np.sqrt(np.einsum("naa->na", whole))
+    assert np.all(abs(held - part(np.clip(shares, 1e-3, 1.0))) < 1e-9 * sigma[:, :, None] * sigma[:, None])
+    assert filters.within(held[:0], whole[:0]).shape == (0, 6, 6)

@@ -85,8 +85,8 @@ def test_models_together_are_the_models_one_by_one():
         np.testing.assert_allclose(x[j], plain, rtol=1e-12, atol=1e-6)
         np.testing.assert_allclose(P[j], cov, rtol=1e-6, atol=1e-6 * np.sqrt(cov.max()))
         points[: 2 * n] = np.nan
-        estimation.scatter(n, mean, bank.P[0, j].copy(), square, points)
+        lanes.scatter(n, mean, bank.P[0, j].copy(), square, points)
         np.testing.assert_allclose(points[: 2 * n, :n].mean(axis=0), mean[:n], rtol=1e-12)
         np.testing.assert_allclose(np.cov(points[: 2 * n, :n].T, ddof=0), bank.P[0, j, :n, :n], rtol=1e-6, atol=1e-5)
-        estimation.gather(j, n, points, 0.0, filters.NOISE, mean, cov)
+        lanes.gather(n, points, mean, cov)
         np.testing.assert_allclose(cov[:n, :n], bank.P[0, j, :n, :n], rtol=1e-6, atol=1e-5)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import copfuse as cf
-from copfuse import filters, frames, pairing
+from copfuse import filters, frames, pairing, tracking
 from copfuse.association import Pairs, gate, gnn
 from copfuse.kernels import motions, pairwise
 from copfuse.kernels.gating import boxes
@@ -61,6 +61,27 @@ def test_expected_pairs_are_the_matrixs_to_the_bit(n, m, angles, seed):
     d2, loglik = filters.expect_pairs(tracks, start, plot, z, sigma, ORIGIN, AXES)
     whole = filters.expect(tracks, z, sigma, ORIGIN, AXES)
     assert np.array_equal(d2, whole[0][inside]) and np.array_equal(loglik, whole[1][inside])
+
+
+@given(st.integers(1, 6), st.integers(1, 8), st.booleans(), st.sampled_from([3.0, 100.0]), st.integers(0, 2**32 - 1))
+def test_what_is_far_is_left_out_and_nothing_else(n, m, angles, most, seed):
+    rng = np.random.default_rng(seed)
+    tracks = some_tracks(rng, n)
+    z, sigma = some_plots(rng, tracks, m, angles)
+    pairs = m * np.arange(n + 1), np.tile(np.arange(m), n), z, sigma, ORIGIN, AXES
+    (d2, loglik), (all_d2, all_loglik) = filters.expect_pairs(tracks, *pairs, most=most), filters.expect_pairs(tracks, *pairs)
+    left = np.isinf(d2)
+    assert np.all(all_d2[left] > most) and np.all(loglik[left] == -np.inf)
+    assert np.array_equal(d2[~left], all_d2[~left]) and np.array_equal(loglik[~left], all_loglik[~left])
+
+
+def test_apart_is_by_one_component_alone():
+    z, sigma = np.array([1000.0, -3.1, np.nan, 5.0]), np.array([3.0, 0.1, 0.1, 1.0])
+    mean, Z = np.array([990.0, 3.1, 0.2, 2.0]), np.zeros((4, 4))
+    Z[0, 0], Z[1, 1], Z[3, 3] = 16.0, 0.01, 3.0  # squares over variances: 100 / 25, 0.0832^2 / 0.02 (across pi), -, 9 / 4
+    assert [pairwise.apart(z, sigma, mean, Z, most) for most in (3.99, 4.01)] == [True, False]
+    assert not pairwise.apart(np.full(4, np.nan), sigma, mean, Z, 0.0)
+    assert tracking.NEAR_MISS * gate(4) < tracking.BEYOND  # what is left out is in no gate, nor nearly
 
 
 @given(st.integers(1, 8), st.integers(1, 10), st.floats(0.0, 12.0), st.booleans(), st.integers(0, 2**32 - 1))
@@ -251,7 +272,7 @@ def test_a_track_without_pairs_costs_nothing():
     x, P, mu = tracks.x.copy(), tracks.P.copy(), tracks.mu.copy()
     x[0], P[0] = np.nan, np.nan
     d2, loglik = np.zeros(1), np.zeros(1)
-    pairwise.expect_pairs(x, P, mu, ORIGIN, AXES, 0, z, sigma, np.array([0, 0, 1]), np.array([0]), d2, loglik)
+    pairwise.expect_pairs(x, P, mu, ORIGIN, AXES, 0, z, sigma, np.array([0, 0, 1]), np.array([0]), np.inf, d2, loglik)
     whole = filters.expect(tracks, z, sigma, ORIGIN, AXES)
     assert d2[0] == whole[0][1, 0] and loglik[0] == whole[1][1, 0]
 

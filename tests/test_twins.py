@@ -336,7 +336,7 @@ def scene():
 def test_likelihood_is_the_mixture_density_of_the_models_awake():
     (x, P, z), (origin, axes) = scene(), sensor()
     d2, loglik = np.zeros(3), np.zeros(3)
-    pairwise.expect_pairs(x, P, WEIGHT[None], origin, axes, 0, z, SIGMA, np.array([0, 3]), np.arange(3), d2, loglik)
+    pairwise.expect_pairs(x, P, WEIGHT[None], origin, axes, 0, z, SIGMA, np.array([0, 3]), np.arange(3), np.inf, d2, loglik)
     for k in range(3):
         rows = plain_mixture(x, P, z[k])
         assert loglik[k] == pytest.approx(np.logaddexp.reduce([row[3] for row in rows]), abs=1e-7)

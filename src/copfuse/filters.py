@@ -146,12 +146,17 @@ def expect(tracks: Bank, z, sigma, origin, axes, cosines: int = 0) -> tuple[np.n
     return d2.reshape(n, m), loglik.reshape(n, m)
 
 
-def expect_pairs(tracks: Bank, start, plot, z, sigma, origin, axes, cosines: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """`expect` of some pairs only, ``(pairs,)`` each: track i with the plots ``plot[start[i]:start[i + 1]]``, rows of ``z (m, 4)``."""
+def expect_pairs(
+    tracks: Bank, start, plot, z, sigma, origin, axes, cosines: int = 0, most: float = np.inf
+) -> tuple[np.ndarray, np.ndarray]:
+    """`expect` of some pairs only, ``(pairs,)`` each: track i with the plots ``plot[start[i]:start[i + 1]]``, rows of ``z (m, 4)``.
+
+    A squared distance above ``most`` may be infinite (and the likelihood's logarithm −inf), which takes less time.
+    """
     d2, loglik = np.zeros(len(plot)), np.zeros(len(plot))
     if len(plot):
         at = *_plain(origin, axes), int(cosines), *_plain(z, sigma)
-        pairwise.expect_pairs(tracks.x, tracks.P, tracks.mu, *at, *_numbers(start, plot), d2, loglik)
+        pairwise.expect_pairs(tracks.x, tracks.P, tracks.mu, *at, *_numbers(start, plot), float(most), d2, loglik)
     return d2, loglik
 
 
@@ -319,12 +324,27 @@ def range_to_altitude(height, azimuth, elevation, origin, axes) -> np.ndarray:
 
 def within(part, whole, least: float = 1e-3) -> np.ndarray:
     """``part (n, 6, 6)`` of covariances ``whole (n, 6, 6)``, with its share in every direction held to [least, 1]."""
+    out = part.copy()
+    beyond = np.flatnonzero(~(_positive(whole - part) & _positive(part - least * whole)))
+    part, whole = part[beyond], whole[beyond]
     root = np.linalg.cholesky(whole)
     inverse = np.linalg.inv(root)
     share = inverse @ part @ np.swapaxes(inverse, 1, 2)
     value, vector = np.linalg.eigh(0.5 * (share + np.swapaxes(share, 1, 2)))
     basis = root @ vector
-    return (basis * np.clip(value, least, 1.0)[:, None, :]) @ np.swapaxes(basis, 1, 2)
+    out[beyond] = (basis * np.clip(value, least, 1.0)[:, None, :]) @ np.swapaxes(basis, 1, 2)
+    return out
+
+
+def _positive(matrix) -> np.ndarray:
+    """Which symmetric matrices (n, d, d) are positive definite, (n,): all pivots of their elimination are."""
+    left = np.moveaxis(matrix, 0, 2).copy()
+    fine = np.ones(len(matrix), bool)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        for k in range(left.shape[0]):
+            fine &= left[k, k] > 0.0
+            left[k + 1 :, k + 1 :] -= left[k + 1 :, k, None] * (left[k, k + 1 :] / left[k, k])
+    return fine
 
 
 def to_filterpy(tracks: Bank, row: int, origin, axes) -> Any:

@@ -110,9 +110,12 @@ def _starts(row: np.ndarray, n: int) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(np.bincount(row, minlength=n))])
 
 
-def judged(predicted: Bank, start, plot, *scan: Any) -> Pairs:
-    """Distances and likelihoods of pairs of predicted tracks and plots; ``log_density`` is that of the models' mixture."""
-    d2, log_density = filters.expect_pairs(predicted, start, plot, *scan)
+def judged(predicted: Bank, start, plot, *scan: Any, most: float = np.inf) -> Pairs:
+    """Distances and likelihoods of pairs of predicted tracks and plots; ``log_density`` is that of the models' mixture.
+
+    ``most`` as in `filters.expect_pairs`.
+    """
+    d2, log_density = filters.expect_pairs(predicted, start, plot, *scan, most=most)
     return Pairs(start, plot, d2, log_density, len(scan[0]))
 
 

@@ -42,6 +42,7 @@ LOOK_TIME = 200.0  # s in which the look at a target turns, so that a constant b
 LOW, GROUNDED = 20e3, 3.0  # m, and standard deviations of height, below which the ground is minded
 BATCH = 1000  # rows of Tracks that are made together: as quick as all together, and of little memory
 NEAR_MISS = 1.5**2  # a plot within this many times a gate's squared distance was refused by it; beyond, it is simply new
+BEYOND = 100.0  # squared distance beyond any gate and any near miss
 
 
 def track(detections: Detections, scenario: Any, node: str | None = None, association: str = "gnn") -> Tracks:
@@ -168,7 +169,7 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, dict[s
     start, plot = pairing.reachable(live.bank, scan.time, *scan.seen, known=scan.spots)
     near = np.flatnonzero(np.diff(start))
     predicted = filters.predict(live.bank.only(near), scan.time)
-    pairs = pairing.judged(predicted, np.append(start[near], len(plot)), plot, *scan.seen)
+    pairs = pairing.judged(predicted, np.append(start[near], len(plot)), plot, *scan.seen, most=BEYOND)
     limit = gate(np.isfinite(scan.z).sum(axis=1))
     inside, before = pairing.gated(pairs, limit), live.number
     if association == "mht":

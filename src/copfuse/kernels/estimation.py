@@ -14,7 +14,7 @@ import numpy as np
 
 from copfuse.kernels import borrowing, njit
 from copfuse.kernels.earth import altitude
-from copfuse.kernels.lanes import WORK, move
+from copfuse.kernels.lanes import WORK, gather, move, scatter
 from copfuse.kernels.motions import N_MODEL, PUSH_SIGMA, add_process_noise, ahead, dimension, propagate, seen_as, transition
 from copfuse.kernels.small import cholesky, solve_lower
 
@@ -37,37 +37,6 @@ def firm_up(P, n):
 
 
 @borrowing
-def scatter(n, x, P, lower, points):
-    """The 2 n cubature points of a mean and covariance, rows of ``points``."""
-    cholesky(P, n, lower)
-    spread = math.sqrt(n)
-    for j in range(n):
-        for i in range(n):
-            points[2 * j, i] = x[i] + spread * lower[i, j]
-            points[2 * j + 1, i] = x[i] - spread * lower[i, j]
-
-
-@borrowing
-def gather(model, n, points, dt, noise, x, P):
-    """Mean and covariance of one model's points after dt, with its process noise."""
-    w = 1.0 / (2 * n)
-    for i in range(n):
-        m = 0.0
-        for p in range(2 * n):
-            m += points[p, i]
-        x[i] = m * w
-    for i in range(n):
-        for j in range(i + 1):
-            c = 0.0
-            for p in range(2 * n):
-                c += (points[p, i] - x[i]) * (points[p, j] - x[j])
-            P[i, j] = c * w
-            P[j, i] = c * w
-    add_process_noise(model, x, P, dt, noise)
-    firm_up(P, n)
-
-
-@borrowing
 def predict_model(model, n, x, P, dt, noise, lower, points, k, y):
     """Predict one model's mean and covariance by dt, in place, its points one at a time."""
     if dt == 0.0:
@@ -77,7 +46,9 @@ def predict_model(model, n, x, P, dt, noise, lower, points, k, y):
         y[i] = 0.0
     for p in range(2 * n):
         propagate(model, n, points[p], dt, k, y)
-    gather(model, n, points, dt, noise, x, P)
+    gather(n, points, x, P)
+    add_process_noise(model, x, P, dt, noise)
+    firm_up(P, n)
 
 
 @borrowing
@@ -95,8 +66,11 @@ def predict_models(x, P, mu, dt, noise, lower, points, kind, w):
     count = 0
     for j in range(N_MODEL):
         if mu[j] > ASLEEP:
-            gather(j, dimension(j), points[count:], dt, noise, x[j], P[j])
-            count += 2 * dimension(j)
+            n = dimension(j)
+            gather(n, points[count:], x[j], P[j])
+            add_process_noise(j, x[j], P[j], dt, noise)
+            firm_up(P[j], n)
+            count += 2 * n
 
 
 @borrowing

@@ -16,6 +16,7 @@ from copfuse.constants import EARTH_A, EARTH_B, EARTH_E2
 from copfuse.kernels import borrowing
 from copfuse.kernels.earth import air, free_acceleration
 from copfuse.kernels.motions import DRAG_CEILING, DRAG_MOST, LIFT_TIME, MOST_FLOW, MOST_THRUST, across
+from copfuse.kernels.small import cholesky
 
 LANES = 16
 # Places in the work array ``w``, of which every one has `LANES` numbers: state (position, velocity, thrust, mass flow), the state at
@@ -255,6 +256,35 @@ def _go(w, dt, thrust, drag, lift):
 
 
 # In and out ----------------------------------------------------------------------------------------------------------
+
+
+@borrowing
+def scatter(n, x, P, lower, points):
+    """The 2 n cubature points of a mean and covariance, rows of ``points``."""
+    cholesky(P, n, lower)
+    spread = math.sqrt(n)
+    for j in range(n):
+        for i in range(n):
+            points[2 * j, i] = x[i] + spread * lower[i, j]
+            points[2 * j + 1, i] = x[i] - spread * lower[i, j]
+
+
+@borrowing
+def gather(n, points, x, P):
+    """Mean and covariance of the 2 n points."""
+    w = 1.0 / (2 * n)
+    for i in range(n):
+        m = 0.0
+        for p in range(2 * n):
+            m += points[p, i]
+        x[i] = m * w
+    for i in range(n):
+        for j in range(i + 1):
+            c = 0.0
+            for p in range(2 * n):
+                c += (points[p, i] - x[i]) * (points[p, j] - x[j])
+            P[i, j] = c * w
+            P[j, i] = c * w
 
 
 @borrowing

@@ -7,20 +7,32 @@ import math
 import numpy as np
 
 from copfuse.kernels import borrowing, njit
-from copfuse.kernels.estimation import ASLEEP, LEAST, NEGLIGIBLE, combine, follow, innovation, likeliest, regress, update_model
+from copfuse.kernels.estimation import ASLEEP, LEAST, NEGLIGIBLE, combine, follow, innovation, likeliest, regress, update_model, wrap
 from copfuse.kernels.motions import N_MODEL, dimension
 from copfuse.kernels.small import cholesky, solve_lower
 
 SLIGHT = 1e-6  # weight of a plot below which it is left out of an update
 
 
+@borrowing
+def apart(z, sigma, z_mean, Z, most):
+    """Whether one component of a plot, expected at ``z_mean`` with covariance ``Z``, alone makes its squared distance exceed ``most``."""
+    for c in range(4):
+        d = z[c] - z_mean[c]
+        if c == 1 or c == 2:
+            d = wrap(d)
+        if d * d > most * (Z[c, c] + sigma[c] * sigma[c]):  # of a nan, never
+            return True
+    return False
+
+
 @njit
-def expect_pairs(x, P, mu, origin, axes, cosines, z, sigma, start, plot, d2, loglik):
+def expect_pairs(x, P, mu, origin, axes, cosines, z, sigma, start, plot, most, d2, loglik):
     """Squared Mahalanobis distances and log likelihoods (pairs,) of plots under predicted tracks.
 
     Track t is looked at with the plots ``plot[start[t]:start[t + 1]]``.  The likelihood is the mixture's over the models, the
     distance the least of those models that are not negligible: an engine that has just stopped is expected by the coasting
-    model alone.
+    model alone.  A plot that is `apart` by more than ``most`` from all of those is infinitely far.
     """
     square, vector, Z = np.zeros((6, 9, 9)), np.zeros((5, 9)), np.zeros((N_MODEL, 4, 4))
     lower, l4, S, slopes, z_mean, bent = square[0], square[1], square[2], square[3], square[4], square[5]
@@ -34,7 +46,12 @@ def expect_pairs(x, P, mu, origin, axes, cosines, z, sigma, start, plot, d2, log
                 regress(dimension(j), x[t, j], P[t, j], origin, axes, cosines, lower, s, zz, first, slopes, z_mean[j], Z[j], bent)
         for p in range(start[t], start[t + 1]):
             k = plot[p]
-            d2[p] = np.inf
+            d2[p], loglik[p] = np.inf, -np.inf
+            near = False
+            for j in range(N_MODEL):
+                near = near or (mu[t, j] > NEGLIGIBLE and not apart(z[k], sigma[k], z_mean[j], Z[j], most))
+            if not near:
+                continue
             best = -1e300
             for j in range(N_MODEL):
                 ll[j] = -1e300
