@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 from scipy.optimize import minimize_scalar
@@ -86,8 +86,13 @@ def test_split_intersection_bounds_the_error(seed):
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.booleans(), st.floats(-12.0, 2.0))
+@example(26219, False, -7.625716509097125)
+@example(591, False, -7.796634497551757)
 def test_the_weight_is_the_least_that_a_plain_search_finds(seed, by_trace, share):
-    """Common parts from hardly any to all, one estimate far better or not: SciPy's bounded search finds nothing lower."""
+    """Common parts from hardly any to all, one estimate far better or not: SciPy's bounded search finds nothing lower.
+
+    The examples are weights near 0 that a search ending at two near ones, not at two of near logarithms, would take too small.
+    """
     rng = np.random.default_rng(seed)
     P1, P2 = (scale * B @ B.T for B, scale in zip(rng.normal(size=(2, 4, 4)), 10.0 ** rng.uniform(-2.0, 2.0, 2), strict=True))
     parts = [min(np.exp(share), 1.0) * P1, rng.uniform() * P2]
@@ -102,7 +107,8 @@ def test_the_weight_is_the_least_that_a_plain_search_finds(seed, by_trace, share
     plain = minimize_scalar(size, bounds=(1e-6, 1.0 - 1e-6), method="bounded", options={"xatol": 1e-10})
     found = np.trace(P) if by_trace else np.linalg.slogdet(P)[1]
     assert 0.99e-6 < w < 1.0 - 0.99e-6
-    assert found - plain.fun < 1e-9 * (abs(plain.fun) if by_trace else 1.0)
+    rounding = 1e-15 * max(np.linalg.cond(P1), np.linalg.cond(P2))
+    assert found - plain.fun < (1e-9 + rounding) * (abs(plain.fun) if by_trace else 1.0)
 
 
 def test_rows_with_one_source_are_passed_through():

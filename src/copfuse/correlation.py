@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ SILENT = 10.0  # s behind its source's newest row after which a local track may 
 BESIDE = (3.0, 0.3)  # s, and share of its life, that a track lasts while its source hears of another beside it and not of it, *notional*
 LAP = 2.0  # s by which the lives of the two may overlap, *notional*
 ROUNDS = 8  # of all sources at most; two are the rule
+_LAST, _AGE, _PLACE = attrgetter("last"), attrgetter("last", "first"), attrgetter("source", "first", "row")
 NO_REST = np.zeros(len(NODES))  # s: nobody reports in slots
 
 
@@ -97,7 +99,8 @@ class Node:
         end = int(np.searchsorted(self.order, time, side="right"))
         new = self.rows[self.at : end]
         columns = tracks.node[new], tracks.track[new], tracks.time[new], new, self.when[self.at : end]
-        for facts in zip(*(c.tolist() for c in columns), strict=True):
+        some = _first_and_newest(*columns[:3])
+        for facts in zip(*(c[some].tolist() for c in columns), strict=True):
             note(self.entries, *facts)
         self.at = end
         self.entries = {k: e for k, e in self.entries.items() if _stays(e, time, self.rest[e.source])}
@@ -146,12 +149,19 @@ def _lines(
     live = list(node.entries.values())
     if time - node.checked >= RECHECK or any(e.system < 0 for e in live):
         node.next_system, node.checked = correlate(live, known, slack, node.next_system), time
-    lines: dict[int, list[int]] = {}
-    for e in sorted(live, key=lambda e: e.last):  # of each source the newest
-        lines.setdefault(e.system, [-1] * len(NODES))[e.source] = e.row
-    systems = sorted(lines)
-    source = np.array([lines[s] for s in systems], int).reshape(-1, len(NODES))
-    return np.full(len(systems), number), np.array(systems, int), source
+    live.sort(key=_LAST)
+    systems, line = np.unique(np.array([e.system for e in live], int), return_inverse=True)
+    source = np.full((len(systems), len(NODES)), -1)
+    source[line, [e.source for e in live]] = [e.row for e in live]  # of each source the newest, which is written last
+    return np.full(len(systems), number), systems, source
+
+
+def _first_and_newest(source: np.ndarray, track: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """Of rows, in their order, each local track's first one and the first of its newest ones: nothing else changes an entry."""
+    order = np.lexsort((-time, track, source))
+    begins = np.r_[True, (np.diff(track[order]) != 0) | (np.diff(source[order]) != 0)] if len(order) else np.zeros(0, bool)
+    first = np.minimum.reduceat(order, np.flatnonzero(begins)) if len(order) else order
+    return np.union1d(first, order[begins])
 
 
 def _stays(e: Entry, time: float, rest: float) -> bool:
@@ -190,16 +200,16 @@ def correlate(live: list[Entry], known: tuple[np.ndarray, Bank], slack: np.ndarr
     heads = _heads(live)
     if not heads:
         return next_system
-    source = np.array([e.source for e in heads])
-    label = np.array([e.system if e.system >= 0 else -2 - k for k, e in enumerate(heads)])
+    source, row, label = (np.array([getattr(e, name) for e in heads]) for name in ("source", "row", "system"))
+    life = np.array([e.first for e in heads]), np.array([e.last for e in heads])
+    label = np.where(label >= 0, label, -2 - np.arange(len(heads)))
     before = label.copy()
-    silent = _silent(heads)
-    rows = np.array([e.row for e in heads])
-    at = np.searchsorted(known[0], rows)
+    silent = _silent(source, life[1])
+    at = np.searchsorted(known[0], row)
     x, P = known[1].x6[at], known[1].P6[at]
     near = _near(label, x, P, slack)
-    _note_beside(heads, *near, x, P)
-    i, j, d2 = _judged(heads, silent, *near, x, P, slack)
+    _note_beside(heads, source, life[1], *near, x, P)
+    i, j, d2 = _judged(source, life, silent, *near, x, P, slack)
     _part(i, j, d2, label)
     _descend(i, j, d2, source, silent, label)
     return _number(live, heads, before, label, next_system)
@@ -212,7 +222,7 @@ def _heads(live: list[Entry]) -> list[Entry]:
     """
     newest: dict[tuple[int, int], Entry] = {}
     loose = []
-    for e in sorted(live, key=lambda e: (e.last, e.first)):
+    for e in sorted(live, key=_AGE):
         other = newest.get((e.system, e.source))
         if e.system < 0:
             loose.append(e)
@@ -222,15 +232,14 @@ def _heads(live: list[Entry]) -> list[Entry]:
             young.system = -1
             loose.append(young)
         newest[e.system, e.source] = e
-    return sorted([*newest.values(), *loose], key=lambda e: (e.source, e.first, e.row))
+    return sorted([*newest.values(), *loose], key=_PLACE)
 
 
-def _silent(heads: list[Entry]) -> np.ndarray:
+def _silent(source: np.ndarray, last: np.ndarray) -> np.ndarray:
     """Which entries (n,) have not been heard while others of their source were."""
-    clock: dict[int, float] = {}
-    for e in heads:
-        clock[e.source] = max(clock.get(e.source, -np.inf), e.last)
-    return np.array([clock[e.source] - e.last > SILENT for e in heads])
+    clock = np.full(len(NODES), -np.inf)
+    np.maximum.at(clock, source, last)
+    return clock[source] - last > SILENT
 
 
 def _near(label: np.ndarray, x: np.ndarray, P: np.ndarray, slack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -244,9 +253,10 @@ def _near(label: np.ndarray, x: np.ndarray, P: np.ndarray, slack: np.ndarray) ->
     return i, j
 
 
-def _note_beside(heads: list[Entry], i: np.ndarray, j: np.ndarray, x: np.ndarray, P: np.ndarray) -> None:
+def _note_beside(
+    heads: list[Entry], source: np.ndarray, last: np.ndarray, i: np.ndarray, j: np.ndarray, x: np.ndarray, P: np.ndarray
+) -> None:
     """Note, in place, of near pairs of one source, which entry is silent while the other, which may be taken for it, is heard."""
-    source, last = np.array([e.source for e in heads]), np.array([e.last for e in heads])
     variance = np.einsum("naa->na", P[:, :3, :3])
     close = ((x[i, :3] - x[j, :3]) ** 2 <= JOIN * (variance[i] + variance[j])).all(axis=1)
     for k in np.where(last[i] < last[j], i, j)[close & (source[i] == source[j]) & (last[i] != last[j])].tolist():
@@ -254,13 +264,14 @@ def _note_beside(heads: list[Entry], i: np.ndarray, j: np.ndarray, x: np.ndarray
 
 
 def _judged(
-    heads: list[Entry], silent: np.ndarray, i: np.ndarray, j: np.ndarray, x: np.ndarray, P: np.ndarray, slack: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of near pairs those that may be of one object, and their squared distances.
+    source: np.ndarray, life: tuple[np.ndarray, np.ndarray], silent: np.ndarray, i: np.ndarray, j: np.ndarray, x: np.ndarray, P: np.ndarray,
+    slack: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    """Of near pairs those that may be of one object, and their squared distances; ``life``: each entry's first and last time.
 
     They are of two sources, or one has fallen silent before the other, of the same source, was heard.
     """
-    source, first, last = (np.array([getattr(e, name) for e in heads]) for name in ("source", "first", "last"))
+    first, last = life
     gone, new = np.where(silent[i], i, j), np.where(silent[i], j, i)
     may = (source[i] != source[j]) | ((silent[i] != silent[j]) & (first[new] >= last[gone] - LAP))
     i, j = i[may], j[may]
@@ -324,8 +335,9 @@ def _place(a: np.ndarray, b: np.ndarray, cost: np.ndarray, mine: np.ndarray, lab
     held, _ = assign_pairs(start, key % len(systems), total, np.zeros(len(rows)), len(systems))
     stands = np.searchsorted(systems, label[rows])
     inside = systems[np.minimum(stands, len(systems) - 1)] == label[rows]
-    now = dict(zip(key.tolist(), total.tolist(), strict=True))
-    old = sum(now.get(r * len(systems) + c, np.inf) for r, c in enumerate(stands.tolist()) if inside[r])
+    was = (np.arange(len(rows)) * len(systems) + stands)[inside]
+    where = np.searchsorted(key, was)
+    old = total[where].sum() if len(np.intersect1d(was, key)) == len(was) else np.inf
     if total[held[held >= 0]].sum() >= old - 1e-9:
         return False
     alone = np.flatnonzero((held < 0) & inside)
@@ -337,17 +349,20 @@ def _place(a: np.ndarray, b: np.ndarray, cost: np.ndarray, mine: np.ndarray, lab
 def _number(live: list[Entry], heads: list[Entry], before: np.ndarray, label: np.ndarray, next_system: int) -> int:
     """Give the entries their system tracks' numbers, in place: where all of one went over to a younger one, its number too."""
     name: dict[int, int] = {}
-    for old in np.unique(before[before >= 0]).tolist():
-        if not (label == old).any():
-            went = np.unique(label[before == old]).tolist()
-            if len(went) == 1 and (went[0] < 0 or went[0] > old):
-                name.setdefault(went[0], old)  # from the oldest on
+    for old in np.setdiff1d(before[before >= 0], label).tolist():
+        went = np.unique(label[before == old]).tolist()
+        if len(went) == 1 and (went[0] < 0 or went[0] > old):
+            name.setdefault(went[0], old)  # from the oldest on
     for k in np.flatnonzero(label < 0):
         if int(label[k]) not in name:
             name[int(label[k])], next_system = next_system, next_system + 1
-    numbers = {id(e): name.get(int(label[k]), int(label[k])) for k, e in enumerate(heads)}
-    for e in live:
-        e.system = numbers.get(id(e), name.get(e.system, e.system))
+    if len(heads) < len(live):
+        counted = {id(e) for e in heads}
+        for e in live:
+            if id(e) not in counted:
+                e.system = name.get(e.system, e.system)
+    for e, new in zip(heads, label.tolist(), strict=True):
+        e.system = name.get(new, new)
     return next_system
 
 

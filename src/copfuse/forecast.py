@@ -7,6 +7,7 @@ import numpy as np
 from copfuse import atmosphere, filters, frames
 from copfuse.constants import BOOST, G0, GLIDE
 from copfuse.filters import Bank
+from copfuse.kernels import earth
 from copfuse.kernels import forecast as kernel
 
 # A boosting missile's path bends over from the vertical: the ground covered since launch is this share of
@@ -90,7 +91,7 @@ def _time_since(tracks: Bank, height: float) -> np.ndarray:
     for i in range(len(tracks)):
         x = tracks.x6[i].copy()
         s, k, y = np.append(x, np.zeros(3)), np.zeros((4, 9)), np.zeros(9)
-        while since[i] < 3600.0 and frames.altitude(s[:3])[0] > height:
+        while since[i] < 3600.0 and earth.altitude(s[0], s[1], s[2]) > height:
             filters.motions.propagate(filters.motions.COAST, 6, s, -2.0, k, y)
             since[i] += 2.0
     return since

@@ -37,7 +37,7 @@ _POINTS = 14  # of the latter
 _TOGETHER = 32  # rows whose points fall side by side
 _SCATTER = 50.0  # m, what wind and trim do to a re-entering body beyond what is forecast, per axis, *notional*
 _FAR = math.log(1e6)  # of w / (1-w): weights of intersection end as near to 0 and 1
-_SAME = 1e-6  # and two so near end the search, the newer one's error being some 1e-9
+_SAME = 1e-5  # and two logarithms so near end the search, the newer one's error being some 1e-9
 _NOTHING = 1e-300
 _FASTEST = 7200.0  # m/s over ground at burnout; what is faster goes to orbit
 
@@ -310,18 +310,18 @@ def _weigh(I1, D1, I2, D2, n, by_trace, M, lower, A, B, P, N):
     The logarithm of the two parts' ratio is nearly straight over that of w / (1-w): the secant rule in these needs some six steps.
     """
     low, high = -_FAR, _FAR
-    u, w, last_u, last_w, last = 0.0, 0.5, 0.0, 0.0, 0.0
+    u, w, last_u, last = 0.0, 0.5, 0.0, 0.0
     for step in range(60):
         up, down = _join(w, I1, D1, I2, D2, n, by_trace, M, lower, A, B, P, N)
         lean = math.log(max(up, _NOTHING) / max(down, _NOTHING))
         low, high = (u, high) if lean < 0.0 else (low, u)
-        if lean == 0.0 or low >= high or (step > 0 and abs(w - last_w) < _SAME):
+        if lean == 0.0 or low >= high or (step > 0 and abs(u - last_u) < _SAME):
             break
         new = u - lean * (u - last_u) / (lean - last) if step > 0 else u - lean
         new = min(max(new, -_FAR), _FAR)
         if new < low or new > high:
             new = 0.5 * (low + high)
-        last_u, last_w, last = u, w, lean
+        last_u, last = u, lean
         u, w = new, 1.0 / (1.0 + math.exp(-new))
     return w
 
