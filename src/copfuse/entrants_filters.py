@@ -19,7 +19,7 @@ from copfuse.gaussian import Moments, transpose
 from copfuse.scanning import Scan
 
 MEMORY = 30.0  # s in which a push is forgotten, and
-PUSH = 15.0  # m/s^2 its standard deviation per axis in the long run: of those tried the best on plots that are not measured
+PUSH = 15.0  # m/s^2 its standard deviation per axis in the long run: of those tried, on plots that are not measured, the one whose P holds
 STEP = 4.0  # s at most of a Runge-Kutta step
 _SPIN = np.array([[0.0, 2.0 * EARTH_OMEGA, 0.0], [-2.0 * EARTH_OMEGA, 0.0, 0.0], [0.0, 0.0, 0.0]])  # Coriolis
 Expected = tuple[np.ndarray, np.ndarray, np.ndarray]  # plots' means (n, 4), covariances (n, 4, 4), and those with the states (n, 9, 4)

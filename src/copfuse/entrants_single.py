@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from copfuse import association, entering, gaussian, starting, tracking
-from copfuse.coasting import HOLD, HOLD_SCANS, HOLD_TENTATIVE
+from copfuse.coasting import FORESEEN_BURNING, HOLD, HOLD_SCANS, HOLD_TENTATIVE
 from copfuse.entrants_filters import CUBATURE, EXTENDED, FILTERPY, Expected, Filter, angles, transition
 from copfuse.gaussian import transpose
 from copfuse.pairing import DETECTED, SAME_OBJECT
@@ -169,7 +169,7 @@ def doubles(live: Live, hit: np.ndarray, time: float, x: np.ndarray, P: np.ndarr
 
 
 def tracked(detections: Detections, scenario: Any, by: Filter) -> Picture:
-    """The hub's picture out of all plots in order of time, by one filter."""
+    """The hub's picture out of all plots in order of time, by one filter; who is not known to `coasting.FORESEEN_BURNING` is not shown."""
     live, log, parts = nobody(), Log(), []
     for now, scans in entering.scans_in_order(detections, scenario):
         for scan in scans:
@@ -177,6 +177,8 @@ def tracked(detections: Detections, scenario: Any, by: Filter) -> Picture:
         shown = live[live.firm & (now - live.time <= patience(live))]
         since = now - shown.time
         x, P = by.predict(shown.x, shown.P, since)
+        known = np.einsum("naa->n", P[:, :3, :3]) < FORESEEN_BURNING**2
+        shown, since, x, P = shown[known], since[known], x[known], P[known]
         parts.append((np.full(len(x), now), shown.number, x, P, transition(shown.x, since)[:, :6, :6], shown.last))
     time, number, x, P, F, last = (np.concatenate(column) for column in zip(*parts, strict=True))
     biased = P[:, :6, :6] + F @ log.biases(detections, scenario)[last] @ transpose(F)
