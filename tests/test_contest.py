@@ -110,7 +110,7 @@ def ring(tmp_path_factory):
     (folder / "ring_of_entrants.py").write_text(ENTRANTS)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder))
-        patch.setattr(console, "compiled", lambda command: True)
+        patch.setattr(console, "compiled", lambda modules: True)
         yield folder
 
 
@@ -348,4 +348,5 @@ def test_a_page_of_nothing_finished_can_still_be_drawn(tmp_path):
     made = made_up(1)
     nothing = replace(made, stopped=True, results=tuple(Result(r.entrant, r.case) for r in made.results))
     assert "3 of 3 were not run" in str(nothing)
+    assert standings.by_case(nothing, "gospa").lines[0][1:] == ["not run"] * 3
     assert contest_page.write(nothing, tmp_path / "b.html").is_file()
