@@ -167,6 +167,33 @@ def test_who_has_used_up_its_time_is_not_asked_again(ring):
     assert [r.status for r in results] == ["stopped: the time that it has for all cases is used up"] * 2 and not stopped
 
 
+def test_kernels_are_compiled_before_the_clock_starts_by_no_more_entrants_than_it_takes(monkeypatch):
+    asked: list[str] = []
+
+    class Child:
+        def __init__(self, name):
+            self.name = name
+
+        def ask(self, blinded, limit):
+            asked.append(self.name)
+
+        def close(self):
+            asked.append("closed")
+
+    def compiled(modules):
+        return len(asked) >= 2 * (1 + ("jpda" in modules))  # the first compiles all but what the second needs
+
+    said: list[int] = []
+    monkeypatch.setattr(arena, "Child", Child)
+    monkeypatch.setattr(console, "compiled", compiled)
+    names = ["gnn", "jpda", "mht", "my:own"]
+    arena._compile(arena.Board(names, [named("fine")], 2.0), lambda: said.append(1))
+    assert asked == ["gnn", "closed", "jpda", "closed"] and len(said) == 2
+    asked.clear()
+    arena._compile(arena.Board(["my:own"], [named("fine")], 2.0), lambda: said.append(1))
+    assert asked == [] and len(said) == 2
+
+
 def test_light_cases_come_first():
     heavy, light = named("heavy"), replace(named("light"), detections=plots_of([(2, 0, 0)]))
     light = replace(light, detections=replace(light.detections, meta=heavy.detections.meta))
