@@ -256,12 +256,11 @@ def _close(board: Board, child: Child) -> None:
 def _result(board: Board, child: Child, number: int, fresh: bool) -> Result:
     """One entrant on one case, asked and judged."""
     name, case = child.name, board.cases[number]
-    limit = min(board.limit, board.seconds[name])
-    first = child.ask(board.blinded[number], limit)
+    first = child.ask(board.blinded[number], board.limit)
     cold = time.perf_counter() - child.begun if fresh else float("nan")
-    board.seconds[name] -= limit if first is None else first.get("cpu_s", 0.0)
+    board.seconds[name] -= board.limit if first is None else first.get("cpu_s", 0.0)
     if first is None:
-        return Result(name, case.name, f"stopped after {limit:.3g} s" if child.late and child.ready else child.why())
+        return Result(name, case.name, f"stopped after {board.limit:g} s" if child.late and child.ready else child.why())
     if "error" in first:
         return Result(name, case.name, f"failed: {first['error']}", traceback=first["traceback"])
     again = child.ask(board.blinded[number], board.limit) if fresh and first["wall_s"] <= AGAIN * board.limit else None
