@@ -110,7 +110,7 @@ def ring(tmp_path_factory):
     (folder / "ring_of_entrants.py").write_text(ENTRANTS)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder))
-        patch.setattr(console, "compiled", lambda command: True)
+        patch.setattr(console, "compiled", lambda modules: True)
         yield folder
 
 
@@ -165,6 +165,33 @@ def test_who_has_used_up_its_time_is_not_asked_again(ring):
     board = arena.Board([FAULTY], [named("fine"), named("after")], 2.0, {FAULTY: 0.0})
     results, stopped = arena.run(board, 2, lambda *now: None)
     assert [r.status for r in results] == ["stopped: the time that it has for all cases is used up"] * 2 and not stopped
+
+
+def test_kernels_are_compiled_before_the_clock_starts_by_no_more_entrants_than_it_takes(monkeypatch):
+    asked: list[str] = []
+
+    class Child:
+        def __init__(self, name):
+            self.name = name
+
+        def ask(self, blinded, limit):
+            asked.append(self.name)
+
+        def close(self):
+            asked.append("closed")
+
+    def compiled(modules):
+        return len(asked) >= 2 * (1 + ("jpda" in modules))  # the first compiles all but what the second needs
+
+    said: list[int] = []
+    monkeypatch.setattr(arena, "Child", Child)
+    monkeypatch.setattr(console, "compiled", compiled)
+    names = ["gnn", "jpda", "mht", "my:own"]
+    arena._compile(arena.Board(names, [named("fine")], 2.0), lambda: said.append(1))
+    assert asked == ["gnn", "closed", "jpda", "closed"] and len(said) == 2
+    asked.clear()
+    arena._compile(arena.Board(["my:own"], [named("fine")], 2.0), lambda: said.append(1))
+    assert asked == [] and len(said) == 2
 
 
 def test_light_cases_come_first():
@@ -348,4 +375,5 @@ def test_a_page_of_nothing_finished_can_still_be_drawn(tmp_path):
     made = made_up(1)
     nothing = replace(made, stopped=True, results=tuple(Result(r.entrant, r.case) for r in made.results))
     assert "3 of 3 were not run" in str(nothing)
+    assert standings.by_case(nothing, "gospa").lines[0][1:] == ["not run"] * 3
     assert contest_page.write(nothing, tmp_path / "b.html").is_file()

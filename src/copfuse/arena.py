@@ -33,6 +33,7 @@ from copfuse.tables import Picture
 AGAIN = 0.25  # share of the limit up to which a fresh process does its first case twice
 STARTING = 60.0  # s that a process may take until it has imported its entrant
 COMPILING = 180.0  # s that an entrant may take before anything is timed, where its kernels are not compiled yet
+KERNELS = ("estimation", "pairwise", "forecast")  # modules that this package's own entrants need, as does the forecast of others' impacts
 NOT_RUN = "not run"
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 Progress = Callable[[int, int, str], object]
@@ -177,9 +178,7 @@ def run(board: Board, jobs: int, progress: Progress) -> tuple[list[Result], bool
     threads = [threading.Thread(target=_slot, args=(board,), daemon=True) for _ in range(min(jobs, total))]
     stopped = False
     try:
-        if not console.compiled("bench"):
-            progress(0, total, "compiling the kernels once, a minute or two")
-            _compile(board, [name for name in names if ":" not in name], progress)
+        _compile(board, lambda: progress(0, total, "compiling the kernels once, a minute or so"))
         for thread in threads:
             thread.start()
         progress(0, total, "")
@@ -200,10 +199,14 @@ def run(board: Board, jobs: int, progress: Progress) -> tuple[list[Result], bool
     return [made.get((name, case.name), Result(name, case.name)) for name in names for case in cases], stopped
 
 
-def _compile(board: Board, names: Sequence[str], progress: Progress) -> None:
-    """Let every entrant do the case with the fewest scans once, untimed, so that its kernels are in the cache."""
+def _compile(board: Board, say: Callable[[], object]) -> None:
+    """Where kernels are not in the cache, let entrants do the lightest case once, untimed, until they are; ``say`` so before."""
+    needed = (*KERNELS, *(name for name in ("jpda",) if name in board.names))
     least = min(range(len(board.cases)), key=lambda k: size(board.cases[k]))
-    for name in names:
+    for name in [name for name in board.names if ":" not in name]:
+        if console.compiled(needed):
+            return
+        say()
         child = Child(name)
         board.children.add(child)
         try:
@@ -253,12 +256,11 @@ def _close(board: Board, child: Child) -> None:
 def _result(board: Board, child: Child, number: int, fresh: bool) -> Result:
     """One entrant on one case, asked and judged."""
     name, case = child.name, board.cases[number]
-    limit = min(board.limit, board.seconds[name])
-    first = child.ask(board.blinded[number], limit)
+    first = child.ask(board.blinded[number], board.limit)
     cold = time.perf_counter() - child.begun if fresh else float("nan")
-    board.seconds[name] -= limit if first is None else first.get("cpu_s", 0.0)
+    board.seconds[name] -= board.limit if first is None else first.get("cpu_s", 0.0)
     if first is None:
-        return Result(name, case.name, f"stopped after {limit:.3g} s" if child.late and child.ready else child.why())
+        return Result(name, case.name, f"stopped after {board.limit:g} s" if child.late and child.ready else child.why())
     if "error" in first:
         return Result(name, case.name, f"failed: {first['error']}", traceback=first["traceback"])
     again = child.ask(board.blinded[number], board.limit) if fresh and first["wall_s"] <= AGAIN * board.limit else None

@@ -29,7 +29,7 @@ from copfuse.errors import CopfuseError
     "--total",
     type=click.FloatRange(min=0.0, min_open=True),
     metavar="SECONDS",
-    help="For all its cases, of CPU; the reference has no such end.  [default: 100; quick: 20]",
+    help="CPU after which an entrant but the reference begins no other case.  [default: 100; quick: 20]",
 )
 @click.option(
     "--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="Processes side by side; what is judged does not depend on it."

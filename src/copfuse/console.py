@@ -21,9 +21,8 @@ COMPILED = {
     "run": ("estimation", "pairwise", "consider", "flight", "forecast", "ray"), "launches": ("flight",), "coverage": ("ray",),
     "filters": ("estimation", "extended"), "association": ("assignment", "gating", "jpda"),
     "raid": ("estimation", "pairwise", "consider", "flight", "forecast"),
-    "bench": ("estimation", "pairwise", "consider", "forecast", "jpda"),
 }  # fmt: skip
-COMPILING = {"run": 20, "launches": 5, "coverage": 3, "filters": 12, "association": 8, "raid": 20, "bench": 60}  # s, about, on two cores
+COMPILING = {"run": 20, "launches": 5, "coverage": 3, "filters": 12, "association": 8, "raid": 20}  # s, about, on two cores
 # Ctrl-C: the compiler's callbacks may swallow the exception, so it is remembered too, and raised at the next stage
 INTERRUPTS: list[int] = []
 
@@ -42,17 +41,17 @@ def check_output(text: str, suffixes: Sequence[str]) -> Path:
     return path
 
 
-def compiled(command: str) -> bool:
-    """Whether kernels that a command needs are in the cache."""
+def compiled(modules: Sequence[str]) -> bool:
+    """Whether kernels of all these modules are in the cache."""
     from copfuse import kernels
 
     folder = kernels.cache_folder()
-    return all(any(folder.rglob(f"{module}.*.nbi")) for module in COMPILED[command])
+    return all(any(folder.rglob(f"{module}.*.nbi")) for module in modules)
 
 
 def say_compiling(command: str) -> None:
     """One line on stderr where kernels that a command needs are not compiled yet."""
-    if not compiled(command):
+    if not compiled(COMPILED[command]):
         click.echo(f"copfuse: compiling the kernels once, about {COMPILING[command]} s ...", err=True)
 
 

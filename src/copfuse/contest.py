@@ -32,7 +32,7 @@ def bench(
     ``entrants``: names of built-in ones, "package.module:function", or functions of modules; none: all built-in ones whose programs are
     installed, with ``quick`` a few.  The ``reference``, against which they are compared, always runs.  ``cases``: names, or
     `frozen.Case`s of your own; none: all, with ``quick`` a few.  ``limit``: seconds on the clock that an entrant has for a case (60;
-    quick: 10), ``total``: of CPU that it has for all (100; quick: 20), light cases first; the reference has as many as it needs.
+    quick: 10), ``total``: of CPU after which it begins no other (100; quick: 20), light cases first; the reference always does.
     ``jobs``: processes side by side; what is judged does not depend on it.  ``progress(done, total, what)`` is called as
     results come.
 

@@ -90,8 +90,8 @@ def _over_time(contest: Contest, others: Sequence[str]) -> Any:
         lines = [_line(ax, contest, name, case, k) for k, name in enumerate([contest.reference, *others])]
         if any(np.nanmax(line.get_ydata(), initial=0.0) > 0.0 for line in lines):
             ax.set_yscale("log")
-            plain_log(ax.yaxis, (1,))
             ax.set_ylim(bottom=max(ax.get_ylim()[0], LEAST))
+            plain_log(ax.yaxis, (1,) if ax.get_ylim()[1] > 100.0 * ax.get_ylim()[0] else (1, 2, 5))
         ax.margins(x=0.0)
     for ax in panels[len(contest.cases) :]:
         ax.set_visible(False)

@@ -25,7 +25,7 @@ from copfuse.constants import PHASES
 from copfuse.intervals import LEAST, Interval, bootstrap
 from copfuse.tables import replacing
 
-WIDTH = 140
+WIDTH, WORDS = 140, 10  # of the page, and of the longest cell that is no sentence
 NEVER, NOTHING = "never", "-"
 # Figure, its head, unit and the factor from SI
 QUALITY = (
@@ -275,7 +275,7 @@ def columned(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     top = [[""] * (rows - 1 - head.count("\n")) + head.split("\n") for head in heads]
     cells = [*([part[k] for part in top] for k in range(rows)), *lines]
     widths = [max(len(row[k]) for row in cells) for k in range(len(heads))]
-    left = [k == 0 or any(" " in line[k] and line[k][:1].isalpha() for line in lines) for k in range(len(heads))]
+    left = [k == 0 or any(len(line[k]) > WORDS and line[k][:1].isalpha() for line in lines) for k in range(len(heads))]
     return "\n".join(
         "  ".join(c.ljust(w) if to_left else c.rjust(w) for c, w, to_left in zip(row, widths, left, strict=True)).rstrip() for row in cells
     )
@@ -299,6 +299,8 @@ def interval(found: Interval, factor: float) -> str:
 
 
 def _cell(result: Result, name: str, factor: float) -> str:
+    if result.status == NOT_RUN:
+        return NOT_RUN
     return result.status.split(" ")[0].rstrip(":") if result.status else figure(factor * result.figure(name))
 
 
