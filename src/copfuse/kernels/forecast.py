@@ -27,7 +27,7 @@ _SKEW = 0.5  # a forecast in boost has a long tail: its variance is made so much
 _SIDE = 0.02  # share of the along-path variance that a forecast in boost allows across it: steering
 _TURN = 0.04  # likewise where there is lift: turns
 _BACK = 0.7  # lift ends at this share of the speed at the latest
-_SOARING = 1.0  # s, a step of lift
+_SOARING = 0.2  # share of its speed that drag may take from a body with lift in a step
 _LEVELLING = 0.1  # 1/s, how fast lift takes the sink out of a path, *notional*
 # Least sigma of ln(beta), because the drag coefficient will change with the Mach number, unseen as yet; as in the flights simulated
 # here, *notional*
@@ -73,7 +73,8 @@ def burn(s, push, t, seconds):
 
 @borrowing
 def _soaring(s, over, ratio, d):
-    """d = rates of state s (6) under drag (``over`` = 1 / beta) and the lift that turns the path level; returns the height.
+    """d = rates of state s (6) under drag (``over`` = 1 / beta) and the lift that turns the path level; returns the height and
+    drag over speed.
 
     Parabolic polar: drag is D0 (1 + (lift / most)^2) with most = 2 ratio D0, so that lift over drag is greatest, ``ratio``, at ``most``.
     """
@@ -84,7 +85,7 @@ def _soaring(s, over, ratio, d):
     clean = k * v
     most = 2.0 * ratio * clean
     if most < 1e-6:
-        return h
+        return h, k
     u0, u1, u2, _, _, _ = across(s, e0, e1, e2)
     sine = (s[0] * e0 + s[1] * e1 + s[2] * e2) / r
     falling = d[3] * u0 + d[4] * u1 + d[5] * u2
@@ -94,7 +95,7 @@ def _soaring(s, over, ratio, d):
     d[3] += lift * u0 - more * e0
     d[4] += lift * u1 - more * e1
     d[5] += lift * u2 - more * e2
-    return h
+    return h, k
 
 
 @borrowing
@@ -102,19 +103,19 @@ def soar(s, ratio, slow, d, y):
     """Move state s (7) on with lift until its speed is below ``slow`` m/s or it is on the ground; returns the seconds, nan for never."""
     t = 0.0
     over = math.exp(-s[6])
-    h = _soaring(s, over, ratio, d)
+    h, k = _soaring(s, over, ratio, d)
     v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
     while h > 0.0 and v > slow:
         if t > LONGEST_FLIGHT:
             return math.nan
-        dt = min(max(0.5 * (h - 100e3) / v, _SOARING), 60.0)
+        dt = min(max(0.5 * (h - 100e3) / v, 1.0), 60.0, _SOARING / k)
         for i in range(6):
             y[i] = s[i] + 0.5 * dt * d[i]
         _soaring(y, over, ratio, d)
         for i in range(6):
             s[i] += dt * d[i]
         t += dt
-        h = _soaring(s, over, ratio, d)
+        h, k = _soaring(s, over, ratio, d)
         v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
     return t
 
