@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import chi2
 
 import copfuse as cf
-from copfuse import frames, sensors
+from copfuse import forecast, frames, fusion, sensors
 from copfuse.constants import NODES
 from copfuse.motion import interpolate
 from copfuse.tables import TRACK, Detections
@@ -247,3 +247,28 @@ def test_stale_and_lost_messages_do_not_bring_a_track_back(flown):
     p = cf.fuse(t, few, s)
     hub = p[p.node == HUB]
     assert hub.time.max() <= 200.0 + 30.0 and hub.age.max() <= 60.0
+
+
+def test_a_forecast_under_thrust_is_not_carried_past_burnout():
+    """In free flight the last forecast serves for 1/200 of the time left; the first look at an engine that is out asks anew."""
+    place, axes = frames.ecef(np.radians(39.0), np.radians(126.0), 100e3), frames.enu_axes(np.radians(39.0), np.radians(126.0))
+    x = np.concatenate([place, axes.T @ np.array([2500.0, 0.0, 2500.0])])
+    later = np.concatenate([x[:3] + 1.0 * x[3:], x[3:]])
+    burning, falling = np.array([0.9, 0.1, 0.0, 0.0]), np.array([0.01, 0.99, 0.0, 0.0])
+
+    def told(first, second):
+        P = np.tile(np.diag([50.0**2] * 3 + [5.0**2] * 3), (2, 1, 1))
+        state = {
+            "time": np.array([100.0, 101.0]), "x": np.stack([x, later]), "P": P, "phase_probability": np.stack([first, second]),
+            "pedigree": np.array([[0, -1, -1, -1]] * 2),
+        }  # fmt: skip
+        log_beta, push, line = np.tile([8.5, 0.3], (2, 1)), np.outer([first[0], second[0]], 20.0 * x[3:] / 3536.0), np.arange(2)
+        return fusion._impacts(state, log_beta, push, line, np.zeros(2, int), np.zeros(2, int), {})
+
+    carried = told(falling, falling)
+    assert np.array_equal(carried["impact_point"][0], carried["impact_point"][1])
+    after = told(burning, falling)
+    alone = forecast.impact_point(later[None], np.diag([50.0**2] * 3 + [5.0**2] * 3)[None], [[8.5, 0.3]], np.zeros((1, 3)), falling[None])
+    width = [np.sqrt(np.trace(P)) for P in after["impact_point_P"]]
+    assert width[0] > 5.0 * width[1]
+    np.testing.assert_allclose(width[1], np.sqrt(np.trace(alone[1][0])), rtol=0.2)  # it has a chance of .01 of thrust, the other one none of push

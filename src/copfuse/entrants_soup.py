@@ -1,14 +1,14 @@
 """Stone Soup's multi-target trackers as entrants of the benchmark: on the plots of the hub, in order of time.
 
 `MultiTargetTracker` with `GNNWith2DAssignment` over Mahalanobis distances, and `MultiTargetMixtureTracker` with `JPDAwithLBP` given each
-sensor's true clutter density (or `MOST`); both with an extended Kalman filter, `CartesianToElevationBearingRange` where each radar stands
-in one Cartesian frame, its analytic derivative (its own takes steps too small for such distances), `MultiMeasurementInitiator` of three
+sensor's true clutter density (or `MOST`); both with an extended Kalman filter, the models of `export` where each radar stands in one
+Cartesian frame, `MultiMeasurementInitiator` of three
 plots and deletion by time since the last update.  A k-d tree of each scan's plots, in space, keeps what is far from its judgement, as
 its own tree does where all plots are of one linear model.  Motion is its `ConstantAcceleration` or `Singer` in three axes, or free fall in
 this package's gravity with white acceleration; which, how noisy, and how wide the gate, was tuned by GOSPA on plots that are not measured.
 
-They get every radar's range and angles with each plot's own sigma, widened by what its bias may be; a face's direction cosines as the
-angles in the face's own axes, which loses nothing.  They do not get angles without a range (infrared), for which their initiator has no
+They get every radar's range and angles with each plot's own sigma, widened by what its bias may be; a face's direction
+cosines as they are (`soup.Face`).  They do not get angles without a range (infrared), for which their initiator has no
 start, nor range rates.  They cannot go back in time, so plots wait for older ones (`entering.scans_in_order`): that loses none.
 """
 
@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 from scipy.spatial import KDTree
-from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
 from stonesoup.base import Property
 from stonesoup.dataassociator.neighbour import GNNWith2DAssignment
@@ -33,18 +32,16 @@ from stonesoup.hypothesiser.probability import PDAHypothesiser
 from stonesoup.initiator.simple import MultiMeasurementInitiator
 from stonesoup.measures import Mahalanobis
 from stonesoup.models.base import TimeVariantModel
-from stonesoup.models.measurement.nonlinear import CartesianToElevationBearingRange
 from stonesoup.models.transition.linear import CombinedLinearGaussianTransitionModel, ConstantAcceleration, Singer
 from stonesoup.models.transition.nonlinear import GaussianTransitionModel
 from stonesoup.predictor.kalman import ExtendedKalmanPredictor
 from stonesoup.tracker.simple import MultiTargetMixtureTracker, MultiTargetTracker
-from stonesoup.types.angle import Bearing, Elevation
 from stonesoup.types.array import CovarianceMatrix, StateVector
 from stonesoup.types.detection import Detection
 from stonesoup.types.state import GaussianState
 from stonesoup.updater.kalman import ExtendedKalmanUpdater
 
-from copfuse import customary, entering
+from copfuse import customary, entering, export, frames
 from copfuse.entrants_single import shoved
 from copfuse.scanning import Scan
 from copfuse.tables import Detections, Picture
@@ -56,6 +53,7 @@ PRIOR = (1000.0, 20.0)  # m/s, m/s^2: standard deviations of what one plot does 
 HOLDING = 6.0  # s without a plot after which a track of less than three plots is dropped
 NEAR = 6.0  # standard deviations of track and plot within which the k-d tree leaves a plot to be judged
 DETECTED = 0.9
+UNRATED = np.array([1.0, 1.0, 1.0, np.nan])  # range rates stay out: with them its GOSPA of the case srbm was the same to 0.1 m
 MOST = 1e10  # likelihood over clutter density: above some 1e15 its belief propagation subtracts to zero and divides by it (1.9.1)
 
 
@@ -71,21 +69,6 @@ class Settings:
 
 
 # Its parts -----------------------------------------------------------------------------------------------------------
-
-
-class Radar(CartesianToElevationBearingRange):
-    """Its own model with an analytic derivative."""
-
-    origin: np.ndarray = Property(doc="Where the radar stands (3,)")
-    axes: np.ndarray = Property(doc="Its east, north and up (3, 3)")
-
-    def jacobian(self, state: Any, **_: Any) -> np.ndarray:
-        """Elevation, bearing and range by the state (3, 9)."""
-        x = np.asarray(state.state_vector, float)[list(MAPPING), 0]
-        distance, azimuth, elevation = customary.slope(np.r_[x, 0.0, 0.0, 0.0], self.origin, self.axes)[:, :3]
-        H = np.zeros((3, 9))
-        H[:, MAPPING] = elevation, -azimuth, distance
-        return H
 
 
 class Fall(GaussianTransitionModel, TimeVariantModel):
@@ -175,44 +158,22 @@ def tracker(rule: str, settings: Settings, scans: Any) -> Any:
 
 
 def soup_scans(scans: Iterable[Scan]) -> Iterator[tuple[datetime, set[Detection]]]:
-    """Scans as sets of Stone Soup's detections, in the Earth-fixed frame; what has no range is left out."""
+    """Scans as sets of Stone Soup's detections (`export.stonesoup_plot`), in the Earth-fixed frame; what has no range is left out."""
     for scan in scans:
-        turned = Rotation.from_matrix(scan.axes).as_euler("XYZ") * (-1.0, 1.0, -1.0)  # its signs of roll, pitch and yaw
         at = EPOCH + timedelta(seconds=scan.time)
-        ranged = np.isfinite(scan.z[:, :3]).all(axis=1)
-        z, R = as_angles(scan.z[ranged, :3], scan.sigma[ranged, :3], scan.cosines)
+        z, sigma = (v[np.isfinite(scan.z[:, :3]).all(axis=1)] * UNRATED for v in (scan.z, scan.sigma))
         plots = set()
         if len(z):
-            blur = np.sqrt(R[:, 2, 2] + z[:, 0] ** 2 * (R[:, 0, 0] + R[:, 1, 1])).max()
-            peak = (2.0 * np.pi) ** -1.5 / np.sqrt(np.linalg.det(R)).min()  # no likelihood is higher
+            place = frames.point(z[:, 0], z[:, 1], z[:, 2], scan.origin, scan.axes, scan.cosines)
+            slant = np.sqrt(np.maximum(1.0 - z[:, 1] ** 2 - z[:, 2] ** 2, 1e-6)) if scan.cosines else 1.0  # a cosine off the normal
+            blur = np.hypot(sigma[:, 0], z[:, 0] / slant * np.hypot(sigma[:, 1], sigma[:, 2])).max()
+            peak = (2.0 * np.pi) ** -1.5 / np.prod(sigma[:, :3], axis=1).min()  # no likelihood is higher
             clutter = max(float(np.exp(scan.log_density)), peak / MOST)
-        for (distance, azimuth, elevation), spread in zip(z, R, strict=True):
-            model = Radar(
-                ndim_state=9, mapping=MAPPING, noise_covar=CovarianceMatrix(spread),
-                translation_offset=StateVector(scan.origin), rotation_offset=StateVector(turned), origin=scan.origin, axes=scan.axes,
-            )  # fmt: skip
-            seen = StateVector([Elevation(elevation), Bearing(0.5 * np.pi - azimuth), distance])  # its bearings start in the east
-            level = np.cos(elevation) * np.array([np.sin(azimuth), np.cos(azimuth), np.tan(elevation)])
-            about = {"place": scan.origin + distance * level @ scan.axes, "blur": blur, "clutter": clutter}
-            plots.add(Detection(seen, timestamp=at, measurement_model=model, metadata=about))
+            for one, spread, where in zip(z, sigma, place, strict=True):
+                seen, model = export.stonesoup_plot(one, spread, scan.origin, scan.axes, scan.cosines, export.ACCELERATING, 9)
+                about = {"place": where, "blur": blur, "clutter": clutter}
+                plots.add(Detection(seen, timestamp=at, measurement_model=model, metadata=about))
         yield at, plots
-
-
-def as_angles(z: np.ndarray, sigma: np.ndarray, cosines: int) -> tuple[np.ndarray, np.ndarray]:
-    """Range, azimuth and elevation (m, 3) of plots, and covariances (m, 3, 3) of elevation, bearing (minus azimuth) and range.
-
-    Of direction cosines u, v they are the angles about the face's axes: u = cos(elevation) sin(azimuth), v = sin(elevation).
-    """
-    if not cosines:
-        return z, np.square(sigma[:, [2, 1, 0]])[:, :, None] * np.eye(3)
-    u, v = z[:, 1], z[:, 2]
-    azimuth, elevation = np.arctan2(u, np.sqrt(np.maximum(1.0 - u**2 - v**2, 1e-6))), np.arcsin(np.clip(v, -1.0, 1.0))
-    by = np.zeros((len(z), 3, 3))  # of elevation, bearing, range by v, u, range
-    by[:, 0, 0], by[:, 2, 2] = 1.0 / np.cos(elevation), 1.0
-    by[:, 1, 1] = -1.0 / (np.cos(elevation) * np.cos(azimuth))
-    by[:, 1, 0] = -np.tan(elevation) * np.tan(azimuth) / np.cos(elevation)
-    R = by @ (np.square(sigma[:, [2, 1, 0]])[:, :, None] * np.eye(3)) @ np.swapaxes(by, 1, 2)
-    return np.stack([z[:, 0], azimuth, elevation], axis=1), R
 
 
 def estimates(rule: str, settings: Settings, batches: Iterable[tuple[float, list[Scan]]]) -> Iterator[tuple[float, dict[str, Any]]]:

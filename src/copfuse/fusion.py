@@ -299,7 +299,7 @@ def _impacts(
     """Impact columns (n,) of the picture's rows, of which each is a ``line`` of ``state``, and with whom those are, in rising time.
 
     A forecast in free flight is made afresh when 1/200 of the time left has gone, else carried on; ``made`` has each system
-    track's, in place.
+    track's, in place.  One that was made under thrust or lift is never carried on: that they have ended changes everything.
     """
     n = len(line)
     point, cov = np.full((n, 3), np.nan), np.full((n, 3, 3), np.nan)
@@ -316,7 +316,11 @@ def _impacts(
         values = forecast.impact_point(state["x"][once], state["P"][once], log_beta[once], push[once], chance[once])
         point[fresh], cov[fresh], left[fresh], sigma[fresh] = (v[again] for v in values)
         for i in fresh.tolist():
-            made[facts[0][i], facts[1][i]] = Forecast(facts[2][i], facts[3][i], point[i].copy(), cov[i].copy(), left[i], sigma[i])
+            key = facts[0][i], facts[1][i]
+            if facts[4][i]:
+                made.pop(key, None)
+            else:
+                made[key] = Forecast(facts[2][i], facts[3][i], point[i].copy(), cov[i].copy(), left[i], sigma[i])
         for i in np.setdiff1d(np.arange(a, b), fresh, assume_unique=True).tolist():
             old = made[facts[0][i], facts[1][i]]
             point[i], cov[i], left[i], sigma[i] = old.point, old.cov, old.left - (facts[2][i] - old.time), old.sigma
