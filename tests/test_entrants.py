@@ -297,22 +297,6 @@ def test_the_naive_one_gives_each_plot_to_one_track_the_nearest_pair_first():
     assert dict(zip(track.tolist(), plot.tolist(), strict=True)) == {1: 0, 0: 1}
 
 
-def test_a_face_s_cosines_are_angles_about_its_axes(given):
-    soup = pytest.importorskip("copfuse.entrants_soup", exc_type=ImportError)
-    scan = replace(next(scans(*given, "HUB")), cosines=1)
-    z, sigma = np.array([[1e6, 0.3, -0.4]]), np.array([[30.0, 1e-3, 2e-3]])
-    angles, R = soup.as_angles(z, sigma, 1)
-    place = frames.point(*z[0], scan.origin, scan.axes, 1)
-    np.testing.assert_allclose(place, frames.point(*angles[0], scan.origin, scan.axes, 0), atol=1e-6)
-    slope = np.array([
-        np.concatenate([(soup.as_angles(z + step, sigma, 1)[0] - soup.as_angles(z - step, sigma, 1)[0])[0] / 2e-6])
-        for step in 1e-6 * np.eye(3)[:, None]
-    ]).T  # fmt: skip
-    by_range = slope @ np.diag(sigma[0] ** 2) @ slope.T  # range, azimuth, elevation
-    turn = np.array([[0.0, 0.0, 1.0], [0.0, -1.0, 0.0], [1.0, 0.0, 0.0]])
-    np.testing.assert_allclose(R[0], turn @ by_range @ turn.T, rtol=1e-3, atol=1e-12)
-
-
 # Each of them ------------------------------------------------------------------------------------------------------------
 
 NEAR = {"naive": 3e3, "enter_a_tracker:mine": 5e3, "tracklets": 2e3}  # m, median error at most, else 1 km

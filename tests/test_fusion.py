@@ -271,4 +271,4 @@ def test_a_forecast_under_thrust_is_not_carried_past_burnout():
     alone = forecast.impact_point(later[None], np.diag([50.0**2] * 3 + [5.0**2] * 3)[None], [[8.5, 0.3]], np.zeros((1, 3)), falling[None])
     width = [np.sqrt(np.trace(P)) for P in after["impact_point_P"]]
     assert width[0] > 5.0 * width[1]
-    np.testing.assert_allclose(width[1], np.sqrt(np.trace(alone[1][0])), rtol=0.2)  # it has a chance of .01 of thrust, the other one none of push
+    np.testing.assert_allclose(width[1], np.sqrt(np.trace(alone[1][0])), rtol=0.2)  # but for the push, at a chance of .01
