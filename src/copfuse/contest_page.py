@@ -23,7 +23,7 @@ from copfuse.study_figures import put
 # Okabe and Ito (2008) without black, which is the reference's
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C510A")
 PARTS = (("localisation", "#0072B2"), ("missed", "#D55E00"), ("false", "#999999"))
-LEAST = 0.01  # km, the least GOSPA that is drawn
+LEAST = 0.002  # km, the least GOSPA that is drawn
 DOT = "a dot is a case; the bar is the mean over cases, on logarithmic axes the geometric one"
 ASIDE = 1.35  # in, left of bars and dots, for names
 
