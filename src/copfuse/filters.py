@@ -147,7 +147,7 @@ def expect(tracks: Bank, z, sigma, origin, axes, cosines: int = 0) -> tuple[np.n
 
 
 def expect_pairs(
-    tracks: Bank, start, plot, z, sigma, origin, axes, cosines: int = 0, most: float = np.inf
+    tracks: Bank, start, plot, z, sigma, origin, axes, cosines: int = 0, *, most: float = np.inf
 ) -> tuple[np.ndarray, np.ndarray]:
     """`expect` of some pairs only, ``(pairs,)`` each: track i with the plots ``plot[start[i]:start[i + 1]]``, rows of ``z (m, 4)``.
 
