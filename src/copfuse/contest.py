@@ -18,8 +18,8 @@ from copfuse.standings import Contest
 
 REFERENCE = "gnn"
 QUICK = ("gnn", "jpda", "ekf", "split", "naive", "stonesoup-gnn")  # of the built-in entrants, one of each kind
-LIMIT, QUICK_LIMIT = 60.0, 10.0  # s on the clock for one case
-TOTAL, QUICK_TOTAL = 100.0, 20.0  # s of CPU for all cases of one entrant, so that a whole run takes less than a quarter of an hour
+LIMIT, QUICK_LIMIT = 60.0, 20.0  # s on the clock for one case
+TOTAL, QUICK_TOTAL = 150.0, 30.0  # s of CPU for all cases of one entrant, so that a whole run takes less than a quarter of an hour
 NOTE = "Synthetic flights; sensor, clutter and delay figures are notional, so every number here is too."
 
 
@@ -32,7 +32,7 @@ def bench(
     ``entrants``: names of built-in ones, "package.module:function", or functions of modules; none: all built-in ones whose programs are
     installed, with ``quick`` a few.  The ``reference``, against which they are compared, always runs.  ``cases``: names, or
     `frozen.Case`s of your own; none: all, with ``quick`` a few.  ``limit``: seconds on the clock that an entrant has for a case (60;
-    quick: 10), ``total``: of CPU after which it begins no other (100; quick: 20), light cases first; the reference always does.
+    quick: 20), ``total``: of CPU after which it begins no other (150; quick: 30), light cases first; the reference always does.
     ``jobs``: processes side by side; what is judged does not depend on it.  ``progress(done, total, what)`` is called as
     results come.
 

@@ -234,8 +234,9 @@ FIGURES: dict[str, tuple[Callable[[Contest], list[Any]], str]] = {
     ),
     "bound": (
         over_bound,
-        "Root mean square of position error over the posterior Cramer-Rao bound in each true phase, where a missile is held. On the dashed "
-        "line no unbiased tracker could do better; sensor biases are in the errors and not in the bound.",
+        "Root mean square of position error over the posterior Cramer-Rao bound in each true phase, where a missile is held. The bound is "
+        "of the filters' model of motion: a flight that does less than it allows, as in boost, can be followed better. It knows no biases, "
+        "which the case biased alone has.",
     ),
     "consistency": (
         consistency,

@@ -179,7 +179,7 @@ def bench(objects: int = 1000, seed: int = 0, table: Path | None = None, say: Ca
     """Measure a raid and ``say`` what came out, line by line; ``table`` is a CSV file to write as well."""
     say(machine())
     say(ABOUT)
-    say(f"{objects} objects; CPU seconds of all threads, kernels loaded before.  About {0.2 * objects:.0f} s.")
+    say(f"{objects} objects; CPU seconds of all threads, kernels loaded before.  About {0.07 * objects + 2.0:.0f} s.")
     measure(raid(2, seed), seed, say=lambda line: None)
     m = measure(raid(objects, seed), seed, say)
     chain = sum(m.seconds[verb] for verb in CHAIN)
