@@ -10,13 +10,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from copfuse.bench import problem
 from scipy.special import ndtr
 from scipy.stats import binom, chi2, kstest
 
 from copfuse import filters, frames, simulate
 from copfuse.kernels import motions
 from copfuse.scenario import load
+from copfuse.speed import problem
 
 PLACE = Path(__file__).parents[1] / "benchmarks"
 

@@ -262,8 +262,8 @@ def test_functions_are_entrants_where_another_process_finds_them():
     for wrong in ({"jobs": 0}, {"limit": 0.0}, {"total": -1.0}, {"jobs": 1.5}):
         with pytest.raises(CopfuseError, match=next(iter(wrong))):
             cf.bench(["gnn"], ["srbm"], **wrong)
-    assert contest._call(["gnn"], "srbm", True, 5.0, 30.0, 1, "jpda") == (
-        "cf.bench(entrants=['gnn'], cases=['srbm'], quick=True, limit=5, total=30, jobs=1, reference='jpda')"
+    assert contest._call(["gnn"], "srbm", True, 5.0, contest.QUICK_TOTAL, 1, "jpda") == (
+        "cf.bench(entrants=['gnn'], cases=['srbm'], quick=True, limit=5, jobs=1, reference='jpda')"
     )
     assert contest._call((), (), False, contest.LIMIT, contest.TOTAL, 2, "gnn") == "cf.bench()"
 

@@ -223,11 +223,15 @@ def leaves(d, s):
 
 @slow_without_compiler
 def test_leaves_stay_few_however_long_it_goes_on():
-    """Two bodies that stay together, in much clutter, over 240 scans: no growth, and no tree above its bound."""
+    """Two bodies that stay together, in much clutter, over 240 scans: no growth, and no tree above its bound.
+
+    Leaves and trees of the last third against those of the middle one, in the mean: what grew with every scan would have 200 / 120 = 1.67
+    times as many.  The most at once tells nothing: over 21 seeds it is 81 to 244 by which of many near-equal ways a tree keeps.
+    """
     s, d, _ = crossing(1, 2.0, clutter=3.0, scans=240)
     count = leaves(d, s)
     assert count[:, 2].max() <= multiscan.BEST
-    assert count[120:, 0].max() <= 1.5 * count[:120, 0].max() and count[120:, 1].max() <= 1.5 * count[:120, 1].max()
+    assert (count[160:, :2].mean(axis=0) <= 1.6 * count[80:160, :2].mean(axis=0)).all()
 
 
 @slow_without_compiler

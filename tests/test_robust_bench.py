@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from copfuse import bench, cli, robust
+from copfuse import cli, robust, speed
 
 
 def test_a_few_thousand_steps_are_sound_and_counted():
@@ -49,7 +49,7 @@ def test_noise_and_uncertainty_are_as_wide_as_said():
 
 def test_the_command_prints_it_when_asked(monkeypatch, capsys):
     asked: list[int] = []
-    monkeypatch.setattr(bench, "contest", lambda p: ([], [bench.Line("nothing", lambda: None, 1)]))
+    monkeypatch.setattr(speed, "contest", lambda p: ([], [speed.Line("nothing", lambda: None, 1)]))
     monkeypatch.setattr(robust, "robust", lambda steps: asked.append(steps) or robust.Robust(steps, 1e-15, 0))
     for arguments in ([], ["--robust"]):
         with pytest.raises(SystemExit) as left:

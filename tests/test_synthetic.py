@@ -66,5 +66,5 @@ def test_an_example_makes_one_picture(example, tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out
 
 
-def test_there_are_three_examples_and_one_for_a_cluster():
-    assert len(list((ROOT / "examples").glob("*.py"))) == 4
+def test_there_are_three_examples_one_for_a_cluster_and_two_trackers():
+    assert len(list((ROOT / "examples").glob("*.py"))) == 6

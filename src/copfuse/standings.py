@@ -43,11 +43,11 @@ UNITS = {"gospa": "_m", "localisation": "_m", "missed": "_m", "false": "_m", "po
 COSTS = ("us_per_scan", "peak_mb", "cold_s", "warm_s")
 QUALITY_NOTE = (
     "Means over the cases done, of ANEES and /bound geometric ones. GOSPA (order 2, cut-off 10 km, alpha 2): root mean square over the "
-    "picture times; its square is the sum of those of localisation, missed and false. SIAP: compl(eteness), ambig(uity: tracks per object "
-    "held), spur(iousness: tracks of nothing), longest: share of its flight for which one track holds a missile. ANEES: per component, 1 "
-    "is right. boost to glide: root mean square of position error over Cramer-Rao bound (PCRLB) of the filters' model of motion, where a missile is held; flights that do less "
-    "than it allows, as in boost, can be below 1. ellipse: forecasts whose 95 % ellipse holds the impact. firm, 50 km: first firm track, and first impact ellipse below 50 km, s after "
-    "ignition, median over missiles."
+    "picture times; its square is the sum of those of localisation, missed and false. SIAP: compl(eteness), ambig(uity: tracks per object"
+    " held), spur(iousness: tracks of nothing), longest: share of its flight for which one track holds a missile. ANEES: per component, 1"
+    " is right. boost to glide: root mean square of position error over Cramer-Rao bound (PCRLB) of the filters' model of motion, where a"
+    " missile is held; flights that do less than it allows, as in boost, can be below 1. ellipse: forecasts whose 95 % ellipse holds the "
+    "impact. firm, 50 km: first firm track, and first impact ellipse below 50 km, s after ignition, median over missiles."
 )
 COST_NOTE = (
     "CPU microseconds per scan (one sensor at one time), one thread: geometric mean over cases; ratio: the same over the cases that both "
