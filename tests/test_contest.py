@@ -227,6 +227,13 @@ def test_ctrl_c_keeps_what_is_done(ring, tmp_path, monkeypatch, capsys):
     assert [r["status"] for r in told["results"]] == ["", "", "not run", "not run"] and told["header"]["stopped"]
 
 
+def test_without_a_terminal_one_line_says_how_much_there_is(capsys):
+    with Bar() as bar:
+        bar.show(0, 6, "compiling")
+        bar.show(1, 6, "one on case")
+    assert capsys.readouterr().err == "copfuse bench: 6 cells, each an entrant on a case, some 3 s each on two cores; compiling\n"
+
+
 # What is asked for ---------------------------------------------------------------------------------------------------
 
 

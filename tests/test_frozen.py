@@ -191,7 +191,7 @@ def test_a_regime_that_brings_no_plots_is_refused_and_so_is_a_scenario_without_e
 # Truth and bound ------------------------------------------------------------------------------------------------------------
 
 
-def test_thinned_truth_is_the_whole_one_to_a_metre(cases, flown):
+def test_thinned_truth_is_the_whole_one_to_centimetres(cases, flown):
     rng = np.random.default_rng(1)
     for name, whole in flown.items():
         thin = cases[name].truth
@@ -200,7 +200,7 @@ def test_thinned_truth_is_the_whole_one_to_a_metre(cases, flown):
             a, b = whole[whole.object == number], thin[thin.object == number]
             time = np.r_[a.time, rng.uniform(a.time[0], a.time[-1], 2000)]
             error = motion.interpolate(a.time, a.x, time) - motion.interpolate(b.time, b.x, time)
-            assert np.linalg.norm(error[:, :3], axis=1).max() < 1.0 and np.linalg.norm(error[:, 3:], axis=1).max() < 0.1
+            assert np.linalg.norm(error[:, :3], axis=1).max() < 0.05 and np.linalg.norm(error[:, 3:], axis=1).max() < 1e-3
             first, last = (rows.time[[0, -1]] for rows in (a, b))
             assert np.array_equal(first, last)
             phases = [t.phase[np.searchsorted(t.time, time, side="right") - 1] for t in (a, b)]

@@ -112,11 +112,12 @@ def nearest(x: np.ndarray, P: np.ndarray, y: np.ndarray, R: np.ndarray) -> tuple
 
 def naive(detections: Detections, scenario: Any) -> Picture:
     """Nearest neighbour and constant-velocity Kalman filters over all plots at the hub; forecasts of free fall."""
-    tracker, rows = Naive(), []
+    tracker, rows, held = Naive(), [], 0.0
     for now, scans in entering.scans_in_order(detections, scenario):
         for scan in scans:
             tracker.take(scan)
-        shown = (tracker.hits >= SHOWN) & (tracker.until >= now)
+            held = max(held, now - scans[-1].time)  # over slow links a track is no staler for it
+        shown = (tracker.hits >= SHOWN) & (tracker.until + held >= now)
         x, P = tracker.predict(max(now, tracker.time))
         rows.append((np.full(shown.sum(), now), tracker.number[shown], x[shown], P[shown]))
     time, track, x, P = (np.concatenate(column) for column in zip(*rows, strict=True))

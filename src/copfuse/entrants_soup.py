@@ -183,7 +183,9 @@ def estimates(rule: str, settings: Settings, batches: Iterable[tuple[float, list
     predictor = ExtendedKalmanPredictor(motion(settings))
     last: dict[str, datetime] = {}
     alive: list[Any] = []
+    held = 0.0  # s that the newest scan has ever been old when it came: over slow links a track is no staler for it
     for now, scans in batches:
+        held = max(held, now - scans[-1].time) if scans else held
         for _ in scans:
             time, tracks = next(one)
             alive = list(tracks)
@@ -191,7 +193,7 @@ def estimates(rule: str, settings: Settings, batches: Iterable[tuple[float, list
                 if getattr(t.state, "hypothesis", None) or t.id not in last:
                     last[t.id] = time
         at = EPOCH + timedelta(seconds=now)
-        states = {t.id: t.state for t in alive if at - last[t.id] <= timedelta(seconds=settings.drop)}
+        states = {t.id: t.state for t in alive if at - last[t.id] <= timedelta(seconds=settings.drop + held)}
         yield now, {k: predictor.predict(s, timestamp=at) if at > s.timestamp else s for k, s in states.items()}
 
 
