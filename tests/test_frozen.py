@@ -195,7 +195,7 @@ def test_thinned_truth_is_the_whole_one_to_centimetres(cases, flown):
     rng = np.random.default_rng(1)
     for name, whole in flown.items():
         thin = cases[name].truth
-        assert len(thin) < 0.5 * len(whole) and thin.meta == whole.meta
+        assert len(thin) < (0.8 if name == "recorded" else 0.3) * len(whole) and thin.meta == whole.meta  # a webcast is rough
         for number in range(len(whole.meta["objects"])):
             a, b = whole[whole.object == number], thin[thin.object == number]
             time = np.r_[a.time, rng.uniform(a.time[0], a.time[-1], 2000)]
