@@ -19,7 +19,7 @@ def apart(z, sigma, z_mean, Z, most):
     """Whether one component of a plot, expected at ``z_mean`` with covariance ``Z``, alone makes its squared distance exceed ``most``."""
     for c in range(4):
         d = z[c] - z_mean[c]
-        if c == 1 or c == 2:
+        if (c == 1 or c == 2) and d == d:
             d = wrap(d)
         if d * d > most * (Z[c, c] + sigma[c] * sigma[c]):  # of a nan, never
             return True
