@@ -102,6 +102,25 @@ def test_a_picture_of_plain_arrays_has_forecasts_of_free_fall(case, given):
     assert len(entering.picture([], [], [], [], scenario)) == 0
 
 
+def test_an_entrants_forecast_under_thrust_is_not_carried_past_burnout(case, given):
+    """In free flight the last forecast serves for 1/200 of the time left; the first look at an engine that is out asks anew."""
+    scenario, when = replace(given[1], picture_step=0.5), np.array([100.0, 100.5])
+    x = metrics.true_states(case.truth, when)[:, 0]
+    burning, falling = np.array([0.9, 0.1, 0.0, 0.0]), np.array([0.01, 0.99, 0.0, 0.0])
+
+    def told(*phases, rows=(0, 1)):
+        time, P = when[list(rows)], np.tile(np.diag([50.0**2] * 3 + [5.0**2] * 3), (len(rows), 1, 1))
+        push = np.array([p[0] * 20.0 * v / np.linalg.norm(v) for p, v in zip(phases, x[list(rows), 3:], strict=True)])
+        return entering.picture(time, np.full(len(rows), 7), x[list(rows)], P, scenario, phase=np.stack(phases), push=push)
+
+    carried = told(falling, falling)
+    assert np.array_equal(carried.impact_point[0], carried.impact_point[1])
+    assert carried.time_to_impact[0] - carried.time_to_impact[1] == pytest.approx(0.5)
+    after, alone = told(burning, falling), told(falling, rows=(1,))
+    assert np.array_equal(after.impact_point[1], alone.impact_point[0])
+    assert np.trace(after.impact_point_P[0]) > 25.0 * np.trace(after.impact_point_P[1])
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from copfuse import forecast, frames, scanning
-from copfuse.constants import BOOST, G0, GLIDE, MIDCOURSE, NODES, REENTRY_ALTITUDE, TERMINAL
+from copfuse.constants import G0, MIDCOURSE, NODES, REENTRY_ALTITUDE, TERMINAL
 from copfuse.errors import CopfuseError
 from copfuse.filters import LOG_BETA
 from copfuse.frozen import arrivals as arrivals
@@ -26,9 +26,7 @@ from copfuse.scanning import Scan
 from copfuse.tables import Detections, Picture
 
 ON_GRID = 1e-6  # s by which a time may be off the picture's grid
-LASTS = 200.0  # a forecast of free fall is carried on until this share of the time left, 1 / LASTS, has gone
 MOST_UNEVEN = 1e-6  # share of the standard deviations by which a covariance may differ from its transpose
-Impact = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # points (n, 3) m, covariances m^2, s left (n,), their sigma
 
 
 def feed(detections: Detections, scenario: Any) -> Iterator[tuple[float, np.ndarray]]:
@@ -81,8 +79,8 @@ def aloft(x) -> np.ndarray:
 
 
 def picture(
-    time, track, x, P, scenario: Any, *, phase=None, push=None, log_beta=None, impact: Impact | np.ndarray | bool = True, sensors=None,
-    **about: Any,
+    time, track, x, P, scenario: Any, *, phase=None, push=None, log_beta=None,
+    impact: forecast.Columns | np.ndarray | bool = True, sensors=None, **about: Any,
 ) -> Picture:  # fmt: skip
     """The hub's picture of tracks: ``time (n,)`` s, of the grid `times`; ``track (n,)``, a number that stays; ``x (n, 6)`` Earth-fixed m
     and m/s; ``P (n, 6, 6)``, in any order of rows.
@@ -216,24 +214,19 @@ def _falling(x: np.ndarray) -> np.ndarray:
 
 
 def _impacts(columns: dict[str, np.ndarray], chance: np.ndarray, wanted: np.ndarray) -> list[np.ndarray]:
-    """Forecasts of rows sorted by time; in free fall a track's lasts until 1 / `LASTS` of the time left has gone, as the hub's own do."""
-    time, track, x, P = (columns[name] for name in ("time", "track", "x", "P"))
-    n = len(time)
-    push, log_beta = columns.get("push", np.zeros((n, 3))), columns.get("log_beta", np.tile(LOG_BETA, (n, 1)))
+    """Forecasts of rows sorted by time, carried on as the hub's own are (`forecast.carried`); nan where none is wanted."""
+    n, rows = len(wanted), np.flatnonzero(wanted)
+    x, P = columns["x"][rows], columns["P"][rows]
+    push = columns.get("push", np.zeros((n, 3)))[rows]
+    log_beta = columns.get("log_beta", np.tile(LOG_BETA, (n, 1)))[rows]
+    phase = chance[rows]
+
+    def make(k: np.ndarray) -> forecast.Columns:
+        return forecast.impact_point(x[k], P[k], log_beta[k], push[k], phase[k])
+
+    time, track = columns["time"][rows], columns["track"][rows].tolist()
+    made = forecast.carried({}, time, track, np.zeros(len(rows), int), forecast.pushed(phase), make)
     out = [np.full((n, *shape), np.nan) for shape in _IMPACT]
-    left = out[2]
-    pushed = chance[:, BOOST] + chance[:, GLIDE] > 0.05
-    held: dict[int, int] = {}
-    edges = np.flatnonzero(np.r_[True, np.diff(time) != 0, True]) if n else np.zeros(1, int)
-    for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-        old = np.array([held.get(k, -1) for k in track[a:b].tolist()])
-        lasts = (old >= 0) & (time[a:b] - time[old] < left[old] / LASTS) & ~pushed[a:b] & wanted[a:b]
-        new = a + np.flatnonzero(~lasts & wanted[a:b])
-        for column, value in zip(out, forecast.impact_point(x[new], P[new], log_beta[new], push[new], chance[new]), strict=True):
-            column[new] = value
-        held.update(zip(track[new].tolist(), new.tolist(), strict=True))
-        on, by = a + np.flatnonzero(lasts), old[lasts]
-        for column in out:
-            column[on] = column[by]
-        left[on] -= time[on] - time[by]
+    for column, value in zip(out, made, strict=True):
+        column[rows] = value
     return out

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
 from copfuse import atmosphere, filters, frames
@@ -19,9 +23,67 @@ BOOST_CEILING = 60e3  # m, free fall is traced back to here before the bend is a
 LOW_FLIGHT, MAY_LIFT, LIFT_SHOWS = 110e3, 0.5, 3.0
 # What falls from above glides that much more seldom than the filter believes, whose models know nothing of the path; *notional*
 SELDOM = 0.06
+LASTS = 200.0  # a forecast of free flight serves until this share of the time left, 1 / LASTS, has gone
+PUSHED = 0.05  # chance of boost and glide together from which on a forecast is not carried on
+Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # points (n, 3) m, covariances m^2, s left (n,), their sigma
 
 
-def impact_point(x, P, log_beta, push, phase_probability) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+@dataclass(frozen=True)
+class Forecast:
+    """An impact forecast of one track: made when (s), from whom (bits), impact point m, its covariance, s left and their sigma."""
+
+    time: float
+    who: int
+    point: np.ndarray
+    cov: np.ndarray
+    left: float
+    sigma: float
+
+
+def carried(
+    made: dict[Any, Forecast], time: np.ndarray, keys: Sequence[Hashable], who: np.ndarray, pushed: np.ndarray,
+    make: Callable[[np.ndarray], Columns],
+) -> Columns:  # fmt: skip
+    """Impact forecasts of tracks' rows (n,) in rising time, as `impact_point` gives them; ``keys`` say which track each row is of.
+
+    One in free flight serves until 1 / `LASTS` of the time left has gone or others stand in the track (``who``, bits); else ``make`` gives
+    it for the numbers of rows that need one.  One that was made under thrust or lift (``pushed``) is never carried on: that they have
+    ended changes everything.  ``made`` has each track's last, in place, as long as it may still serve.
+    """
+    n = len(time)
+    out = np.full((n, 3), np.nan), np.full((n, 3, 3), np.nan), np.full(n, np.nan), np.full(n, np.nan)
+    point, cov, left, sigma = out
+    at, bits, powered = time.tolist(), who.tolist(), pushed.tolist()
+    edges = np.flatnonzero(np.r_[True, np.diff(time) != 0, True]).tolist() if n else []
+    for a, b in zip(edges[:-1], edges[1:], strict=True):
+        kept = {i: made[keys[i]] for i in range(a, b) if not powered[i] and _lasts(made.get(keys[i]), at[i], bits[i])}
+        fresh = np.array([i for i in range(a, b) if i not in kept], int)
+        for column, value in zip(out, make(fresh), strict=True):
+            column[fresh] = value
+        for i in fresh.tolist():
+            if powered[i]:
+                made.pop(keys[i], None)
+            else:
+                made[keys[i]] = Forecast(at[i], bits[i], point[i].copy(), cov[i].copy(), left[i], sigma[i])
+        for i, old in kept.items():
+            point[i], cov[i], left[i], sigma[i] = old.point, old.cov, old.left - (at[i] - old.time), old.sigma
+    over = [key for key, old in made.items() if n and not _lasts(old, at[-1], old.who)]
+    for key in over:  # never asked again
+        del made[key]
+    return out
+
+
+def pushed(phase_probability: np.ndarray) -> np.ndarray:
+    """Which rows (n,) of phase probabilities (n, 4) thrust or lift may push, so that what comes of them does not last."""
+    return phase_probability[:, BOOST] + phase_probability[:, GLIDE] > PUSHED
+
+
+def _lasts(old: Forecast | None, time: float, who: int) -> bool:
+    """Whether a forecast that was made still is good enough."""
+    return old is not None and old.who == who and time - old.time < old.left / LASTS
+
+
+def impact_point(x, P, log_beta, push, phase_probability) -> Columns:
     """Where and when objects come down under gravity, drag, in boost a rest of the burn, and lift where it may be.
 
     Args: ``x (n, 6)``, ``P (n, 6, 6)``, ``log_beta (n, 2)`` mean and sigma, ``push (n, 3)`` m/s^2,

@@ -19,10 +19,11 @@ import numpy as np
 
 from copfuse import filters, forecast, rules
 from copfuse.checking import choice
-from copfuse.constants import BOOST, GLIDE, NATIONS, NODES
+from copfuse.constants import BOOST, NATIONS, NODES
 from copfuse.correlation import Look, Node, listening, looks, predicted
 from copfuse.errors import CopfuseError
 from copfuse.filters import Bank
+from copfuse.forecast import Forecast
 from copfuse.frames import altitude
 from copfuse.hearing import Feed, plot_feed, rests, sees_sensors, track_feed
 from copfuse.kernels.consider import fall_matrices
@@ -36,18 +37,6 @@ PHASE_MEMORY = 4.0  # s in which what a source says of the phase loses weight be
 LEAST_PHASE = 1e-4  # and the least probability that it is taken to give any
 NOTHING: Feed = (np.zeros(0), np.zeros(0, int))
 BATCH = 2000  # rows of tracks whose pictures are made together: as quick as all together, and of little memory
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """An impact forecast of one system track: made when (s), from whom (bits), impact point m, its covariance, s left and their sigma."""
-
-    time: float
-    who: int
-    point: np.ndarray
-    cov: np.ndarray
-    left: float
-    sigma: float
 
 
 Forecasts = dict[tuple[int, int], Forecast]  # by node and system track
@@ -298,40 +287,19 @@ def _impacts(
 ) -> dict[str, np.ndarray]:  # fmt: skip
     """Impact columns (n,) of the picture's rows, of which each is a ``line`` of ``state``, and with whom those are, in rising time.
 
-    A forecast in free flight is made afresh when 1/200 of the time left has gone, else carried on; ``made`` has each system
-    track's, in place.  One that was made under thrust or lift is never carried on: that they have ended changes everything.
+    ``made`` has each system track's last forecast, in place (`forecast.carried`).
     """
-    n = len(line)
-    point, cov = np.full((n, 3), np.nan), np.full((n, 3, 3), np.nan)
-    left, sigma = np.full(n, np.nan), np.full(n, np.nan)
     chance, have = state["phase_probability"], state["pedigree"] >= 0
-    pushed = chance[:, BOOST] + chance[:, GLIDE] > 0.05
     who = have @ (1 << np.arange(have.shape[1]))
-    facts = [v.tolist() for v in (node, system, state["time"][line], who[line], pushed[line])]
-    edges = np.flatnonzero(np.r_[True, np.diff(state["time"][line]) != 0, True]) if n else [0]
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
-        keys = list(zip(*(f[a:b] for f in facts), strict=True))
-        fresh = np.array([a + k for k, key in enumerate(keys) if not _lasts(made.get(key[:2]), *key[2:])], int)
-        once, again = np.unique(line[fresh], return_inverse=True)
+
+    def make(rows: np.ndarray) -> forecast.Columns:
+        once, again = np.unique(line[rows], return_inverse=True)
         values = forecast.impact_point(state["x"][once], state["P"][once], log_beta[once], push[once], chance[once])
-        point[fresh], cov[fresh], left[fresh], sigma[fresh] = (v[again] for v in values)
-        for i in fresh.tolist():
-            key = facts[0][i], facts[1][i]
-            if facts[4][i]:
-                made.pop(key, None)
-            else:
-                made[key] = Forecast(facts[2][i], facts[3][i], point[i].copy(), cov[i].copy(), left[i], sigma[i])
-        for i in np.setdiff1d(np.arange(a, b), fresh, assume_unique=True).tolist():
-            old = made[facts[0][i], facts[1][i]]
-            point[i], cov[i], left[i], sigma[i] = old.point, old.cov, old.left - (facts[2][i] - old.time), old.sigma
-    for key in [key for key, old in made.items() if not state["time"].max() - old.time < old.left / 200]:  # never asked again
-        del made[key]
+        return values[0][again], values[1][again], values[2][again], values[3][again]
+
+    keys = list(zip(node.tolist(), system.tolist(), strict=True))
+    point, cov, left, sigma = forecast.carried(made, state["time"][line], keys, who[line], forecast.pushed(chance)[line], make)
     return {"impact_point": point, "impact_point_P": cov, "time_to_impact": left, "time_to_impact_sigma": sigma}
-
-
-def _lasts(old: Forecast | None, time: float, who: int, pushed: bool) -> bool:
-    """Whether a forecast that was made still is good enough."""
-    return old is not None and not pushed and old.who == who and time - old.time < old.left / 200
 
 
 def _down(time: np.ndarray, x: np.ndarray) -> np.ndarray:
