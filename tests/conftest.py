@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -46,6 +47,17 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the shared reference data are not beside this checkout")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def build():
+    """``data/build_synthetic.py`` as a module."""
+    folder = str(Path(__file__).parents[1] / "data")
+    sys.path.insert(0, folder)
+    import build_synthetic
+
+    sys.path.remove(folder)
+    return build_synthetic
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import copfuse as cf
 from copfuse import freezing, frozen, sensors, simulate
@@ -21,3 +22,10 @@ def two_rockets(regime: str, duration: float | None, step: float, revisit: float
     arrived = freezing.arrivals(plots, scenario)
     limit = freezing.limits(truth, plots, arrived, scenario)
     return frozen.Case("two rockets", "", "", scenario, freezing.thinned(truth), plots, arrived, limit, {})
+
+
+def plots_to_hub(path: Path, **links: str) -> str:
+    """The name of a regime, written to ``path``, that brings the hub each nation's plots over a link of these lines of TOML."""
+    said = (f'[[link]]\nsource = "{nation}"\ntarget = "HUB"\npayload = "plot"\n{lines}\n' for nation, lines in links.items())
+    path.write_text('title = "made by a test"\n' + "".join(said))
+    return str(path)

@@ -14,8 +14,10 @@ from copfuse.constants import NODES
 from copfuse.entrants_filters import CUBATURE, EXTENDED, FILTERPY
 from copfuse.errors import CopfuseError
 from copfuse.frozen import blind, load
+from copfuse.judging import judge
 from copfuse.regimes import regime
 from copfuse.scanning import scans
+from made_cases import plots_to_hub, two_rockets
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 HUB = NODES.index("HUB")
@@ -334,3 +336,17 @@ def test_an_entrant_follows_a_missile(name, case, given, monkeypatch):
     then = score[(score.node == HUB) & (score.time > BEGIN + 25.0) & (score.time < END - 5.0)]
     assert (then.n_matched == 1).mean() > 0.8
     assert np.nanmedian(then.position_error) < NEAR.get(name, 1e3)
+
+
+@pytest.mark.parametrize("name", ["naive", "stonesoup-gnn"])
+def test_over_slow_links_a_rivals_track_is_no_staler_for_the_delay(name, tmp_path):
+    """Plots come 18 s late, which is more than a track lasts without any: two of a missile's looks every 10 s are lost, no more."""
+    if name.startswith("stonesoup"):
+        pytest.importorskip("stonesoup")
+    late = "delay_s = [18.0, 16.0, 20.0]"
+    completeness = []
+    for regime_name in ("plots", plots_to_hub(tmp_path / "late.toml", KOR=late, JPN=late)):
+        case = two_rockets(regime_name, 240.0, 10.0, 4.0)
+        completeness.append(judge(entrants.entrant(name)(*blind(case)), case)["completeness"])
+    prompt, delayed = completeness
+    assert prompt > 0.6 and prompt - delayed < 6 / 47  # of 47 looks at two missiles aloft four, and one that chance may add

@@ -21,27 +21,10 @@ from copfuse import contestant, customary, entering, entrants, fairness, frozen,
 from copfuse.constants import NODES
 from copfuse.errors import CopfuseError
 from copfuse.tables import Picture, stack
-from made_cases import two_rockets
+from made_cases import plots_to_hub, two_rockets
 
 HUB = NODES.index("HUB")
 FUSERS = ("split", "ci", "ici", "tracklets", "naive-fusion")  # of tracks: each nation has its own plots at once
-SLOW = """
-title = "seconds late and out of order"
-[[link]]
-source = "KOR"
-target = "HUB"
-payload = "plot"
-delay_s = [2.0, 1.0, 4.0]
-jitter = 0.5
-duplicate = 0.05
-[[link]]
-source = "JPN"
-target = "HUB"
-payload = "plot"
-delay_s = [4.0, 2.0, 8.0]
-jitter = 0.5
-loss = 0.02
-"""
 COMPILED = pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="whole trackers without compiled kernels take minutes")
 
 
@@ -53,9 +36,8 @@ def case():
 @pytest.fixture(scope="module")
 def late(tmp_path_factory):
     """The first minutes of it over slow, uneven links."""
-    path = tmp_path_factory.mktemp("regime") / "slow.toml"
-    path.write_text(SLOW)
-    return two_rockets(str(path), 180.0, 10.0, 4.0)
+    korea, japan = "delay_s = [2.0, 1.0, 4.0]\njitter = 0.5\nduplicate = 0.05", "delay_s = [4.0, 2.0, 8.0]\njitter = 0.5\nloss = 0.02"
+    return two_rockets(plots_to_hub(tmp_path_factory.mktemp("regime") / "slow.toml", KOR=korea, JPN=japan), 180.0, 10.0, 4.0)
 
 
 @pytest.fixture(scope="module")

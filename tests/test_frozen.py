@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,15 +29,6 @@ def cases():
 def flown():
     """The whole truth of some, before it was thinned."""
     return {name: simulate.fly(scenario.load(frozen.path(name))) for name in ("mrbm", "pull-up", "boost-failure", "recorded")}
-
-
-@pytest.fixture(scope="module")
-def build():
-    sys.path.insert(0, str(ROOT / "data"))
-    import build_synthetic
-
-    yield build_synthetic
-    sys.path.remove(str(ROOT / "data"))
 
 
 def test_every_case_is_there_small_and_says_what_it_tests(cases):

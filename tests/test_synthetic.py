@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import runpy
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,15 +14,6 @@ from copfuse import frozen, study
 
 ROOT = Path(__file__).parents[1]
 FROZEN = ROOT / "data" / "synthetic"
-
-
-@pytest.fixture(scope="module")
-def build():
-    sys.path.insert(0, str(ROOT / "data"))
-    import build_synthetic
-
-    yield build_synthetic
-    sys.path.remove(str(ROOT / "data"))
 
 
 def test_every_frozen_scenario_is_named_and_small(build):
