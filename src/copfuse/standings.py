@@ -314,6 +314,7 @@ def _row(contest: Contest, name: str) -> list[Result]:
 
 
 def geometric(values: Sequence[float]) -> float:
+    """The geometric mean of those values that are above 0; nan where there is none."""
     good = [v for v in values if v > 0.0]
     return math.exp(sum(map(math.log, good)) / len(good)) if good else math.nan
 
