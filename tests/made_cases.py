@@ -18,7 +18,7 @@ def two_rockets(regime: str, duration: float | None, step: float, revisit: float
     scenario = replace(cf.load("salvo-2-2019"), sensors=tuple(two), regime=regime, clutter=3.0, picture_step=step)
     truth = simulate.fly(scenario)
     scenario = replace(scenario, duration=duration or math.ceil(truth.time.max() / 60.0) * 60.0)
-    plots = freezing.reported(simulate.detect(truth, scenario, seed=1), scenario)
+    plots = simulate.detect(truth, scenario, seed=1)
     arrived = freezing.arrivals(plots, scenario)
     limit = freezing.limits(truth, plots, arrived, scenario)
     return frozen.Case("two rockets", "", "", scenario, freezing.thinned(truth), plots, arrived, limit, {})

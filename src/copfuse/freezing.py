@@ -1,4 +1,4 @@
-"""How a frozen case is made of a flight and its plots: arrivals at the hub, stated accuracies, bounds, truth in few rows."""
+"""How a frozen case is made of a flight and its plots: arrivals at the hub, bounds, truth in few rows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from copfuse import motion, network, sensors
+from copfuse import motion, network
 from copfuse.constants import NODES
 from copfuse.errors import CopfuseError
 from copfuse.scenario import Scenario
@@ -50,21 +50,6 @@ def times(scenario: Scenario) -> np.ndarray:
     if scenario.duration is None:
         raise CopfuseError(f"the scenario {scenario.name!r} has no duration, so its picture times have no end; give duration_s")
     return np.round(np.arange(0.0, scenario.duration + 1e-6, scenario.picture_step), 6)
-
-
-def reported(detections: Detections, scenario: Scenario) -> Detections:
-    """The plots with the accuracies (`sensors.accuracy`) that a sensor can state: by the angles that it measured.
-
-    `simulate` draws a plot's noise with the accuracy at the true angles and says that one; to some digits it would tell where the object
-    is, and which plots are false, whose two angles are one.
-    """
-    sigma = np.array(detections.sigma)
-    for number, sensor in enumerate(scenario.sensors):
-        mine = detections.sensor == number
-        if mine.any():
-            sigma[mine] = sensors.accuracy(sensor, detections.snr[mine], detections.z[mine, 1], detections.z[mine, 2])
-    columns = {name: getattr(detections, name) for name in detections.COLUMNS} | {"sigma": sigma}
-    return Detections(**columns, meta=detections.meta)
 
 
 def limits(truth: Truth, detections: Detections, arrived: np.ndarray, scenario: Scenario) -> Limit:

@@ -23,7 +23,7 @@ import numpy as np
 
 from copfuse import __version__, scenario, simulate
 from copfuse.errors import CopfuseError, suggestion
-from copfuse.freezing import ARRIVAL_SEED, Limit, limits, reported, thinned
+from copfuse.freezing import ARRIVAL_SEED, Limit, limits, thinned
 from copfuse.freezing import arrivals as arrivals
 from copfuse.freezing import times as times
 from copfuse.scenario import Scenario
@@ -98,7 +98,7 @@ def made(name: str) -> Case:
     about = scenario.load(path(name))
     truth = simulate.fly(about)
     about = _to_the_end(about, truth)
-    detections = reported(simulate.detect(truth, about, seed=CASES[name]), about)
+    detections = simulate.detect(truth, about, seed=CASES[name])
     arrived = arrivals(detections, about)
     limit = limits(truth, detections, arrived, about)
     about_now = {

@@ -99,7 +99,8 @@ def detect(truth: Truth, scenario: Scenario, seed: int = 0, cues: Cues | None = 
     A sensor searches its whole volume every ``search_revisit`` from a random first time on and looks at an object that
     it noticed lately at every ``track_revisit`` (an integer share of the search frame).  All plots of one tick bear one
     time and are one scan.  In each look the detector's output is drawn (Swerling's cases, square law); over the threshold
-    it is a plot, and its signal-to-noise ratio as measured, which a tracker knows too, sets the sigma of the noise in it.
+    it is a plot, and its signal-to-noise ratio as measured, which a tracker knows too, sets the sigma of the noise in it.  The sigma that
+    a plot states is that of where it says the object is (a sensor knows no other), so that it does not tell true plots from false ones.
     A wandering bias stands on top: the reported time is the sensor's, ahead of the true one by its clock's error.
 
     ``cues`` (as `cueing.sense` makes them): volumes that a nation's radars are told to look into.  Where one of them holds the
@@ -201,11 +202,11 @@ def plots(watch: Watch, begin: float = -np.inf, end: float = np.inf) -> Rows:
         return np.zeros(0), np.zeros((0, 4)), np.zeros((0, 4)), np.zeros(0), np.zeros(0, int)
     time, z, bias, normal = (np.concatenate([getattr(s, name)[rows] for rows, _, s in kept]) for name in ("time", "z", "bias", "normal"))
     measured = np.concatenate([part[1] for part in kept])
-    sigma = sensors.accuracy(watch.sensor, measured, z[:, 1], z[:, 2])
-    error = sigma * normal[:, 6:]
+    error = sensors.accuracy(watch.sensor, measured, z[:, 1], z[:, 2]) * normal[:, 6:]
     error[:, :3] += bias
     number = np.concatenate([np.full(len(rows), s.object) for rows, _, s in kept])
-    return time, _wrapped(watch.sensor, z + error), sigma, measured, number
+    z = _wrapped(watch.sensor, z + error)
+    return time, z, sensors.accuracy(watch.sensor, measured, z[:, 1], z[:, 2]), measured, number
 
 
 def _noticed(sensor: Sensor, sight: Sight, begin: float, end: float) -> tuple[np.ndarray, np.ndarray]:
@@ -338,12 +339,12 @@ def _false_plots(sensor: Sensor, time: np.ndarray, scenario: Scenario, seed: int
         z[:, 0] = sensor.range_max * share[:, 0]
         z[:, 3] = sensors.CLUTTER_RATE * (2.0 * share[:, 3] - 1.0) + 0.0 * sensor.sigma_range_rate
     snr = -np.log(sensor.pfa) - np.log1p(-share[:, 4]) - 1.0  # noise alone, given that it passed the threshold
-    sigma = sensors.accuracy(sensor, snr, z[:, 1], z[:, 2])
     if sensor.cosines:
         origin, axes = sensors.place(sensor, 0.0)
         there = frames.point(z[:, 0], z[:, 1], z[:, 2], origin, frames.enu_axes(sensor.lat, sensor.lon))
         z[:, 1:3] = frames.look(there, origin, axes, 1)[:, 1:3]
-    return np.repeat(time, count), _wrapped(sensor, z), sigma, snr, np.full(n, -1)
+    z = _wrapped(sensor, z)
+    return np.repeat(time, count), z, sensors.accuracy(sensor, snr, z[:, 1], z[:, 2]), snr, np.full(n, -1)
 
 
 def _wrapped(sensor: Sensor, z: np.ndarray) -> np.ndarray:
