@@ -26,8 +26,10 @@ def mine(detections, scenario):
         if len(recent) >= 5:
             time, y = (np.array(column) for column in zip(*recent, strict=True))
             near = np.linalg.norm(y - np.median(y, axis=0), axis=1) < 50e3  # of the false plots few are
+            if near.sum() < 5:
+                continue
             line, spread = np.polyfit(time[near] - now, y[near], 1, cov="unscaled")
             off = y[near] - np.outer(time[near] - now, line[0]) - line[1]
             P = np.kron(spread[::-1, ::-1, 0], np.diag(off.var(axis=0) + 1e4))
             rows.append((now, 0, np.r_[line[1], line[0]], P))
-    return entering.picture(*zip(*rows, strict=True), scenario)
+    return entering.picture(*(zip(*rows, strict=True) if rows else [()] * 4), scenario)

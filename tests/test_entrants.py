@@ -338,6 +338,16 @@ def test_an_entrant_follows_a_missile(name, case, given, monkeypatch):
     assert np.nanmedian(then.position_error) < NEAR.get(name, 1e3)
 
 
+@pytest.mark.parametrize("name", ["srbm", "pull-up", "delayed"])
+def test_the_example_has_a_picture_of_single_missiles(name, monkeypatch):
+    """Among false plots too; over links slower than its ten seconds an empty one."""
+    monkeypatch.chdir(EXAMPLES)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    frozen_case = load(name)
+    figures = judge(entrants.entrant("enter_a_tracker:mine")(*blind(frozen_case)), frozen_case)
+    assert figures["completeness"] > 0.8 or (name == "delayed" and figures["completeness"] == 0.0)
+
+
 @pytest.mark.parametrize("name", ["naive", "stonesoup-gnn"])
 def test_over_slow_links_a_rivals_track_is_no_staler_for_the_delay(name, tmp_path):
     """Plots come 18 s late, which is more than a track lasts without any: two of a missile's looks every 10 s are lost, no more."""
