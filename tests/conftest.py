@@ -105,6 +105,7 @@ def picture_of(rows, sigma=1000.0, impact_sigma=10e3, sensors=("KR-A", "JP-B")) 
         time=[row[0] for row in rows],
         node=[NODES.index(row[1]) for row in rows],
         track=[row[2] for row in rows],
+        common=[row[2] for row in rows],
         x=x,
         P=np.broadcast_to(np.eye(6) * sigma**2, (n, 6, 6)),
         phase_probability=np.full((n, 4), 0.25),

@@ -53,8 +53,7 @@ def made_run(ignition=0.0):
     rows.sort(key=lambda row: (row[0], NODES.index(row[1]), row[2]))
     picture = picture_of(rows)
     track = np.where((picture.node == 3) & (picture.time == ignition + 30.0), 5, picture.track)
-    meta = {**picture.meta, "pedigree_of": "Detections"}  # so that numbers are common as they are
-    picture = replace(picture, track=track, age=np.where(picture.node == 0, 0.5, 4.0), meta=meta)
+    picture = replace(picture, track=track, common=track, age=np.where(picture.node == 0, 0.5, 4.0))
     scenario = Scenario("by-hand", EPOCH, (Launch("ballistic", "m0", at=ignition),), SENSORS)
     detections = plots_of([(ignition + t, 0, 0) for t in (5, 6, 7, 8)] + [(ignition + 9, 0, -1)])
     tracks = tracks_of(

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from conftest import EPOCH
-from copfuse import frames, fusion, network, releases, views
+from copfuse import frames, fusion, naming, network, releases, views
 from copfuse.constants import NATIONS, NODES, PHASES
 from copfuse.errors import CopfuseError
 from copfuse.laydowns import Sensor
@@ -266,7 +266,7 @@ def stripped_too(other, tracks, messages, node, regime, rng):
 
 def test_what_has_not_arrived_changes_no_picture():
     """A picture stands on a node's own rows and on rows that have arrived, less what is stripped: all else changed, it keeps every bit."""
-    lines = 0
+    lines, others, common = 0, 0, list(Picture.COLUMNS).index("common")
     for case in range(FUSED):
         rng = np.random.default_rng([case, 2])
         tracks, regime, node = some_tracks(rng), some_regime(rng), int(rng.integers(4))
@@ -278,7 +278,8 @@ def test_what_has_not_arrived_changes_no_picture():
         before = seen(fusion.fuse(tracks, messages, SCENARIO), node)
         assert same(before, seen(fusion.fuse(other, same_way, SCENARIO), node)), f"case {case}"
         lines += len(before[0])
-    assert lines > FUSED
+        others += int((before[common] // naming.ORIGINATOR != node).sum())
+    assert lines > FUSED and others > FUSED  # many lines have another node's number
 
 
 def test_what_may_not_be_released_changes_no_picture():
@@ -303,10 +304,11 @@ def test_a_view_is_enough_for_its_picture_under_any_regime():
         run = SimpleNamespace(tracks=tracks, messages=messages, picture=picture, detections=plots, scenario=SCENARIO, regime="random")
         v = views.view(run, NODES[node])
         again = fusion.fuse(v.tracks, v.messages, v.scenario)
-        names = [name for name in Picture.COLUMNS if name not in ("pedigree", "sensors")]
+        names = [name for name in Picture.COLUMNS if name not in ("common", "pedigree", "sensors")]
         one, two = picture[picture.node == node], again[again.node == node]
         assert same([getattr(one, n) for n in names], [getattr(two, n) for n in names]), f"case {case}"
-        assert same([two.pedigree, two.sensors], [v.picture.pedigree, v.picture.sensors]), f"case {case}"
+        assert same(*([getattr(p, n) for n in ("common", "pedigree", "sensors")] for p in (two, v.picture))), f"case {case}"
+        assert len(set(zip(one.common.tolist(), two.common.tolist(), strict=True))) == len(set(one.common.tolist()))  # renamed one by one
 
 
 # Plots -----------------------------------------------------------------------------------------------------------------

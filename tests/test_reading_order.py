@@ -18,7 +18,7 @@ ORDER = [
     "ascents", "gaussian", "mixtures", "conversions", "biases", "filters", "starting", "kalman", "forecast", "warming", "rules",
     "retrodiction", "association", "matching", "phases", "pairing", "multiscan", "scanning", "coasting", "tracking",
     "families", "descent", "batch", "registration", "registering", "correlation", "transit",
-    "reporting", "releases", "network", "hearing", "fusion", "cueing", "bounds", "boosts", "arcs",
+    "reporting", "releases", "network", "hearing", "naming", "fusion", "cueing", "bounds", "boosts", "arcs",
     "reconstruction", "timely", "freezing", "frozen",
     "measures", "metrics", "commonality", "views", "study", "provenance", "earliness", "units", "parts", "intervals", "curves",
     "sheets", "study_figures", "report", "tidy", "sweep",

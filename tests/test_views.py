@@ -15,7 +15,7 @@ import copfuse as cf
 from copfuse import cli, fusion, provenance, releases, study, views
 from copfuse.constants import NODES
 from copfuse.errors import CopfuseError
-from copfuse.tables import MESSAGE, PLOT, Messages
+from copfuse.tables import MESSAGE, PLOT, TRACK, Messages
 from copfuse.views import UNSEEN
 
 
@@ -36,7 +36,10 @@ def test_a_view_is_enough_for_its_picture(shared_by, regime, node):
     v = views.view(run, node)
     again = fusion.fuse(v.tracks, v.messages, v.scenario)
     mine = again[again.node == NODES.index(node)]
-    assert same_but(mine, v.picture) and same_but(v.picture, run.picture[run.picture.node == NODES.index(node)], "pedigree", "sensors")
+    whole = run.picture[run.picture.node == NODES.index(node)]
+    assert same_but(mine, v.picture) and same_but(v.picture, whole, "common", "pedigree", "sensors")
+    one, two = whole.common.tolist(), v.picture.common.tolist()  # others' tracks are renumbered, one by one
+    assert len(set(zip(one, two, strict=True))) == len(set(one)) == len(set(two))
     assert len(mine) > 0 or (regime, node) == ("none", "HUB")
 
 
@@ -126,16 +129,16 @@ def bits_of(values):
 
 
 def released(run, k):
-    """Every float that the node may have, from the whole run: own rows, rows that came, and its picture."""
+    """Every float that the node may have, from the whole run: own rows, rows that came, its picture, and when it reported a track first."""
     came = run.messages[(run.messages.target == k) & np.isfinite(run.messages.arrived)]
     own = np.array([s.nation == NODES[k] for s in run.scenario.sensors])[run.detections.sensor]
     rows = (run.tracks.node == k) | np.isin(np.arange(len(run.tracks)), came.row[came.kind != PLOT])
     plots = own | np.isin(np.arange(len(run.detections)), came.row[came.kind == PLOT])
-    return bits_of(
-        np.concatenate(
-            [floats_of(run.tracks, rows), floats_of(run.detections, plots), floats_of(run.picture, run.picture.node == k), floats_of(came)]
-        )
-    )
+    sent = run.messages[(run.messages.source == k) & (run.messages.kind == TRACK)]
+    track = run.tracks.track[sent.row]
+    begun = np.array([sent.sent[track == one].min() for one in np.unique(track)])
+    mine = floats_of(run.tracks, rows), floats_of(run.detections, plots), floats_of(run.picture, run.picture.node == k)
+    return bits_of(np.concatenate([*mine, floats_of(came), begun]))
 
 
 def everything(run):

@@ -1,9 +1,4 @@
-"""How far the nodes see one and the same picture: common track numbers, GOSPA between pictures, age of information.
-
-The picture's own track numbers are each node's bookkeeping.  Nodes that share can still have common numbers without anybody in
-the middle, if a track's number travels with it: a system track bears the number of the oldest local track (by its originator's
-first firm row) of those that have stood in it and stand nowhere else.  Each node finds that by itself from what it has heard, so nothing
-withheld tells in it; nodes that have heard of the same local tracks and put them together alike come to the same number.
+"""How far the nodes see one and the same picture: common track numbers (`naming`), GOSPA between pictures, age of information.
 
 **Within the delay.**  News takes time, so two pictures can only agree on what is not new.  An object is settled for two nodes while
 it has been held by either of them for the delay (the age, 95 % quantile, of what the slowest track link brings to one of the two), and
@@ -23,7 +18,7 @@ import numpy as np
 from copfuse.constants import NODES
 from copfuse.measures import gospa, ratio
 from copfuse.metrics import GOSPA_CUTOFF, GOSPA_ORDER, match
-from copfuse.tables import TRACK, Picture, Tracks
+from copfuse.tables import TRACK, Picture
 
 
 @dataclass(frozen=True)
@@ -49,9 +44,8 @@ class Pair:
 def pairs(run: Any) -> list[Pair]:
     """Every two nodes of a `study.Run` that both have a picture, in the order of `constants.NODES`."""
     matched = match(run.picture, run.truth).object
-    numbers = common_numbers(run.picture, run.tracks)
     present = [k for k in range(len(NODES)) if (run.picture.node == k).any()]
-    return [_pair(run, matched, numbers, a, b) for a, b in combinations(present, 2)]
+    return [_pair(run, matched, a, b) for a, b in combinations(present, 2)]
 
 
 def with_others(found: list[Pair], node: str) -> float:
@@ -64,41 +58,6 @@ def ages(picture: Picture) -> dict[str, tuple[float, float]]:
     """Of each node the median and the 95 % quantile of the age s of the newest information in a line; nan where it has no line."""
     mine = {name: picture.age[picture.node == k] for k, name in enumerate(NODES)}
     return {name: (float(np.median(a)), float(np.quantile(a, 0.95))) if len(a) else (math.nan, math.nan) for name, a in mine.items()}
-
-
-# Common numbers ----------------------------------------------------------------------------------------------------------
-
-
-def common_numbers(picture: Picture, tracks: Tracks) -> np.ndarray:
-    """The number (n,) that travels with each line's track: 1 000 000 times the originator's number, plus its local track's number.
-
-    Where plots are fused in one place, everybody has that place's numbers and the picture's own are common already.
-    At one time no two tracks of a node bear the same number.
-    """
-    if picture.meta.get("pedigree_of") != "Tracks" or len(picture) == 0:
-        return picture.track.astype(np.int64)
-    name = tracks.node.astype(np.int64) * 10**6 + tracks.track
-    firm = np.flatnonzero(tracks.firm)
-    which, first = np.unique(name[firm], return_index=True)
-    born = {key: (time, key) for key, time in zip(which.tolist(), tracks.time[firm[first]].tolist(), strict=True)}
-    local = np.where(picture.pedigree >= 0, name[picture.pedigree] if len(tracks) else -1, -1)
-    number = picture.track.astype(np.int64)
-    order = np.lexsort((picture.time, picture.node))
-    new = np.flatnonzero((np.diff(picture.node[order]) != 0) | (np.diff(picture.time[order]) != 0)) + 1
-    stands: dict[tuple[int, int], int] = {}
-    members: dict[tuple[int, int], set[int]] = {}
-    for rows in np.split(order, new):
-        node = int(picture.node[rows[0]])
-        systems = picture.track[rows].tolist()
-        for system, locals_ in zip(systems, local[rows].tolist(), strict=True):
-            for key in locals_:
-                if key >= 0 and stands.get((node, key)) != system:
-                    members.get((node, stands.get((node, key), -1)), set()).discard(key)
-                    members.setdefault((node, system), set()).add(key)
-                    stands[node, key] = system
-        named = [members.get((node, system)) for system in systems]
-        number[rows] = [min(m, key=born.__getitem__) if m else s for m, s in zip(named, systems, strict=True)]
-    return number
 
 
 # As text -----------------------------------------------------------------------------------------------------------------
@@ -138,15 +97,15 @@ def delay(run: Any, a: int, b: int) -> float:
     return max((float(np.quantile(age[way == one], 0.95)) for one in np.unique(way)), default=0.0)
 
 
-def _pair(run: Any, matched: np.ndarray, numbers: np.ndarray, a: int, b: int) -> Pair:
+def _pair(run: Any, matched: np.ndarray, a: int, b: int) -> Pair:
     picture, wait = run.picture, delay(run, a, b)
-    thing = np.where(matched >= 0, matched, -1 - numbers)  # what is on no object counts by its number
+    thing = np.where(matched >= 0, matched, -1 - picture.common)  # what is on no object counts by its number
     times = np.round(picture.time, 6)
     rows = [np.flatnonzero(picture.node == k) for k in (a, b)]
     held = [{(t, o): i for t, o, i in zip(times[r].tolist(), thing[r].tolist(), r.tolist(), strict=True)} for r in rows]
     settled = _settled({key for h in held for key in h}, wait, run.scenario.picture_step)
     both = sorted(key for key in held[0].keys() & held[1].keys() if key[1] >= 0)
-    same = np.array([numbers[held[0][key]] == numbers[held[1][key]] for key in both], bool)
+    same = np.array([picture.common[held[0][key]] == picture.common[held[1][key]] for key in both], bool)
     calm = np.array([key in settled for key in both], bool)
     still = [np.array([i for key, i in h.items() if key in settled], int) for h in held]
     common, calmly = ratio(same.sum(), len(same)), ratio(same[calm].sum(), calm.sum())

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from copfuse import bounds, commonality, flights, frames, metrics
+from copfuse import bounds, flights, frames, metrics
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE, NATIONS, NODES, TERMINAL
 from copfuse.measures import ratio
 from copfuse.metrics import Match, Sighting
@@ -67,14 +67,13 @@ class Seen(NamedTuple):
 
     matched: Match
     sightings: list[Sighting]
-    numbers: np.ndarray  # the track number of each line that travels with it (`commonality.common_numbers`)
 
     @staticmethod
     def of(run: Any) -> Seen:
         """Of a `study.Run`, or of anything with its scenario, truth, detections, tracks and picture."""
         matched = metrics.match(run.picture, run.truth)
         found = metrics.sightings(run, tuple(1e3 * size for size in ELLIPSES), matched)
-        return Seen(matched, found, commonality.common_numbers(run.picture, run.tracks))
+        return Seen(matched, found)
 
 
 Limits = dict[tuple[int, str], Any]  # bounds by object and the nations whose plots they stand on
@@ -181,7 +180,7 @@ def _picture(picture: Picture, seen: Seen, path: Truth, number: int, node: int, 
     all_on = np.flatnonzero(matched.object == number)
     row = {
         "ambiguity": ratio(len(on) + beside, len(on)), "age_s": float(np.median(picture.age[on])) if len(on) else math.nan,
-        "commonality": common(picture.time[all_on], picture.node[all_on], seen.numbers[all_on], node),
+        "commonality": common(picture.time[all_on], picture.node[all_on], picture.common[all_on], node),
     }  # fmt: skip
     grid = grid[(grid >= path.time[0]) & (grid <= path.time[-1])]
     row |= by_phase(path, grid, time, error)

@@ -100,7 +100,8 @@ def picture(
     chance = columns.get("phase", _falling(columns["x"]))
     nothing = [np.full((n, *shape), np.nan) for shape in _IMPACT]
     made = Picture(
-        time=columns["time"], node=np.full(n, NODES.index("HUB")), track=columns["track"], x=columns["x"], P=columns["P"],
+        time=columns["time"], node=np.full(n, NODES.index("HUB")), track=columns["track"], common=columns["track"],
+        x=columns["x"], P=columns["P"],
         phase_probability=chance, launch_point=nothing[0], launch_point_P=nothing[1], impact_point=nothing[0], impact_point_P=nothing[1],
         time_to_impact=nothing[2], time_to_impact_sigma=nothing[3], age=np.zeros(n), sensors=columns.get("sensors", np.zeros(n)),
         pedigree=np.full((n, len(NODES)), -1),

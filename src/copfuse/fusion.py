@@ -25,8 +25,9 @@ from copfuse.errors import CopfuseError
 from copfuse.filters import Bank
 from copfuse.forecast import Forecast
 from copfuse.frames import altitude
-from copfuse.hearing import Feed, plot_feed, rests, sees_sensors, track_feed
+from copfuse.hearing import Feed, plot_feed, reported, rests, sees_sensors, track_feed
 from copfuse.kernels.consider import fall_matrices
+from copfuse.naming import common_numbers
 from copfuse.phases import phase_probability
 from copfuse.phases import push as pushed_by
 from copfuse.releases import SETTLED
@@ -98,7 +99,9 @@ def fuse(
         return _fuse_plots(tracks, messages, scenario, detections, watch, wanted)
     feeds = [track_feed(node, tracks, messages) if node in wanted else NOTHING for node in range(len(NODES))]
     sight = _sight(scenario, sees_sensors(messages), rests(messages), rule)
-    return _table(list(_pictures(tracks, feeds, scenario, sight, watch)), _meta(scenario, messages, "Tracks", tracks.uid))
+    columns = _sorted(list(_pictures(tracks, feeds, scenario, sight, watch)))
+    common = common_numbers(columns, tracks, feeds, [reported(node, tracks, messages) for node in range(len(NODES))])
+    return Picture(**columns, common=common, meta=_meta(scenario, messages, "Tracks", tracks.uid))
 
 
 def _meta(scenario: Any, messages: Messages, pedigree_of: str, uid: str) -> dict[str, Any]:
@@ -129,7 +132,8 @@ def _fuse_plots(
             made, registered = _plot_pictures(tracks, feeds[node], scenario, detections, watch)
             parts += [{**part, "node": np.full_like(part["node"], k)} for part in made for k in like]
             meta = {**registered, **meta}
-    return _table(parts, meta)
+    columns = _sorted(parts)
+    return Picture(**columns, common=columns["track"], meta=meta)
 
 
 def _differ(one: Feed, other: Feed) -> bool:
@@ -345,9 +349,9 @@ def _launches(launched: Launched, node: np.ndarray, time: np.ndarray, source: np
     return {"launch_point": point, "launch_point_P": np.concatenate([launched.spread, np.full((1, 3, 3), np.nan)])[best]}
 
 
-def _table(parts: list[dict[str, np.ndarray]], meta: dict[str, Any]) -> Picture:
-    if not parts:
-        return Picture.empty(**meta)
-    columns = {name: np.concatenate([p[name] for p in parts]) for name in Picture.COLUMNS}
+def _sorted(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The picture's columns, but for the common numbers, by time, node and track."""
+    none = {name: np.zeros((0, *shape), dtype) for name, (dtype, shape) in Picture.COLUMNS.items() if name != "common"}
+    columns = {name: np.concatenate([one, *(p[name] for p in parts)]) for name, one in none.items()}
     order = np.lexsort((columns["track"], columns["node"], columns["time"]))
-    return Picture(**{name: column[order] for name, column in columns.items()}, meta=meta)
+    return {name: column[order] for name, column in columns.items()}

@@ -88,6 +88,18 @@ def track_feed(node: int, tracks: Tracks, messages: Messages) -> Feed:
     return when[news], rows[news]
 
 
+def reported(node: int, tracks: Tracks, messages: Messages) -> Feed:
+    """When a node first reported each of its own local tracks to anybody, and by which row.  It knows what it sent, not what arrived."""
+    said = messages[(messages.source == node) & (messages.kind == TRACK)]
+    view = np.array(messages.meta.get("reported", []), float).reshape(-1, 2)  # one node's view has no messages to others
+    sent, rows = np.r_[said.sent, view[:, 0]], np.r_[said.row, view[:, 1].astype(int)]
+    mine = tracks.node[rows] == node
+    sent, rows = sent[mine], rows[mine]
+    order = np.lexsort((rows, sent))
+    _, first = np.unique(tracks.track[rows[order]], return_index=True)
+    return sent[order[first]], rows[order[first]]
+
+
 def plot_feed(node: int, messages: Messages, scenario: Any, detections: Detections) -> Feed:
     """When each plot becomes known at a node, and which row of Detections, in the order of rows.
 

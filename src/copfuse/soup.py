@@ -212,7 +212,7 @@ def _picture(tracks: list[Track], mapping: list[int], epoch: datetime, times: se
     order = np.ix_(mapping, mapping)
     known = {
         "time": np.array([(s.timestamp - epoch).total_seconds() for _, s in rows]), "node": np.full(n, NODES.index("HUB")),
-        "track": np.array([k for k, _ in rows], int),
+        "track": np.array([k for k, _ in rows], int), "common": np.array([k for k, _ in rows], int),
         "x": np.array([np.asarray(s.mean, float)[mapping, 0] for _, s in rows]).reshape(n, 6),
         "P": np.array([np.asarray(s.covar, float)[order] for _, s in rows]).reshape(n, 6, 6),
     }  # fmt: skip

@@ -254,6 +254,9 @@ class Messages(Table):
 class Picture(Table):
     """One system track in one node's picture at one time.
 
+    ``track`` is the node's own number of it; ``common`` the one that travels with it, which nodes that share have alike: 1 000 000 times
+    an originator's number, plus a local track's number there (`naming`); where plots are fused, ``track`` itself, which who looks at one
+    picture has alike.
     ``launch_point`` and ``impact_point`` are Earth-fixed m with covariances m^2 (nan where there is no estimate);
     ``time_to_impact`` s with ``time_to_impact_sigma``; ``age`` s since the newest plot or track row in it;
     ``sensors`` the bits of all sensors whose plots stand in it; ``pedigree`` (n, 4), per nation (and the hub) the row
@@ -263,6 +266,7 @@ class Picture(Table):
     time: np.ndarray
     node: np.ndarray
     track: np.ndarray
+    common: np.ndarray
     x: np.ndarray
     P: np.ndarray
     phase_probability: np.ndarray
@@ -277,7 +281,7 @@ class Picture(Table):
     pedigree: np.ndarray
     meta: dict[str, Any] = field(default_factory=dict)
     COLUMNS: ClassVar = {
-        "time": (_F, ()), "node": (np.int8, ()), "track": (_I, ()), "x": (_F, (6,)), "P": (_F, (6, 6)),
+        "time": (_F, ()), "node": (np.int8, ()), "track": (_I, ()), "common": (_I, ()), "x": (_F, (6,)), "P": (_F, (6, 6)),
         "phase_probability": (_F, (4,)), "launch_point": (_F, (3,)), "launch_point_P": (_F, (3, 3)),
         "impact_point": (_F, (3,)), "impact_point_P": (_F, (3, 3)), "time_to_impact": (_F, ()),
         "time_to_impact_sigma": (_F, ()), "age": (_F, ()), "sensors": (np.uint64, ()), "pedigree": (np.int64, (4,)),

@@ -21,6 +21,8 @@ from copfuse import __version__, releases
 from copfuse.constants import NODES
 from copfuse.errors import CopfuseError, suggestion
 from copfuse.folders import check_folder, whole_folder
+from copfuse.hearing import reported
+from copfuse.naming import name as common_name
 from copfuse.scenario import Scenario
 from copfuse.tables import CUE, MESSAGE, MESSAGE_KINDS, PLOT, TRACK, Detections, Messages, Picture, Table, Tracks
 
@@ -122,19 +124,21 @@ def view(run: Any, node: str) -> View:
     detections = _detections(run.detections[plots], sensors, run.scenario)
     tracks = _tracks(run.tracks, rows, k, carried, sensors, plots, detections)
     row = np.where(came.kind == PLOT, np.searchsorted(plots, came.row), np.searchsorted(rows, came.row))
-    messages = replace(came, row=np.where(came.kind == MESSAGE, -1, row), meta=_heard(run, node, came, tracks, detections))
+    messages = replace(came, row=np.where(came.kind == MESSAGE, -1, row), meta=_heard(run, node, came, rows, tracks, detections))
     picture = _picture(run.picture[run.picture.node == k], (rows, tracks), (plots, detections), sensors, run)
     return View(node, str(run.regime), _scenario(run, node, sensors), detections, tracks, messages, picture)
 
 
-def _heard(run: Any, node: str, came: Messages, tracks: Tracks, detections: Detections) -> dict[str, Any]:
-    """What a node has to know of its messages: how they are to be read, and what those to people say."""
+def _heard(run: Any, node: str, came: Messages, rows: np.ndarray, tracks: Tracks, detections: Detections) -> dict[str, Any]:
+    """What a node has to know of its messages: how they are to be read, what those to people say, and what it reported itself."""
     meta: dict[str, Any] = {"regime": str(run.regime), "nodes": list(NODES), "tracks_uid": tracks.uid, "detections_uid": detections.uid}
     for name in ("stripped", "slots"):
         ways = run.messages.meta.get(name, {})
         meta[name] = {way: said for way, said in ways.items() if way.partition(":")[0].endswith(f">{node}")}
     if node in run.messages.meta.get("display", {}):
         meta["display"] = {node: [*run.messages.meta["display"][node]]}
+    sent, first = reported(NODES.index(node), run.tracks, run.messages)
+    meta["reported"] = [[float(s), int(r)] for s, r in zip(sent, np.searchsorted(rows, first), strict=True)]
     said = came[came.kind == MESSAGE]
     if len(said):
         keys = "launch_point", "course", "impact_point", "impact_time"
@@ -223,7 +227,7 @@ def _renumbered(tracks: Tracks, mine: Tracks, own: np.ndarray, carried: Messages
 def _picture(
     picture: Picture, known: tuple[np.ndarray, Tracks], plotted: tuple[np.ndarray, Detections], sensors: np.ndarray, run: Any
 ) -> Picture:
-    """A node's lines, their pedigree in rows of the view."""
+    """A node's lines, their pedigree in rows of the view, their common numbers with its numbers of others' tracks."""
     of = picture.meta["pedigree_of"]
     rows, table = known if of == "Tracks" else plotted
     old = picture.pedigree
@@ -236,4 +240,11 @@ def _picture(
         "pedigree_of": of,
         "pedigree_uid": table.uid,
     }
-    return replace(picture, pedigree=new, sensors=_bits(picture.sensors, sensors), meta=meta)
+    common = picture.common if of == "Detections" else _common(picture.common, run.tracks[rows], known[1])
+    return replace(picture, common=common, pedigree=new, sensors=_bits(picture.sensors, sensors), meta=meta)
+
+
+def _common(common: np.ndarray, whole: Tracks, view: Tracks) -> np.ndarray:
+    """Common numbers (n,) as tracks are numbered in the view; in another one they are others, or they would tell how many there are."""
+    names, first = np.unique(common_name(whole.node, whole.track), return_index=True)
+    return common_name(view.node, view.track)[first[np.searchsorted(names, common)]] if len(common) else common
