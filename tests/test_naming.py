@@ -37,12 +37,17 @@ def numbered(lines, tracks, feeds=None, reports=None):
     return naming.common_numbers({**columns, "pedigree": pedigree}, tracks, feeds or told[0], reports or told[1]).tolist()
 
 
-def test_a_number_is_that_of_the_track_reported_first_and_travels_with_it():
-    """By hand: Korea's own track is named after itself until the older American one comes; Japan has heard of that first."""
+def test_a_number_is_that_of_the_first_originator_and_travels_with_it():
+    """By hand: Japan's system track is named after America's local one until it hears of Korea's, which then gives it for good."""
     tracks = local_tracks([(10.0, USA, 4), (12.0, KOR, 7), (20.0, JPN, 0)])
-    lines = [(12.0, KOR, 0, {KOR: 1}), (14.0, KOR, 0, {KOR: 1, USA: 0}), (14.0, JPN, 5, {USA: 0}), (16.0, KOR, 0, {KOR: 1}),
-             (20.0, JPN, 5, {USA: 0, JPN: 2}), (22.0, JPN, 5, {JPN: 2})]  # fmt: skip
-    assert numbered(lines, tracks) == [7, *[2_000_004] * 5]
+    lines = [(12.0, KOR, 0, {KOR: 1}), (12.0, JPN, 5, {USA: 0}), (14.0, KOR, 0, {KOR: 1, USA: 0}), (14.0, JPN, 5, {KOR: 1, USA: 0}),
+             (16.0, KOR, 0, {USA: 0}), (20.0, JPN, 5, {USA: 0, JPN: 2}), (22.0, JPN, 5, {JPN: 2})]  # fmt: skip
+    assert numbered(lines, tracks) == [7, 2_000_004, 7, 7, 7, 7, 7]
+
+
+def test_of_one_originator_the_track_known_first_gives_the_number():
+    tracks = local_tracks([(10.0, KOR, 3), (40.0, KOR, 1)])
+    assert numbered([(40.0, JPN, 0, {KOR: 1}), (42.0, JPN, 0, {KOR: 0}), (44.0, JPN, 0, {KOR: 1})], tracks) == [1, 3, 3]
 
 
 def test_a_number_stays_through_a_gap_and_leaves_with_its_track():
@@ -61,9 +66,25 @@ def test_what_a_node_keeps_to_itself_gives_no_number_where_something_is_known_to
     nothing = np.zeros(0), np.zeros(0, int)
     reports = [(np.array([30.0]), np.array([2])), nothing, nothing, nothing]
     lines = [(20.0, KOR, 0, {KOR: 0}), (22.0, KOR, 0, {KOR: 0, USA: 1}), (30.0, KOR, 0, {KOR: 2, USA: 1})]
-    assert numbered(lines, tracks, feeds, reports) == [0, 2_000_000, 2_000_000]
+    assert numbered(lines, tracks, feeds, reports) == [0, 2_000_000, 0]
     early = [(np.array([12.0]), np.array([0])), *reports[1:]]
     assert numbered(lines, tracks, feeds, early) == [0, 0, 0]
+
+
+def one_by_one(lines, tracks):
+    """The rule as it is said, line by line, where all is told to all."""
+    stands, ever, out = {}, {}, []
+    for time in sorted({line[0] for line in lines}):
+        now = [line for line in lines if line[0] == time]
+        for _, node, system, members in now:
+            for row in members.values():
+                local = int(tracks.node[row]), float(tracks.time[row]), row, int(tracks.track[row])
+                stands[node, local] = system
+                ever.setdefault((node, system), set()).add(local)
+        for _, node, system, _ in now:
+            best = min(local for local in ever[node, system] if stands[node, local] == system)
+            out.append(best[0] * naming.ORIGINATOR + best[3])
+    return out
 
 
 def test_nodes_that_have_heard_the_same_number_alike_whatever_they_call_it():
@@ -80,6 +101,7 @@ def test_nodes_that_have_heard_the_same_number_alike_whatever_they_call_it():
                 lines.append((float(time), KOR, system, stand))
                 three.append((float(time), JPN, int(names[system]), stand))
             other += [three[i] for i in rng.permutation(3)]
+        assert numbered(lines, tracks) == one_by_one(lines, tracks)
         mine = {(line[0], tuple(line[3].items())): n for line, n in zip(lines, numbered(lines, tracks), strict=True)}
         assert [mine[line[0], tuple(line[3].items())] for line in other] == numbered(other, tracks)
         assert len({(time, n) for (time, _), n in mine.items()}) == len(mine) == 15

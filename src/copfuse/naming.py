@@ -1,11 +1,12 @@
 """The number that travels with a system track: common to nodes that share, and given by nobody in the middle.
 
 A node numbers its system tracks as it comes to them, so these numbers are its own bookkeeping.  Nodes that share can still have common
-ones if a track's number travels with it: a system track bears the number of the local track that was reported first, of those that have
-stood in it and not gone over to another since; by the first row that its own node sent, or this one heard.  A node's own tracks that
-it has not reported come last: nobody else can name anything after them.  Each node finds all that by itself, from what it has sent and
-heard by then, so nothing withheld tells in it; nodes that have heard of the same local tracks and put them together alike come to the
-same number.
+ones if a local track's number travels with it.  Of the local tracks that have stood in a system track, and have not gone over to another
+since, it bears the number of the first originator's (in the order of `constants.NODES`), of several the one known first: whoever
+has heard of the same says the same, whatever reports were lost on the way.  So a number changes when an originator before the others
+comes in, which is mostly soon.  A node's own tracks that it has not reported come last: nobody else can name anything after them.
+
+Each node finds its numbers by itself, from what it has sent and heard by then, so nothing withheld tells in them.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def common_numbers(lines: dict[str, np.ndarray], tracks: Tracks, feeds: list[Fee
     names, local = np.unique(name(tracks.node, tracks.track), return_inverse=True)
     local, n = local.ravel(), len(names)
     orders = [_orders(k, *ways, tracks, local) for k, ways in enumerate(zip(feeds, reports, strict=True))]
-    since, soon, late = (np.stack(v) for v in zip(*orders, strict=True))
+    since, rank = (np.stack(v) for v in zip(*orders, strict=True))
     member = np.where(pedigree >= 0, local[pedigree], -1)
     stands = np.full((len(feeds), n), -1)  # the system track in which a node has seen a local track last
     first = np.full((len(feeds), int(system.max(initial=-1)) + 1), -1)
@@ -43,28 +44,30 @@ def common_numbers(lines: dict[str, np.ndarray], tracks: Tracks, feeds: list[Fee
         k, s, now = node[a:b], system[a:b], member[a:b]
         line, source = np.nonzero(now >= 0)
         stands[k[line], now[line, source]] = s[line]
+        late = rank + n * (since > time[a])  # what is not reported comes last
         before = first[k, s]
-        able = np.column_stack([np.where(stands[k, before] == s, before, -1), now])
-        who = k[:, None], able
-        rank = np.where(since[who] <= time[a], soon[who], late[who])
-        first[k, s] = able[np.arange(b - a), np.where(able >= 0, rank, 2 * n).argmin(axis=1)]
+        for i in np.flatnonzero((before >= 0) & (stands[k, before] != s)).tolist():  # gone over to another: who is left
+            left = np.flatnonzero(stands[k[i]] == s[i])
+            before[i] = left[late[k[i], left].argmin()]
+        able = np.column_stack([before, now])
+        best = np.where(able >= 0, late[k[:, None], able], 2 * n).argmin(axis=1)
+        first[k, s] = able[np.arange(b - a), best]
         number[a:b] = names[first[k, s]]
     return number
 
 
-def _orders(node: int, feed: Feed, report: Feed, tracks: Tracks, local: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each local track, (n,): when s it is known to a node as reported, and its rank from then on and before, when it comes after all
-    that are; ranks are by the time of the row reported, or known, first, then by source, then as they are heard."""
+def _orders(node: int, feed: Feed, report: Feed, tracks: Tracks, local: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each local track, (n,): from when s on a node knows it as reported, and its rank by source, by the time of the row reported first
+    (where it is not, of the row known first), and as they are heard."""
     n = local.max(initial=-1) + 1
     which, first = np.unique(local[feed[1]], return_index=True)
     row = feed[1][first]
-    source, told = tracks.node[row], tracks.time[row].copy()
-    since, by = np.full((2, n), np.inf)
-    since[local[report[1]]], by[local[report[1]]] = report[0], tracks.time[report[1]]
-    own = source == node
-    told[own] = by[which[own]]
-    since[which[~own]] = -np.inf
-    ranks = np.full((2, n), 2 * n)
-    for rank, begun, offset in zip(ranks, (told, tracks.time[row]), (0, n), strict=True):
-        rank[which[np.lexsort((first, source, begun))]] = offset + np.arange(len(which))
-    return since, *ranks
+    source = tracks.node[row]
+    since, begun = np.full(n, np.inf), np.full(n, np.inf)
+    begun[which] = tracks.time[row]
+    own = local[report[1]]
+    since[own], begun[own] = report[0], tracks.time[report[1]]
+    since[which[source != node]] = -np.inf
+    rank = np.full(n, n)
+    rank[which[np.lexsort((first, begun[which], source))]] = np.arange(len(which))
+    return since, rank

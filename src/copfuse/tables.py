@@ -254,9 +254,9 @@ class Messages(Table):
 class Picture(Table):
     """One system track in one node's picture at one time.
 
-    ``track`` is the node's own number of it; ``common`` the one that travels with it, which nodes that share have alike: 1 000 000 times
-    an originator's number, plus a local track's number there (`naming`); where plots are fused, ``track`` itself, which who looks at one
-    picture has alike.
+    ``track`` is the node's own number of it; ``common`` one that travels with it, so that nodes that share have it alike: 1 000 000 times
+    an originator's number, plus the number of a local track there (`naming`); where plots are fused, ``track`` itself, which is alike for
+    all who look at one picture.
     ``launch_point`` and ``impact_point`` are Earth-fixed m with covariances m^2 (nan where there is no estimate);
     ``time_to_impact`` s with ``time_to_impact_sigma``; ``age`` s since the newest plot or track row in it;
     ``sensors`` the bits of all sensors whose plots stand in it; ``pedigree`` (n, 4), per nation (and the hub) the row
