@@ -73,16 +73,15 @@ def test_what_a_node_keeps_to_itself_gives_no_number_where_something_is_known_to
 
 def one_by_one(lines, tracks):
     """The rule as it is said, line by line, where all is told to all."""
-    stands, ever, out = {}, {}, []
+    stands, called, out = {}, {}, []
     for time in sorted({line[0] for line in lines}):
         now = [line for line in lines if line[0] == time]
-        for _, node, system, members in now:
-            for row in members.values():
-                local = int(tracks.node[row]), float(tracks.time[row]), row, int(tracks.track[row])
-                stands[node, local] = system
-                ever.setdefault((node, system), set()).add(local)
-        for _, node, system, _ in now:
-            best = min(local for local in ever[node, system] if stands[node, local] == system)
+        inside = [[(int(tracks.node[r]), float(tracks.time[r]), r, int(tracks.track[r])) for r in line[3].values()] for line in now]
+        stands |= {(line[1], local): line[2] for line, some in zip(now, inside, strict=True) for local in some}
+        for (_, node, system, _), some in zip(now, inside, strict=True):
+            old = called.get((node, system))
+            best = min([*some, old] if old and stands[node, old] == system else some)
+            called[node, system] = best
             out.append(best[0] * naming.ORIGINATOR + best[3])
     return out
 

@@ -1,10 +1,11 @@
 """The number that travels with a system track: common to nodes that share, and given by nobody in the middle.
 
 A node numbers its system tracks as it comes to them, so these numbers are its own bookkeeping.  Nodes that share can still have common
-ones if a local track's number travels with it.  Of the local tracks that have stood in a system track, and have not gone over to another
-since, it bears the number of the first originator's (in the order of `constants.NODES`), of several the one known first: whoever
-has heard of the same says the same, whatever reports were lost on the way.  So a number changes when an originator before the others
-comes in, which is mostly soon.  A node's own tracks that it has not reported come last: nobody else can name anything after them.
+ones if a local track's number travels with it.  Of the local tracks that stand in a system track, and the one after which it was called
+last, if that has not gone over to another, it bears the number of the first originator's (in the order of `constants.NODES`), of
+several the one known first: whoever has heard of the same says the same, whatever reports were lost on the way.  So a number changes
+when an originator before the others comes in, which is mostly soon.  A node's own tracks that it has not reported come last: nobody
+else can call anything after them.
 
 Each node finds its numbers by itself, from what it has sent and heard by then, so nothing withheld tells in them.
 """
@@ -46,10 +47,7 @@ def common_numbers(lines: dict[str, np.ndarray], tracks: Tracks, feeds: list[Fee
         stands[k[line], now[line, source]] = s[line]
         late = rank + n * (since > time[a])  # what is not reported comes last
         before = first[k, s]
-        for i in np.flatnonzero((before >= 0) & (stands[k, before] != s)).tolist():  # gone over to another: who is left
-            left = np.flatnonzero(stands[k[i]] == s[i])
-            before[i] = left[late[k[i], left].argmin()]
-        able = np.column_stack([before, now])
+        able = np.column_stack([np.where(stands[k, before] == s, before, -1), now])
         best = np.where(able >= 0, late[k[:, None], able], 2 * n).argmin(axis=1)
         first[k, s] = able[np.arange(b - a), best]
         number[a:b] = names[first[k, s]]
