@@ -289,6 +289,28 @@ def test_bad_input_gives_one_sentence(asked, told, capsys):
     assert told in said and "\n" not in said and "Traceback" not in said
 
 
+def test_the_bound_forgets_what_nobody_could_tell_to_be_the_same():
+    """Three plots of a boost and some 300 s later: a linear bound knows the velocity by them to what no track knows, as it begins anew."""
+    scenario = scenarios.load("hokkaido-2017")
+    truth = simulate.fly(scenario)
+    plots = simulate.detect(truth, replace(scenario, bias=0.0), seed=0)
+    own = metrics.own_sensors(plots.meta["sensors"], scenario, NODES.index("JPN"))
+    plots = plots[own[plots.sensor] & (plots.object == 0)]
+    few, late = plots[plots.time < 110.0][:3], plots[plots.time > 400.0]
+    both = plots[(plots.time <= few.time[-1]) | (plots.time > 400.0)]
+    limit, best = accuracy._limits(truth, scenario, "JPN", 0, both)
+    whole, alone = (bounds.bound(truth, scenario, "JPN", detections=d) for d in (both, late))
+    after, before = limit.time >= late.time[0], limit.time < late.time[0]
+    assert np.allclose(limit.P[after], alone.P) and np.array_equal(limit.time[after], alone.time)
+    assert np.array_equal(limit.P[before], whole.P[whole.time < late.time[0]]) and (np.diff(limit.time) > 0).all()
+    soon = np.searchsorted(whole.time, late.time[0] + 5.0)
+    assert whole.velocity[soon] < 0.7 * alone.velocity[soon - before.sum()]
+    # what the true equations foresee, a track may have kept; and so nothing is forgotten where plots are many
+    assert accuracy.silence(replace(best, P=1e-12 * best.P), truth, scenario, "JPN", 0, both) is None
+    assert accuracy.silence(best, truth, scenario, "JPN", 0, both) == late.time[0]
+    assert np.array_equal(accuracy._limits(truth, scenario, "JPN", 0, plots)[0].P, bounds.bound(truth, scenario, "JPN", detections=plots).P)
+
+
 def test_each_seed_flies_a_ballistic_coefficient_of_its_own():
     """From the filters' prior, the same for the same seed, and the impact moves; a body with lift stays what it is."""
     fall, glide = scenarios.load("hokkaido-2017"), scenarios.load("pull-up-2019")

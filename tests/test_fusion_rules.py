@@ -167,6 +167,36 @@ def test_impact_covariance_matches_monte_carlo():
     assert 0.93 < inside.mean() < 0.97
 
 
+@pytest.mark.parametrize(
+    "height, along, climb, sigma", [(400e3, 600.0, -6500.0, 0.3), (400e3, 600.0, -6500.0, 0.8), (250e3, 1500.0, 500.0, 0.3)]
+)
+def test_an_ellipse_holds_what_air_and_wind_do(height, along, climb, sigma):
+    """1500 falls of a state that is well known, each with a ballistic coefficient and a wind of 10 m/s per axis of its own.
+
+    Wind carries a body off by itself times what air delays the fall (the lag rule).  Steep and fast that is little.
+    """
+    rng, n = np.random.default_rng(2), 1500
+    x, spread = coasting(height, along, climb), np.r_[np.full(3, 20.0), np.full(3, 1.0)]
+    drawn, none = x + spread * rng.standard_normal((n, 6)), np.zeros(n)
+    points, cov, when, airless = np.zeros((n, 3)), np.zeros((n, 3, 3)), np.zeros((n, 2)), np.zeros((n, 2))
+    for betas, seconds in ((np.full(n, 30.0), airless), (np.log(5000.0) + sigma * rng.standard_normal(n), when)):
+        told = np.stack([betas, np.full(n, 1e-6)], axis=1)
+        impact(drawn, np.tile(1e-6 * np.eye(6), (n, 1, 1)), told, np.zeros((n, 3)), none, none, points, cov, seconds)
+    beta = np.array([[np.log(5000.0), sigma]])
+    mean, P, _, _ = forecast.impact_point(x[None], np.diag(spread**2)[None], beta, np.zeros((1, 3)), np.array([[0.0, 1, 0, 0]]))
+    lat, lon, _ = frames.geodetic(mean)
+    flat = frames.enu_axes(lat, lon)[0, :2]
+    d = (points - mean) @ flat.T + 10.0 * (when - airless)[:, :1] * rng.standard_normal((n, 2))
+    inside = np.einsum("ni,ij,nj->n", d, np.linalg.inv(flat @ P[0] @ flat.T), d) < 5.991
+    assert 0.925 < inside.mean() < 0.97
+
+
+def test_just_above_the_ground_wind_does_nothing():
+    low = coasting(1e3, 500.0, -2000.0)[None]
+    P = forecast.impact_point(low, 1e-4 * np.eye(6)[None], np.array([[8.5, 0.1]]), np.zeros((1, 3)), np.array([[0.0, 0, 1, 0]]))[1]
+    assert 4.0**2 < np.linalg.eigvalsh(P[0]).max() < 8.0**2
+
+
 def test_a_forecast_in_boost_is_wider_than_in_coast():
     x, P = coasting(60e3, 1500.0, 1500.0)[None], np.diag([100.0**2] * 3 + [10.0**2] * 3)[None]
     push, beta = 30.0 * x[:, 3:] / np.linalg.norm(x[:, 3:]), np.array([[np.log(5000.0), 0.5]])

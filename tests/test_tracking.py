@@ -14,6 +14,7 @@ from copfuse.constants import BOOST, MIDCOURSE, NODES, TERMINAL
 from copfuse.kernels import motions
 from copfuse.kernels.consider import common, consider, fall_matrix
 from copfuse.motion import interpolate
+from copfuse.phases import phase_probability
 from copfuse.tracking import FIRM_HITS, scans, step
 
 
@@ -62,6 +63,18 @@ def test_phases_follow_the_truth(whole):
     assert (after.phase_probability.argmax(axis=1) == MIDCOURSE).mean() > 0.95
     high = frames.altitude(firm.x) > 110e3
     assert (firm.phase_probability[high, TERMINAL] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("height", "climb", "burnt", "most"), [(500e3, 4000.0, False, 1.0), (500e3, 4000.0, True, 0.5), (500e3, -4000.0, False, 0.5)]
+)
+def test_few_plots_of_a_climb_do_not_tell_that_an_engine_is_out(height, climb, burnt, most):
+    """The last stage of a lofted ICBM burns at 500 km, too; what falls there or has been seen to burn out does not."""
+    up = frames.enu_axes(0.7, 2.2)[2]
+    x6 = np.r_[frames.ecef(0.7, 2.2, height), climb * up][None]
+    bank = filters.bank(0.0, x6, np.diag([1e6] * 3 + [1e4] * 3)[None], [[0.01, 0.95, 0.01, 0.01, 0.02]])
+    boosting = phase_probability(bank, np.array([burnt]))[0, BOOST]
+    assert boosting < 0.1 if most < 1.0 else boosting >= 0.5
 
 
 def test_covariances_are_symmetric_positive_definite(whole):

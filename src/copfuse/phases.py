@@ -11,7 +11,7 @@ from copfuse.kernels.motions import BOOST as THRUSTING
 from copfuse.kernels.motions import GLIDE as LIFTING
 from copfuse.kernels.motions import MANOEUVRE
 
-BOOST_CEILING = 250e3  # m, no engine burns above, *notional*
+BOOST_CEILING = 1000e3  # m, no engine burns above: the last stage of a lofted ICBM burns out at 600 to 900 km, *notional*
 
 
 def push(bank: Bank) -> tuple[np.ndarray, np.ndarray]:

@@ -297,7 +297,7 @@ def summary(made: Sequence[Figure]) -> str:
 NOTES = (
     "Error over bound: root mean squares over seeds from 10 s after firm, the newest in every 5 s, over that of the bound (where",
     "below 100 km) for the plots made in each seed: in boost by the true equations of motion (in brackets, and elsewhere: by",
-    "the filters' own).",
+    "the filters' own).  Where a silence leaves even the former above 100 km the latter begins anew, as tracks do.",
     "ANEES: mean normalised error squared of 6 components, over 6, with its 95 % interval; 1 is right.  Held: of the seconds",
     "in which the source had a plot within 10 s, the share with a firm track.  In 95 %: how often the ellipse held the true",
     "point, and its median semi-major axis; each seed flies a ballistic coefficient of its own, drawn from what the filters",

@@ -32,10 +32,19 @@ _LEVELLING = 0.1  # 1/s, how fast lift takes the sink out of a path, *notional*
 # Least sigma of ln(beta), because the drag coefficient will change with the Mach number, unseen as yet; as in the flights simulated
 # here, *notional*
 _DRAG_TO_COME = 0.10
-_OF_THREE, _OF_SEVEN = math.sqrt(3.0), math.sqrt(7.0)  # cubature over three and seven components
-_POINTS = 14  # of the latter
+_OF_THREE = math.sqrt(3.0)  # cubature over three components
+# Two points for each component of position, velocity and ln(beta), so many standard deviations out and each with that weight.  Their
+# variances are right however it is shared out; ln(beta) has the points of Gauss and Hermite's rule, because the way down bends with it:
+# at the sqrt(7) of the spherical rule a body would fall with a tenth of its ballistic coefficient once in 14 times, not in 240
+_OUT = np.array([3.0, 3.0, 3.0, 3.0, 3.0, 3.0, math.sqrt(3.0)])
+_WEIGHT = 0.5 / _OUT**2
+_POINTS = 14  # of these, and after them
+_AIRLESS = 30.0  # the mean with this ln(beta), of no weight: it falls as if there were no air
 _TOGETHER = 32  # rows whose points fall side by side
-_SCATTER = 50.0  # m, what wind and trim do to a re-entering body beyond what is forecast, per axis, *notional*
+# m/s of wind that nobody forecasts, per axis, mean over the way down, *notional*: it carries a body off by itself times what air delays the
+# fall (the lag rule of Didion; McCoy, Modern Exterior Ballistics, 1999, ch. 7)
+_WIND = 10.0
+_LEAST_SCATTER = 5.0  # m, per axis: the body is some metres long, and an impact's height is not to a metre that of the ellipsoid
 _FAR = math.log(1e6)  # of w / (1-w): weights of intersection end as near to 0 and 1
 _SAME = 1e-5  # and two logarithms so near end the search, the newer one's error being some 1e-9
 _NOTHING = 1e-300
@@ -200,13 +209,17 @@ def _starts(t, x, P, log_beta, push, boosting, soaring, m, states, times, weight
     C[6, 6] = max(log_beta[t, 1], _DRAG_TO_COME) ** 2
     cholesky(C, _POINTS // 2, lower)
     for p in range(_POINTS):
-        sign = _OF_SEVEN if p % 2 == 0 else -_OF_SEVEN
+        sign = _OUT[p // 2] if p % 2 == 0 else -_OUT[p // 2]
         for i in range(6):
             states[m + p, i] = x[t, i] + sign * lower[i, p // 2]
         states[m + p, 6] = log_beta[t, 0] + sign * lower[6, p // 2]
         times[m + p] = 0.0
-        weights[m + p] = (1.0 - boosting[t] - soaring + boosting[t] * BURN_WEIGHTS[0]) / 14.0
+        weights[m + p] = (1.0 - boosting[t] - soaring + boosting[t] * BURN_WEIGHTS[0]) * _WEIGHT[p // 2]
     m += _POINTS
+    for i in range(6):
+        states[m, i] = x[t, i]
+    states[m, 6], times[m] = _AIRLESS, 0.0
+    m += 1
     if boosting[t] > 0.01:
         m = _burning(x[t], P[t], log_beta[t, 0], push[t], boosting[t], m, states, times, weights, C, lower, s)
     if soaring > 0.01:
@@ -215,10 +228,22 @@ def _starts(t, x, P, log_beta, push, boosting, soaring, m, states, times, weight
 
 
 @borrowing
+def _drift(times):
+    """Variance, m^2 per axis, by wind and whatever else, where the points of a fall and then the mean without air take ``times``."""
+    variance = 0.0
+    for p in range(_POINTS):
+        variance += _WEIGHT[p // 2] * (_WIND * (times[p] - times[_POINTS])) ** 2
+    return _LEAST_SCATTER**2 + (0.0 if math.isnan(variance) else variance)
+
+
+@borrowing
 def _landed(begin, end, points, times, weights):
-    """Leave out, in place, what went to orbit on a further burn or by lift: the forecast is of what comes down; returns the new end."""
+    """Leave out, in place, what went to orbit on a further burn or by lift, and what fell without air; returns the new end.
+
+    The forecast is of what comes down.
+    """
     m = begin + _POINTS
-    for p in range(m, end):
+    for p in range(m + 1, end):
         if math.isnan(times[p]):
             continue
         for i in range(3):
@@ -240,7 +265,7 @@ def impact(x, P, log_beta, push, boosting, lifting, mean, cov, when):
     square, vector = np.zeros((2, 7, 7)), np.zeros(18 + LANES + WORK)
     lower, C = square[0], square[1]
     y, d, s, before, w = vector[:6], vector[6:12], vector[12:18], vector[18 : 18 + LANES], vector[18 + LANES :]
-    most = _POINTS + 6 * len(BURNS) + len(SOARS)
+    most = _POINTS + 1 + 6 * len(BURNS) + len(SOARS)
     states, times, weights = np.zeros((_TOGETHER * most, 7)), np.zeros(_TOGETHER * most), np.zeros(_TOGETHER * most)
     edges, place = np.zeros(_TOGETHER + 1, np.int64), np.zeros(LANES, np.int64)
     for begin in range(0, len(x), _TOGETHER):
@@ -253,6 +278,7 @@ def impact(x, P, log_beta, push, boosting, lifting, mean, cov, when):
         fall_all(m, states, times, w, before, place, y, d)
         for r in range(count):
             a, t = edges[r], begin + r
+            drift = _drift(times[a:])
             b = _landed(a, edges[r + 1], states, times, weights)
             when[t, 0], tv = _moments(states[a:b], times[a:b], weights[a:b], b - a, mean[t], cov[t])
             when[t, 1] = math.sqrt(tv)
@@ -261,7 +287,7 @@ def impact(x, P, log_beta, push, boosting, lifting, mean, cov, when):
                     cov[t, i, j] *= 1.0 + _SKEW * boosting[t]
             side = (boosting[t] * _SIDE + lifting[t] * (1.0 - _NO_SOAR) * _TURN) * (cov[t, 0, 0] + cov[t, 1, 1] + cov[t, 2, 2])
             for i in range(3):
-                cov[t, i, i] += side + _SCATTER**2
+                cov[t, i, i] += side + drift
 
 
 @borrowing
