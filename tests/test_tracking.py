@@ -235,16 +235,22 @@ def lone(x, sigma, mu, burnt):
     return dataclasses.replace(some, sensors=np.ones(1, np.uint64))
 
 
-def test_false_plots_far_apart_make_no_firm_track(monkeypatch):
-    """All radars' plots of a salvo at one node, range rates left out: false ones of forty seconds would make a track, known to 35 km."""
+def test_false_plots_without_range_rates_are_as_dense_as_they_are(monkeypatch):
+    """All radars' plots of a salvo at one node, range rates left out.
+
+    A false plot is 8000 times less dense per m/s of a range rate; were that counted where there is none, false plots of forty
+    seconds would make a track, known to 35 km.
+    """
     s = dataclasses.replace(cf.load("salvo-2-2019"), bias=0.0)
     d = cf.detect(cf.fly(s), s, seed=0)
     ranged = np.array([x.kind == "radar" for x in s.sensors])
     d = d[ranged[d.sensor] & (d.time < 80.0)]
-    d = dataclasses.replace(d, z=np.where(np.arange(4) == 3, np.nan, d.z))
-    assert accuracy.false_tracks(cf.track(d, s, node="HUB"), d) == 0
+    bare = dataclasses.replace(d, z=np.where(np.arange(4) == 3, np.nan, d.z))
+    for one, other in zip(scans(d, s), scans(bare, s), strict=True):
+        rated = np.isfinite(one.z[:, 3]).any()
+        assert other.log_density - one.log_density == pytest.approx(np.log(8000.0) if rated else 0.0)
     monkeypatch.setattr(tracking, "FIRM_SIGMA", np.inf)
-    assert accuracy.false_tracks(cf.track(d, s, node="HUB"), d) == 1
+    assert accuracy.false_tracks(cf.track(bare, s, node="HUB"), bare) == 0
 
 
 def test_what_nobody_sees_goes_on_while_it_is_foreseen():
