@@ -226,3 +226,18 @@ def test_stone_soup_is_given_the_same_plots_at_the_same_places(bench):
     theirs = [np.asarray(p.measurement_model.inverse_function(p), float)[list(rival.MAPPING), 0] for scan in scans for p in scan]
     assert len(mine) == 200
     assert np.linalg.norm(mine - theirs, axis=1).max() < 1e-3
+
+
+def test_stone_soup_is_told_the_density_of_the_plots_that_it_gets(bench, monkeypatch):
+    """It gets no range rates, so whether radars measured them changes nothing."""
+    pytest.importorskip("stonesoup")
+    rival = bench("stonesoup_trackers")
+    monkeypatch.setattr(rival.entrants_soup, "MOST", math.inf)
+    s = load("salvo-2-2019")
+    d = simulate.detect(simulate.fly(s), s, seed=1)
+    d = d[np.isfinite(d.z[:, :3]).all(axis=1)][:200]
+    assert np.isfinite(d.z[:, 3]).any()
+    with_rates, without = (
+        [p.metadata["clutter"] for _, scan in rival.soup_scans(plots, s) for p in scan] for plots in (d, rival.radar_plots(d, s))
+    )
+    np.testing.assert_allclose(with_rates, without)
