@@ -251,7 +251,7 @@ def test_a_track_is_dropped_by_whose_plots_go_to_another_at_a_sensor_that_should
     live = dataclasses.replace(two, bank=bank, number=np.arange(2), firm=ones > 0, sensors=np.array([1, seen_by], np.uint64), **columns)
     site = frames.ecef(np.radians(37.0), np.radians(127.0), 0.0)
     axes = frames.enu_axes(np.radians(37.0), np.radians(127.0))
-    for k in range(1, 5):
+    for k in range(1, 11):
         z = frames.look(filters.predict(bank, 200.0 + k).x6[:1], site, axes)
         scan = Scan(200.0 + k, 0, 0, np.array([k]), z, np.array([[50.0, 1e-3, 1e-3, 5.0]]), site, axes, -20.0, 1.0)
         assert live.number.tolist() == [0, 1]
@@ -266,7 +266,7 @@ def test_doubt_counts_what_others_have_and_forgets_what_was_good():
     pairs = Pairs(np.array([0, 1, 2, 3]), np.array([0, 0, 1]), none, none, 2)
     taken = Taken(np.array([0]), np.array([0]), live.bank, live.bank, none[:1], np.ones(1), np.array([True, False]))
     found = tracking.doubted(live, 0, np.array([0, 1, 2]), pairs, taken)
-    np.testing.assert_allclose(found, [0.0, 1.0 + np.log(0.7 / 0.2), 1.0, 1.0])
+    np.testing.assert_allclose(found, [0.0, 1.0 + np.log(0.85 / 0.5), 1.0, 1.0])
     assert live.doubt.tolist() == [0.5, 1.0, 1.0, 1.0]
 
 

@@ -25,7 +25,7 @@ from copfuse.frames import altitude
 from copfuse.kernels.consider import common, consider
 from copfuse.kernels.motions import BOOST as THRUSTING
 from copfuse.kernels.motions import REENTRY
-from copfuse.pairing import DETECTED, OWN, RULES, Taken
+from copfuse.pairing import OWN, RULES, Taken
 from copfuse.phases import phase_probability, push, pushed, thrust
 from copfuse.scanning import Scan, bias_sigma, in_order, scans
 from copfuse.sensors import place
@@ -42,8 +42,8 @@ BIAS_MEMORY = 30.0  # s over which a sensor's share in a track is forgotten, *no
 BURNING = np.array([1.0, 0.01, 0.01, 0.01, 1.0])  # likelihood under each model of a plot by what sees plumes alone, *notional*
 LOOK_TIME = 200.0  # s in which the look at a target turns, so that a constant bias moves it by other amounts, *notional*
 LOW, GROUNDED = 20e3, 3.0  # m, and standard deviations of height, below which the ground is minded
-GHOST = 0.3  # chance that a track of nothing has a plot where others have theirs; one of an object: `DETECTED`, *notional*
-HIT, MISSED = math.log(GHOST / DETECTED), math.log((1.0 - GHOST) / (1.0 - DETECTED))
+REAL, GHOST = 0.5, 0.15  # chance of a plot, where others have theirs, of a track of an object, at least, and of one of nothing, *notional*
+HIT, MISSED = math.log(GHOST / REAL), math.log((1.0 - GHOST) / (1.0 - REAL))
 DOUBTED = 5.0  # logarithm of the odds from which on a track is taken to be of nothing
 BATCH = 1000  # rows of Tracks that are made together: as quick as all together, and of little memory
 NEAR_MISS = 1.5**2  # a plot within this many times a gate's squared distance was refused by it; beyond, it is simply new
