@@ -200,6 +200,13 @@ def test_what_lies_under_the_ground_leaves_the_picture_while_others_are_aloft():
     assert fusion._down(time, x).tolist() == [True, False, False, False, False]
 
 
+def test_what_has_come_down_does_not_come_back_when_the_last_comes_down_too():
+    """All under the ground at one time: 10, 2.5 and 1 s ago; only the last two are within what can be foreseen."""
+    site = frames.ecef(np.radians(39.0), np.radians(129.0), np.array([-3000.0, -750.0, -300.0]))
+    x = np.hstack([site, -300.0 * site / np.linalg.norm(site, axis=1, keepdims=True)])
+    assert fusion._down(np.full(3, 10.0), x).tolist() == [True, False, False]
+
+
 def test_a_local_track_is_waited_for_as_long_as_it_was_heard_and_a_little():
     assert correlation._patience(Entry(0, 0, 100.0, 104.0, 104.0)) == correlation.SILENT + 4.0
     assert correlation._patience(Entry(0, 0, 100.0, 300.0, 300.0)) == correlation.HOLD
@@ -219,3 +226,18 @@ def test_stone_soup_is_given_the_same_plots_at_the_same_places(bench):
     theirs = [np.asarray(p.measurement_model.inverse_function(p), float)[list(rival.MAPPING), 0] for scan in scans for p in scan]
     assert len(mine) == 200
     assert np.linalg.norm(mine - theirs, axis=1).max() < 1e-3
+
+
+def test_stone_soup_is_told_the_density_of_the_plots_that_it_gets(bench, monkeypatch):
+    """It gets no range rates, so whether radars measured them changes nothing."""
+    pytest.importorskip("stonesoup")
+    rival = bench("stonesoup_trackers")
+    monkeypatch.setattr(rival.entrants_soup, "MOST", math.inf)
+    s = load("salvo-2-2019")
+    d = simulate.detect(simulate.fly(s), s, seed=1)
+    d = d[np.isfinite(d.z[:, :3]).all(axis=1)][:200]
+    assert np.isfinite(d.z[:, 3]).any()
+    with_rates, without = (
+        [p.metadata["clutter"] for _, scan in rival.soup_scans(plots, s) for p in scan] for plots in (d, rival.radar_plots(d, s))
+    )
+    np.testing.assert_allclose(with_rates, without)

@@ -9,12 +9,15 @@ import pytest
 
 import copfuse as cf
 from copfuse import accuracy, coasting, filters, forecast, frames, measures, tracking
+from copfuse.association import Pairs
 from copfuse.coasting import Live
 from copfuse.constants import BOOST, MIDCOURSE, NODES, TERMINAL
 from copfuse.kernels import motions
 from copfuse.kernels.consider import common, consider, fall_matrix
 from copfuse.motion import interpolate
+from copfuse.pairing import Taken
 from copfuse.phases import phase_probability
+from copfuse.scanning import Scan
 from copfuse.tracking import FIRM_HITS, scans, step
 
 
@@ -245,19 +248,57 @@ def lone(x, sigma, mu, burnt):
     bank = filters.bank(200.0, x, np.diag([30.0**2] * 3 + [sigma**2] * 3)[None], np.array(mu))
     some = dataclasses.replace(Live.empty(), bank=bank, **{n: np.ones(1) for n in ("hits", "llr", "revisit")})
     some = dataclasses.replace(some, number=np.zeros(1, int), firm=np.ones(1, bool), burnt=np.array([burnt]), seen=np.full(1, 200.0))
-    return dataclasses.replace(some, sensors=np.ones(1, np.uint64))
+    return dataclasses.replace(some, sensors=np.ones(1, np.uint64), doubt=np.zeros(1))
 
 
-def test_false_plots_far_apart_make_no_firm_track(monkeypatch):
-    """All radars' plots of a salvo at one node, range rates left out: false ones of forty seconds would make a track, known to 35 km."""
+@pytest.mark.parametrize("seen_by, kept", [(1, [0]), (2, [0, 1])])  # the sensor itself; another one
+def test_a_track_is_dropped_by_whose_plots_go_to_another_at_a_sensor_that_should_see_it(seen_by, kept):
+    """A target, seen every second, and 3 km beside it a firm track, known to 3 km, that never has a plot."""
+    target = np.r_[frames.ecef(np.radians(38.0), np.radians(130.0), 150e3), 0.0, 900.0, 0.0]
+    bank = filters.bank(
+        200.0, target + np.outer([0.0, 1.0], [3e3, 0, 0, 0, 0, 0]),
+        np.stack([np.diag([s**2] * 3 + [10.0**2] * 3) for s in (100.0, 3e3)]), np.array([[0.01, 0.97, 0.01, 0.005, 0.005]] * 2),
+    )  # fmt: skip
+    two, ones = Live.empty(), np.ones(2)
+    columns = {"hits": np.ones(2, int), "llr": 20 * ones, "revisit": ones, "seen": 200 * ones, "doubt": 0 * ones, "burnt": ones > 0}
+    live = dataclasses.replace(two, bank=bank, number=np.arange(2), firm=ones > 0, sensors=np.array([1, seen_by], np.uint64), **columns)
+    site = frames.ecef(np.radians(37.0), np.radians(127.0), 0.0)
+    axes = frames.enu_axes(np.radians(37.0), np.radians(127.0))
+    for k in range(1, 11):
+        z = frames.look(filters.predict(bank, 200.0 + k).x6[:1], site, axes)
+        scan = Scan(200.0 + k, 0, 0, np.array([k]), z, np.array([[50.0, 1e-3, 1e-3, 5.0]]), site, axes, -20.0, 1.0)
+        assert live.number.tolist() == [0, 1]
+        live, _ = step(live, scan)
+    assert live.number.tolist() == kept
+
+
+def test_doubt_counts_what_others_have_and_forgets_what_was_good():
+    """Four tracks and two plots: it has one; its gate holds that one; its gate holds a plot of nobody's; nothing is near it."""
+    live = dataclasses.replace(Live.empty(), sensors=np.ones(4, np.uint64), doubt=np.array([0.5, 1.0, 1.0, 1.0]))
+    none = np.zeros(3)
+    pairs = Pairs(np.array([0, 1, 2, 3]), np.array([0, 0, 1]), none, none, 2)
+    taken = Taken(np.array([0]), np.array([0]), live.bank, live.bank, none[:1], np.ones(1), np.array([True, False]))
+    found = tracking.doubted(live, 0, np.array([0, 1, 2]), pairs, taken)
+    np.testing.assert_allclose(found, [0.0, 1.0 + np.log(0.85 / 0.5), 1.0, 1.0])
+    assert live.doubt.tolist() == [0.5, 1.0, 1.0, 1.0]
+
+
+def test_false_plots_without_range_rates_are_as_dense_as_they_are(monkeypatch):
+    """All radars' plots of a salvo at one node, range rates left out.
+
+    A false plot is 8000 times less dense per m/s of a range rate; were that counted where there is none, false plots of forty
+    seconds would make a track, known to 35 km.
+    """
     s = dataclasses.replace(cf.load("salvo-2-2019"), bias=0.0)
     d = cf.detect(cf.fly(s), s, seed=0)
     ranged = np.array([x.kind == "radar" for x in s.sensors])
     d = d[ranged[d.sensor] & (d.time < 80.0)]
-    d = dataclasses.replace(d, z=np.where(np.arange(4) == 3, np.nan, d.z))
-    assert accuracy.false_tracks(cf.track(d, s, node="HUB"), d) == 0
+    bare = dataclasses.replace(d, z=np.where(np.arange(4) == 3, np.nan, d.z))
+    for one, other in zip(scans(d, s), scans(bare, s), strict=True):
+        rated = np.isfinite(one.z[:, 3]).any()
+        assert other.log_density - one.log_density == pytest.approx(np.log(8000.0) if rated else 0.0)
     monkeypatch.setattr(tracking, "FIRM_SIGMA", np.inf)
-    assert accuracy.false_tracks(cf.track(d, s, node="HUB"), d) == 1
+    assert accuracy.false_tracks(cf.track(bare, s, node="HUB"), bare) == 0
 
 
 def test_what_nobody_sees_goes_on_while_it_is_foreseen():

@@ -44,7 +44,7 @@ from stonesoup.updater.kalman import ExtendedKalmanUpdater
 
 from copfuse import customary, entering, export, frames
 from copfuse.entrants_single import shoved
-from copfuse.scanning import Scan
+from copfuse.scanning import RATED, Scan
 from copfuse.tables import Detections, Picture
 
 EPOCH = datetime(2026, 1, 1)
@@ -169,7 +169,8 @@ def soup_scans(scans: Iterable[Scan]) -> Iterator[tuple[datetime, set[Detection]
             slant = np.sqrt(np.maximum(1.0 - z[:, 1] ** 2 - z[:, 2] ** 2, 1e-6)) if scan.cosines else 1.0  # a cosine off the normal
             blur = np.hypot(sigma[:, 0], z[:, 0] / slant * np.hypot(sigma[:, 1], sigma[:, 2])).max()
             peak = (2.0 * np.pi) ** -1.5 / np.prod(sigma[:, :3], axis=1).min()  # no likelihood is higher
-            clutter = max(float(np.exp(scan.log_density)), peak / MOST)
+            unrated = scan.log_density + (RATED if np.isfinite(scan.z[:, 3]).any() else 0.0)
+            clutter = max(float(np.exp(unrated)), peak / MOST)
             for one, spread, where in zip(z, sigma, place, strict=True):
                 seen, model = export.stonesoup_plot(one, spread, scan.origin, scan.axes, scan.cosines, export.ACCELERATING, 9)
                 about = {"place": where, "blur": blur, "clutter": clutter}

@@ -35,6 +35,7 @@ from copfuse.tables import PLOT, Detections, Messages, Picture, Tracks, same_tab
 from copfuse.tracking import track
 
 PHASE_MEMORY = 4.0  # s in which what a source says of the phase loses weight beside a newer one's, *notional*
+TOGETHER = 2.0  # s within which missiles come down together, as far as can be foreseen, *notional*
 LEAST_PHASE = 1e-4  # and the least probability that it is taken to give any
 NOTHING: Feed = (np.zeros(0), np.zeros(0, int))
 BATCH = 2000  # rows of tracks whose pictures are made together: as quick as all together, and of little memory
@@ -307,12 +308,16 @@ def _impacts(
 
 
 def _down(time: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Which states (n, 6) sink under the ground, so have more likely come down than not, while another is aloft at the same time.
+    """Which states (n, 6) sink under the ground, so have more likely come down than not, while another is aloft or comes down later.
 
-    What is alone is followed until it is no longer heard of: its forecast is not sure to some seconds, and nothing is mistaken for it.
+    The last is followed until it is no longer heard of: its forecast is not sure to some seconds, and nothing is mistaken for it.
     """
-    under = (np.einsum("ni,ni->n", x[:, :3], x[:, 3:]) < 0.0) & (altitude(x) < 0.0)
-    return under & np.isin(time, time[~under])
+    height, sinks = altitude(x), -np.einsum("ni,ni->n", x[:, :3], x[:, 3:]) / np.linalg.norm(x[:, :3], axis=1)
+    since = np.where((sinks > 0.0) & (height < 0.0), -height / np.maximum(sinks, 1.0), -np.inf)  # s under the ground
+    _, at = np.unique(time, return_inverse=True)
+    last = np.full(len(time), np.inf)
+    np.minimum.at(last, at, since)
+    return since > np.where(np.isfinite(last), last + TOGETHER, 0.0)[at]
 
 
 def _launched(tracks: Tracks, feeds: list[Feed]) -> Launched:

@@ -13,6 +13,8 @@ from copfuse.constants import NATIONS, NODES
 from copfuse.sensors import CLUTTER_RATE, clutter_density, place
 from copfuse.tables import Detections
 
+RATED = float(np.log(2 * CLUTTER_RATE))  # what false plots are rarer, in logarithms, per m/s of the range rate that they have
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -58,6 +60,8 @@ def scans(detections: Detections, scenario: Any, node: str | None = None, number
     for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
         k, rows = int(sensor[first]), slice(first, last)
         at, log_density, revisit, plume = known[k]
+        if np.isfinite(detections.z[rows, 3]).any():
+            log_density -= RATED
         seen = detections.z[rows], sigma[rows], origin[first], axes[first]
         facts: tuple[Any, ...] = log_density, revisit, scenario.sensors[k].cosines, plume, scenario.bias, (spot[rows], blur[rows])
         yield Scan(float(time[first]), at, k, number[rows], *seen, *facts)
@@ -66,8 +70,6 @@ def scans(detections: Detections, scenario: Any, node: str | None = None, number
 def _sensor_facts(sensor: Any, scenario: Any, node: str | None) -> tuple[int, float, float, bool]:
     at = NODES.index(node) if node else NATIONS.index(sensor.nation)
     density = clutter_density(sensor) * max(scenario.clutter, 0.1)  # with a floor for targets that are new
-    if np.isfinite(sensor.sigma_range_rate):
-        density /= 2 * CLUTTER_RATE
     return at, float(np.log(max(density, 1e-30))), float(sensor.search_revisit), sensor.kind == "infrared"
 
 

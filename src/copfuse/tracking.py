@@ -2,11 +2,13 @@
 
 Each nation tracks with the plots of its own sensors.  A plot that no track claims starts one; a track is firm after
 `FIRM_HITS` plots with a log-likelihood ratio above `FIRM_LLR`, if its position is known to `FIRM_SIGMA`; it is dropped when no plot
-has come for a while, unless it falls freely above the air and is well known (`coasting`).
+has come for a while, unless it falls freely above the air and is well known (`coasting`), and where others have the plots
+that it should have (`doubted`).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -40,6 +42,9 @@ BIAS_MEMORY = 30.0  # s over which a sensor's share in a track is forgotten, *no
 BURNING = np.array([1.0, 0.01, 0.01, 0.01, 1.0])  # likelihood under each model of a plot by what sees plumes alone, *notional*
 LOOK_TIME = 200.0  # s in which the look at a target turns, so that a constant bias moves it by other amounts, *notional*
 LOW, GROUNDED = 20e3, 3.0  # m, and standard deviations of height, below which the ground is minded
+REAL, GHOST = 0.5, 0.15  # chance of a plot, where others have theirs, of a track of an object, at least, and of one of nothing, *notional*
+HIT, MISSED = math.log(GHOST / REAL), math.log((1.0 - GHOST) / (1.0 - REAL))
+DOUBTED = 5.0  # logarithm of the odds from which on a track is taken to be of nothing
 BATCH = 1000  # rows of Tracks that are made together: as quick as all together, and of little memory
 NEAR_MISS = 1.5**2  # a plot within this many times a gate's squared distance was refused by it; beyond, it is simply new
 BEYOND = 100.0  # squared distance beyond any gate and any near miss
@@ -60,7 +65,7 @@ def track(detections: Detections, scenario: Any, node: str | None = None, associ
 
     ``meta["counts"]`` has for every node the number of its plots: taken by a track; refused, just outside a gate; contested, in
     the gate of a track that took another; and new, near no track (all but the taken start tracks); and of tracks dropped for
-    want of plots and merged into an older one (by "mht" also those whose plots have become another's).
+    want of plots and merged into an older one, or found to be of nothing (by "mht" those whose plots have become another's).
 
     Raises `CopfuseError` for more than 64 sensors, a plot that is malformed (`tables.usable_plots`) or another association.
     """
@@ -178,15 +183,34 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, dict[s
         take = pairing.soft if association == "jpda" else pairing.hard
         taken = take(predicted, inside, scan.log_density, live.llr[near], *scan.seen)
         hit = near[taken.rows]
+        live = replace(live, doubt=doubted(live, scan.sensor, near, inside, taken))
         live = _update(live, scan, hit, taken)
     lost = _gone(before, ~np.isin(before, live.number)) if live.forest is not None else 0  # only trees of plots can vanish in an update
     free = np.flatnonzero(~taken.claimed)
     live = _start(live, scan, free)
     told, own = (hit, taken) if live.forest is None else (hit[live.forest.best[hit]], taken[live.forest.best[hit]])
     out = _changed(live, scan, told, free, own) if len(told) or len(free) else None
-    drop = _doubles(live, hit[taken.share >= OWN], scan.time)
+    drop = _doubles(live, hit[taken.share >= OWN], scan.time) | (live.doubt >= DOUBTED)
     now = *_sorted_out(pairs, limit, taken.claimed), dropped, lost + _gone(live.number, drop)
     return replace(live[~drop] if drop.any() else live, counts=tuple(a + b for a, b in zip(counts, now, strict=True))), out
+
+
+def doubted(live: Live, sensor: int, near: np.ndarray, pairs: Pairs, taken: Taken) -> np.ndarray:
+    """Page's test of every track (n,), after a scan: whether it has become, or always was, a track of others' plots.
+
+    A miss counts where a sensor that has seen the track before sees others within its gate, so would see it too, were it there; a hit
+    counts anywhere.  The sum is never under 0, so that the past, however good, excuses nothing (Page, Biometrika 41, 1954; of tracks
+    Blanding, Willett, Bar-Shalom & Coraluppi, Multisensor track termination for targets with fluctuating SNR: it ends those that fade,
+    which is why a miss alone counts nothing here).  ``near`` and ``pairs``: as `step` has them.
+    """
+    doubt, own = live.doubt.copy(), taken.rows[taken.share >= OWN]
+    doubt[near[own]] = np.maximum(doubt[near[own]] + HIT, 0.0)
+    row = np.repeat(np.arange(len(near)), np.diff(pairs.start))
+    among = np.bincount(row, taken.claimed[pairs.plot], len(near)) > 0.0
+    among[own] = False
+    others = near[among]
+    doubt[others] += MISSED * ((live.sensors[others] >> np.uint64(sensor)) & np.uint64(1))
+    return doubt
 
 
 def _gone(number: np.ndarray, drop: np.ndarray) -> int:
@@ -285,7 +309,7 @@ def _start(live: Live, scan: Scan, free: np.ndarray) -> Live:
         bank=starting.from_one_plot(scan.time, scan.z[free], scan.sigma[free], scan.origin, scan.axes, scan.cosines),
         number=live.next_number + np.arange(n), hits=np.ones(n, int), llr=np.zeros(n), firm=np.zeros(n, bool),
         burnt=np.zeros(n, bool), sensors=np.full(n, np.uint64(1) << np.uint64(scan.sensor)),
-        revisit=np.full(n, scan.revisit), seen=np.full(n, scan.time),
+        revisit=np.full(n, scan.revisit), seen=np.full(n, scan.time), doubt=np.zeros(n),
     )  # fmt: skip
     joined: dict[str, Any] = {name: np.concatenate([getattr(live, name), getattr(new, name)]) for name in COLUMNS}
     forest = None if live.forest is None else live.forest.started(scan.rows[free])
