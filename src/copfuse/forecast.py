@@ -30,7 +30,8 @@ def impact_point(x, P, log_beta, push, phase_probability) -> tuple[np.ndarray, n
     Args: ``x (n, 6)``, ``P (n, 6, 6)``, ``log_beta (n, 2)`` mean and sigma, ``push (n, 3)`` m/s^2,
     ``phase_probability (n, 4)``.  Returns point ``(n, 3)`` m Earth-fixed, covariance ``(n, 3, 3)`` m^2, time to impact
     ``(n,)`` s and its sigma; nan where a part of the distribution stays in orbit.  Where the body
-    may have lift (`lift`) the forecast is spread over how far that may carry it.  A further burn is in it from a probability of `MISSED` on.
+    may have lift (`lift`) the forecast is spread over how far that may carry it.  A further burn is in it from a probability of
+    `MISSED` on.
     """
     x, P = np.ascontiguousarray(x, float), np.ascontiguousarray(P, float)
     n = len(x)

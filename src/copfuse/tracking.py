@@ -254,6 +254,8 @@ def _update(live: Live, scan: Scan, hit: np.ndarray, taken: Taken) -> Live:
     if len(rests := np.flatnonzero(bank.mu[:, THRUSTING] < FORGOTTEN)):
         filters.forget_thrust(bank, rests)
     burnt = _burnt_out(bank, engine, live.burnt, (hits >= BURNT_HITS) & firm, further(scan.time - lit) > 0.0)
+    if len(out := np.flatnonzero(burnt & ~live.burnt)):
+        filters.forget_thrust(bank, out)  # if another stage lights, it pushes otherwise
     lit[hit[~burnt[hit] & (engine[hit] > 0.5)]] = scan.time
     now: dict[str, Any] = {"hits": hits, "llr": llr, "firm": firm, "burnt": burnt, "sensors": sensors}
     return replace(live, bank=bank, **now, revisit=revisit, seen=seen, lit=lit)
@@ -303,7 +305,8 @@ def _changed(live: Live, scan: Scan, hit: np.ndarray, free: np.ndarray, taken: T
     prior = Bank.stack([taken.prior, bank[len(hit) :]]) if len(free) else taken.prior
     return {
         "time": np.full(len(changed), scan.time), "node": np.full(len(changed), scan.node), "track": live.number[changed],
-        "hits": live.hits[changed], "llr": live.llr[changed], "firm": live.firm[changed], "burnt": live.burnt[changed], "lit": live.lit[changed],
+        "hits": live.hits[changed], "llr": live.llr[changed], "firm": live.firm[changed],
+        "burnt": live.burnt[changed], "lit": live.lit[changed],
         "detection": scan.rows[np.concatenate([taken.plot, free])], "sensors": live.sensors[changed], "bank": bank, "prior": prior,
     }  # fmt: skip
 
