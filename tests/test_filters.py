@@ -171,7 +171,7 @@ def test_mixing_of_unequal_models_equals_the_plain_form():
         B = rng.normal(size=(n, n))
         P[j, :n, :n] = B @ B.T + np.eye(n)
     mu, Pi = np.array([0.2, 0.3, 0.2, 0.1, 0.2]), np.zeros((N, N))
-    motions.transition(70e3, 500.0, 2.0, Pi)
+    motions.transition(70e3, 500.0, 0.0, 2.0, Pi)
     assert np.allclose(Pi.sum(axis=1), 1) and (Pi >= 0).all()
     xo, Po, mo = np.zeros((N, 9)), np.zeros((N, 9, 9)), np.zeros(N)
     kernel.mix(x, P, mu, Pi, 0.0, xo, Po, mo, np.zeros((N, 9)), np.zeros((N, 9, 9)), np.zeros((9, 9)))

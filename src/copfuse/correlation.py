@@ -23,6 +23,7 @@ from copfuse.filters import Bank
 from copfuse.frames import altitude
 from copfuse.kernels.assignment import assign_pairs
 from copfuse.kernels.gating import box_pairs
+from copfuse.phases import relight_within
 from copfuse.tables import Tracks
 
 HOLD = 30.0  # s: a local track whose newest row is older than this (beyond what the link delays) has left the picture, a young one sooner
@@ -370,14 +371,19 @@ def _number(live: list[Entry], heads: list[Entry], before: np.ndarray, label: np
 
 
 def predicted(tracks: Tracks, rows: Any, time: Any) -> Bank:
-    """Rows of Tracks as filter states at ``time`` (s, scalar or (n,)); the push dies out or goes on as the models say."""
+    """Rows of Tracks as filter states at ``time`` (s, scalar or (n,)); the push dies out or goes on as the models say.
+
+    What more likely burns not than burns is between two stages, if it has not burnt out, and may light since.
+    """
     rows = np.asarray(rows, int)
     p = tracks.phase_probability[rows]
+    burns = p[:, BOOST] >= 0.5
+    pause = np.where(burns, 0.0, p[:, BOOST])
     free = np.clip(1.0 - p[:, BOOST] - p[:, GLIDE], 0.0, 1.0)
     low = altitude(tracks.x[rows]) < REENTRY_ALTITUDE
-    engine, lift = 0.9 * p[:, BOOST], 0.9 * p[:, GLIDE]
+    engine, lift = np.where(burns, 0.9 * p[:, BOOST], 0.0), 0.9 * p[:, GLIDE]
     mu = np.stack([1.0 - engine - lift - free, np.where(low, 0.0, free), np.where(low, free, 0.0), lift, engine], axis=1)
     mu = np.clip(mu, 0.0, 1.0)
     more = (tracks.acceleration[rows], tracks.acceleration_sigma[rows], tracks.log_beta[rows])
     start = filters.bank(tracks.time[rows], tracks.x[rows], tracks.P[rows], mu, *more)
-    return filters.predict(start, time)
+    return filters.predict(start, time, relight_within(pause, time - start.time))

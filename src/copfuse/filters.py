@@ -124,14 +124,18 @@ def _accelerate(x, P, acceleration, sigma) -> None:
         P[:, model, component, component] = sigma**2
 
 
-def predict(tracks: Bank, time) -> Bank:
-    """The tracks at ``time`` (s, scalar or (n,)), before or after now; IMM mixing included."""
+def predict(tracks: Bank, time, relight=0.0) -> Bank:
+    """The tracks at ``time`` (s, scalar or (n,)), before or after now; IMM mixing included.
+
+    ``relight``: rate (1/s, scalar or (n,)) at which those whose engine has just gone out light a further stage (`phases.relight`).
+    """
     n = len(tracks)
     now = np.broadcast_to(np.asarray(time, float), n).copy()
     x, P, mu = np.zeros_like(tracks.x), np.zeros_like(tracks.P), np.zeros_like(tracks.mu)
     x6, P6 = np.zeros((n, 6)), np.zeros((n, 6, 6))
     if n:
-        kernel.predict(tracks.x, tracks.P, tracks.mu, now - tracks.time, NOISE, x, P, mu, x6, P6)
+        again = np.broadcast_to(np.asarray(relight, float), n).copy()
+        kernel.predict(tracks.x, tracks.P, tracks.mu, now - tracks.time, again, NOISE, x, P, mu, x6, P6)
     return Bank(now, x, P, mu, x6, P6)
 
 

@@ -23,8 +23,11 @@ BOOST_CEILING = 60e3  # m, free fall is traced back to here before the bend is a
 LOW_FLIGHT, MAY_LIFT, LIFT_SHOWS = 110e3, 0.5, 3.0
 # What falls from above glides that much more seldom than the filter believes, whose models know nothing of the path; *notional*
 SELDOM = 0.06
+# A further burn less likely than this is left to what a 95 % region may miss: its spread, of thousands of kilometres, would make a
+# covariance that holds far more
+MISSED = 0.04
 LASTS = 200.0  # a forecast of free flight serves until this share of the time left, 1 / LASTS, has gone
-PUSHED = 0.05  # chance of boost and glide together from which on a forecast is not carried on
+PUSHED = MISSED  # chance of boost and glide together from which on a forecast is not carried on
 Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # points (n, 3) m, covariances m^2, s left (n,), their sigma
 
 
@@ -89,18 +92,26 @@ def impact_point(x, P, log_beta, push, phase_probability) -> Columns:
     Args: ``x (n, 6)``, ``P (n, 6, 6)``, ``log_beta (n, 2)`` mean and sigma, ``push (n, 3)`` m/s^2,
     ``phase_probability (n, 4)``.  Returns point ``(n, 3)`` m Earth-fixed, covariance ``(n, 3, 3)`` m^2, time to impact
     ``(n,)`` s and its sigma; nan where a part of the distribution stays in orbit.  Where the body
-    may have lift (`lift`) the forecast is spread over how far that may carry it.
+    may have lift (`lift`) the forecast is spread over how far that may carry it.  A further burn is in it from a probability of
+    `MISSED` on.
     """
     x, P = np.ascontiguousarray(x, float), np.ascontiguousarray(P, float)
     n = len(x)
     mean, cov, when = np.zeros((n, 3)), np.zeros((n, 3, 3)), np.zeros((n, 2))
     p = np.asarray(phase_probability, float)
     if n:
-        boosting = np.ascontiguousarray(p[:, BOOST])
+        boosting = np.where(p[:, BOOST] > MISSED, p[:, BOOST], 0.0)
         kernel.impact(x, P, np.asarray(log_beta, float), np.asarray(push, float), boosting, lift(x, p), mean, cov, when)
+        cov *= _wider(np.where(p[:, BOOST] > MISSED, 0.0, p[:, BOOST]))[:, None, None]
     lost = ~np.isfinite(mean).all(axis=1) | ~np.isfinite(when).all(axis=1)
     mean[lost], cov[lost], when[lost] = np.nan, np.nan, np.nan
     return mean, cov, when[:, 0], when[:, 1]
+
+
+def _wider(missed: np.ndarray) -> np.ndarray:
+    """By how much a covariance in the plane grows so that its 95 % ellipse still holds 95 % in all, where a share ``missed (n,)`` is
+    surely outside: chi-squared of two degrees is -2 ln(1 - probability)."""
+    return np.log(1.0 - 0.95 / (1.0 - missed)) / np.log(1.0 - 0.95)
 
 
 def lift(x, phase_probability) -> np.ndarray:

@@ -251,7 +251,9 @@ def _states(
     x[have], P[have], push[have] = bank.x6[at], bank.P6[at], pushed_by(bank)[0][at]
     D[have] = _common(tracks, rows, bank)[at]
     D = np.where(disjoint[:, None, None, None], D, P)
-    phase[have] = phase_probability(bank, tracks.phase_probability[rows][:, BOOST] < 0.05)[at]
+    boost = tracks.phase_probability[rows][:, BOOST]
+    burnt = boost < 0.5
+    phase[have] = phase_probability(bank, burnt, np.where(burnt, boost, 0.0))[at]
     beta[have] = tracks.log_beta[rows][at]
     order = np.argsort(np.where(have, np.trace(P, axis1=2, axis2=3), np.inf), axis=1)
     rank = np.arange(n)[:, None], order  # the best estimate first

@@ -14,6 +14,32 @@ from copfuse.kernels.motions import MANOEUVRE
 BOOST_CEILING = 1000e3  # m, no engine burns above: the last stage of a lofted ICBM burns out at 600 to 900 km, *notional*
 
 
+STAGES = 0.3  # chance that an engine which goes out has another above it: none for SRBMs, two in three for ICBMs, *notional*
+PAUSE = 3.0  # s, mean time from there to the next ignition; webcast launches take up to ten, *notional*
+OVER = 1e-3  # chance of a further stage below which none is expected
+
+
+def further(since) -> np.ndarray:
+    """Probability (n,) that a further stage follows, where the engine was last seen to burn ``since (n,)`` s ago (inf: never).
+
+    Bayes' rule: a next stage lights after a time that is exponential with mean `PAUSE`, and has not yet.
+    """
+    waits = STAGES * np.exp(-np.maximum(since, 0.0) / PAUSE)
+    chance = waits / (1.0 - STAGES + waits)
+    return np.where(chance > OVER, chance, 0.0)
+
+
+def relight(since) -> np.ndarray:
+    """Rate (n,), 1/s, at which a further stage lights then."""
+    return further(since) / PAUSE
+
+
+def relight_within(pause, seconds) -> np.ndarray:
+    """The steady rate (n,), 1/s, that in so many ``seconds`` (n,) lights as many further stages as light then, of a chance ``pause``."""
+    lights = pause * -np.expm1(-np.maximum(seconds, 0.0) / PAUSE)
+    return np.where(lights > 0.0, -np.log1p(-lights) / np.maximum(seconds, 1e-9), 0.0)
+
+
 def push(bank: Bank) -> tuple[np.ndarray, np.ndarray]:
     """Acceleration that the two pushed models see, (n, 3) m/s^2, and its standard deviation per axis (n,)."""
     v = bank.x6[:, 3:]
@@ -39,12 +65,13 @@ def pushed(bank: Bank) -> np.ndarray:
     return bank.mu[:, MANOEUVRE] + bank.mu[:, THRUSTING]
 
 
-def phase_probability(bank: Bank, burnt: np.ndarray) -> np.ndarray:
+def phase_probability(bank: Bank, burnt: np.ndarray, pause=0.0) -> np.ndarray:
     """Probabilities of boost, midcourse, terminal and glide, (n, 4), from the models' and the height.
 
     A push after burnout inside the air is lift (glide), outside it a further stage; free flight is midcourse if it is
     above 100 km or will climb there, else terminal.  What climbs and has not been seen to burn out is at least as likely
-    to be burning as not: a few plots cannot tell.
+    to be burning as not: a few plots cannot tell.  Boost lasts until the last stage is out, so it is at least as
+    likely as that one is to come, ``pause`` (scalar or (n,), `further`).
     """
     height = altitude(bank.x6[:, :3])
     r = np.linalg.norm(bank.x6[:, :3], axis=1)
@@ -61,4 +88,8 @@ def phase_probability(bank: Bank, burnt: np.ndarray) -> np.ndarray:
     p = np.zeros((len(bank), 4))
     p[:, BOOST], p[:, GLIDE] = np.where(lift, 0.0, engine), glide + np.where(lift, engine, 0.0)
     p[:, MIDCOURSE], p[:, TERMINAL] = np.where(out, free, 0.0), np.where(out, 0.0, free)
-    return p / p.sum(axis=1, keepdims=True)
+    p /= p.sum(axis=1, keepdims=True)
+    boost = np.maximum(p[:, BOOST], pause)
+    p *= np.where(boost > p[:, BOOST], (1.0 - boost) / np.maximum(1.0 - p[:, BOOST], 1e-9), 1.0)[:, None]
+    p[:, BOOST] = boost
+    return p

@@ -26,7 +26,7 @@ from copfuse.kernels.consider import common, consider
 from copfuse.kernels.motions import BOOST as THRUSTING
 from copfuse.kernels.motions import REENTRY
 from copfuse.pairing import OWN, RULES, Taken
-from copfuse.phases import phase_probability, push, pushed, thrust
+from copfuse.phases import further, phase_probability, push, pushed, relight, thrust
 from copfuse.scanning import Scan, bias_sigma, in_order, scans
 from copfuse.sensors import place
 from copfuse.tables import Detections, Tracks, usable_plots
@@ -173,7 +173,7 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, dict[s
     live = live[~stale] if stale.any() else live
     start, plot = pairing.reachable(live.bank, scan.time, *scan.seen, known=scan.spots)
     near = np.flatnonzero(np.diff(start))
-    predicted = filters.predict(live.bank.only(near), scan.time)
+    predicted = filters.predict(live.bank.only(near), scan.time, relight(live.bank.time[near] - live.lit[near]))
     pairs = pairing.judged(predicted, np.append(start[near], len(plot)), plot, *scan.seen, most=BEYOND)
     limit = gate(np.isfinite(scan.z).sum(axis=1))
     inside, before = pairing.gated(pairs, limit), live.number
@@ -265,7 +265,7 @@ def _update(live: Live, scan: Scan, hit: np.ndarray, taken: Taken) -> Live:
     if len(low := _low(new)):
         new = filters.above_ground(new, low, low[~live.burnt[hit[low]]])
     bank = with_rows(live.bank, hit, new)
-    hits, llr, sensors, revisit, seen = (getattr(live, n).copy() for n in ("hits", "llr", "sensors", "revisit", "seen"))
+    hits, llr, sensors, revisit, seen, lit = (getattr(live, n).copy() for n in ("hits", "llr", "sensors", "revisit", "seen", "lit"))
     llr[hit] = taken.llr
     sensors[hit] |= np.uint64(1) << np.uint64(scan.sensor)
     hit = hit[taken.share >= OWN]
@@ -277,14 +277,19 @@ def _update(live: Live, scan: Scan, hit: np.ndarray, taken: Taken) -> Live:
         filters.forget_drag(bank, burns)
     if len(rests := np.flatnonzero(bank.mu[:, THRUSTING] < FORGOTTEN)):
         filters.forget_thrust(bank, rests)
-    burnt = _burnt_out(bank, engine, live.burnt, (hits >= BURNT_HITS) & firm)
-    return replace(live, bank=bank, hits=hits, llr=llr, firm=firm, burnt=burnt, sensors=sensors, revisit=revisit, seen=seen)
+    burnt = _burnt_out(bank, engine, live.burnt, (hits >= BURNT_HITS) & firm, further(scan.time - lit) > 0.0)
+    if len(out := np.flatnonzero(burnt & ~live.burnt)):
+        filters.forget_thrust(bank, out)  # if another stage lights, it pushes otherwise
+    lit[hit[~burnt[hit] & (engine[hit] > 0.5)]] = scan.time
+    now: dict[str, Any] = {"hits": hits, "llr": llr, "firm": firm, "burnt": burnt, "sensors": sensors}
+    return replace(live, bank=bank, **now, revisit=revisit, seen=seen, lit=lit)
 
 
-def _burnt_out(bank: Bank, engine: np.ndarray, burnt: np.ndarray, able: np.ndarray) -> np.ndarray:
-    """Whose engine is out (n,): of those whose engine was out or not, ``burnt``, and which can be told yet, ``able``."""
+def _burnt_out(bank: Bank, engine: np.ndarray, burnt: np.ndarray, able: np.ndarray, pause: np.ndarray) -> np.ndarray:
+    """Whose engine is out (n,): of those whose engine was out or not, ``burnt``, which can be told yet, ``able``, and which may just be
+    between two stages, ``pause``: of these a push is most likely the next one's."""
     out = burnt | (able & (engine < BURNT_OUT))
-    doubt = np.flatnonzero(np.where(burnt, engine > 0.95, able & ~out))
+    doubt = np.flatnonzero(np.where(burnt, engine > np.where(pause, 0.5, 0.95), able & ~out))
     if len(doubt):
         along, blur = thrust(bank[doubt])
         out[doubt] = np.where(burnt[doubt], ~(along > RELIGHT), along < -2.0 * blur)
@@ -309,7 +314,7 @@ def _start(live: Live, scan: Scan, free: np.ndarray) -> Live:
         bank=starting.from_one_plot(scan.time, scan.z[free], scan.sigma[free], scan.origin, scan.axes, scan.cosines),
         number=live.next_number + np.arange(n), hits=np.ones(n, int), llr=np.zeros(n), firm=np.zeros(n, bool),
         burnt=np.zeros(n, bool), sensors=np.full(n, np.uint64(1) << np.uint64(scan.sensor)),
-        revisit=np.full(n, scan.revisit), seen=np.full(n, scan.time), doubt=np.zeros(n),
+        revisit=np.full(n, scan.revisit), seen=np.full(n, scan.time), doubt=np.zeros(n), lit=np.full(n, -np.inf),
     )  # fmt: skip
     joined: dict[str, Any] = {name: np.concatenate([getattr(live, name), getattr(new, name)]) for name in COLUMNS}
     forest = None if live.forest is None else live.forest.started(scan.rows[free])
@@ -324,7 +329,8 @@ def _changed(live: Live, scan: Scan, hit: np.ndarray, free: np.ndarray, taken: T
     prior = Bank.stack([taken.prior, bank[len(hit) :]]) if len(free) else taken.prior
     return {
         "time": np.full(len(changed), scan.time), "node": np.full(len(changed), scan.node), "track": live.number[changed],
-        "hits": live.hits[changed], "llr": live.llr[changed], "firm": live.firm[changed], "burnt": live.burnt[changed],
+        "hits": live.hits[changed], "llr": live.llr[changed], "firm": live.firm[changed],
+        "burnt": live.burnt[changed], "lit": live.lit[changed],
         "detection": scan.rows[np.concatenate([taken.plot, free])], "sensors": live.sensors[changed], "bank": bank, "prior": prior,
     }  # fmt: skip
 
@@ -333,12 +339,12 @@ def _rows(changes: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     """Columns of Tracks, and what `track` makes ``P_common`` of, from what several scans changed."""
     bank, prior = (Bank.stack([c[name] for c in changes]) for name in ("bank", "prior"))
     known = {name: np.concatenate([c[name] for c in changes]) for name in changes[0] if name not in ("bank", "prior")}
-    burnt = known.pop("burnt")
+    burnt, pause = known.pop("burnt"), further(known["time"] - known.pop("lit"))
     acceleration, sigma = push(bank)
     return {
         **known, "x": bank.x6, "P": bank.P6, "acceleration": acceleration, "acceleration_sigma": sigma,
         "log_beta": np.stack([bank.x[:, REENTRY, 6], np.sqrt(bank.P[:, REENTRY, 6, 6])], axis=1),
-        "phase_probability": phase_probability(bank, burnt),
+        "phase_probability": phase_probability(bank, burnt, pause),
         "prior": prior.P6, "noisy": noisy(bank), "noisy_prior": noisy(prior), "share": 1.0 - prior.mu[:, THRUSTING],
     }  # fmt: skip
 

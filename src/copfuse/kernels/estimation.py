@@ -206,8 +206,8 @@ def _copy(t, x, P, mu, x_now, P_now, mu_now):
 
 
 @njit
-def predict(x, P, mu, dt, noise, x_out, P_out, mu_out, x6, P6):
-    """Predict n tracks by dt (n,) each: mixing, the models, and the combined estimate.
+def predict(x, P, mu, dt, relight, noise, x_out, P_out, mu_out, x6, P6):
+    """Predict n tracks by dt (n,) each: mixing, the models, and the combined estimate; ``relight (n,)`` as in `motions.transition`.
 
     ``x (n, N_MODEL, 9), P (n, N_MODEL, 9, 9), mu (n, N_MODEL)`` in; the same and ``x6 (n, 6), P6 (n, 6, 6)`` out.
     Where an engine may burn, steps are no longer than `BURNOUT_STEP` (five at most), so that it can go out between two plots.  Models
@@ -219,7 +219,7 @@ def predict(x, P, mu, dt, noise, x_out, P_out, mu_out, x6, P6):
     Ps, P_now = np.zeros((N_MODEL, 9, 9)), np.zeros((N_MODEL, 9, 9))
     for t in range(len(mu)):
         steps = 1
-        if mu[t, 0] + mu[t, 4] > NEGLIGIBLE and abs(dt[t]) > BURNOUT_STEP:
+        if mu[t, 0] + mu[t, 4] + relight[t] * abs(dt[t]) > NEGLIGIBLE and abs(dt[t]) > BURNOUT_STEP:
             steps = min(int(math.ceil(abs(dt[t]) / BURNOUT_STEP)), 5)
         h = dt[t] / steps
         _copy(t, x, P, mu, x_now, P_now, mu_now)
@@ -229,7 +229,7 @@ def predict(x, P, mu, dt, noise, x_out, P_out, mu_out, x6, P6):
             combine(x_now, P_now, mu_now, x6[t], P6[t])
             s = x6[t]
             r = math.sqrt(s[0] ** 2 + s[1] ** 2 + s[2] ** 2)
-            transition(altitude(s[0], s[1], s[2]), (s[0] * s[3] + s[1] * s[4] + s[2] * s[5]) / r, h, Pi)
+            transition(altitude(s[0], s[1], s[2]), (s[0] * s[3] + s[1] * s[4] + s[2] * s[5]) / r, relight[t], h, Pi)
             mix(x_now, P_now, mu_now, Pi, h, x_out[t], P_out[t], mu_out[t], xs, Ps, J)
             leader = likeliest(mu_out[t])
             if h != 0.0:

@@ -221,10 +221,11 @@ def add_process_noise(model, x, P, dt, noise):
 
 
 @njit
-def transition(h, climb, dt, Pi):
+def transition(h, climb, relight, dt, Pi):
     """Markov transition matrix over dt at altitude h (m) and climb rate (m/s); rows from, columns to.
 
     Rates (1/s) are *notional* and follow the phases: burnout is nearly absorbing once above the air, drag and lift need air.
+    ``relight`` is the rate at which what does not burn lights a further stage, beside what these say.
     """
     for i in range(N_MODEL):
         for j in range(N_MODEL):
@@ -236,6 +237,9 @@ def transition(h, climb, dt, Pi):
         Pi[1, engine] = again
         Pi[2, engine] = again if engine == 4 else (1.0 / 50.0 if h < 80e3 else again)
         Pi[3, engine] = again if engine == 4 else (1.0 / 100.0 if h < 80e3 else again)
+        if engine == 0:  # the next stage pushes otherwise than the last one did
+            for fall in (1, 2, 3):
+                Pi[fall, 0] += relight
     Pi[0, 4] = 1.0 / 10.0
     Pi[4, 0] = 1.0 / 20.0 if h < 12e3 else (1.0 / 60.0 if h < 70e3 else 1.0 / 600.0)
     Pi[0, 2] = 1.0 / (2000.0 if young else 60.0) if h < 110e3 else 1e-6

@@ -1,0 +1,107 @@
+"""Between two stages: how likely a further one is, what a track makes of it, and what a forecast says meanwhile."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy.stats import chi2
+
+import copfuse as cf
+from copfuse import filters, forecast, phases
+from copfuse.constants import BOOST, GLIDE, MIDCOURSE
+from copfuse.motion import interpolate
+
+
+def test_a_further_stage_grows_unlikely_as_nothing_lights():
+    """Against drawn flights: of those in which nothing has lit for so long, the share in which something will."""
+    rng = np.random.default_rng(5)
+    n = 400_000
+    lights = np.where(rng.random(n) < phases.STAGES, rng.exponential(phases.PAUSE, n), np.inf)
+    for since in (0.0, 1.0, 4.0, 9.0):
+        waits = lights > since
+        share = np.isfinite(lights[waits]).mean()
+        assert abs(phases.further(since) - share) < 5.0 * np.sqrt(share * (1 - share) / waits.sum())
+        soon = (lights[waits] < since + 0.05).mean() / 0.05
+        assert abs(phases.relight(since) - soon) < 0.01 * phases.relight(0.0) + 5.0 * np.sqrt(soon / 0.05 / waits.sum())
+    assert phases.further(np.inf) == 0.0 and phases.relight(60.0) == 0.0
+
+
+def test_a_steady_rate_lights_as_many_as_a_falling_one():
+    pause, seconds = np.array([0.3, 0.1, 0.0, 0.3]), np.array([2.0, 30.0, 5.0, 0.0])
+    rate = phases.relight_within(pause, seconds)
+    np.testing.assert_allclose(1.0 - np.exp(-rate * seconds), pause * (1.0 - np.exp(-seconds / phases.PAUSE)), atol=1e-12)
+    assert (rate[2:] == 0.0).all()
+
+
+def test_what_has_just_burnt_out_may_be_in_boost_still():
+    """In the air too, where a push after burnout is taken for lift; the other phases keep their ratios."""
+    x = np.array([[6371e3 + 50e3, 0.0, 0.0, 800.0, 1500.0, 0.0]])
+    bank = filters.bank(100.0, x, np.eye(6)[None], [[0.1, 0.2, 0.5, 0.19, 0.01]])
+    plain, pause = (phases.phase_probability(bank, np.array([True]), p)[0] for p in (0.0, 0.3))
+    assert plain[BOOST] == 0.0 and plain[GLIDE] > 0.0 and pause[BOOST] == pytest.approx(0.3)
+    np.testing.assert_allclose(pause[1:], 0.7 * plain[1:])
+    assert phases.phase_probability(bank, np.array([False]), 0.3)[0, BOOST] >= 0.5
+
+
+def test_the_rate_of_relighting_moves_the_models():
+    """Out of the air nothing lights again but what has just gone out, and then by the rate that is told."""
+    x = np.array([[6371e3 + 400e3, 0.0, 0.0, 800.0, 5000.0, 0.0]])
+    bank = filters.bank(100.0, x, np.eye(6)[None], [[0.0, 1.0, 0.0, 0.0, 0.0]])
+    never, soon = (phases.pushed(filters.predict(bank, 101.0, rate))[0] for rate in (0.0, 0.1))
+    assert never < 1e-6 and soon == pytest.approx(1.0 - np.exp(-0.1), rel=0.02)
+
+
+def test_an_ellipse_leaves_out_a_further_burn_that_hardly_comes():
+    """What 95 % may miss anyway is left out, and the rest grows so that 95 % is held in all; from `MISSED` on the burn is in."""
+    path = cf.fly(cf.load("hokkaido-2017"))
+    x = interpolate(path.time, path.x, np.array([200.0]))
+    given = np.diag([50.0**2] * 3 + [2.0**2] * 3)[None], np.array([[8.5, 0.3]]), np.array([[10.0, 0.0, 0.0]])
+
+    def spread(boost):
+        chance = np.zeros((1, 4))
+        chance[0, BOOST], chance[0, MIDCOURSE] = boost, 1.0 - boost
+        return np.trace(forecast.impact_point(x, *given, chance)[1][0])
+
+    for boost in (0.0, 0.01, forecast.MISSED):
+        held = (1.0 - boost) * chi2.cdf(chi2.ppf(0.95, 2) * spread(boost) / spread(0.0), 2)
+        assert held == pytest.approx(0.95, abs=1e-9)
+    assert spread(forecast.MISSED + 0.01) > 100.0 * spread(0.0)
+
+
+@pytest.fixture(scope="module")
+def staged():
+    """The three-stage flight of 31 October 2024 from a minute before its second staging, high above the air, to the third burn."""
+    scenario = cf.load("2024-10-31-1")
+    radars = [s for s in scenario.sensors if s.name in ("KR-GP-CB", "KR-GP-CN", "JP-FPS5-SD")]
+    scenario = dataclasses.replace(scenario, bias=0.0, clutter=0.0, sensors=tuple(dataclasses.replace(s, availability=1.0) for s in radars))
+    truth = cf.fly(scenario)
+    truth = truth[(truth.object == 0) & (truth.time > 70.0) & (truth.time < 165.0)]
+    runs = []
+    for seed in range(3):
+        detections = cf.detect(truth, scenario, seed=seed)
+        tracks = cf.track(detections, scenario)
+        runs.append((scenario, truth, tracks, cf.fuse(tracks, cf.share(tracks, scenario, regime="none", seed=seed), scenario)))
+    return runs
+
+
+def test_a_track_goes_on_through_the_pause_between_two_stages(staged):
+    """Above 150 km hardly anything lights again, but for a stage that follows another: the track is not lost, and tells boost soon."""
+    for _, _, tracks, _ in staged:
+        kor = tracks[(tracks.node == 0) & tracks.firm]
+        assert len(np.unique(kor.track[kor.time < 130.0])) == 1
+        assert set(kor.track[kor.time > 140.0]) == set(kor.track[kor.time < 130.0])
+        out = kor.time[(kor.phase_probability[:, BOOST] < 0.5) & (kor.time > 125.0)]
+        assert 0.2 < np.ptp(out) < 7.0  # the pause is seen, and its end
+
+
+def test_between_stages_no_sharp_forecast_is_made_of_the_wrong_place(staged):
+    """While the missile is in boost by truth, pauses included, no ellipse below 50 km misses where it will come down."""
+    scenario = staged[0][0]
+    impact = cf.fly(scenario).x[-1, :3]
+    for _, _, _, picture in staged:
+        picture = picture[np.isfinite(picture.impact_point_P).all(axis=(1, 2))]
+        axis = np.sqrt(chi2.ppf(0.95, 2)) * np.sqrt(np.linalg.eigvalsh(picture.impact_point_P)[:, -1])
+        off = np.linalg.norm(picture.impact_point - impact, axis=1)
+        assert (picture.time > 125.0).sum() > 20 and not ((axis < 50e3) & (off > 2.0 * axis)).any()
