@@ -7,7 +7,6 @@ that stands in another file; one cache folder per state of all kernels rules tha
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import os
 import sys
@@ -15,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core.event import Event, Listener, register
+from numba.core.event import register
+
+from copfuse.kernels.compiling import Lean, Lent, LentFinished
 
 _FOLDER = Path(__file__).parent
 _SOURCES = [*sorted(_FOLDER.glob("*.py")), _FOLDER.parent / "constants.py"]
@@ -32,54 +33,44 @@ def cache_folder() -> Path:
 _CACHE = str(cache_folder())
 
 
-class _Uncollected(Listener):
-    """Keeps the garbage collector off while numba compiles: it walks all that the compiler holds, an eighth of the time, for nothing."""
-
-    depth = 0  # kernels whose compilation has begun: each compiles those that it calls
-    was_on = True
-
-    def on_start(self, event: Event) -> None:
-        if self.depth == 0:
-            self.was_on = gc.isenabled()
-            gc.disable()
-        self.depth += 1
-
-    def on_end(self, event: Event) -> None:
-        self.depth -= 1
-        if self.depth == 0 and self.was_on:
-            gc.enable()
+register("numba:compile", Lean())  # events come under the compiler's lock, from one thread at a time
 
 
-register("numba:compile", _Uncollected())  # events come under the compiler's lock, from one thread at a time
-
-
-def njit(function: Any = None, **options: Any) -> Any:
+def njit(function: Any = None, finished: bool = False, **options: Any) -> Any:
     """``numba.njit`` with this package's cache; used bare or with options.
 
-    ``inline="always"`` is for a long kernel that one other calls, in one place: numba would optimise it and write its machine
-    code by itself, and once more in its caller.  Only where both are `borrowing`, or neither: a caller's counting is its parts' too.
+    ``finished`` is for a kernel in whose callers less is lost where it is optimised by itself before they take it in: some were slower by
+    5 % without.  It costs the time to compile that `compiling.Lent` saves.
+
+    ``inline="always"`` is for a long kernel that one other calls, in one place.  Only where both are `borrowing`, or neither: a caller's
+    counting is its parts' too.
     """
     if function is None:
-        return lambda inner: njit(inner, **options)
+        return lambda inner: njit(inner, finished, **options)
     config: Any = numba.config
     compiler: Any = numba.njit
+    options |= {"error_model": "numpy", "no_cfunc_wrapper": True}
     before = config.CACHE_DIR
     config.CACHE_DIR = _CACHE  # read once, when the dispatcher is made
     try:
-        return _for_any_number(compiler(cache=True, error_model="numpy", no_cfunc_wrapper=True, **options)(function))
+        kernel = compiler(cache=True, **options)(function)
     finally:
         config.CACHE_DIR = before
+    part = compiler(no_cpython_wrapper=True, pipeline_class=LentFinished if finished else Lent, **options)
+    return _lending(kernel, part(function))
 
 
-def _for_any_number(kernel: Any) -> Any:
-    """A kernel that is called by others with a plain number is compiled for its type, not anew for each number that they write.
+def _lending(kernel: Any, part: Any) -> Any:
+    """A kernel in place of which others get ``part``: the same function, compiled as a part of theirs (`Lent`).
 
-    LLVM puts the number in where that helps; numba, left alone, compiled seven functions of a run twice or four times over.
+    Where they call it with a plain number it is compiled for its type, not anew for each number that they write.  LLVM puts the
+    number in where that helps; numba, left alone, compiled seven functions of a run twice or four times over.
     """
-    asked = getattr(kernel, "get_call_template", None)  # what a caller's typing asks a kernel for; not there without JIT
+    asked = getattr(part, "get_call_template", None)  # what a caller's typing asks a kernel for; not there without JIT
     if asked is not None:
         literal = numba.types.unliteral
         kernel.get_call_template = lambda args, kws: asked(tuple(map(literal, args)), {name: literal(kind) for name, kind in kws.items()})
+        kernel.get_overload, kernel.part = part.get_overload, part
     return kernel
 
 

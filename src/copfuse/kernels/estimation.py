@@ -240,7 +240,7 @@ def predict(x, P, mu, dt, relight, noise, x_out, P_out, mu_out, x6, P6):
         combine(x_out[t], P_out[t], mu_out[t], x6[t], P6[t])
 
 
-@borrowing
+@borrowing(finished=True)
 def measure(s, origin, axes, cosines, z):
     """z = range m, azimuth rad (-pi, pi], elevation rad, range rate m/s of state s seen from origin in axes.
 
@@ -261,7 +261,7 @@ def measure(s, origin, axes, cosines, z):
     z[3] = (dx * s[3] + dy * s[4] + dz * s[5]) / r
 
 
-@borrowing
+@borrowing(finished=True)
 def wrap(angle):
     """The same angle in [-pi, pi)."""
     return angle - 2.0 * math.pi * math.floor((angle + math.pi) / (2.0 * math.pi))

@@ -117,7 +117,7 @@ def bend(xx, xy, xz, yy, yz, zz, p0, p1, p2, q0, q1):
     return a0, a1, a2
 
 
-@borrowing
+@borrowing(finished=True)
 def fall(G, h, w):
     """F's columns, side by side, through one Runge-Kutta step of h seconds of free fall, given G (4, 3, 7) at its stages."""
     half, sixth = 0.5 * h, h / 6.0
@@ -197,7 +197,7 @@ def move(model, d, s, dt, w, G, k, y):
             fall(G, h, w)
 
 
-@borrowing
+@borrowing(finished=True)
 def carry(d, w):
     """P in w becomes F P F', with F the head of w."""
     for i in range(d):  # what rounding can lose
@@ -222,7 +222,7 @@ def carry(d, w):
         w[_P + 9 * i] += w[_A + i]
 
 
-@borrowing
+@borrowing(finished=True)
 def look(s, origin, axes, z, H):
     """z (4) = range, azimuth, elevation, range rate of state s from origin in axes, and the derivatives H (4, 6).
 
@@ -250,7 +250,7 @@ def look(s, origin, axes, z, H):
     return level > _ZENITH * r
 
 
-@borrowing
+@borrowing(finished=True)
 def absorb(H, c, variance, nu, w):
     """One scalar measurement with derivatives H[c] into the change dx of the mean and P, both in w, by Joseph's form.
 

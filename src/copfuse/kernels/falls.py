@@ -91,7 +91,7 @@ def _stride(h, k, climb):
     return max(1.0 / (k / 0.25 + climb / max(0.75 * (h - 60e3), 5e3) + 1.0 / 30.0), 0.2)
 
 
-@borrowing
+@borrowing(finished=True)
 def _rk4(s, over, dt, y, q):
     """Move state s (6) on by dt seconds; with dt 0 by a `_stride`.  Returns the seconds; y (6), q (6) are scratch."""
     for i in range(6):
@@ -165,7 +165,7 @@ def _touch_down(s, over, t, dt, before, h, y, q):
 # Side by side -------------------------------------------------------------------------------------------------------
 
 
-@borrowing
+@borrowing(finished=True)
 def _begin(w):
     """The first stage of a step of every lane, and how long the step is."""
     for i in range(LANES):
@@ -189,7 +189,7 @@ def _begin(w):
         w[_Y + 5 * LANES + i] = vz + step * az
 
 
-@borrowing
+@borrowing(finished=True)
 def _middle(w, share):
     """The second or the third stage: rates at ``y``, which is then the state after ``share`` of the step at these rates."""
     for i in range(LANES):
@@ -210,7 +210,7 @@ def _middle(w, share):
         w[_Y + 5 * LANES + i] = w[_S + 5 * LANES + i] + step * az
 
 
-@borrowing
+@borrowing(finished=True)
 def _end(w):
     """The last stage: the states at the end of the step, their time and height."""
     for i in range(LANES):

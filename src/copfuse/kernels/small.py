@@ -7,7 +7,7 @@ import math
 from copfuse.kernels import borrowing
 
 
-@borrowing
+@borrowing(finished=True)
 def cholesky(a, n, lower):
     """Lower triangular L with L L' = a on the leading n rows; a pivot that rounding made negative is lifted.
 
