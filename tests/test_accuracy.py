@@ -306,7 +306,7 @@ def test_the_bound_forgets_what_nobody_could_tell_to_be_the_same():
     soon = np.searchsorted(whole.time, late.time[0] + 5.0)
     assert whole.velocity[soon] < 0.7 * alone.velocity[soon - before.sum()]
     # what the true equations foresee, a track may have kept; and so nothing is forgotten where plots are many
-    assert accuracy.silence(replace(best, P=1e-12 * best.P), truth, scenario, "JPN", 0, both) is None
+    assert accuracy.silence(replace(best, P=1e-12 * best.P), truth, scenario, "JPN", 0, both) == np.inf
     assert accuracy.silence(best, truth, scenario, "JPN", 0, both) == late.time[0]
     assert np.array_equal(accuracy._limits(truth, scenario, "JPN", 0, plots)[0].P, bounds.bound(truth, scenario, "JPN", detections=plots).P)
 

@@ -169,20 +169,21 @@ def false_tracks(tracks: Tracks, detections: Detections) -> int:
 
 def _limits(truth: Truth, scenario: Scenario, node: str, object: int, detections: Detections) -> tuple[bounds.Bound, bounds.Bound | None]:
     """The bound by the filters' model, as far as any track can remember, and by the true one where there is a plan to know."""
-    usual = bounds.bound(truth, scenario, node, object=object, detections=detections)
     try:
         best = bounds.bound(truth, scenario, node, object=object, detections=detections, model="true")
     except CopfuseError:  # a recorded flight follows no plan
-        return usual, None
-    if (end := silence(best, truth, scenario, node, object, detections)) is None:
+        return bounds.bound(truth, scenario, node, object=object, detections=detections), None
+    end = silence(best, truth, scenario, node, object, detections)
+    usual = bounds.bound(truth, scenario, node, object=object, detections=detections[detections.time < end])
+    if end == np.inf:
         return usual, best
     later, _ = _limits(truth, scenario, node, object, detections[detections.time >= end])
     kept = usual.time < end
     return bounds.Bound(np.r_[usual.time[kept], later.time], np.concatenate([usual.P[kept], later.P]), usual.label), best
 
 
-def silence(best: bounds.Bound, truth: Truth, scenario: Scenario, node: str, object: int, detections: Detections) -> float | None:
-    """The end, s, of a node's first silence over which even ``best``, the bound by the true equations, loses the object, or None.
+def silence(best: bounds.Bound, truth: Truth, scenario: Scenario, node: str, object: int, detections: Detections) -> float:
+    """The end, s, of a node's first silence over which even ``best``, the bound by the true equations, loses the object; inf: none.
 
     Known at the begin, and `coasting.HOLD` later or more not to `metrics.GATE_MOST`: nobody can tell that the next plot is the same
     object's, so tracks begin anew.  A linear bound would go on to use what thousands of km leave in its correlations, by which that
@@ -192,7 +193,7 @@ def silence(best: bounds.Bound, truth: Truth, scenario: Scenario, node: str, obj
     time = np.unique(detections.time[own[detections.sensor] & (detections.object == object)])
     begin, end = (np.searchsorted(best.time, t) for t in (time[:-1], time[1:]))
     lost = (np.diff(time) > coasting.HOLD) & (best.position[begin] < metrics.GATE_MOST) & (best.position[end - 1] > metrics.GATE_MOST)
-    return float(time[1:][lost][0]) if lost.any() else None
+    return float(time[1:][lost].min(initial=np.inf))
 
 
 class _Seen(NamedTuple):
