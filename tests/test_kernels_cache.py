@@ -12,10 +12,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numba
 import numba.extending
+import numpy as np
 import pytest
+from numba.core.types.functions import BaseFunction
 
 import copfuse.kernels  # noqa: F401  (which registers the listener)
 
@@ -120,3 +123,32 @@ def test_the_garbage_collector_rests_while_kernels_compile_and_is_left_as_it_was
         assert gc.isenabled() == on
     finally:
         (gc.enable if old else gc.disable)()
+
+
+@jit
+def test_the_type_of_an_operator_is_asked_for_once(monkeypatch):
+    """Numba alone asks some 20 times here; when it is done it is as it was."""
+    asked: list[str] = []
+    function: Any = BaseFunction
+    ask = function.get_call_type
+
+    def counted(self, context, args, kws):
+        asked.append(f"{self.typing_key} {args}")
+        return ask(self, context, args, kws)
+
+    monkeypatch.setattr(function, "get_call_type", counted)
+    assert numba.njit(lambda a: a[0] * a[1] + a[1] * a[2] + a[2] * a[0] + a[3] * a[3])(np.arange(4.0)) == 2.0 + 9.0 + 0.0
+    assert len(asked) == len(set(asked)) and function.get_call_type is counted
+
+
+@jit
+def test_what_is_compiled_for_its_caller_is_not_taken_for_another():
+    """Both call the same function with the same types; what a division by zero is depends on who calls."""
+
+    def over(a, b):
+        return a / b
+
+    numba.extending.overload(over)(lambda a, b: lambda a, b: a / b)
+    assert numba.njit(lambda a, b: over(a, b), error_model="numpy")(1.0, 0.0) == np.inf
+    with pytest.raises(ZeroDivisionError):
+        numba.njit(lambda a, b: over(a, b), error_model="python")(1.0, 0.0)

@@ -42,8 +42,7 @@ def njit(function: Any = None, finished: bool = False, **options: Any) -> Any:
     ``finished`` is for a kernel in whose callers less is lost where it is optimised by itself before they take it in: some were slower by
     5 % without.  It costs the time to compile that `compiling.Lent` saves.
 
-    ``inline="always"`` is for a long kernel that one other calls, in one place.  Only where both are `borrowing`, or neither: a caller's
-    counting is its parts' too.
+    ``forceinline=True`` is for a kernel that stands in loops that are to go into vector instructions, or is called in one place only.
     """
     if function is None:
         return lambda inner: njit(inner, finished, **options)

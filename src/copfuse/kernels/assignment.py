@@ -88,7 +88,7 @@ def assign(cost, miss):
     return column_of
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _push(key, item, size, new_key, new_item):
     """Put an entry into a binary heap of ``size`` entries, smallest key first; the new size."""
     at = size
@@ -102,7 +102,7 @@ def _push(key, item, size, new_key, new_item):
     return size + 1
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _pop(key, item, size):
     """Move the entry of smallest key behind the heap's end, to ``size`` - 1, which is also the new size."""
     size -= 1
@@ -124,7 +124,7 @@ def _pop(key, item, size):
     return size
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _bid(start, plot, cost, miss, price, row_of, pair_of, left):
     """Augmenting row reduction (Jonker & Volgenant, sec. 4): rows take their cheapest plot, and lower its price where it was taken.
 

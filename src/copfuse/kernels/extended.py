@@ -108,7 +108,7 @@ def add_drag(s, m, k, G):
         G[m, i, 6] = -u * k_b
 
 
-@borrowing(inline="always")
+@borrowing(forceinline=True)
 def bend(xx, xy, xz, yy, yz, zz, p0, p1, p2, q0, q1):
     """The free-fall acceleration's change at stage m by a change p of position, q of velocity."""
     a0 = xx * p0 + xy * p1 + xz * p2 + 2.0 * EARTH_OMEGA * q1
@@ -292,7 +292,7 @@ def absorb(H, c, variance, nu, w):
     return s, nu
 
 
-@borrowing(inline="always")
+@borrowing(forceinline=True)
 def one(model, d, x, P, dt, z, sigma, origin, axes, noise, w, G, k, H, y, seen):
     """Predict mean x (d) and covariance P (7, 8) by dt and update them with one plot, in place.
 

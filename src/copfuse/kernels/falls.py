@@ -48,7 +48,7 @@ _AIR = _cubics()
 # One at a time ------------------------------------------------------------------------------------------------------
 
 
-@borrowing(inline="always")
+@borrowing(forceinline=True)
 def half_density(h):
     """Half the air's density, kg/m^3, at height h (m), of which below the ground the lowest layer goes on; none from `DRAG_CEILING` on."""
     u = (h - _LOWEST) * (1.0 / _LAYER)
@@ -59,7 +59,7 @@ def half_density(h):
     return _AIR[i, 0] + f * (_AIR[i, 1] + f * (_AIR[i, 2] + f * _AIR[i, 3]))
 
 
-@borrowing(inline="always")
+@borrowing(forceinline=True)
 def flow(x, y, z, vx, vy, vz, over):
     """Acceleration (three numbers) of a fall at a state, height there, drag over speed, distance from the Earth's centre.
 

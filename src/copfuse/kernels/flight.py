@@ -29,7 +29,7 @@ MACH = np.array([0.0, 0.7, 0.95, 1.1, 1.3, 2.0, 3.0, 5.0])
 DRAG = np.array([1.30, 1.30, 1.75, 2.30, 2.25, 1.75, 1.35, 1.0])
 
 
-@borrowing(inline="always")
+@borrowing(forceinline=True)
 def drag_factor(mach):
     """Drag coefficient at a Mach number over its hypersonic value."""
     if mach >= MACH[-1]:
@@ -64,7 +64,7 @@ def upward(sphere, s, n):
     n[0], n[1], n[2] = x / r, y / r, z / r
 
 
-@borrowing(inline="always")
+@borrowing(forceinline=True)
 def thrust_direction(t, s, p, d):
     """Unit thrust direction d (3): vertical rise, pitch-over by the kick, then along the velocity (gravity turn)."""
     angle = math.sqrt(p[KICK] ** 2 + p[KICK + 1] ** 2 + p[KICK + 2] ** 2)
@@ -82,7 +82,7 @@ def thrust_direction(t, s, p, d):
         d[i] /= math.sqrt(r2)
 
 
-@borrowing(inline="always")
+@borrowing(forceinline=True)
 def lift_wanted(s, d, n, speed, most, p):
     """Specific lift (m/s^2, 0 to ``most``) that turns the path level and holds it there until the dive speed.
 

@@ -353,7 +353,7 @@ def _weigh(I1, D1, I2, D2, n, by_trace, M, lower, A, B, P, N):
     return w
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def intersect(x1, P1, D1, x2, P2, D2, by_trace, x, P, D):
     """Split covariance intersection of two estimates (n components) into x, P, D; returns the weight of the first.
 
