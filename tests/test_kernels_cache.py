@@ -55,6 +55,20 @@ def test_a_changed_callee_in_another_file_is_called(tmp_path):
 
 
 @jit
+def test_another_numba_compiles_as_it_does(tmp_path):
+    """Of other versions nothing inside is touched: the shortened compiler is not even there, and the answers are the same."""
+    kernels = tmp_path / "copfuse" / "kernels"
+    kernels.mkdir(parents=True)
+    for name in ("__init__.py", "constants.py", "kernels/__init__.py"):
+        shutil.copy(PACKAGE / name, tmp_path / "copfuse" / name)
+    (kernels / "callee.py").write_text(CALLEE.format(number=1))
+    (kernels / "caller.py").write_text(CALLER)
+    later = 'import numba\nnumba.__version__ = "0.99.0"\n' + ASK
+    assert ask(tmp_path, later) == [20, 0]
+    assert ask(tmp_path, later) == [20, 1]
+
+
+@jit
 def test_a_changed_constant_reaches_the_kernels(tmp_path):
     """Constants are compiled in, so their file counts as a kernel's source too."""
     kernels = tmp_path / "copfuse" / "kernels"

@@ -14,9 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core.event import register
-
-from copfuse.kernels.compiling import Lean, Lent, LentFinished
 
 _FOLDER = Path(__file__).parent
 _SOURCES = [*sorted(_FOLDER.glob("*.py")), _FOLDER.parent / "constants.py"]
@@ -33,7 +30,15 @@ def cache_folder() -> Path:
 _CACHE = str(cache_folder())
 
 
-register("numba:compile", Lean())  # events come under the compiler's lock, from one thread at a time
+SHORTENED = numba.__version__.startswith(
+    "0.68."
+)  # whose inner parts `compiling` knows; others compile as they do, in half as much time again
+if SHORTENED:
+    from numba.core.event import register
+
+    from copfuse.kernels.compiling import Lean, Lent, LentFinished
+
+    register("numba:compile", Lean())  # events come under the compiler's lock, from one thread at a time
 
 
 def njit(function: Any = None, finished: bool = False, **options: Any) -> Any:
@@ -55,6 +60,8 @@ def njit(function: Any = None, finished: bool = False, **options: Any) -> Any:
         kernel = compiler(cache=True, **options)(function)
     finally:
         config.CACHE_DIR = before
+    if not SHORTENED:
+        return _lending(kernel, kernel)
     part = compiler(no_cpython_wrapper=True, pipeline_class=LentFinished if finished else Lent, **options)
     return _lending(kernel, part(function))
 
