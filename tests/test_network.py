@@ -601,7 +601,7 @@ def test_without_a_display_nations_look_at_their_own_plots_only(small):
     own = cf.fuse(t, share(t, s, "none"), s)
     hub = cf.fuse(t, share(t, s, dataclasses.replace(regime("plots"), display=()), detections=d), s, detections=d)
     for node in (KOR, JPN, USA):
-        assert same(own[own.node == node], hub[hub.node == node], ("pedigree", "node"))
+        assert same(own[own.node == node], hub[hub.node == node], ("pedigree", "node", "common"))
     assert (hub.node == HUB).any()
 
 

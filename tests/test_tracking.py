@@ -248,7 +248,7 @@ def lone(x, sigma, mu, burnt):
     bank = filters.bank(200.0, x, np.diag([30.0**2] * 3 + [sigma**2] * 3)[None], np.array(mu))
     some = dataclasses.replace(Live.empty(), bank=bank, **{n: np.ones(1) for n in ("hits", "llr", "revisit")})
     some = dataclasses.replace(some, number=np.zeros(1, int), firm=np.ones(1, bool), burnt=np.array([burnt]), seen=np.full(1, 200.0))
-    return dataclasses.replace(some, sensors=np.ones(1, np.uint64), doubt=np.zeros(1))
+    return dataclasses.replace(some, sensors=np.ones(1, np.uint64), doubt=np.zeros(1), lit=np.full(1, -np.inf))
 
 
 @pytest.mark.parametrize("seen_by, kept", [(1, [0]), (2, [0, 1])])  # the sensor itself; another one
@@ -260,7 +260,15 @@ def test_a_track_is_dropped_by_whose_plots_go_to_another_at_a_sensor_that_should
         np.stack([np.diag([s**2] * 3 + [10.0**2] * 3) for s in (100.0, 3e3)]), np.array([[0.01, 0.97, 0.01, 0.005, 0.005]] * 2),
     )  # fmt: skip
     two, ones = Live.empty(), np.ones(2)
-    columns = {"hits": np.ones(2, int), "llr": 20 * ones, "revisit": ones, "seen": 200 * ones, "doubt": 0 * ones, "burnt": ones > 0}
+    columns = {
+        "hits": np.ones(2, int),
+        "llr": 20 * ones,
+        "revisit": ones,
+        "seen": 200 * ones,
+        "doubt": 0 * ones,
+        "lit": -np.inf * ones,
+        "burnt": ones > 0,
+    }
     live = dataclasses.replace(two, bank=bank, number=np.arange(2), firm=ones > 0, sensors=np.array([1, seen_by], np.uint64), **columns)
     site = frames.ecef(np.radians(37.0), np.radians(127.0), 0.0)
     axes = frames.enu_axes(np.radians(37.0), np.radians(127.0))
