@@ -46,12 +46,12 @@ def test_it_says_so_when_it_compiles(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(kernels, "cache_folder", lambda: tmp_path / "cache")
     (tmp_path / "cache" / "deep").mkdir(parents=True)
     console.say_compiling("launches")
-    assert "compiling the kernels once, about 5 s" in capsys.readouterr().err
+    assert "compiling the kernels once, about 4 s" in capsys.readouterr().err
     (tmp_path / "cache" / "deep" / "flight.march-201.py311.nbi").touch()
     console.say_compiling("launches")
     assert capsys.readouterr().err == ""
     console.say_compiling("run")
-    assert "about 20 s" in capsys.readouterr().err
+    assert "about 12 s" in capsys.readouterr().err
 
 
 def python(code, **options):
