@@ -43,7 +43,7 @@ def write(contest: Contest, path: str | Path, figures: str | Path | None = None)
         ]
     meta = _meta(contest)
     tables = [
-        report.table([head.replace("\n", " ") for head in s.heads], s.lines, s.title, meta)
+        report.table([head.replace("-\n", "-").replace("\n", " ") for head in s.heads], s.lines, s.title, meta)
         + (report.paragraphs([s.note]) if s.note else "")
         for s in standings.sheets(contest)
     ]

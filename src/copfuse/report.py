@@ -168,7 +168,10 @@ def summary(columns: Mapping[str, np.ndarray], meta: Mapping[str, Any], regimes:
     if study_figures.BASE not in regimes or not others:
         return [paragraphs(["There are no two regimes with none among them, so there is nothing to compare."])]
     classes = sorted(set(columns["missile_class"].tolist()))
-    told = "[95 % bootstrap interval over launches]; positive is earlier, more, smaller; n: flights that have it under both"
+    told = (
+        "[95 % bootstrap interval over launches; few: below "
+        f"{intervals.LEAST} there is none]; positive is earlier, more, smaller; n: flights that have it under both"
+    )
     made = []
     for heads, lines, caption in (
         (("measure", "nation"), [(m, n, "all") for m in intervals.SHOWN for n in NATIONS], "All classes: median (times, errors) or mean"),
@@ -187,7 +190,7 @@ def summary(columns: Mapping[str, np.ndarray], meta: Mapping[str, Any], regimes:
 def _difference(found: Any) -> str:
     if found.both == 0:
         return "-"
-    ends = "too few launches for an interval" if found.gain.low != found.gain.low else f"{found.gain.low:.1f}, {found.gain.high:.1f}"
+    ends = "few" if found.gain.low != found.gain.low else f"{found.gain.low:.1f}, {found.gain.high:.1f}"
     return f"{found.gain.value + 0.0:.1f} [{ends}] n {found.both}"
 
 
