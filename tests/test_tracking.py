@@ -14,7 +14,8 @@ from copfuse.constants import BOOST, MIDCOURSE, NODES, TERMINAL
 from copfuse.kernels import motions
 from copfuse.kernels.consider import common, consider, fall_matrix
 from copfuse.motion import interpolate
-from copfuse.tracking import FIRM_HITS, scans, step
+from copfuse.scanning import scans
+from copfuse.tracking import FIRM_HITS, step
 
 
 @pytest.fixture(scope="module")

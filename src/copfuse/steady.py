@@ -19,7 +19,6 @@ from copfuse.kernels import columns
 from copfuse.kernels import steady as kernel
 from copfuse.kernels.columns import Held, Made, Plots, Rule, Work
 from copfuse.kernels.motions import N_MODEL
-from copfuse.kernels.columns import Held, Made, Plots, Rule, Work
 from copfuse.scanning import Series
 
 ROWS = 256  # made in a call at most: more is hardly quicker
@@ -47,11 +46,10 @@ class Steady:
         self.here.clear()
         nodes, pairs = len(NODES), PAIRS + self.most
         columns: list[Any] = [np.zeros((nodes, tracks), kind) for kind in _KINDS]
-        self.held = Held(_bank(nodes, tracks), *columns, np.zeros(nodes, int), np.zeros(nodes, int))
-        self.work = Work(
-            _bank(tracks), _bank(tracks), np.zeros(tracks, int), np.zeros(tracks + 1, int), np.zeros(pairs, int), np.zeros(pairs),
-            np.zeros(pairs), np.zeros((tracks, 3)), np.zeros((tracks, 3)), np.zeros((self.most, 4)), np.zeros((self.most, 4)),
-        )  # fmt: skip
+        self.held = Held(_bank(nodes, tracks), *columns, *(np.zeros(nodes, int) for _ in range(3)))
+        each = np.zeros(tracks, int), np.zeros(tracks + 1, int), np.zeros(pairs, int), np.zeros(pairs), np.zeros(pairs)
+        boxes, plots = (np.zeros((tracks, 3)), np.zeros((tracks, 3))), (np.zeros((self.most, 4)), np.zeros((self.most, 4)))
+        self.work = Work(_bank(tracks), _bank(tracks), *each, *boxes, np.zeros(tracks, int), *plots)
 
     def _bring(self, node: int) -> None:
         """A node's tracks into the arrays."""
@@ -60,23 +58,24 @@ class Steady:
             here[node, : len(live)] = getattr(live.bank, name)
         for name in COLUMNS:
             getattr(self.held, name)[node, : len(live)] = getattr(live, name)
-        self.held.count[node], self.held.taken[node] = len(live), 0
+        self.held.count[node], self.held.taken[node], self.held.dropped[node] = len(live), 0, 0
         self.here.add(node)
 
     def seen(self, node: int) -> Live:
         """A node's tracks as they are in the arrays, without copies."""
         live, n = self.states[node], self.held.count[node]
-        plots, taken, *others = live.counts
-        more = int(self.held.taken[node])
+        counts = dict(zip(COUNTS, live.counts, strict=True))
+        for name, more in (("plots", self.held.taken), ("taken", self.held.taken), ("dropped", self.held.dropped)):
+            counts[name] += int(more[node])
         columns: dict[str, Any] = {name: getattr(self.held, name)[node, :n] for name in COLUMNS}
-        return replace(live, bank=Bank(*(a[node, :n] for a in self.held.bank)), counts=(plots + more, taken + more, *others), **columns)
+        return replace(live, bank=Bank(*(a[node, :n] for a in self.held.bank)), counts=tuple(counts.values()), **columns)
 
     def give_back(self) -> None:
         """Bring ``states`` up to date."""
         for node in self.newer:
             live = self.seen(node)
             self.states[node] = live[np.arange(len(live))]
-            self.held.taken[node] = 0
+            self.held.taken[node] = self.held.dropped[node] = 0
         self.newer.clear()
 
     def put(self, node: int, live: Live) -> None:
@@ -102,19 +101,24 @@ class Steady:
         for node in self.states.keys() - self.here:
             self._bring(node)
         after, rows, near = kernel.follow(scan, self.plots, self.held, self.rule, self.made, self.work, kernel.addresses())
+        self.newer.update(self.here)
         if rows == 0:
             return scan, None, _NOBODY
-        self.newer.update(self.here)
         last = slice(rows - int(self.plots.last[after - 1] - self.plots.first[after - 1]), rows)
-        return after, self._changed(rows), self.made.track[last].copy() if near else _NOBODY
+        return after, self._changed(rows), self.made.at[last].copy() if near else _NOBODY
 
     def _changed(self, rows: int) -> dict[str, Any]:
         made = self.made
         scan, node = made.scan[:rows], self.plots.node[made.scan[:rows]]
-        known = {name: getattr(made, name)[:rows].copy() for name in ("hits", "llr", "burnt", "detection", "sensors")}
+        known = {name: getattr(made, name)[:rows].copy() for name in ("track", "hits", "llr", "burnt", "detection", "sensors")}
         bank, prior = (Bank(*(a[:rows].copy() for a in each)) for each in (made.bank, made.prior))
-        number = self.held.number[node, made.track[:rows]]
-        return {"time": self.plots.time[scan], "node": node, "track": number, "firm": np.ones(rows, bool), "bank": bank, "prior": prior} | known
+        return {
+            "time": self.plots.time[scan],
+            "node": node,
+            "firm": np.ones(rows, bool),
+            "bank": bank,
+            "prior": prior,
+        } | known
 
 
 _NONE, _NOBODY = Live.empty(), np.zeros(0, int)
@@ -125,8 +129,8 @@ def _bank(*shape: int) -> columns.Bank:
 
 
 def _made(rows: int) -> Made:
-    numbers = (np.zeros(rows, kind) for kind in (int, int, int, int, float, bool, np.uint64))
-    return Made(*numbers, _bank(rows), _bank(rows))
+    scan, at, track, detection, hits = (np.zeros(rows, int) for _ in range(5))
+    return Made(scan, at, track, detection, hits, np.zeros(rows), np.zeros(rows, bool), np.zeros(rows, np.uint64), _bank(rows), _bank(rows))
 
 
 def _plots(every: Series) -> Plots:
@@ -137,8 +141,8 @@ def _plots(every: Series) -> Plots:
     node, log_density, revisit, plume = (np.array([f[i] for f in facts], kind) for i, kind in enumerate((np.int64, float, float, bool)))
     cosines = np.array([every.scenario.sensors[k].cosines for k in sensor.tolist()], np.int64)
     limit = gate(np.arange(5))[np.isfinite(every.z).sum(axis=1)]
-    plain = (np.array(a, float, order="C") for a in (every.z, every.sigma))
-    about = np.array(every.time[first]), node, np.uint64(1) << sensor.astype(np.uint64), every.origin[first], every.axes[first]
-    return Plots(
-        *plain, np.array(every.number, np.int64), limit, *every.spots, first, last, *about, log_density, revisit, cosines, plume
-    )  # fmt: skip
+    z, sigma = (np.array(a, float, order="C") for a in (every.z, every.sigma))
+    when, bit = np.array(every.time[first]), np.uint64(1) << sensor.astype(np.uint64)
+    whence = every.origin[first], every.axes[first]
+    row = np.array(every.number, np.int64)
+    return Plots(z, sigma, row, limit, *every.spots, first, last, when, node, bit, *whence, log_density, revisit, cosines, plume)

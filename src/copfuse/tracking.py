@@ -16,7 +16,7 @@ import numpy as np
 
 from copfuse import filters, multiscan, pairing, starting
 from copfuse.association import Pairs, gate
-from copfuse.coasting import BURNT_OUT, COLUMNS, COUNTS, HOLD, HOLD_SCANS, HOLD_TENTATIVE, Live, coasted, with_rows
+from copfuse.coasting import BURNT_OUT, COAST_STEP, COLUMNS, COUNTS, FALLS, HOLD, HOLD_SCANS, HOLD_TENTATIVE, Live, coasted, with_rows
 from copfuse.constants import NODES
 from copfuse.errors import CopfuseError, suggestion
 from copfuse.filters import Bank
@@ -27,7 +27,7 @@ from copfuse.kernels.motions import BOOST as THRUSTING
 from copfuse.kernels.motions import REENTRY
 from copfuse.pairing import OWN, RULES, Taken
 from copfuse.phases import phase_probability, push, pushed, thrust
-from copfuse.scanning import Scan, bias_sigma, in_order, scans, series
+from copfuse.scanning import Scan, bias_sigma, in_order, series
 from copfuse.sensors import place
 from copfuse.steady import Steady
 from copfuse.tables import Detections, Tracks, usable_plots
@@ -163,7 +163,7 @@ def _part(steady: Steady, scan: Scan, hit: np.ndarray) -> None:
 def _rule() -> Rule:
     """This tracker's figures, as `kernels.steady` takes them."""
     return Rule(
-        HOLD, HOLD_SCANS, HOLD_TENTATIVE, pairing.UNLIKELY, pairing.SIGMAS, pairing.SLACK, pairing.FIERCEST, BEYOND,
+        HOLD, HOLD_SCANS, HOLD_TENTATIVE, COAST_STEP, FALLS, pairing.UNLIKELY, pairing.SIGMAS, pairing.SLACK, pairing.FIERCEST, BEYOND,
         math.log(pairing.DETECTED / (1.0 - pairing.DETECTED)), pairing.APART, LOW, GROUNDED, FORGOTTEN, BURNT_HITS, BURNT_OUT, RELIGHT,
         BURNING, filters.NOISE, *((m, s**2) for m, s in (filters.LOG_BETA, (0.0, filters.LIFT_SIGMA), filters.THRUST, filters.FLOW)),
     )  # fmt: skip

@@ -17,7 +17,10 @@ class Bank(NamedTuple):
 
 
 class Held(NamedTuple):
-    """The columns of `coasting.Live` of every node: row ``[node, i]`` is a track, ``count (nodes,)`` of them; ``taken (nodes,)``: plots."""
+    """The columns of `coasting.Live` of every node: row ``[node, i]`` is a track, ``count (nodes,)`` of them.
+
+    ``taken (nodes,)`` plots and ``dropped (nodes,)`` tracks: so many since they came here.
+    """
 
     bank: Bank
     number: Any
@@ -30,6 +33,7 @@ class Held(NamedTuple):
     seen: Any
     count: Any
     taken: Any
+    dropped: Any
 
 
 class Plots(NamedTuple):
@@ -55,9 +59,10 @@ class Plots(NamedTuple):
 
 
 class Made(NamedTuple):
-    """New rows of Tracks: what each is of (``scan``, ``track``), what it is then, and its bank before its plot and after."""
+    """New rows of Tracks: of which scan and track (``at``: its row in `Held` then), what it is then, its bank before its plot and after."""
 
     scan: Any
+    at: Any
     track: Any
     detection: Any
     hits: Any
@@ -80,6 +85,7 @@ class Work(NamedTuple):
     loglik: Any
     middle: Any
     half: Any
+    out: Any  # whether a track's engine is out
     z: Any
     sigma: Any
 
@@ -90,6 +96,8 @@ class Rule(NamedTuple):
     hold: float
     hold_scans: float
     hold_tentative: float
+    coast_step: float
+    falls: float
     unlikely: float
     sigmas: float
     slack: float

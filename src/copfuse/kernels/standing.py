@@ -7,6 +7,7 @@ alone.  A large kernel that stands compiled already is rather called at its addr
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numba
@@ -19,7 +20,8 @@ def standing(kernel: Any, *kinds: Any) -> tuple[Callable[..., Any], Callable[[],
 
     Numba holds the call to the types.  Without the compiler ``at`` is the kernel itself.
     """
-    if numba.config.DISABLE_JIT:
+    config: Any = numba.config
+    if config.DISABLE_JIT:
         return lambda at, *args: at(*args), lambda: kernel
 
     @intrinsic
@@ -28,6 +30,7 @@ def standing(kernel: Any, *kinds: Any) -> tuple[Callable[..., Any], Callable[[],
             raise numba.TypingError(f"a kernel that stands for {kinds} is called with {args}")
         return types.void(types.intp, types.StarArgTuple(kinds)), _written
 
+    @cache
     def address() -> int:
         kernel.compile(kinds)
         made = kernel.overloads[kinds]

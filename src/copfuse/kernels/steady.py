@@ -61,13 +61,41 @@ def _copy(x, P, mu, x_to, P_to, mu_to):
 
 
 @borrowing
-def unseen(live, node, now, rule):
-    """Whether any of a node's tracks has not been seen for as long as `coasting.coasted` minds."""
+def _moved(live, node, i, k):
+    """Put a node's track i in the place of its track k."""
+    bank = live.bank
+    _copy(bank.x[node, i], bank.P[node, i], bank.mu[node, i], bank.x[node, k], bank.P[node, k], bank.mu[node, k])
+    bank.time[node, k] = bank.time[node, i]
+    for a in range(6):
+        bank.x6[node, k, a] = bank.x6[node, i, a]
+        for b in range(6):
+            bank.P6[node, k, a, b] = bank.P6[node, i, a, b]
+    live.number[node, k], live.hits[node, k], live.llr[node, k] = live.number[node, i], live.hits[node, i], live.llr[node, i]
+    live.firm[node, k], live.burnt[node, k], live.sensors[node, k] = live.firm[node, i], live.burnt[node, i], live.sensors[node, i]
+    live.revisit[node, k], live.seen[node, k] = live.revisit[node, i], live.seen[node, i]
+
+
+@borrowing
+def coasted(live, node, now, rule):
+    """`coasting.coasted`: drop tracks that nobody sees and that are not firm, in place; whether no firm one is to be asked here.
+
+    A firm one that falls is asked every ``coast_step``, when it is moved on; in between nothing of it changes.
+    """
+    kept, bank, settled = 0, live.bank, True
     for i in range(live.count[node]):
-        hold, scans = (rule.hold, rule.hold_scans) if live.firm[node, i] else (rule.hold_tentative, 2.5)
-        if now - live.seen[node, i] > max(hold, scans * live.revisit[node, i]):
-            return True
-    return False
+        firm, age, revisit = live.firm[node, i], now - live.seen[node, i], live.revisit[node, i]
+        if not firm and age > max(rule.hold_tentative, 2.5 * revisit):
+            continue
+        if firm and age > max(rule.hold, rule.hold_scans * revisit):
+            falls = bank.mu[node, i, MANOEUVRE] + bank.mu[node, i, BOOST] < (rule.falls if live.burnt[node, i] else rule.burnt_out)
+            fresh = now - bank.time[node, i] <= rule.coast_step and bank.time[node, i] > live.seen[node, i]
+            settled = settled and falls and fresh
+        if kept < i:
+            _moved(live, node, i, kept)
+        kept += 1
+    live.dropped[node] += live.count[node] - kept
+    live.count[node] = kept
+    return settled
 
 
 @borrowing
@@ -218,14 +246,14 @@ def forget(x, P, mu, burnt, rule):
 
 @borrowing
 def _updated(plots, scan, live, rule, work, made, rows, at):
-    """Update the m tracks ``made.track[rows:rows + m]`` with what ``work.z`` has for them, and decide what follows; whether all of that
-    could be done here."""
+    """Update the m tracks ``made.at[rows:rows + m]`` with what ``work.z`` has for them, and decide whose engine is out; whether all
+    of that could be done here."""
     node, m = plots.node[scan], plots.last[scan] - plots.first[scan]
     end, new = rows + m, made.bank
     x, P, mu, x6, P6 = new.x[rows:end], new.P[rows:end], new.mu[rows:end], new.x6[rows:end], new.P6[rows:end]
     _update(at.update, x, P, mu, plots.origin[scan], plots.axes[scan], plots.cosines[scan], work.z[:m], work.sigma[:m], x6, P6)
     for h in range(m):
-        i = made.track[rows + h]
+        i = made.at[rows + h]
         if plots.plume[scan]:
             total = 0.0
             for j in range(N_MODEL):
@@ -237,21 +265,42 @@ def _updated(plots, scan, live, rule, work, made, rows, at):
         if grounded(x6[h], P6[h], rule):
             return False
         forget(x[h], P[h], mu[h], live.burnt[node, i], rule)
-        out = burnt_out(x[h], P[h], mu[h], x6[h], live.burnt[node, i], live.hits[node, i] + 1 >= rule.burnt_hits, rule)
-        if out < 0:
+        work.out[i] = burnt_out(x[h], P[h], mu[h], x6[h], live.burnt[node, i], live.hits[node, i] + 1 >= rule.burnt_hits, rule)
+        made.burnt[rows + h] = work.out[i] == 1
+        if work.out[i] < 0:
             return False
-        made.burnt[rows + h] = out == 1
     return True
 
 
 @borrowing
-def _kept(plots, scan, live, rule, made, rows):
+def _rested(live, node, rule, work, hit):
+    """Decide likewise of tracks that have no plot, of which ``hit`` are not: what has just been started or moved on is asked, too;
+    whether all of that could be done here."""
+    bank, x, P, mu = live.bank, work.now.x[0], work.now.P[0], work.now.mu[0]
+    for i in range(live.count[node]):
+        seen = False
+        for k in hit:
+            seen = seen or k == i
+        if seen:
+            continue
+        _copy(bank.x[node, i], bank.P[node, i], bank.mu[node, i], x, P, mu)
+        forget(x, P, mu, live.burnt[node, i], rule)
+        able = live.firm[node, i] and live.hits[node, i] >= rule.burnt_hits
+        work.out[i] = burnt_out(x, P, mu, bank.x6[node, i], live.burnt[node, i], able, rule)
+        if work.out[i] < 0:
+            return False
+    return True
+
+
+@borrowing
+def _kept(plots, scan, live, rule, work, made, rows):
     """Put the updated tracks into their places; whether one of them is so near to another that they may be one object."""
     node, m, to, new = plots.node[scan], plots.last[scan] - plots.first[scan], live.bank, made.bank
     for i in range(live.count[node]):
-        forget(to.x[node, i], to.P[node, i], to.mu[node, i], live.burnt[node, i], rule)  # what has just been started, too
+        forget(to.x[node, i], to.P[node, i], to.mu[node, i], live.burnt[node, i], rule)
+        live.burnt[node, i] = work.out[i] == 1
     for r in range(rows, rows + m):
-        i = made.track[r]
+        i = made.at[r]
         _copy(new.x[r], new.P[r], new.mu[r], to.x[node, i], to.P[node, i], to.mu[node, i])
         for a in range(6):
             to.x6[node, i, a] = new.x6[r, a]
@@ -259,14 +308,15 @@ def _kept(plots, scan, live, rule, made, rows):
                 to.P6[node, i, a, b] = new.P6[r, a, b]
         to.time[node, i] = plots.time[scan]
         live.hits[node, i] += 1
-        live.llr[node, i], live.burnt[node, i] = made.llr[r], made.burnt[r]
+        live.llr[node, i] = made.llr[r]
         live.sensors[node, i] |= plots.bit[scan]
         live.revisit[node, i], live.seen[node, i] = plots.revisit[scan], plots.time[scan]
-        made.scan[r], made.hits[r], made.sensors[r] = scan, live.hits[node, i], live.sensors[node, i]
+        made.scan[r], made.track[r] = scan, live.number[node, i]
+        made.hits[r], made.sensors[r] = live.hits[node, i], live.sensors[node, i]
         made.prior.time[r], new.time[r] = plots.time[scan], plots.time[scan]
     live.taken[node] += m
     for r in range(rows, rows + m):
-        i = made.track[r]
+        i = made.at[r]
         for k in range(live.count[node]):
             d2 = 0.0
             for a in range(3):
@@ -280,7 +330,7 @@ def _kept(plots, scan, live, rule, made, rows):
 def _scan(plots, scan, live, rule, made, rows, work, at):
     """One scan; whether it could be done here."""
     first, last, node = plots.first[scan], plots.last[scan], plots.node[scan]
-    if unseen(live, node, plots.time[scan], rule):
+    if not coasted(live, node, plots.time[scan], rule):
         return False
     near = reached(plots, scan, live, rule, work, at.boxes)
     if near < last - first:
@@ -295,7 +345,7 @@ def _scan(plots, scan, live, rule, made, rows, work, at):
             p = work.start[r]
             while work.plot[p] != claimed[r]:
                 p += 1
-            made.track[rows + h], made.detection[rows + h] = i, plots.row[first + claimed[r]]
+            made.at[rows + h], made.detection[rows + h] = i, plots.row[first + claimed[r]]
             made.llr[rows + h] = live.llr[node, i] + work.loglik[p]
             for bank in (made.prior, made.bank):
                 _copy(work.then.x[r], work.then.P[r], work.then.mu[r], bank.x[rows + h], bank.P[rows + h], bank.mu[rows + h])
@@ -306,7 +356,8 @@ def _scan(plots, scan, live, rule, made, rows, work, at):
             for a in range(4):
                 work.z[h, a], work.sigma[h, a] = plots.z[first + claimed[r], a], plots.sigma[first + claimed[r], a]
             h += 1
-    return h == last - first and _updated(plots, scan, live, rule, work, made, rows, at)
+    hit = made.at[rows : rows + h]
+    return h == last - first and _updated(plots, scan, live, rule, work, made, rows, at) and _rested(live, node, rule, work, hit)
 
 
 @njit
@@ -320,7 +371,7 @@ def follow(scan, plots, live, rule, made, work, at):
     while scan < len(plots.time) and rows + plots.last[scan] - plots.first[scan] <= len(made.scan):
         if not _scan(plots, scan, live, rule, made, rows, work, at):
             break
-        near = _kept(plots, scan, live, rule, made, rows)
+        near = _kept(plots, scan, live, rule, work, made, rows)
         rows += plots.last[scan] - plots.first[scan]
         scan += 1
         if near:
