@@ -16,7 +16,7 @@ from copfuse import coasting, filters, pairing, phases, scanning, tracking
 from copfuse.coasting import Live
 from copfuse.filters import Bank
 from copfuse.frames import altitude
-from copfuse.kernels import njit, standing, steady
+from copfuse.kernels import assignment, njit, standing, steady
 from copfuse.kernels.motions import BOOST, MANOEUVRE
 from copfuse.steady import Steady
 
@@ -177,7 +177,7 @@ def test_what_nobody_sees_is_dropped_or_asked_as_in_the_plain_form(seed, n):
     live = some_live(rng, n)
     lent = Lent(live).steady
     later, drop = coasting.coasted(live, 100.0)
-    settled = steady.coasted(lent.held, 2, 100.0, lent.rule)
+    settled = steady.coasted(lent.rows, 2, 2 * lent.room, 100.0, lent.rule)
     kept = lent.seen(2)
     left = live[~(drop & ~live.firm)]
     assert np.array_equal(kept.number, left.number) and kept.counts[5] == (drop & ~live.firm).sum()
@@ -206,13 +206,25 @@ def test_the_same_tracks_are_within_reach(seed, n, infrared):
     live = replace(live, bank=filters.bank(scan.time - rng.choice([0.5, 5.0], n), x6, live.bank.P6, live.bank.mu))
     lent = Lent(live, plots).steady
     start, plot = pairing.reachable(live.bank, scan.time, *scan.seen, known=scan.spots)
-    near = steady.reached(lent.plots, 0, lent.held, lent.rule, lent.work, steady.addresses().boxes)
+    given = lent.rows, 2 * lent.room, n, scan.time, lent.scans, 0, len(plots), scan.origin, lent.rule, lent.work
+    near = steady.reached(*given, steady.addresses().boxes)
     if len(np.unique(plot)) < len(plots):
         assert near == -1
         return
-    rows = np.flatnonzero(np.diff(start))
-    assert np.array_equal(lent.work.near[:near], rows) and np.array_equal(lent.work.plot[: len(plot)], plot)
-    assert np.array_equal(lent.work.start[: near + 1], np.append(start[rows], len(plot)))
+    rows, numbers = np.flatnonzero(np.diff(start)), lent.work.numbers
+    assert np.array_equal(numbers[steady.NEAR, :near], rows) and np.array_equal(numbers[steady.PLOT, : len(plot)], plot)
+    assert np.array_equal(numbers[steady.START, : near + 1], np.append(start[rows], len(plot)))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_a_row_is_copied_with_all_that_it_has(seed):
+    rng = np.random.default_rng(seed)
+    lent = Lent(some_live(rng, 3)).steady
+    steady.copy_row(lent.rows, 2 * lent.room, 2 * lent.room + 2)
+    after = lent.seen(2)
+    assert all(getattr(after, name)[2] == getattr(after, name)[0] for name in coasting.COLUMNS)
+    assert all(np.array_equal(getattr(after.bank, name)[2], getattr(after.bank, name)[0]) for name in Bank.__dataclass_fields__)
 
 
 # Calls of what stands ------------------------------------------------------------------------------------------------
@@ -255,3 +267,10 @@ def test_all_scans_in_one_call_or_one_in_each(monkeypatch):
     at_once = both(plots, about)[0]
     monkeypatch.setattr("copfuse.steady.ROWS", 1)
     assert_same(both(plots, about)[0], at_once)
+
+
+def test_an_assignment_is_put_into_an_array():
+    start, plot, ratio = np.array([0, 2, 4]), np.array([0, 1, 0, 1]), np.array([3.0, 2.5, 2.0, -9.0])
+    held = np.full(2, 7)
+    assignment.assign_into(start, plot, ratio, np.ones(2), 2, held)
+    assert held.tolist() == assignment.assign_plots(start, plot, ratio, np.ones(2), 2).tolist() == [1, 0]

@@ -12,13 +12,31 @@ from typing import Any
 import numpy as np
 
 from copfuse.association import gate
-from copfuse.coasting import COLUMNS, COUNTS, Live
-from copfuse.constants import NODES
+from copfuse.coasting import COUNTS, Live
 from copfuse.filters import Bank
-from copfuse.kernels import columns
 from copfuse.kernels import steady as kernel
-from copfuse.kernels.columns import Held, Made, Plots, Rule, Work
 from copfuse.kernels.motions import N_MODEL
+from copfuse.kernels.steady import (
+    AT,
+    BURNT,
+    COUNT,
+    DETECTION,
+    DROPPED,
+    FIRM,
+    HITS,
+    LLR,
+    N_NODE,
+    NUMBER,
+    REVISIT,
+    SCAN,
+    SEEN,
+    SENSORS,
+    TAKEN,
+    Rows,
+    Rule,
+    Scans,
+    Work,
+)
 from copfuse.scanning import Series
 
 ROWS = 256  # made in a call at most: more is hardly quicker
@@ -26,7 +44,11 @@ ROOM = 4  # tracks of a node at first
 PAIRS = 4096  # of tracks and plots in a scan; more are left to the plain form
 _BANK = tuple(Bank.__dataclass_fields__)
 _SHAPES: tuple[tuple[int, ...], ...] = ((), (N_MODEL, 9), (N_MODEL, 9, 9), (N_MODEL,), (6,), (6, 6))
-_KINDS: tuple[Any, ...] = (int, int, float, bool, bool, np.uint64, float, float)
+_FACTS: tuple[tuple[str, int, Any], ...] = (
+    ("number", NUMBER, int), ("hits", HITS, int), ("firm", FIRM, bool), ("burnt", BURNT, bool), ("sensors", SENSORS, np.uint64),
+)  # fmt: skip
+_FIGURES = ("llr", LLR), ("revisit", REVISIT), ("seen", SEEN)
+_NONE, _NOBODY = Live.empty(), np.zeros(0, int)
 
 
 class Steady:
@@ -34,48 +56,53 @@ class Steady:
 
     def __init__(self, states: dict[int, Live], every: Series, rule: Rule) -> None:
         self.states, self.every, self.rule = states, every, rule
-        self.plots = _plots(every)
-        most = int((every.last - every.first).max(initial=0))
-        self.most, self.made = most, _made(min(ROWS, len(every.time)) + most)
+        self.scans = _scans(every)
+        self.plots = int((every.last - every.first).max(initial=0))
+        self.most = min(ROWS, len(every.time)) + self.plots  # rows made in a call
         self.here: set[int] = set()  # nodes whose tracks are in the arrays, and
         self.newer: set[int] = set()  # those of them that have changed since they came
         self._make_room(max([ROOM, *(len(live) for live in states.values())]))
 
-    def _make_room(self, tracks: int) -> None:
+    def _make_room(self, room: int) -> None:
         self.give_back()
         self.here.clear()
-        nodes, pairs = len(NODES), PAIRS + self.most
-        columns: list[Any] = [np.zeros((nodes, tracks), kind) for kind in _KINDS]
-        self.held = Held(_bank(nodes, tracks), *columns, *(np.zeros(nodes, int) for _ in range(3)))
-        each = np.zeros(tracks, int), np.zeros(tracks + 1, int), np.zeros(pairs, int), np.zeros(pairs), np.zeros(pairs)
-        boxes, plots = (np.zeros((tracks, 3)), np.zeros((tracks, 3))), (np.zeros((self.most, 4)), np.zeros((self.most, 4)))
-        self.work = Work(_bank(tracks), _bank(tracks), *each, *boxes, np.zeros(tracks, int), *plots)
+        self.room, n, pairs = room, (N_NODE + 2) * room + 2 * self.most, max(PAIRS, room, self.plots) + 1
+        time, x, P, mu, x6, P6 = (np.zeros((n, *one)) for one in _SHAPES)
+        self.rows = Rows(time, x, P, mu, x6, P6, np.zeros((n, 8), int), np.zeros((n, 3)), np.zeros((3, N_NODE), int))
+        self.work = Work(np.zeros((5, pairs), int), np.zeros((4, pairs)), np.zeros((2, room, 3)), np.zeros((2, self.plots, 4)))
+
+    def _of(self, node: int) -> slice:
+        return slice(node * self.room, node * self.room + int(self.rows.counts[COUNT, node]))
 
     def _bring(self, node: int) -> None:
         """A node's tracks into the arrays."""
-        live = self.states[node]
-        for name, here in zip(_BANK, self.held.bank, strict=True):
-            here[node, : len(live)] = getattr(live.bank, name)
-        for name in COLUMNS:
-            getattr(self.held, name)[node, : len(live)] = getattr(live, name)
-        self.held.count[node], self.held.taken[node], self.held.dropped[node] = len(live), 0, 0
+        live, rows = self.states[node], self.rows
+        rows.counts[:, node] = len(live), 0, 0
+        of = self._of(node)
+        for name in _BANK:
+            getattr(rows, name)[of] = getattr(live.bank, name)
+        for name, column, _ in _FACTS:
+            rows.facts[of, column] = getattr(live, name).astype(np.int64)
+        for name, column in _FIGURES:
+            rows.figures[of, column] = getattr(live, name)
         self.here.add(node)
 
     def seen(self, node: int) -> Live:
-        """A node's tracks as they are in the arrays, without copies."""
-        live, n = self.states[node], self.held.count[node]
+        """A node's tracks as they are in the arrays; the bank without copies."""
+        live, rows, of = self.states[node], self.rows, self._of(node)
         counts = dict(zip(COUNTS, live.counts, strict=True))
-        for name, more in (("plots", self.held.taken), ("taken", self.held.taken), ("dropped", self.held.dropped)):
-            counts[name] += int(more[node])
-        columns: dict[str, Any] = {name: getattr(self.held, name)[node, :n] for name in COLUMNS}
-        return replace(live, bank=Bank(*(a[node, :n] for a in self.held.bank)), counts=tuple(counts.values()), **columns)
+        for name, more in (("plots", TAKEN), ("taken", TAKEN), ("dropped", DROPPED)):
+            counts[name] += int(rows.counts[more, node])
+        columns: dict[str, Any] = {name: rows.facts[of, column].astype(kind) for name, column, kind in _FACTS}
+        columns |= {name: rows.figures[of, column].copy() for name, column in _FIGURES}
+        return replace(live, bank=Bank(*(getattr(rows, name)[of] for name in _BANK)), counts=tuple(counts.values()), **columns)
 
     def give_back(self) -> None:
         """Bring ``states`` up to date."""
         for node in self.newer:
             live = self.seen(node)
-            self.states[node] = live[np.arange(len(live))]
-            self.held.taken[node] = self.held.dropped[node] = 0
+            self.states[node] = replace(live, bank=live.bank[np.arange(len(live))])
+            self.rows.counts[TAKEN:, node] = 0
         self.newer.clear()
 
     def put(self, node: int, live: Live) -> None:
@@ -94,55 +121,49 @@ class Steady:
         """Take the scans from number ``scan`` on that are steady: which is the next, what they changed as of `tracking.step`, and the rows
         of the tracks that the last one hit, if those may now be two of one object.
         """
-        if (node := self.plots.node[scan]) not in self.states:
+        if (node := int(self.scans.facts[scan, kernel.NODE])) not in self.states:
             return scan, None, _NOBODY
-        if (most := max(map(len, self.states.values()))) > self.held.number.shape[1]:
+        if (most := max(map(len, self.states.values()))) > self.room:
             self._make_room(2 * most)
         for node in self.states.keys() - self.here:
             self._bring(node)
-        after, rows, near = kernel.follow(scan, self.plots, self.held, self.rule, self.made, self.work, kernel.addresses())
+        after, made, near = kernel.follow(scan, self.scans, self.rows, self.room, self.most, self.rule, self.work, kernel.addresses())
         self.newer.update(self.here)
-        if rows == 0:
+        if made == 0:
             return scan, None, _NOBODY
-        last = slice(rows - int(self.plots.last[after - 1] - self.plots.first[after - 1]), rows)
-        return after, self._changed(rows), self.made.at[last].copy() if near else _NOBODY
+        new = self._made(made)[1]
+        first, last, node = self.scans.facts[after - 1, : kernel.NODE + 1].tolist()
+        hit = self.rows.facts[new.stop - last + first : new.stop, AT] - node * self.room if near else _NOBODY
+        return after, self._changed(made), hit
 
-    def _changed(self, rows: int) -> dict[str, Any]:
-        made = self.made
-        scan, node = made.scan[:rows], self.plots.node[made.scan[:rows]]
-        known = {name: getattr(made, name)[:rows].copy() for name in ("track", "hits", "llr", "burnt", "detection", "sensors")}
-        bank, prior = (Bank(*(a[:rows].copy() for a in each)) for each in (made.bank, made.prior))
+    def _made(self, rows: int) -> tuple[slice, slice]:
+        """Where so many new rows are as they were predicted, and as they have become."""
+        prior = (N_NODE + 2) * self.room
+        return slice(prior, prior + rows), slice(prior + self.most, prior + self.most + rows)
+
+    def _changed(self, made: int) -> dict[str, Any]:
+        prior, bank = (Bank(*(getattr(self.rows, name)[part].copy() for name in _BANK)) for part in self._made(made))
+        facts, figures = (part[self._made(made)[1]] for part in (self.rows.facts, self.rows.figures))
+        scan = facts[:, SCAN]
         return {
-            "time": self.plots.time[scan],
-            "node": node,
-            "firm": np.ones(rows, bool),
-            "bank": bank,
-            "prior": prior,
-        } | known
+            "time": self.scans.figures[scan, kernel.TIME], "node": self.scans.facts[scan, kernel.NODE], "track": facts[:, NUMBER].copy(),
+            "hits": facts[:, HITS].copy(), "llr": figures[:, LLR].copy(), "firm": np.ones(made, bool), "burnt": facts[:, BURNT] != 0,
+            "detection": facts[:, DETECTION].copy(), "sensors": facts[:, SENSORS].astype(np.uint64), "bank": bank, "prior": prior,
+        }  # fmt: skip
 
 
-_NONE, _NOBODY = Live.empty(), np.zeros(0, int)
-
-
-def _bank(*shape: int) -> columns.Bank:
-    return columns.Bank(*(np.zeros((*shape, *one)) for one in _SHAPES))
-
-
-def _made(rows: int) -> Made:
-    scan, at, track, detection, hits = (np.zeros(rows, int) for _ in range(5))
-    return Made(scan, at, track, detection, hits, np.zeros(rows), np.zeros(rows, bool), np.zeros(rows, np.uint64), _bank(rows), _bank(rows))
-
-
-def _plots(every: Series) -> Plots:
+def _scans(every: Series) -> Scans:
     """What the kernel reads of scans."""
-    first, last = (np.ascontiguousarray(a, np.int64) for a in (every.first, every.last))
-    sensor = every.sensor[first]
-    facts = [every.facts[k] for k in sensor.tolist()]
-    node, log_density, revisit, plume = (np.array([f[i] for f in facts], kind) for i, kind in enumerate((np.int64, float, float, bool)))
-    cosines = np.array([every.scenario.sensors[k].cosines for k in sensor.tolist()], np.int64)
-    limit = gate(np.arange(5))[np.isfinite(every.z).sum(axis=1)]
-    z, sigma = (np.array(a, float, order="C") for a in (every.z, every.sigma))
-    when, bit = np.array(every.time[first]), np.uint64(1) << sensor.astype(np.uint64)
-    whence = every.origin[first], every.axes[first]
+    n, k = len(every.time), len(every)
+    sensor = every.sensor[every.first].astype(np.int64)
+    facts, figures = np.zeros((k, 6), int), np.zeros((k, 3))
+    facts[:, kernel.FIRST], facts[:, kernel.LAST], figures[:, kernel.TIME] = every.first, every.last, every.time[every.first]
+    for number, (node, log_density, revisit, plume) in every.facts.items():
+        bit = np.array(np.uint64(1) << np.uint64(number)).astype(np.int64)
+        facts[sensor == number, kernel.NODE :] = node, bit, every.scenario.sensors[number].cosines, plume
+        figures[sensor == number, kernel.LOG_DENSITY :] = log_density, revisit
+    seen, spot = np.empty((2, n, 4)), np.empty((n, 5))
+    seen[0], seen[1], spot[:, :3], spot[:, kernel.BLUR] = every.z, every.sigma, *every.spots
+    spot[:, kernel.LIMIT] = gate(np.arange(5))[np.isfinite(every.z).sum(axis=1)]
     row = np.array(every.number, np.int64)
-    return Plots(z, sigma, row, limit, *every.spots, first, last, when, node, bit, *whence, log_density, revisit, cosines, plume)
+    return Scans(facts, figures, every.origin[every.first], every.axes[every.first], seen, spot, row)

@@ -21,10 +21,10 @@ from copfuse.constants import NODES
 from copfuse.errors import CopfuseError, suggestion
 from copfuse.filters import Bank
 from copfuse.frames import altitude
-from copfuse.kernels.columns import Rule
 from copfuse.kernels.consider import common, consider
 from copfuse.kernels.motions import BOOST as THRUSTING
 from copfuse.kernels.motions import REENTRY
+from copfuse.kernels.steady import Rule
 from copfuse.pairing import OWN, RULES, Taken
 from copfuse.phases import phase_probability, push, pushed, thrust
 from copfuse.scanning import Scan, bias_sigma, in_order, series
@@ -162,10 +162,13 @@ def _part(steady: Steady, scan: Scan, hit: np.ndarray) -> None:
 
 def _rule() -> Rule:
     """This tracker's figures, as `kernels.steady` takes them."""
+    log_beta, lift, thrust, flow = (
+        (float(mean), float(sigma**2)) for mean, sigma in (filters.LOG_BETA, (0.0, filters.LIFT_SIGMA), filters.THRUST, filters.FLOW)
+    )
     return Rule(
         HOLD, HOLD_SCANS, HOLD_TENTATIVE, COAST_STEP, FALLS, pairing.UNLIKELY, pairing.SIGMAS, pairing.SLACK, pairing.FIERCEST, BEYOND,
         math.log(pairing.DETECTED / (1.0 - pairing.DETECTED)), pairing.APART, LOW, GROUNDED, FORGOTTEN, BURNT_HITS, BURNT_OUT, RELIGHT,
-        BURNING, filters.NOISE, *((m, s**2) for m, s in (filters.LOG_BETA, (0.0, filters.LIFT_SIGMA), filters.THRUST, filters.FLOW)),
+        log_beta, lift, thrust, flow, BURNING, filters.NOISE,
     )  # fmt: skip
 
 

@@ -240,6 +240,12 @@ def assign_plots(start, plot, log_ratio, odds, m):
 
 
 @njit
+def assign_into(start, plot, log_ratio, odds, m, held):
+    """`assign_plots` into ``held (n,)``."""
+    held[:] = assign_plots(start, plot, log_ratio, odds, m)
+
+
+@njit
 def _total(cost, miss, column):
     total = 0.0
     for i in range(len(miss)):

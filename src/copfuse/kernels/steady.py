@@ -1,7 +1,10 @@
 """Scans in which nothing happens but that firm tracks are seen again: `tracking.step` of one after another, without leaving the kernel.
 
-What is rare is not done here but left to that plain form: tracks that nobody sees, plots that nobody claims, tracks not yet firm or
+What is rare is not done here but left to that plain form: firm tracks that nobody sees, plots that nobody claims, tracks not yet firm or
 near the ground.  So are decisions that are too near to call: they are made from sums that numpy adds up in another order.
+
+Few arrays, as each costs time to compile.  Row r of `Rows` is a track: those that nodes hold, ``room`` for each, then those near a scan's
+plots as they are and predicted, then ``most`` updates as they were predicted and as many as they have become.
 """
 
 from __future__ import annotations
@@ -9,12 +12,12 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import numpy as np
 from numba import float64 as F
 from numba import int64 as I
 
-from copfuse.kernels import borrowing, njit
-from copfuse.kernels.assignment import assign_plots
+from copfuse.constants import NODES
+from copfuse.kernels import borrowing
+from copfuse.kernels.assignment import assign_into as assign_kernel
 from copfuse.kernels.earth import altitude
 from copfuse.kernels.estimation import combine
 from copfuse.kernels.estimation import predict as predict_kernel
@@ -25,14 +28,86 @@ from copfuse.kernels.pairwise import expect_pairs as expect_kernel
 from copfuse.kernels.standing import standing
 
 CLOSE = 1e-6  # of a decision's two sides, in their unit or as a share: nearer than that it is too near to call
+N_NODE = len(NODES)
+NUMBER, HITS, FIRM, BURNT, SENSORS, SCAN, AT, DETECTION = range(8)  # columns of `Rows.facts`: the last three of updates only
+LLR, REVISIT, SEEN = range(3)  # columns of `Rows.figures`
+COUNT, TAKEN, DROPPED = range(3)  # rows of `Rows.counts`: tracks of each node, and of its plots and tracks so many since they came here
+FIRST, LAST, NODE, BIT, COSINES, PLUME = range(6)  # columns of `Scans.facts`: plots, node, bit in `Tracks.sensors`, kind of sensor
+TIME, LOG_DENSITY, AGAIN = range(3)  # columns of `Scans.figures`: s, of false and new plots, s between scans
+BLUR, LIMIT = 3, 4  # columns of `Scans.spot` after a place's three (`pairing.spots`): its sigma, and the gate's squared distance
+NEAR, START, PLOT, OUT, HELD = range(5)  # rows of `Work.numbers`: tracks within reach, their pairs' begins, plots; engines out; plots taken
+D2, LOGLIK, ODDS, DT = range(4)  # rows of `Work.figures`
 
 _LINE, _ROWS, _THREE, _FOUR = F[::1], F[:, ::1], F[:, :, ::1], F[:, :, :, ::1]
 _predict, _predict_at = standing(predict_kernel, _THREE, _FOUR, _ROWS, _LINE, _LINE, _THREE, _FOUR, _ROWS, _ROWS, _THREE)
-_expect, _expect_at = standing(
-    expect_kernel, _THREE, _FOUR, _ROWS, _LINE, _ROWS, I, _ROWS, _ROWS, I[::1], I[::1], F, _LINE, _LINE
-)  # fmt: skip
+_expect, _expect_at = standing(expect_kernel, _THREE, _FOUR, _ROWS, _LINE, _ROWS, I, _ROWS, _ROWS, I[::1], I[::1], F, _LINE, _LINE)
 _update, _update_at = standing(update_kernel, _THREE, _FOUR, _ROWS, _LINE, _ROWS, I, _ROWS, _ROWS, _ROWS, _THREE)
 _boxes, _boxes_at = standing(boxes_kernel, _THREE, _FOUR, _ROWS, _LINE, F, F, F, _ROWS, _ROWS)
+_assign, _assign_at = standing(assign_kernel, I[::1], I[::1], _LINE, _LINE, I, I[::1])
+
+
+class Rows(NamedTuple):
+    """Tracks: the arrays of a `filters.Bank`, and what else `coasting.Live` and Tracks have of them."""
+
+    time: Any
+    x: Any
+    P: Any
+    mu: Any
+    x6: Any
+    P6: Any
+    facts: Any
+    figures: Any
+    counts: Any
+
+
+class Scans(NamedTuple):
+    """Scans, and their plots: ``seen (2, n, 4)`` are z and sigma, ``spot (n, 5)`` as named above, ``row (n,)`` of Detections."""
+
+    facts: Any
+    figures: Any
+    origin: Any
+    axes: Any
+    seen: Any
+    spot: Any
+    row: Any
+
+
+class Work(NamedTuple):
+    """Scratch: pairs, boxes about tracks ``(2, room, 3)``, plots of those that have one ``(2, plots, 4)``."""
+
+    numbers: Any
+    figures: Any
+    boxes: Any
+    plots: Any
+
+
+class Rule(NamedTuple):
+    """The tracker's figures: of `coasting`, `pairing`, `tracking` and `filters`, by their names there; priors with variances."""
+
+    hold: float
+    hold_scans: float
+    hold_tentative: float
+    coast_step: float
+    falls: float
+    unlikely: float
+    sigmas: float
+    slack: float
+    fiercest: float
+    beyond: float
+    odds: float
+    apart: float
+    low: float
+    grounded: float
+    forgotten: float
+    burnt_hits: int
+    burnt_out: float
+    relight: float
+    log_beta: tuple[float, float]
+    lift: tuple[float, float]
+    thrust: tuple[float, float]
+    flow: tuple[float, float]
+    burning: Any
+    noise: Any
 
 
 class At(NamedTuple):
@@ -42,63 +117,57 @@ class At(NamedTuple):
     expect: Any
     update: Any
     boxes: Any
+    assign: Any
 
 
 def addresses() -> At:
     """Where they stand in this process; what is not compiled yet is compiled."""
-    return At(_predict_at(), _expect_at(), _update_at(), _boxes_at())
+    return At(_predict_at(), _expect_at(), _update_at(), _boxes_at(), _assign_at())
 
 
 @borrowing
-def _copy(x, P, mu, x_to, P_to, mu_to):
-    """One track's models."""
+def copy_row(rows, i, k):
+    """Put a copy of track i in row k."""
+    rows.time[k] = rows.time[i]
     for j in range(N_MODEL):
-        mu_to[j] = mu[j]
+        rows.mu[k, j] = rows.mu[i, j]
         for a in range(9):
-            x_to[j, a] = x[j, a]
+            rows.x[k, j, a] = rows.x[i, j, a]
             for b in range(9):
-                P_to[j, a, b] = P[j, a, b]
-
-
-@borrowing
-def _moved(live, node, i, k):
-    """Put a node's track i in the place of its track k."""
-    bank = live.bank
-    _copy(bank.x[node, i], bank.P[node, i], bank.mu[node, i], bank.x[node, k], bank.P[node, k], bank.mu[node, k])
-    bank.time[node, k] = bank.time[node, i]
+                rows.P[k, j, a, b] = rows.P[i, j, a, b]
     for a in range(6):
-        bank.x6[node, k, a] = bank.x6[node, i, a]
+        rows.x6[k, a] = rows.x6[i, a]
         for b in range(6):
-            bank.P6[node, k, a, b] = bank.P6[node, i, a, b]
-    live.number[node, k], live.hits[node, k], live.llr[node, k] = live.number[node, i], live.hits[node, i], live.llr[node, i]
-    live.firm[node, k], live.burnt[node, k], live.sensors[node, k] = live.firm[node, i], live.burnt[node, i], live.sensors[node, i]
-    live.revisit[node, k], live.seen[node, k] = live.revisit[node, i], live.seen[node, i]
+            rows.P6[k, a, b] = rows.P6[i, a, b]
+    for a in range(8):
+        rows.facts[k, a] = rows.facts[i, a]
+    for a in range(3):
+        rows.figures[k, a] = rows.figures[i, a]
 
 
 @borrowing
-def coasted(live, node, now, rule):
+def coasted(rows, node, base, now, rule):
     """`coasting.coasted`: drop tracks that nobody sees and that are not firm, in place; whether no firm one is to be asked here.
 
     A firm one that falls is asked every ``coast_step``, when it is moved on; in between nothing of it changes.
     """
-    kept, bank, settled = 0, live.bank, True
-    for i in range(live.count[node]):
-        firm, age, revisit = live.firm[node, i], now - live.seen[node, i], live.revisit[node, i]
+    kept, settled = base, True
+    for r in range(base, base + rows.counts[COUNT, node]):
+        firm, age, revisit = rows.facts[r, FIRM] != 0, now - rows.figures[r, SEEN], rows.figures[r, REVISIT]
         if not firm and age > max(rule.hold_tentative, 2.5 * revisit):
             continue
         if firm and age > max(rule.hold, rule.hold_scans * revisit):
-            falls = bank.mu[node, i, MANOEUVRE] + bank.mu[node, i, BOOST] < (rule.falls if live.burnt[node, i] else rule.burnt_out)
-            fresh = now - bank.time[node, i] <= rule.coast_step and bank.time[node, i] > live.seen[node, i]
-            settled = settled and falls and fresh
-        if kept < i:
-            _moved(live, node, i, kept)
+            falls = rows.mu[r, MANOEUVRE] + rows.mu[r, BOOST] < (rule.falls if rows.facts[r, BURNT] != 0 else rule.burnt_out)
+            settled = settled and falls and now - rows.time[r] <= rule.coast_step and rows.time[r] > rows.figures[r, SEEN]
+        if kept < r:
+            copy_row(rows, r, kept)
         kept += 1
-    live.dropped[node] += live.count[node] - kept
-    live.count[node] = kept
+    rows.counts[DROPPED, node] += base + rows.counts[COUNT, node] - kept
+    rows.counts[COUNT, node] = kept - base
     return settled
 
 
-@borrowing
+@borrowing(inline="always")
 def _turned(middle, half, origin):
     """A box as directions from ``origin``, in place: a unit vector, and the angle that it fills."""
     d0, d1, d2 = middle[0] - origin[0], middle[1] - origin[1], middle[2] - origin[2]
@@ -109,75 +178,48 @@ def _turned(middle, half, origin):
 
 
 @borrowing
-def reached(plots, scan, live, rule, work, boxes_at):
-    """`pairing.reachable`: how many tracks are within reach of a scan's plots, into ``work``; −1 where that is not asked here, or
+def reached(rows, base, n, now, scans, first, last, origin, rule, work, at):
+    """`pairing.reachable`: how many of n tracks are within reach of a scan's plots, into ``work``; −1 where that is not asked here, or
     where a plot is within no track's reach.
     """
-    first, last, node = plots.first[scan], plots.last[scan], plots.node[scan]
-    n, m, bank = live.count[node], last - first, live.bank
-    blind = math.isnan(plots.z[first, 0])
+    seen, spot, near_plot, pairs, near = scans.seen[0], scans.spot, work.figures[D2], 0, 0
+    blind = math.isnan(seen[first, 0])
     for p in range(first, last):
-        if math.isnan(plots.z[p, 0]) != blind or math.isnan(plots.z[p, 1]) or math.isnan(plots.z[p, 2]):
+        near_plot[p - first] = 0.0
+        if math.isnan(seen[p, 0]) != blind or math.isnan(seen[p, 1]) or math.isnan(seen[p, 2]):
             return -1
+    dt, middle, half, end = work.figures[DT], work.boxes[0], work.boxes[1], base + n
     for i in range(n):
-        work.now.time[i] = plots.time[scan] - bank.time[node, i]
-    middle, half = work.middle[:n], work.half[:n]
-    models = bank.x[node, :n], bank.P[node, :n], bank.mu[node, :n]
-    _boxes(boxes_at, models[0], models[1], models[2], work.now.time[:n], rule.unlikely, rule.sigmas, rule.fiercest, middle, half)
-    near, pairs, alone = 0, 0, m
-    for p in range(m):
-        work.d2[p] = 1.0  # nobody has reached it
+        dt[i] = now - rows.time[base + i]
+    models = rows.x[base:end], rows.P[base:end], rows.mu[base:end]
+    _boxes(at, models[0], models[1], models[2], dt[:n], rule.unlikely, rule.sigmas, rule.fiercest, middle[:n], half[:n])
     for i in range(n):
+        begin = pairs
+        if begin + last - first > work.numbers.shape[1]:
+            return -1
         for a in range(3):
             half[i, a] += rule.slack
         if blind:
-            _turned(middle[i], half[i], plots.origin[scan])
-        begin = pairs
-        work.start[near] = begin
-        for p in range(m):
-            inside, slack = True, rule.sigmas * plots.blur[first + p]
-            for a in range(3):
-                inside &= abs(plots.place[first + p, a] - middle[i, a]) <= half[i, a] + slack
-            if inside:
-                alone -= 1 if work.d2[p] > 0.0 else 0
-                work.d2[p] = 0.0
-                work.plot[pairs] = p
+            _turned(middle[i], half[i], origin)
+        work.numbers[START, near] = begin
+        for p in range(first, last):
+            slack = rule.sigmas * spot[p, BLUR]
+            if (
+                abs(spot[p, 0] - middle[i, 0]) <= half[i, 0] + slack
+                and abs(spot[p, 1] - middle[i, 1]) <= half[i, 1] + slack
+                and abs(spot[p, 2] - middle[i, 2]) <= half[i, 2] + slack
+            ):
+                near_plot[p - first] = 1.0
+                work.numbers[PLOT, pairs] = p - first
                 pairs += 1
         if pairs > begin:
-            work.near[near] = i
+            work.numbers[NEAR, near] = i
             near += 1
-    work.start[near] = pairs
-    return near if alone == 0 else -1
-
-
-@njit(inline="always")
-def _claimed(plots, scan, live, rule, work, near, at):
-    """The plots that tracks ``near`` take (`pairing.judged`, `gated`, `hard`), −1 for none; their pairs and, in place of likelihoods,
-    log ratios are left in ``work``."""
-    first, last, node = plots.first[scan], plots.last[scan], plots.node[scan]
-    now, then = work.now, work.then
-    for r in range(near):
-        i = work.near[r]
-        _copy(live.bank.x[node, i], live.bank.P[node, i], live.bank.mu[node, i], now.x[r], now.P[r], now.mu[r])
-        now.time[r] = plots.time[scan] - live.bank.time[node, i]
-    x, P, mu, pairs = then.x[:near], then.P[:near], then.mu[:near], work.start[near]
-    _predict(at.predict, now.x[:near], now.P[:near], now.mu[:near], now.time[:near], rule.noise, x, P, mu, then.x6[:near], then.P6[:near])
-    start, plot, d2, loglik = work.start[: near + 1], work.plot[:pairs], work.d2[:pairs], work.loglik[:pairs]
-    seen = plots.z[first:last], plots.sigma[first:last]
-    _expect(
-        at.expect, x, P, mu, plots.origin[scan], plots.axes[scan], plots.cosines[scan], seen[0], seen[1],
-        start, plot, rule.beyond, d2, loglik,
-    )  # fmt: skip
-    kept, begin = 0, 0
-    for r in range(near):
-        end = start[r + 1]
-        for p in range(begin, end):
-            if d2[p] <= plots.limit[first + plot[p]]:
-                plot[kept], loglik[kept] = plot[p], loglik[p] - plots.log_density[scan]
-                kept += 1
-        start[r + 1] = kept
-        begin = end
-    return assign_plots(start, plot[:kept], loglik[:kept], np.full(near, rule.odds), last - first)
+    work.numbers[START, near] = pairs
+    for p in range(last - first):
+        if near_plot[p] == 0.0:
+            return -1
+    return near
 
 
 @borrowing
@@ -200,13 +242,13 @@ def thrust(x, P, mu, x6):
 def burnt_out(x, P, mu, x6, burnt, able, rule):
     """`tracking._burnt_out` of one track: 1 where its engine is out, 0 where not, −1 where that is too near to call."""
     engine = mu[MANOEUVRE] + mu[BOOST]
-    if burnt and engine > 0.95:
-        along, _ = thrust(x, P, mu, x6)
-        return (0 if along > rule.relight else 1) if abs(along - rule.relight) > CLOSE else -1
-    if burnt or not able or engine < rule.burnt_out:
+    if not (engine > 0.95 if burnt else able and engine >= rule.burnt_out):
         return 1 if burnt or able else 0
     along, blur = thrust(x, P, mu, x6)
-    return (1 if along < -2.0 * blur else 0) if abs(along + 2.0 * blur) > CLOSE else -1
+    far = along - rule.relight if burnt else -2.0 * blur - along
+    if not abs(far) > CLOSE:
+        return -1
+    return 1 if (far > 0.0) != burnt else 0
 
 
 @borrowing
@@ -244,17 +286,46 @@ def forget(x, P, mu, burnt, rule):
         _reset(x[BOOST], P[BOOST], 7, rule.flow)
 
 
-@borrowing
-def _updated(plots, scan, live, rule, work, made, rows, at):
-    """Update the m tracks ``made.at[rows:rows + m]`` with what ``work.z`` has for them, and decide whose engine is out; whether all
-    of that could be done here."""
-    node, m = plots.node[scan], plots.last[scan] - plots.first[scan]
-    end, new = rows + m, made.bank
-    x, P, mu, x6, P6 = new.x[rows:end], new.P[rows:end], new.mu[rows:end], new.x6[rows:end], new.P6[rows:end]
-    _update(at.update, x, P, mu, plots.origin[scan], plots.axes[scan], plots.cosines[scan], work.z[:m], work.sigma[:m], x6, P6)
+@borrowing(inline="always")
+def _judged(rows, now, then, near, scans, scan, rule, work, at):
+    """Predict the tracks ``near`` from rows ``now`` to rows ``then``, and let plots be taken: `pairing.judged`, `gated` and `hard`.
+
+    Leaves the plot of each in ``work`` (−1 for none), and its pairs with their log ratios.
+    """
+    facts, figures = scans.facts[scan], scans.figures[scan]
+    first, last, end, pairs = facts[FIRST], facts[LAST], then + near, work.numbers[START, near]
+    x, P, mu, dt = rows.x[then:end], rows.P[then:end], rows.mu[then:end], work.figures[DT, :near]
+    old = rows.x[now : now + near], rows.P[now : now + near], rows.mu[now : now + near]
+    _predict(at.predict, old[0], old[1], old[2], dt, rule.noise, x, P, mu, rows.x6[then:end], rows.P6[then:end])
+    start, plot, d2, ratio = work.numbers[START], work.numbers[PLOT], work.figures[D2], work.figures[LOGLIK]
+    z, sigma = scans.seen[0, first:last], scans.seen[1, first:last]
+    _expect(
+        at.expect, x, P, mu, scans.origin[scan], scans.axes[scan], facts[COSINES], z, sigma, start[: near + 1], plot[:pairs],
+        rule.beyond, d2[:pairs], ratio[:pairs],
+    )  # fmt: skip
+    kept, begin = 0, 0
+    for r in range(near):
+        after = start[r + 1]
+        for p in range(begin, after):
+            if d2[p] <= scans.spot[first + plot[p], LIMIT]:
+                plot[kept], ratio[kept] = plot[p], ratio[p] - figures[LOG_DENSITY]
+                kept += 1
+        start[r + 1] = kept
+        begin = after
+        work.figures[ODDS, r] = rule.odds
+    odds, held = work.figures[ODDS, :near], work.numbers[HELD, :near]
+    _assign(at.assign, start[: near + 1], plot[:kept], ratio[:kept], odds, last - first, held)
+
+
+@borrowing(inline="always")
+def _updated(rows, new, m, scans, scan, rule, work, at):
+    """Update the rows from ``new`` on with their plots, and decide whose engine is out; whether all of that could be done here."""
+    facts, end = scans.facts[scan], new + m
+    x, P, mu, x6, P6 = rows.x[new:end], rows.P[new:end], rows.mu[new:end], rows.x6[new:end], rows.P6[new:end]
+    _update(at.update, x, P, mu, scans.origin[scan], scans.axes[scan], facts[COSINES], work.plots[0, :m], work.plots[1, :m], x6, P6)
     for h in range(m):
-        i = made.at[rows + h]
-        if plots.plume[scan]:
+        r, burnt = new + h, rows.facts[new + h, BURNT] != 0
+        if facts[PLUME] != 0:
             total = 0.0
             for j in range(N_MODEL):
                 mu[h, j] *= rule.burning[j]
@@ -264,116 +335,112 @@ def _updated(plots, scan, live, rule, work, made, rows, at):
             combine(x[h], P[h], mu[h], x6[h], P6[h])
         if grounded(x6[h], P6[h], rule):
             return False
-        forget(x[h], P[h], mu[h], live.burnt[node, i], rule)
-        work.out[i] = burnt_out(x[h], P[h], mu[h], x6[h], live.burnt[node, i], live.hits[node, i] + 1 >= rule.burnt_hits, rule)
-        made.burnt[rows + h] = work.out[i] == 1
-        if work.out[i] < 0:
+        forget(x[h], P[h], mu[h], burnt, rule)
+        out = burnt_out(x[h], P[h], mu[h], x6[h], burnt, rows.facts[r, HITS] >= rule.burnt_hits, rule)
+        if out < 0:
             return False
+        rows.facts[r, BURNT] = out
     return True
 
 
-@borrowing
-def _rested(live, node, rule, work, hit):
-    """Decide likewise of tracks that have no plot, of which ``hit`` are not: what has just been started or moved on is asked, too;
-    whether all of that could be done here."""
-    bank, x, P, mu = live.bank, work.now.x[0], work.now.P[0], work.now.mu[0]
-    for i in range(live.count[node]):
+@borrowing(inline="always")
+def _rested(rows, base, n, spare, new, m, rule, work):
+    """Decide likewise of the tracks that have no plot: what has just been started or moved on is asked, too."""
+    for r in range(base, base + n):
         seen = False
-        for k in hit:
-            seen = seen or k == i
+        for h in range(new, new + m):
+            seen = seen or rows.facts[h, AT] == r
         if seen:
             continue
-        _copy(bank.x[node, i], bank.P[node, i], bank.mu[node, i], x, P, mu)
-        forget(x, P, mu, live.burnt[node, i], rule)
-        able = live.firm[node, i] and live.hits[node, i] >= rule.burnt_hits
-        work.out[i] = burnt_out(x, P, mu, bank.x6[node, i], live.burnt[node, i], able, rule)
-        if work.out[i] < 0:
+        copy_row(rows, r, spare)
+        x, P, mu, burnt = rows.x[spare], rows.P[spare], rows.mu[spare], rows.facts[r, BURNT] != 0
+        forget(x, P, mu, burnt, rule)
+        able = rows.facts[r, FIRM] != 0 and rows.facts[r, HITS] >= rule.burnt_hits
+        out = burnt_out(x, P, mu, rows.x6[r], burnt, able, rule)
+        if out < 0:
             return False
+        work.numbers[OUT, r - base] = out
     return True
 
 
-@borrowing
-def _kept(plots, scan, live, rule, work, made, rows):
+@borrowing(inline="always")
+def _kept(rows, base, n, new, m, rule, work):
     """Put the updated tracks into their places; whether one of them is so near to another that they may be one object."""
-    node, m, to, new = plots.node[scan], plots.last[scan] - plots.first[scan], live.bank, made.bank
-    for i in range(live.count[node]):
-        forget(to.x[node, i], to.P[node, i], to.mu[node, i], live.burnt[node, i], rule)
-        live.burnt[node, i] = work.out[i] == 1
-    for r in range(rows, rows + m):
-        i = made.at[r]
-        _copy(new.x[r], new.P[r], new.mu[r], to.x[node, i], to.P[node, i], to.mu[node, i])
-        for a in range(6):
-            to.x6[node, i, a] = new.x6[r, a]
-            for b in range(6):
-                to.P6[node, i, a, b] = new.P6[r, a, b]
-        to.time[node, i] = plots.time[scan]
-        live.hits[node, i] += 1
-        live.llr[node, i] = made.llr[r]
-        live.sensors[node, i] |= plots.bit[scan]
-        live.revisit[node, i], live.seen[node, i] = plots.revisit[scan], plots.time[scan]
-        made.scan[r], made.track[r] = scan, live.number[node, i]
-        made.hits[r], made.sensors[r] = live.hits[node, i], live.sensors[node, i]
-        made.prior.time[r], new.time[r] = plots.time[scan], plots.time[scan]
-    live.taken[node] += m
-    for r in range(rows, rows + m):
-        i = made.at[r]
-        for k in range(live.count[node]):
+    for r in range(base, base + n):
+        forget(rows.x[r], rows.P[r], rows.mu[r], rows.facts[r, BURNT] != 0, rule)
+        rows.facts[r, BURNT] = work.numbers[OUT, r - base]
+    for h in range(new, new + m):
+        copy_row(rows, h, rows.facts[h, AT])
+    for h in range(new, new + m):
+        for r in range(base, base + n):
             d2 = 0.0
             for a in range(3):
-                d2 += (to.x6[node, i, a] - to.x6[node, k, a]) ** 2
-            if k != i and not d2 > rule.apart * rule.apart * (1.0 + CLOSE):
+                d2 += (rows.x6[h, a] - rows.x6[r, a]) ** 2
+            if r != rows.facts[h, AT] and not d2 > rule.apart * rule.apart * (1.0 + CLOSE):
                 return True
     return False
 
 
-@njit(inline="always")
-def _scan(plots, scan, live, rule, made, rows, work, at):
-    """One scan; whether it could be done here."""
-    first, last, node = plots.first[scan], plots.last[scan], plots.node[scan]
-    if not coasted(live, node, plots.time[scan], rule):
-        return False
-    near = reached(plots, scan, live, rule, work, at.boxes)
-    if near < last - first:
-        return False
-    claimed = _claimed(plots, scan, live, rule, work, near, at)
-    h = 0
-    for r in range(near):
-        if claimed[r] >= 0:
-            i = work.near[r]
-            if h == last - first or not live.firm[node, i]:
-                return False
-            p = work.start[r]
-            while work.plot[p] != claimed[r]:
-                p += 1
-            made.at[rows + h], made.detection[rows + h] = i, plots.row[first + claimed[r]]
-            made.llr[rows + h] = live.llr[node, i] + work.loglik[p]
-            for bank in (made.prior, made.bank):
-                _copy(work.then.x[r], work.then.P[r], work.then.mu[r], bank.x[rows + h], bank.P[rows + h], bank.mu[rows + h])
-            for a in range(6):
-                made.prior.x6[rows + h, a] = work.then.x6[r, a]
-                for b in range(6):
-                    made.prior.P6[rows + h, a, b] = work.then.P6[r, a, b]
-            for a in range(4):
-                work.z[h, a], work.sigma[h, a] = plots.z[first + claimed[r], a], plots.sigma[first + claimed[r], a]
-            h += 1
-    hit = made.at[rows : rows + h]
-    return h == last - first and _updated(plots, scan, live, rule, work, made, rows, at) and _rested(live, node, rule, work, hit)
+@borrowing(inline="always")
+def _hit(rows, base, then, near, prior, new, scans, scan, work):
+    """Make rows of the tracks that take plots; whether all plots are taken, and by firm tracks."""
+    facts, figures, m = scans.facts[scan], scans.figures[scan], 0
+    first, last = facts[FIRST], facts[LAST]
+    for k in range(near):
+        plot = work.numbers[HELD, k]
+        if plot < 0:
+            continue
+        at, h = base + work.numbers[NEAR, k], new + m
+        if m == last - first or rows.facts[at, FIRM] == 0:
+            return False
+        p = work.numbers[START, k]
+        while work.numbers[PLOT, p] != plot:
+            p += 1
+        for a in range(4):
+            work.plots[0, m, a], work.plots[1, m, a] = scans.seen[0, first + plot, a], scans.seen[1, first + plot, a]
+        rows.time[then + k] = figures[TIME]
+        for a in range(8):
+            rows.facts[then + k, a] = rows.facts[at, a]
+        copy_row(rows, then + k, prior + m)
+        copy_row(rows, then + k, h)
+        rows.facts[h, HITS] += 1
+        rows.facts[h, SENSORS] |= facts[BIT]
+        rows.facts[h, SCAN], rows.facts[h, AT], rows.facts[h, DETECTION] = scan, at, scans.row[first + plot]
+        rows.figures[h, LLR] = rows.figures[at, LLR] + work.figures[LOGLIK, p]
+        rows.figures[h, REVISIT], rows.figures[h, SEEN] = figures[AGAIN], figures[TIME]
+        m += 1
+    return m == last - first
 
 
-@njit
-def follow(scan, plots, live, rule, made, work, at):
-    """Scans from ``scan`` on, as long as they can be done here and there is room for what is made; ``live`` changes in place.
+@borrowing
+def follow(scan, scans, rows, room, most, rule, work, at):
+    """Scans from ``scan`` on, as long as they can be done here and there is room for what is made; ``rows`` change in place.
 
     Returns which scan is next, how many rows were made, and whether the last one's tracks may be two of one object, which is then
     to be asked before the next (`pairing.doubles`): its tracks are the last rows.
     """
-    rows = 0
-    while scan < len(plots.time) and rows + plots.last[scan] - plots.first[scan] <= len(made.scan):
-        if not _scan(plots, scan, live, rule, made, rows, work, at):
+    made, now, then, prior = 0, N_NODE * room, (N_NODE + 1) * room, (N_NODE + 2) * room
+    while scan < len(scans.facts):
+        first, last, node, time = scans.facts[scan, FIRST], scans.facts[scan, LAST], scans.facts[scan, NODE], scans.figures[scan, TIME]
+        m, base, new = last - first, node * room, prior + most + made
+        if made + m > most or not coasted(rows, node, base, time, rule):
             break
-        near = _kept(plots, scan, live, rule, work, made, rows)
-        rows += plots.last[scan] - plots.first[scan]
+        n = rows.counts[COUNT, node]
+        near = reached(rows, base, n, time, scans, first, last, scans.origin[scan], rule, work, at.boxes) if n > 0 else -1
+        if near < m:
+            break
+        for k in range(near):
+            r = base + work.numbers[NEAR, k]
+            copy_row(rows, r, now + k)
+            work.figures[DT, k] = time - rows.time[r]
+        _judged(rows, now, then, near, scans, scan, rule, work, at)
+        if not _hit(rows, base, then, near, prior + made, new, scans, scan, work):
+            break
+        if not _updated(rows, new, m, scans, scan, rule, work, at) or not _rested(rows, base, n, now, new, m, rule, work):
+            break
+        rows.counts[TAKEN, node] += m
+        made += m
         scan += 1
-        if near:
-            return scan, rows, True
-    return scan, rows, False
+        if _kept(rows, base, n, new, m, rule, work):
+            return scan, made, True
+    return scan, made, False
