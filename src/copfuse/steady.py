@@ -14,9 +14,9 @@ import numpy as np
 from copfuse.association import gate
 from copfuse.coasting import COUNTS, Live
 from copfuse.filters import Bank
+from copfuse.kernels import lent
 from copfuse.kernels import steady as kernel
-from copfuse.kernels.motions import N_MODEL
-from copfuse.kernels.steady import (
+from copfuse.kernels.lent import (
     AT,
     BURNT,
     COUNT,
@@ -37,6 +37,7 @@ from copfuse.kernels.steady import (
     Scans,
     Work,
 )
+from copfuse.kernels.motions import N_MODEL
 from copfuse.scanning import Series
 
 ROWS = 256  # made in a call at most: more is hardly quicker
@@ -121,7 +122,7 @@ class Steady:
         """Take the scans from number ``scan`` on that are steady: which is the next, what they changed as of `tracking.step`, and the rows
         of the tracks that the last one hit, if those may now be two of one object.
         """
-        if (node := int(self.scans.facts[scan, kernel.NODE])) not in self.states:
+        if (node := int(self.scans.facts[scan, lent.NODE])) not in self.states:
             return scan, None, _NOBODY
         if (most := max(map(len, self.states.values()))) > self.room:
             self._make_room(2 * most)
@@ -132,7 +133,7 @@ class Steady:
         if made == 0:
             return scan, None, _NOBODY
         new = self._made(made)[1]
-        first, last, node = self.scans.facts[after - 1, : kernel.NODE + 1].tolist()
+        first, last, node = self.scans.facts[after - 1, : lent.NODE + 1].tolist()
         hit = self.rows.facts[new.stop - last + first : new.stop, AT] - node * self.room if near else _NOBODY
         return after, self._changed(made), hit
 
@@ -146,7 +147,7 @@ class Steady:
         facts, figures = (part[self._made(made)[1]] for part in (self.rows.facts, self.rows.figures))
         scan = facts[:, SCAN]
         return {
-            "time": self.scans.figures[scan, kernel.TIME], "node": self.scans.facts[scan, kernel.NODE], "track": facts[:, NUMBER].copy(),
+            "time": self.scans.figures[scan, lent.TIME], "node": self.scans.facts[scan, lent.NODE], "track": facts[:, NUMBER].copy(),
             "hits": facts[:, HITS].copy(), "llr": figures[:, LLR].copy(), "firm": np.ones(made, bool), "burnt": facts[:, BURNT] != 0,
             "detection": facts[:, DETECTION].copy(), "sensors": facts[:, SENSORS].astype(np.uint64), "bank": bank, "prior": prior,
         }  # fmt: skip
@@ -157,13 +158,13 @@ def _scans(every: Series) -> Scans:
     n, k = len(every.time), len(every)
     sensor = every.sensor[every.first].astype(np.int64)
     facts, figures = np.zeros((k, 6), int), np.zeros((k, 3))
-    facts[:, kernel.FIRST], facts[:, kernel.LAST], figures[:, kernel.TIME] = every.first, every.last, every.time[every.first]
+    facts[:, lent.FIRST], facts[:, lent.LAST], figures[:, lent.TIME] = every.first, every.last, every.time[every.first]
     for number, (node, log_density, revisit, plume) in every.facts.items():
         bit = np.array(np.uint64(1) << np.uint64(number)).astype(np.int64)
-        facts[sensor == number, kernel.NODE :] = node, bit, every.scenario.sensors[number].cosines, plume
-        figures[sensor == number, kernel.LOG_DENSITY :] = log_density, revisit
+        facts[sensor == number, lent.NODE :] = node, bit, every.scenario.sensors[number].cosines, plume
+        figures[sensor == number, lent.LOG_DENSITY :] = log_density, revisit
     seen, spot = np.empty((2, n, 4)), np.empty((n, 5))
-    seen[0], seen[1], spot[:, :3], spot[:, kernel.BLUR] = every.z, every.sigma, *every.spots
-    spot[:, kernel.LIMIT] = gate(np.arange(5))[np.isfinite(every.z).sum(axis=1)]
+    seen[0], seen[1], spot[:, :3], spot[:, lent.BLUR] = every.z, every.sigma, *every.spots
+    spot[:, lent.LIMIT] = gate(np.arange(5))[np.isfinite(every.z).sum(axis=1)]
     row = np.array(every.number, np.int64)
     return Scans(facts, figures, every.origin[every.first], every.axes[every.first], seen, spot, row)

@@ -22,9 +22,9 @@ from copfuse.errors import CopfuseError, suggestion
 from copfuse.filters import Bank
 from copfuse.frames import altitude
 from copfuse.kernels.consider import common, consider
+from copfuse.kernels.lent import Rule
 from copfuse.kernels.motions import BOOST as THRUSTING
 from copfuse.kernels.motions import REENTRY
-from copfuse.kernels.steady import Rule
 from copfuse.pairing import OWN, RULES, Taken
 from copfuse.phases import phase_probability, push, pushed, thrust
 from copfuse.scanning import Scan, bias_sigma, in_order, series

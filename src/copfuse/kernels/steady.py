@@ -2,9 +2,7 @@
 
 What is rare is not done here but left to that plain form: firm tracks that nobody sees, plots that nobody claims, tracks not yet firm or
 near the ground.  So are decisions that are too near to call: they are made from sums that numpy adds up in another order.
-
-Few arrays, as each costs time to compile.  Row r of `Rows` is a track: those that nodes hold, ``room`` for each, then those near a scan's
-plots as they are and predicted, then ``most`` updates as they were predicted and as many as they have become.
+The arrays are those of `lent`.
 """
 
 from __future__ import annotations
@@ -15,7 +13,6 @@ from typing import Any, NamedTuple
 from numba import float64 as F
 from numba import int64 as I
 
-from copfuse.constants import NODES
 from copfuse.kernels import borrowing
 from copfuse.kernels.assignment import assign_into as assign_kernel
 from copfuse.kernels.earth import altitude
@@ -23,91 +20,21 @@ from copfuse.kernels.estimation import combine
 from copfuse.kernels.estimation import predict as predict_kernel
 from copfuse.kernels.estimation import update as update_kernel
 from copfuse.kernels.gating import boxes as boxes_kernel
+from copfuse.kernels.lent import (
+    AGAIN, AT, BIT, BLUR, BURNT, COSINES, COUNT, D2, DETECTION, DROPPED, DT, FIRM, FIRST, HELD, HITS, LAST, LIMIT, LLR,
+    LOG_DENSITY, LOGLIK, N_NODE, NEAR, NODE, ODDS, OUT, PLOT, PLUME, REVISIT, SCAN, SEEN, SENSORS, START, TAKEN, TIME,
+)  # fmt: skip
 from copfuse.kernels.motions import BOOST, GLIDE, MANOEUVRE, N_MODEL, REENTRY
 from copfuse.kernels.pairwise import expect_pairs as expect_kernel
 from copfuse.kernels.standing import standing
 
 CLOSE = 1e-6  # of a decision's two sides, in their unit or as a share: nearer than that it is too near to call
-N_NODE = len(NODES)
-NUMBER, HITS, FIRM, BURNT, SENSORS, SCAN, AT, DETECTION = range(8)  # columns of `Rows.facts`: the last three of updates only
-LLR, REVISIT, SEEN = range(3)  # columns of `Rows.figures`
-COUNT, TAKEN, DROPPED = range(3)  # rows of `Rows.counts`: tracks of each node, and of its plots and tracks so many since they came here
-FIRST, LAST, NODE, BIT, COSINES, PLUME = range(6)  # columns of `Scans.facts`: plots, node, bit in `Tracks.sensors`, kind of sensor
-TIME, LOG_DENSITY, AGAIN = range(3)  # columns of `Scans.figures`: s, of false and new plots, s between scans
-BLUR, LIMIT = 3, 4  # columns of `Scans.spot` after a place's three (`pairing.spots`): its sigma, and the gate's squared distance
-NEAR, START, PLOT, OUT, HELD = range(5)  # rows of `Work.numbers`: tracks within reach, their pairs' begins, plots; engines out; plots taken
-D2, LOGLIK, ODDS, DT = range(4)  # rows of `Work.figures`
-
 _LINE, _ROWS, _THREE, _FOUR = F[::1], F[:, ::1], F[:, :, ::1], F[:, :, :, ::1]
 _predict, _predict_at = standing(predict_kernel, _THREE, _FOUR, _ROWS, _LINE, _LINE, _THREE, _FOUR, _ROWS, _ROWS, _THREE)
 _expect, _expect_at = standing(expect_kernel, _THREE, _FOUR, _ROWS, _LINE, _ROWS, I, _ROWS, _ROWS, I[::1], I[::1], F, _LINE, _LINE)
 _update, _update_at = standing(update_kernel, _THREE, _FOUR, _ROWS, _LINE, _ROWS, I, _ROWS, _ROWS, _ROWS, _THREE)
 _boxes, _boxes_at = standing(boxes_kernel, _THREE, _FOUR, _ROWS, _LINE, F, F, F, _ROWS, _ROWS)
 _assign, _assign_at = standing(assign_kernel, I[::1], I[::1], _LINE, _LINE, I, I[::1])
-
-
-class Rows(NamedTuple):
-    """Tracks: the arrays of a `filters.Bank`, and what else `coasting.Live` and Tracks have of them."""
-
-    time: Any
-    x: Any
-    P: Any
-    mu: Any
-    x6: Any
-    P6: Any
-    facts: Any
-    figures: Any
-    counts: Any
-
-
-class Scans(NamedTuple):
-    """Scans, and their plots: ``seen (2, n, 4)`` are z and sigma, ``spot (n, 5)`` as named above, ``row (n,)`` of Detections."""
-
-    facts: Any
-    figures: Any
-    origin: Any
-    axes: Any
-    seen: Any
-    spot: Any
-    row: Any
-
-
-class Work(NamedTuple):
-    """Scratch: pairs, boxes about tracks ``(2, room, 3)``, plots of those that have one ``(2, plots, 4)``."""
-
-    numbers: Any
-    figures: Any
-    boxes: Any
-    plots: Any
-
-
-class Rule(NamedTuple):
-    """The tracker's figures: of `coasting`, `pairing`, `tracking` and `filters`, by their names there; priors with variances."""
-
-    hold: float
-    hold_scans: float
-    hold_tentative: float
-    coast_step: float
-    falls: float
-    unlikely: float
-    sigmas: float
-    slack: float
-    fiercest: float
-    beyond: float
-    odds: float
-    apart: float
-    low: float
-    grounded: float
-    forgotten: float
-    burnt_hits: int
-    burnt_out: float
-    relight: float
-    log_beta: tuple[float, float]
-    lift: tuple[float, float]
-    thrust: tuple[float, float]
-    flow: tuple[float, float]
-    burning: Any
-    noise: Any
 
 
 class At(NamedTuple):
