@@ -100,11 +100,8 @@ class Steady:
 
     def give_back(self) -> None:
         """Bring ``states`` up to date."""
-        for node in self.newer:
-            live = self.seen(node)
-            self.states[node] = replace(live, bank=live.bank[np.arange(len(live))])
-            self.rows.counts[TAKEN:, node] = 0
-        self.newer.clear()
+        for node in sorted(self.newer):
+            self.get(node)
 
     def put(self, node: int, live: Live) -> None:
         """Put a node's tracks in the place of those there were."""
@@ -113,9 +110,12 @@ class Steady:
         self.newer.discard(node)
 
     def get(self, node: int) -> Live:
-        """A node's tracks."""
+        """A node's tracks, with ``states`` up to date."""
         if node in self.newer:
-            self.give_back()
+            live = self.seen(node)
+            self.states[node] = replace(live, bank=live.bank[np.arange(len(live))])
+            self.rows.counts[TAKEN:, node] = 0
+            self.newer.discard(node)
         return self.states.get(node, _NONE)
 
     def run(self, scan: int) -> tuple[int, dict[str, Any] | None, np.ndarray]:

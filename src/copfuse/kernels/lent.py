@@ -83,3 +83,13 @@ class Rule(NamedTuple):
     flow: tuple[float, float]
     burning: Any
     noise: Any
+
+
+class At(NamedTuple):
+    """Where the filter's kernels stand."""
+
+    predict: Any
+    expect: Any
+    update: Any
+    boxes: Any
+    assign: Any

@@ -8,7 +8,6 @@ The arrays are those of `lent`.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
 
 from numba import float64 as F
 from numba import int64 as I
@@ -21,9 +20,42 @@ from copfuse.kernels.estimation import predict as predict_kernel
 from copfuse.kernels.estimation import update as update_kernel
 from copfuse.kernels.gating import boxes as boxes_kernel
 from copfuse.kernels.lent import (
-    AGAIN, AT, BIT, BLUR, BURNT, COSINES, COUNT, D2, DETECTION, DROPPED, DT, FIRM, FIRST, HELD, HITS, LAST, LIMIT, LLR,
-    LOG_DENSITY, LOGLIK, N_NODE, NEAR, NODE, ODDS, OUT, PLOT, PLUME, REVISIT, SCAN, SEEN, SENSORS, START, TAKEN, TIME,
-)  # fmt: skip
+    AGAIN,
+    AT,
+    BIT,
+    BLUR,
+    BURNT,
+    COSINES,
+    COUNT,
+    D2,
+    DETECTION,
+    DROPPED,
+    DT,
+    FIRM,
+    FIRST,
+    HELD,
+    HITS,
+    LAST,
+    LIMIT,
+    LLR,
+    LOG_DENSITY,
+    LOGLIK,
+    N_NODE,
+    NEAR,
+    NODE,
+    ODDS,
+    OUT,
+    PLOT,
+    PLUME,
+    REVISIT,
+    SCAN,
+    SEEN,
+    SENSORS,
+    START,
+    TAKEN,
+    TIME,
+    At,
+)
 from copfuse.kernels.motions import BOOST, GLIDE, MANOEUVRE, N_MODEL, REENTRY
 from copfuse.kernels.pairwise import expect_pairs as expect_kernel
 from copfuse.kernels.standing import standing
@@ -35,16 +67,6 @@ _expect, _expect_at = standing(expect_kernel, _THREE, _FOUR, _ROWS, _LINE, _ROWS
 _update, _update_at = standing(update_kernel, _THREE, _FOUR, _ROWS, _LINE, _ROWS, I, _ROWS, _ROWS, _ROWS, _THREE)
 _boxes, _boxes_at = standing(boxes_kernel, _THREE, _FOUR, _ROWS, _LINE, F, F, F, _ROWS, _ROWS)
 _assign, _assign_at = standing(assign_kernel, I[::1], I[::1], _LINE, _LINE, I, I[::1])
-
-
-class At(NamedTuple):
-    """Where the filter's kernels stand."""
-
-    predict: Any
-    expect: Any
-    update: Any
-    boxes: Any
-    assign: Any
 
 
 def addresses() -> At:
