@@ -109,7 +109,8 @@ def test_tracks_within_reach_of_plots(benchmark, n):
 def test_sparse_assignment(benchmark, n, clutter):
     """Jonker and Volgenant's on pairs alone, its total against scipy's on the whole matrix."""
     pairs, worth = problem(n, clutter)
-    held = benchmark(assign_plots, pairs.start, pairs.plot, worth, np.zeros(n), pairs.plots)
+    held = np.empty(n, int)
+    benchmark(assign_plots, pairs.start, pairs.plot, worth, np.zeros(n), pairs.plots, held)
     whole = np.zeros((n, max(pairs.plots, 1)))
     whole[rows_of(pairs), pairs.plot] = np.minimum(-worth, 0.0)
     mine = worth[pairs.plot == held[rows_of(pairs)]].sum()

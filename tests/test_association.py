@@ -207,7 +207,8 @@ def test_gnn_of_pairs_is_gnn_of_the_matrix(n, m, forbidden, seed):
     assert gnn_pairs(pairs, log_ratio[inside], 0.7).tolist() == (weights.argmax(axis=1) - 1).tolist()
     detected = rng.uniform(0.1, 0.95, n)
     odds = np.log(detected / (1.0 - detected))
-    held = assign_plots(start, plot, log_ratio[inside], odds, m)
+    held = np.empty(n, int)
+    assign_plots(start, plot, log_ratio[inside], odds, m, held)
     assert gnn_pairs(pairs, log_ratio[inside], detected).tolist() == held.tolist()
     own = held >= 0
     gained = (log_ratio[own, held[own]] + odds[own]).sum()

@@ -205,6 +205,7 @@ def test_the_reach_changes_nothing(monkeypatch):
         return np.arange(len(bank) + 1) * len(z), np.tile(np.arange(len(z)), len(bank))
 
     monkeypatch.setattr(pairing, "reachable", everything)
+    monkeypatch.setattr(tracking, "PLAIN", True)
     slow = cf.track(d, s)
     for name in quick.COLUMNS:
         assert np.array_equal(getattr(quick, name), getattr(slow, name)), name

@@ -17,8 +17,8 @@ from copfuse.kernels.consider import common, consider, fall_matrix
 from copfuse.motion import interpolate
 from copfuse.pairing import Taken
 from copfuse.phases import phase_probability
-from copfuse.scanning import Scan
-from copfuse.tracking import FIRM_HITS, scans, step
+from copfuse.scanning import Scan, scans
+from copfuse.tracking import FIRM_HITS, step
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,9 @@ def _over_miss(pairs: Pairs, detection_probability) -> np.ndarray:
 
 def gnn_pairs(pairs: Pairs, log_ratio, detection_probability=0.8) -> np.ndarray:
     """`gnn` over ``log_ratio (pairs,)``: the plot of each track, −1 for none, ``(n,)``; P_D is a number or ``(n,)``."""
-    return assign_plots(pairs.start, pairs.plot, log_ratio, _over_miss(pairs, detection_probability), pairs.plots)
+    held = np.empty(len(pairs.start) - 1, np.int64)
+    assign_plots(pairs.start, pairs.plot, log_ratio, _over_miss(pairs, detection_probability), pairs.plots, held)
+    return held
 
 
 def jpda_pairs(pairs: Pairs, log_ratio, detection_probability=0.8) -> tuple[np.ndarray, np.ndarray]:

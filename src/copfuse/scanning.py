@@ -41,36 +41,78 @@ class Scan:
         return self.z, self.sigma, self.origin, self.axes, self.cosines
 
 
+@dataclass(frozen=True)
+class Series:
+    """The scans of a Detections table in time order; `Scan` k has the plots ``first[k]:last[k]`` of the columns of all n plots.
+
+    ``log_density (scans,)`` is the logarithm of the density of false and new plots; ``facts`` by sensor: node, revisit s, whether it sees
+    plumes only; ``spots`` as in `pairing.spots`, ``origin (n, 3)``, ``axes (n, 3, 3)``.
+    """
+
+    first: np.ndarray
+    last: np.ndarray
+    time: np.ndarray
+    sensor: np.ndarray
+    number: np.ndarray
+    z: np.ndarray
+    sigma: np.ndarray
+    origin: np.ndarray
+    axes: np.ndarray
+    spots: tuple[np.ndarray, np.ndarray]
+    log_density: np.ndarray
+    scenario: Any
+    facts: dict[int, tuple[int, float, bool]]
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def __getitem__(self, k: int) -> Scan:
+        first, rows = int(self.first[k]), slice(int(self.first[k]), int(self.last[k]))
+        sensor = int(self.sensor[first])
+        (at, revisit, plume), log_density = self.facts[sensor], float(self.log_density[k])
+        seen = self.z[rows], self.sigma[rows], self.origin[first], self.axes[first]
+        spots = self.spots[0][rows], self.spots[1][rows]
+        facts: tuple[Any, ...] = log_density, revisit, self.scenario.sensors[sensor].cosines, plume, self.scenario.bias, spots
+        return Scan(float(self.time[first]), at, sensor, self.number[rows], *seen, *facts)
+
+
 def scans(detections: Detections, scenario: Any, node: str | None = None, numbers: np.ndarray | None = None) -> Iterator[Scan]:
     """The scans of a Detections table in time order; ``numbers (n,)``: what its rows are called, where it is a part of another table."""
+    every = series(detections, scenario, node, numbers)
+    return (every[k] for k in range(len(every)))
+
+
+def series(detections: Detections, scenario: Any, node: str | None = None, numbers: np.ndarray | None = None) -> Series:
+    """Likewise, without making each."""
     time, sensor = detections.time, detections.sensor
-    if len(time) == 0:
-        return
-    firsts = np.flatnonzero(np.r_[True, (np.diff(time) != 0) | (np.diff(sensor) != 0)])
-    lasts = np.r_[firsts[1:], len(time)]
-    number, known = np.arange(len(time)) if numbers is None else numbers, [_sensor_facts(s, scenario, node) for s in scenario.sensors]
-    sigma = np.hypot(detections.sigma, np.array([np.append(bias_sigma(s, scenario), 0.0) for s in scenario.sensors])[sensor])
-    origin, axes = np.zeros((len(time), 3)), np.zeros((len(time), 3, 3))
-    spot, blur = np.zeros((len(time), 3)), np.zeros(len(time))
-    for k in np.unique(sensor):
-        mine = np.flatnonzero(sensor == k)
-        origin[mine], axes[mine] = place(scenario.sensors[k], time[mine])
-        seen: tuple[Any, ...] = detections.z[mine], sigma[mine], origin[mine], axes[mine], scenario.sensors[k].cosines
-        spot[mine], blur[mine] = pairing.spots(*seen)
-    for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
-        k, rows = int(sensor[first]), slice(first, last)
-        at, log_density, revisit, plume = known[k]
-        if np.isfinite(detections.z[rows, 3]).any():
-            log_density -= RATED
-        seen = detections.z[rows], sigma[rows], origin[first], axes[first]
-        facts: tuple[Any, ...] = log_density, revisit, scenario.sensors[k].cosines, plume, scenario.bias, (spot[rows], blur[rows])
-        yield Scan(float(time[first]), at, k, number[rows], *seen, *facts)
+    n, there = len(time), np.unique(sensor).tolist()
+    edge = np.ones(n + 1, bool)
+    edge[1:n] = (time[1:] != time[:-1]) | (sensor[1:] != sensor[:-1])
+    edge = np.flatnonzero(edge) if n else np.zeros(1, int)
+    sigma, origin, axes = np.empty((n, 4)), np.empty((n, 3)), np.empty((n, 3, 3))
+    spot, blur = np.empty((n, 3)), np.empty(n)
+    for k in there:
+        one, mine = scenario.sensors[k], np.flatnonzero(sensor == k)
+        sigma[mine] = np.hypot(detections.sigma[mine], np.append(bias_sigma(one, scenario), 0.0))
+        origin[mine], axes[mine] = place(one, time[mine])
+        spot[mine], blur[mine] = pairing.spots(detections.z[mine], sigma[mine], origin[mine], axes[mine], one.cosines)
+    first, number = edge[:-1], np.arange(n) if numbers is None else numbers
+    density = np.zeros(len(scenario.sensors))
+    density[there] = [_log_density(scenario.sensors[k], scenario) for k in there]
+    rated = np.logical_or.reduceat(np.isfinite(detections.z[:, 3]), first) if n else np.zeros(0, bool)
+    density = density[sensor[first]] - np.where(rated, RATED, 0.0)
+    facts = {k: _sensor_facts(scenario.sensors[k], node) for k in there}
+    return Series(first, edge[1:], time, sensor, number, detections.z, sigma, origin, axes, (spot, blur), density, scenario, facts)
 
 
-def _sensor_facts(sensor: Any, scenario: Any, node: str | None) -> tuple[int, float, float, bool]:
+def _sensor_facts(sensor: Any, node: str | None) -> tuple[int, float, bool]:
     at = NODES.index(node) if node else NATIONS.index(sensor.nation)
+    return at, float(sensor.search_revisit), sensor.kind == "infrared"
+
+
+def _log_density(sensor: Any, scenario: Any) -> float:
     density = clutter_density(sensor) * max(scenario.clutter, 0.1)  # with a floor for targets that are new
-    return at, float(np.log(max(density, 1e-30))), float(sensor.search_revisit), sensor.kind == "infrared"
+    return float(np.log(max(density, 1e-30)))
 
 
 def in_order(scan: Scan) -> Scan:

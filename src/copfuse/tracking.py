@@ -17,18 +17,20 @@ import numpy as np
 
 from copfuse import filters, multiscan, pairing, starting
 from copfuse.association import Pairs, gate
-from copfuse.coasting import BURNT_OUT, COLUMNS, COUNTS, Live, coasted, with_rows
+from copfuse.coasting import BURNT_OUT, COAST_STEP, COLUMNS, COUNTS, FALLS, HOLD, HOLD_SCANS, HOLD_TENTATIVE, Live, coasted, with_rows
 from copfuse.constants import NODES
 from copfuse.errors import CopfuseError, suggestion
 from copfuse.filters import Bank
 from copfuse.frames import altitude
 from copfuse.kernels.consider import common, consider
+from copfuse.kernels.lent import Rule
 from copfuse.kernels.motions import BOOST as THRUSTING
 from copfuse.kernels.motions import REENTRY
 from copfuse.pairing import OWN, RULES, Taken
 from copfuse.phases import further, phase_probability, push, pushed, relight, thrust
-from copfuse.scanning import Scan, bias_sigma, in_order, scans
+from copfuse.scanning import Scan, bias_sigma, in_order, series
 from copfuse.sensors import place
+from copfuse.steady import Steady
 from copfuse.tables import Detections, Tracks, usable_plots
 
 MOST_SENSORS = 64  # bits in `Tracks.sensors`
@@ -45,6 +47,7 @@ LOW, GROUNDED = 20e3, 3.0  # m, and standard deviations of height, below which t
 REAL, GHOST = 0.5, 0.15  # chance of a plot, where others have theirs, of a track of an object, at least, and of one of nothing, *notional*
 HIT, MISSED = math.log(GHOST / REAL), math.log((1.0 - GHOST) / (1.0 - REAL))
 DOUBTED = 5.0  # logarithm of the odds from which on a track is taken to be of nothing
+PLAIN = False  # whether every scan is one `step`: the form that the quick one is held against
 BATCH = 1000  # rows of Tracks that are made together: as quick as all together, and of little memory
 NEAR_MISS = 1.5**2  # a plot within this many times a gate's squared distance was refused by it; beyond, it is simply new
 BEYOND = 100.0  # squared distance beyond any gate and any near miss
@@ -92,12 +95,15 @@ def follow(
     """
     batch: list[dict[str, Any]] = []
     count = 0
-    for change in _changes(scans(detections, scenario, node, numbers), states, association):
+    steady = Steady(states, series(detections, scenario, node, numbers), _rule())
+    for change in _changes(steady, association):
         batch.append(change)
         count += len(change["time"])
         if count >= BATCH:
+            steady.give_back()
             yield _rows(batch)
             batch, count = [], 0
+    steady.give_back()
     if batch:
         yield _rows(batch)
 
@@ -126,14 +132,48 @@ def table(
     return Tracks(**columns, meta=meta)
 
 
-def _changes(every: Iterator[Scan], states: dict[int, Live], association: str) -> Iterator[dict[str, Any]]:
-    """What each scan changes, those left out that change nothing; ``states`` has the tracks of every node, in place."""
-    for scan in every:
-        if scan.node not in states:
-            states[scan.node] = Live.empty()
-        states[scan.node], new = step(states[scan.node], scan, association)
+def _changes(steady: Steady, association: str) -> Iterator[dict[str, Any]]:
+    """What scans change, those left out that change nothing.
+
+    One after another is a `step`; those that are steady are taken together.
+    """
+    k, every = 0, steady.every
+    while k < len(every):
+        if association == RULES[0] and not PLAIN:
+            k, new, hit = steady.run(k)
+            if new is not None:
+                yield new
+            if len(hit):
+                _part(steady, every[k - 1], hit)
+            if k == len(every):
+                return
+        scan = every[k]
+        live, new = step(steady.get(scan.node), scan, association)
+        steady.put(scan.node, live)
+        k += 1
         if new is not None:
             yield new
+
+
+def _part(steady: Steady, scan: Scan, hit: np.ndarray) -> None:
+    """Drop doubles after a scan that was steady."""
+    drop = _doubles(steady.seen(scan.node), hit, scan.time)
+    if drop.any():
+        live = steady.get(scan.node)
+        *others, merged = live.counts
+        steady.put(scan.node, replace(live[~drop], counts=(*others, merged + _gone(live.number, drop))))
+
+
+def _rule() -> Rule:
+    """This tracker's figures, as `kernels.steady` takes them."""
+    log_beta, lift, thrust, flow = (
+        (float(mean), float(sigma**2)) for mean, sigma in (filters.LOG_BETA, (0.0, filters.LIFT_SIGMA), filters.THRUST, filters.FLOW)
+    )
+    return Rule(
+        HOLD, HOLD_SCANS, HOLD_TENTATIVE, COAST_STEP, FALLS, pairing.UNLIKELY, pairing.SIGMAS, pairing.SLACK, pairing.FIERCEST, BEYOND,
+        math.log(pairing.DETECTED / (1.0 - pairing.DETECTED)), pairing.APART, LOW, GROUNDED, FORGOTTEN, BURNT_HITS, BURNT_OUT, RELIGHT,
+        float(relight(0.0)), HIT, MISSED, DOUBTED, log_beta, lift, thrust, flow, BURNING, filters.NOISE,
+    )  # fmt: skip
 
 
 def check_association(name: str) -> None:

@@ -225,18 +225,19 @@ def assign_pairs(start, plot, cost, miss, m):
 
 
 @njit
-def assign_plots(start, plot, log_ratio, odds, m):
-    """`assign_pairs` of greatest total ``log_ratio (pairs,)`` over a miss, row i weighing ``odds[i]`` more: plots (n,), or −1."""
+def assign_plots(start, plot, log_ratio, odds, m, held):
+    """`assign_pairs` of greatest total ``log_ratio (pairs,)`` over a miss, row i weighing ``odds[i]`` more.
+
+    Into ``held (n,)`` go plots, or −1.
+    """
     n = len(start) - 1
     cost = np.empty(len(plot))
     for i in range(n):
         for p in range(start[i], start[i + 1]):
             cost[p] = -(log_ratio[p] + odds[i])
-    held, _ = assign_pairs(start, plot, cost, np.zeros(n), m)
+    pair, _ = assign_pairs(start, plot, cost, np.zeros(n), m)
     for i in range(n):
-        if held[i] >= 0:
-            held[i] = plot[held[i]]
-    return held
+        held[i] = plot[pair[i]] if pair[i] >= 0 else -1
 
 
 @njit

@@ -1,0 +1,109 @@
+"""What `kernels.steady` is lent: few arrays, as each costs time to compile, and the names of their columns.
+
+Row r of `Rows` is a track: those that nodes hold, ``room`` for each, then those near a scan's plots as they are and predicted, then
+``most`` updates as they were predicted and as many as they have become.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from copfuse.constants import NODES
+
+N_NODE = len(NODES)
+NUMBER, HITS, FIRM, BURNT, SENSORS, SCAN, AT, DETECTION = range(8)  # columns of `Rows.facts`: the last three of updates only
+LLR, REVISIT, SEEN, DOUBT, LIT, RELIGHT = range(6)  # columns of `Rows.figures`: the last is `phases.relight` as of the row's time
+COUNT, TAKEN, DROPPED = range(3)  # rows of `Rows.counts`: tracks of each node, and of its plots and tracks so many since they came here
+FIRST, LAST, NODE, BIT, COSINES, PLUME = range(6)  # columns of `Scans.facts`: plots, node, bit in `Tracks.sensors`, kind of sensor
+TIME, LOG_DENSITY, AGAIN = range(3)  # columns of `Scans.figures`: s, of false and new plots, s between scans
+BLUR, LIMIT = 3, 4  # columns of `Scans.spot` after a place's three (`pairing.spots`): its sigma, and the gate's squared distance
+NEAR, START, PLOT, OUT, HELD = range(5)  # rows of `Work.numbers`: tracks within reach, their pairs' begins, plots; engines out; plots taken
+D2, LOGLIK, ODDS, DT, LIGHTS = range(5)  # rows of `Work.figures`; the last is the rate of `phases.relight`
+RATE, CHANCE = range(2)  # of `Waits.after`
+
+
+class Rows(NamedTuple):
+    """Tracks: the arrays of a `filters.Bank`, and what else `coasting.Live` and Tracks have of them."""
+
+    time: Any
+    x: Any
+    P: Any
+    mu: Any
+    x6: Any
+    P6: Any
+    facts: Any
+    figures: Any
+    counts: Any
+
+
+class Scans(NamedTuple):
+    """Scans, and their plots: ``seen (2, n, 4)`` are z and sigma, ``spot (n, 5)`` as named above, ``row (n,)`` of Detections."""
+
+    facts: Any
+    figures: Any
+    origin: Any
+    axes: Any
+    seen: Any
+    spot: Any
+    row: Any
+
+
+class Work(NamedTuple):
+    """Scratch: pairs, boxes about tracks ``(2, room, 3)``, plots of those that have one ``(2, plots, 4)``."""
+
+    numbers: Any
+    figures: Any
+    boxes: Any
+    plots: Any
+
+
+class Waits(NamedTuple):
+    """What may still light (`phases`): by k times ``lit (k,)`` at which engines were last seen to burn, and of n scans from the first in a
+    call on, ``after (2, k, n)`` is the rate and the chance of it.  Of earlier times that are not there nothing follows.
+    """
+
+    lit: Any
+    after: Any
+
+
+class Rule(NamedTuple):
+    """The tracker's figures: of `coasting`, `pairing`, `tracking` and `filters`, by their names there; priors with variances."""
+
+    hold: float
+    hold_scans: float
+    hold_tentative: float
+    coast_step: float
+    falls: float
+    unlikely: float
+    sigmas: float
+    slack: float
+    fiercest: float
+    beyond: float
+    odds: float
+    apart: float
+    low: float
+    grounded: float
+    forgotten: float
+    burnt_hits: int
+    burnt_out: float
+    relight: float
+    just_out: float
+    hit: float
+    missed: float
+    doubted: float
+    log_beta: tuple[float, float]
+    lift: tuple[float, float]
+    thrust: tuple[float, float]
+    flow: tuple[float, float]
+    burning: Any
+    noise: Any
+
+
+class At(NamedTuple):
+    """Where the filter's kernels stand."""
+
+    predict: Any
+    expect: Any
+    update: Any
+    boxes: Any
+    assign: Any

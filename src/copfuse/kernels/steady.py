@@ -1,0 +1,456 @@
+"""Scans in which nothing happens but that firm tracks are seen again: `tracking.step` of one after another, without leaving the kernel.
+
+What is rare is not done here but left to that plain form: firm tracks that nobody sees, plots that nobody claims, tracks not yet firm or
+near the ground.  So are decisions that are too near to call: they are made from sums that numpy adds up in another order.
+The arrays are those of `lent`.
+"""
+
+from __future__ import annotations
+
+import math
+
+from numba import float64 as F
+from numba import int64 as I
+
+from copfuse.kernels import borrowing
+from copfuse.kernels.assignment import assign_plots as assign_kernel
+from copfuse.kernels.earth import altitude
+from copfuse.kernels.estimation import combine
+from copfuse.kernels.estimation import predict as predict_kernel
+from copfuse.kernels.estimation import update as update_kernel
+from copfuse.kernels.gating import boxes as boxes_kernel
+from copfuse.kernels.lent import (
+    AGAIN,
+    AT,
+    BIT,
+    BLUR,
+    BURNT,
+    CHANCE,
+    COSINES,
+    COUNT,
+    D2,
+    DETECTION,
+    DOUBT,
+    DROPPED,
+    DT,
+    FIRM,
+    FIRST,
+    HELD,
+    HITS,
+    LAST,
+    LIGHTS,
+    LIMIT,
+    LIT,
+    LLR,
+    LOG_DENSITY,
+    LOGLIK,
+    N_NODE,
+    NEAR,
+    NODE,
+    ODDS,
+    OUT,
+    PLOT,
+    PLUME,
+    RATE,
+    RELIGHT,
+    REVISIT,
+    SCAN,
+    SEEN,
+    SENSORS,
+    START,
+    TAKEN,
+    TIME,
+    At,
+)
+from copfuse.kernels.motions import BOOST, GLIDE, MANOEUVRE, N_MODEL, REENTRY
+from copfuse.kernels.pairwise import expect_pairs as expect_kernel
+from copfuse.kernels.standing import standing
+
+UNKNOWN = -1.0
+CLOSE = 1e-6  # of a decision's two sides, in their unit or as a share: nearer than that it is too near to call
+_LINE, _ROWS, _THREE, _FOUR = F[::1], F[:, ::1], F[:, :, ::1], F[:, :, :, ::1]
+_predict, _predict_at = standing(predict_kernel, _THREE, _FOUR, _ROWS, _LINE, _LINE, _LINE, _THREE, _FOUR, _ROWS, _ROWS, _THREE)
+_expect, _expect_at = standing(expect_kernel, _THREE, _FOUR, _ROWS, _LINE, _ROWS, I, _ROWS, _ROWS, I[::1], I[::1], F, _LINE, _LINE)
+_update, _update_at = standing(update_kernel, _THREE, _FOUR, _ROWS, _LINE, _ROWS, I, _ROWS, _ROWS, _ROWS, _THREE)
+_boxes, _boxes_at = standing(boxes_kernel, _THREE, _FOUR, _ROWS, _LINE, F, F, F, _ROWS, _ROWS)
+_assign, _assign_at = standing(assign_kernel, I[::1], I[::1], _LINE, _LINE, I, I[::1])
+
+
+def addresses() -> At:
+    """Where they stand in this process; what is not compiled yet is compiled."""
+    return At(_predict_at(), _expect_at(), _update_at(), _boxes_at(), _assign_at())
+
+
+@borrowing
+def copy_columns(rows, i, k):
+    """Put what is beside the bank of track i in row k."""
+    for a in range(rows.facts.shape[1]):
+        rows.facts[k, a] = rows.facts[i, a]
+    for a in range(rows.figures.shape[1]):
+        rows.figures[k, a] = rows.figures[i, a]
+
+
+@borrowing
+def copy_row(rows, i, k):
+    """Put a copy of track i in row k."""
+    rows.time[k] = rows.time[i]
+    for j in range(N_MODEL):
+        rows.mu[k, j] = rows.mu[i, j]
+        for a in range(9):
+            rows.x[k, j, a] = rows.x[i, j, a]
+            for b in range(9):
+                rows.P[k, j, a, b] = rows.P[i, j, a, b]
+    for a in range(6):
+        rows.x6[k, a] = rows.x6[i, a]
+        for b in range(6):
+            rows.P6[k, a, b] = rows.P6[i, a, b]
+    copy_columns(rows, i, k)
+
+
+@borrowing
+def coasted(rows, node, base, now, rule):
+    """`coasting.coasted`: drop tracks that nobody sees and that are not firm, in place; whether no firm one is to be asked here.
+
+    A firm one that falls is asked every ``coast_step``, when it is moved on; in between nothing of it changes.
+    """
+    kept, settled = base, True
+    for r in range(base, base + rows.counts[COUNT, node]):
+        firm, age, revisit = rows.facts[r, FIRM] != 0, now - rows.figures[r, SEEN], rows.figures[r, REVISIT]
+        if not firm and age > max(rule.hold_tentative, 2.5 * revisit):
+            continue
+        if firm and age > max(rule.hold, rule.hold_scans * revisit):
+            falls = rows.mu[r, MANOEUVRE] + rows.mu[r, BOOST] < (rule.falls if rows.facts[r, BURNT] != 0 else rule.burnt_out)
+            settled = settled and falls and now - rows.time[r] <= rule.coast_step and rows.time[r] > rows.figures[r, SEEN]
+        if kept < r:
+            copy_row(rows, r, kept)
+        kept += 1
+    rows.counts[DROPPED, node] += base + rows.counts[COUNT, node] - kept
+    rows.counts[COUNT, node] = kept - base
+    return settled
+
+
+@borrowing(forceinline=True)
+def _turned(middle, half, origin):
+    """A box as directions from ``origin``, in place: a unit vector, and the angle that it fills."""
+    d0, d1, d2 = middle[0] - origin[0], middle[1] - origin[1], middle[2] - origin[2]
+    away, wide = math.sqrt(d0 * d0 + d1 * d1 + d2 * d2), math.sqrt(half[0] ** 2 + half[1] ** 2 + half[2] ** 2)
+    angle = math.asin(min(wide / away, 1.0)) if wide < away else 2.0
+    middle[0], middle[1], middle[2] = d0 / away, d1 / away, d2 / away
+    half[0], half[1], half[2] = angle, angle, angle
+
+
+@borrowing
+def reached(rows, base, n, now, scans, first, last, origin, rule, work, at):
+    """`pairing.reachable`: how many of n tracks are within reach of a scan's plots, into ``work``; −1 where that is not asked here, or
+    where a plot is within no track's reach.
+    """
+    seen, spot, near_plot, pairs, near = scans.seen[0], scans.spot, work.figures[D2], 0, 0
+    blind = math.isnan(seen[first, 0])
+    for p in range(first, last):
+        near_plot[p - first] = 0.0
+        if math.isnan(seen[p, 0]) != blind or math.isnan(seen[p, 1]) or math.isnan(seen[p, 2]):
+            return -1
+    dt, middle, half, end = work.figures[DT], work.boxes[0], work.boxes[1], base + n
+    for i in range(n):
+        dt[i] = now - rows.time[base + i]
+    models = rows.x[base:end], rows.P[base:end], rows.mu[base:end]
+    _boxes(at, models[0], models[1], models[2], dt[:n], rule.unlikely, rule.sigmas, rule.fiercest, middle[:n], half[:n])
+    for i in range(n):
+        begin = pairs
+        if begin + last - first > work.numbers.shape[1]:
+            return -1
+        for a in range(3):
+            half[i, a] += rule.slack
+        if blind:
+            _turned(middle[i], half[i], origin)
+        work.numbers[START, near] = begin
+        for p in range(first, last):
+            slack = rule.sigmas * spot[p, BLUR]
+            if (
+                abs(spot[p, 0] - middle[i, 0]) <= half[i, 0] + slack
+                and abs(spot[p, 1] - middle[i, 1]) <= half[i, 1] + slack
+                and abs(spot[p, 2] - middle[i, 2]) <= half[i, 2] + slack
+            ):
+                near_plot[p - first] = 1.0
+                work.numbers[PLOT, pairs] = p - first
+                pairs += 1
+        if pairs > begin:
+            work.numbers[NEAR, near] = i
+            near += 1
+    work.numbers[START, near] = pairs
+    for p in range(last - first):
+        if near_plot[p] == 0.0:
+            return -1
+    return near
+
+
+@borrowing
+def waited(lit, waits, what, scan, first, begin):
+    """The rate or the chance at a scan of what may still light, where an engine was last seen to burn at ``lit``; `UNKNOWN` where that
+    is since the call began, at ``begin`` with the scan ``first``.
+    """
+    for i in range(len(waits.lit)):
+        if waits.lit[i] == lit:
+            return waits.after[what, i, scan - first]
+    return 0.0 if lit < begin else UNKNOWN
+
+
+@borrowing
+def thrust(x, P, mu, x6):
+    """`phases.thrust` of one track: the push along the velocity, m/s^2, and its standard deviation."""
+    v0, v1, v2 = x6[3], x6[4], x6[5]
+    speed = max(math.sqrt(v0 * v0 + v1 * v1 + v2 * v2), 1.0)
+    free = mu[MANOEUVRE] / (mu[MANOEUVRE] + mu[BOOST])
+    along, apart = 0.0, 0.0
+    for a in range(3):
+        own = x[BOOST, 6] * x6[3 + a] / speed
+        both = free * x[MANOEUVRE, 6 + a] + (1.0 - free) * own
+        along += both * x6[3 + a] / speed
+        apart += free * (x[MANOEUVRE, 6 + a] - both) ** 2 + (1.0 - free) * (own - both) ** 2
+        apart += free * P[MANOEUVRE, 6 + a, 6 + a]
+    return along, math.sqrt((apart + (1.0 - free) * P[BOOST, 6, 6]) / 3.0)
+
+
+@borrowing
+def burnt_out(x, P, mu, x6, burnt, able, chance, rule):
+    """`tracking._burnt_out` of one track: 1 where its engine is out, 0 where not, −1 where that is too near to call.
+
+    ``chance`` is that of a further stage, or `UNKNOWN`.
+    """
+    engine = mu[MANOEUVRE] + mu[BOOST]
+    if burnt and 0.5 < engine <= 0.95 and chance == UNKNOWN:
+        return -1
+    if not (engine > (0.5 if chance > 0.0 else 0.95) if burnt else able and engine >= rule.burnt_out):
+        return 1 if burnt or able else 0
+    along, blur = thrust(x, P, mu, x6)
+    far = along - rule.relight if burnt else -2.0 * blur - along
+    if not abs(far) > CLOSE:
+        return -1
+    return 1 if (far > 0.0) != burnt else 0
+
+
+@borrowing
+def grounded(x6, P6, rule):
+    """Whether a track may lie below the ground, were it not there, or nearly (`tracking._low`)."""
+    height = altitude(x6[0], x6[1], x6[2])
+    if not height < rule.low:
+        return False
+    total, r2 = 0.0, x6[0] * x6[0] + x6[1] * x6[1] + x6[2] * x6[2]
+    for a in range(3):
+        for b in range(3):
+            total += x6[a] * P6[a, b] * x6[b] / r2
+    return height < rule.grounded * math.sqrt(total) * (1.0 + CLOSE)
+
+
+@borrowing
+def _reset(x, P, component, prior):
+    x[component] = prior[0]
+    for a in range(9):
+        P[component, a] = 0.0
+        P[a, component] = 0.0
+    P[component, component] = prior[1]
+
+
+@borrowing
+def forget_thrust(x, P, rule):
+    """`filters.forget_thrust` of one track, in place."""
+    _reset(x[BOOST], P[BOOST], 6, rule.thrust)
+    _reset(x[BOOST], P[BOOST], 7, rule.flow)
+
+
+@borrowing
+def forget(x, P, mu, burnt, rule):
+    """What `tracking._update` lets a track forget (`filters.forget_drag`, `forget_thrust`), but for an engine just out, in place."""
+    if not burnt and mu[MANOEUVRE] + mu[BOOST] > 0.5:
+        _reset(x[REENTRY], P[REENTRY], 6, rule.log_beta)
+        _reset(x[GLIDE], P[GLIDE], 6, rule.log_beta)
+        _reset(x[GLIDE], P[GLIDE], 7, rule.lift)
+        _reset(x[GLIDE], P[GLIDE], 8, rule.lift)
+    if mu[BOOST] < rule.forgotten:
+        forget_thrust(x, P, rule)
+
+
+@borrowing(forceinline=True)
+def _judged(rows, now, then, near, scans, scan, rule, work, at):
+    """Predict the tracks ``near`` from rows ``now`` to rows ``then``, and let plots be taken: `pairing.judged`, `gated` and `hard`.
+
+    Leaves the plot of each in ``work`` (−1 for none), and its pairs with their log ratios.
+    """
+    facts, figures = scans.facts[scan], scans.figures[scan]
+    first, last, end, pairs = facts[FIRST], facts[LAST], then + near, work.numbers[START, near]
+    x, P, mu, dt, lights = rows.x[then:end], rows.P[then:end], rows.mu[then:end], work.figures[DT, :near], work.figures[LIGHTS, :near]
+    old = rows.x[now : now + near], rows.P[now : now + near], rows.mu[now : now + near]
+    _predict(at.predict, old[0], old[1], old[2], dt, lights, rule.noise, x, P, mu, rows.x6[then:end], rows.P6[then:end])
+    start, plot, d2, ratio = work.numbers[START], work.numbers[PLOT], work.figures[D2], work.figures[LOGLIK]
+    z, sigma = scans.seen[0, first:last], scans.seen[1, first:last]
+    _expect(
+        at.expect, x, P, mu, scans.origin[scan], scans.axes[scan], facts[COSINES], z, sigma, start[: near + 1], plot[:pairs],
+        rule.beyond, d2[:pairs], ratio[:pairs],
+    )  # fmt: skip
+    kept, begin = 0, 0
+    for r in range(near):
+        after = start[r + 1]
+        for p in range(begin, after):
+            if d2[p] <= scans.spot[first + plot[p], LIMIT]:
+                plot[kept], ratio[kept] = plot[p], ratio[p] - figures[LOG_DENSITY]
+                kept += 1
+        start[r + 1] = kept
+        begin = after
+        work.figures[ODDS, r] = rule.odds
+    odds, held = work.figures[ODDS, :near], work.numbers[HELD, :near]
+    _assign(at.assign, start[: near + 1], plot[:kept], ratio[:kept], odds, last - first, held)
+
+
+@borrowing(forceinline=True)
+def _updated(rows, new, m, scans, scan, first, waits, rule, work, at):
+    """Update the rows from ``new`` on with their plots, and decide whose engine is out; whether all of that could be done here."""
+    facts, end, time, begin = scans.facts[scan], new + m, scans.figures[scan, TIME], scans.figures[first, TIME]
+    x, P, mu, x6, P6 = rows.x[new:end], rows.P[new:end], rows.mu[new:end], rows.x6[new:end], rows.P6[new:end]
+    _update(at.update, x, P, mu, scans.origin[scan], scans.axes[scan], facts[COSINES], work.plots[0, :m], work.plots[1, :m], x6, P6)
+    for h in range(m):
+        r, burnt = new + h, rows.facts[new + h, BURNT] != 0
+        if facts[PLUME] != 0:
+            total = 0.0
+            for j in range(N_MODEL):
+                mu[h, j] *= rule.burning[j]
+                total += mu[h, j]
+            for j in range(N_MODEL):
+                mu[h, j] /= total
+            combine(x[h], P[h], mu[h], x6[h], P6[h])
+        if grounded(x6[h], P6[h], rule):
+            return False
+        forget(x[h], P[h], mu[h], burnt, rule)
+        lit = rows.figures[r, LIT]
+        chance = waited(lit, waits, CHANCE, scan, first, begin)
+        out = burnt_out(x[h], P[h], mu[h], x6[h], burnt, rows.facts[r, HITS] >= rule.burnt_hits, chance, rule)
+        if out < 0:
+            return False
+        if out and not burnt:
+            forget_thrust(x[h], P[h], rule)
+        if not out and mu[h, MANOEUVRE] + mu[h, BOOST] > 0.5:
+            lit = time
+        rate = rule.just_out if lit == time else waited(lit, waits, RATE, scan, first, begin)
+        if rate == UNKNOWN:
+            return False
+        rows.facts[r, BURNT], rows.figures[r, LIT], rows.figures[r, RELIGHT] = out, lit, rate
+    return True
+
+
+@borrowing(forceinline=True)
+def _rested(rows, base, n, spare, new, m, scans, scan, first, waits, rule, work):
+    """Decide likewise of the tracks that have no plot: what has just been started or moved on is asked, too."""
+    for r in range(base, base + n):
+        seen = False
+        for h in range(new, new + m):
+            seen = seen or rows.facts[h, AT] == r
+        if seen:
+            continue
+        copy_row(rows, r, spare)
+        x, P, mu, burnt = rows.x[spare], rows.P[spare], rows.mu[spare], rows.facts[r, BURNT] != 0
+        forget(x, P, mu, burnt, rule)
+        able = rows.facts[r, FIRM] != 0 and rows.facts[r, HITS] >= rule.burnt_hits
+        chance = waited(rows.figures[r, LIT], waits, CHANCE, scan, first, scans.figures[first, TIME])
+        out = burnt_out(x, P, mu, rows.x6[r], burnt, able, chance, rule)
+        if out < 0:
+            return False
+        work.numbers[OUT, r - base] = out
+    return True
+
+
+@borrowing
+def _missed(rows, r, k, bit, work):
+    """Whether the track in row r, k of those near, has no plot though its sensor sees others' within its gate (`tracking.doubted`)."""
+    return work.numbers[HELD, k] < 0 and work.numbers[START, k] < work.numbers[START, k + 1] and rows.facts[r, SENSORS] & bit != 0
+
+
+@borrowing(forceinline=True)
+def _kept(rows, base, n, near, new, m, bit, rule, work):
+    """Put the updated tracks into their places; whether one of them is so near to another that they may be one object."""
+    for k in range(near):
+        r = base + work.numbers[NEAR, k]
+        if _missed(rows, r, k, bit, work):
+            rows.figures[r, DOUBT] += rule.missed
+    for r in range(base, base + n):
+        burnt, out = rows.facts[r, BURNT] != 0, work.numbers[OUT, r - base]
+        forget(rows.x[r], rows.P[r], rows.mu[r], burnt, rule)
+        if out and not burnt:
+            forget_thrust(rows.x[r], rows.P[r], rule)
+        rows.facts[r, BURNT] = out
+    for h in range(new, new + m):
+        copy_row(rows, h, rows.facts[h, AT])
+    for h in range(new, new + m):
+        for r in range(base, base + n):
+            d2 = 0.0
+            for a in range(3):
+                d2 += (rows.x6[h, a] - rows.x6[r, a]) ** 2
+            if r != rows.facts[h, AT] and not d2 > rule.apart * rule.apart * (1.0 + CLOSE):
+                return True
+    return False
+
+
+@borrowing(forceinline=True)
+def _hit(rows, base, then, near, prior, new, scans, scan, rule, work):
+    """Make rows of the tracks that take plots; whether all plots are taken, and by firm tracks, and no track has become doubtful."""
+    facts, figures, m = scans.facts[scan], scans.figures[scan], 0
+    first, last = facts[FIRST], facts[LAST]
+    for k in range(near):
+        plot, at, h = work.numbers[HELD, k], base + work.numbers[NEAR, k], new + m
+        if _missed(rows, at, k, facts[BIT], work) and rows.figures[at, DOUBT] + rule.missed >= rule.doubted:
+            return False
+        if plot < 0:
+            continue
+        if m == last - first or rows.facts[at, FIRM] == 0:
+            return False
+        p = work.numbers[START, k]
+        while work.numbers[PLOT, p] != plot:
+            p += 1
+        for a in range(4):
+            work.plots[0, m, a], work.plots[1, m, a] = scans.seen[0, first + plot, a], scans.seen[1, first + plot, a]
+        rows.time[then + k] = figures[TIME]
+        copy_columns(rows, at, then + k)
+        copy_row(rows, then + k, prior + m)
+        copy_row(rows, then + k, h)
+        rows.facts[h, HITS] += 1
+        rows.facts[h, SENSORS] |= facts[BIT]
+        rows.facts[h, SCAN], rows.facts[h, AT], rows.facts[h, DETECTION] = scan, at, scans.row[first + plot]
+        rows.figures[h, LLR] = rows.figures[at, LLR] + work.figures[LOGLIK, p]
+        rows.figures[h, REVISIT], rows.figures[h, SEEN] = figures[AGAIN], figures[TIME]
+        rows.figures[h, DOUBT] = max(rows.figures[h, DOUBT] + rule.hit, 0.0)
+        m += 1
+    return m == last - first
+
+
+@borrowing
+def follow(first_scan, scans, rows, room, most, waits, rule, work, at):
+    """Scans from ``first_scan`` on, as long as they can be done here and there is room for what is made; ``rows`` change in place.
+
+    Returns which scan is next, how many rows were made, and whether the last one's tracks may be two of one object, which is then
+    to be asked before the next (`pairing.doubles`): its tracks are the last rows.
+    """
+    scan, made, now, then, prior = first_scan, 0, N_NODE * room, (N_NODE + 1) * room, (N_NODE + 2) * room
+    while scan < len(scans.facts):
+        first, last, node, time = scans.facts[scan, FIRST], scans.facts[scan, LAST], scans.facts[scan, NODE], scans.figures[scan, TIME]
+        m, base, new = last - first, node * room, prior + most + made
+        if made + m > most or not coasted(rows, node, base, time, rule):
+            break
+        n = rows.counts[COUNT, node]
+        near = reached(rows, base, n, time, scans, first, last, scans.origin[scan], rule, work, at.boxes) if n > 0 else -1
+        if near < m:
+            break
+        for k in range(near):
+            r = base + work.numbers[NEAR, k]
+            copy_row(rows, r, now + k)
+            work.figures[DT, k], work.figures[LIGHTS, k] = time - rows.time[r], rows.figures[r, RELIGHT]
+        _judged(rows, now, then, near, scans, scan, rule, work, at)
+        if not _hit(rows, base, then, near, prior + made, new, scans, scan, rule, work):
+            break
+        if not _updated(rows, new, m, scans, scan, first_scan, waits, rule, work, at):
+            break
+        if not _rested(rows, base, n, now, new, m, scans, scan, first_scan, waits, rule, work):
+            break
+        rows.counts[TAKEN, node] += m
+        made += m
+        scan += 1
+        if _kept(rows, base, n, near, new, m, scans.facts[scan - 1, BIT], rule, work):
+            return scan, made, True
+    return scan, made, False

@@ -1,0 +1,189 @@
+"""Scans in which nothing happens but that firm tracks are seen again, many in one call of `kernels.steady.follow`.
+
+Nearly all scans of a flight are such.  `Steady` keeps what nodes follow in arrays that the kernel changes in place, and leaves every
+other scan to whoever calls it (`tracking`): what comes out is the same to the last bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from copfuse.association import gate
+from copfuse.coasting import COUNTS, Live
+from copfuse.filters import Bank
+from copfuse.kernels import lent
+from copfuse.kernels import steady as kernel
+from copfuse.kernels.lent import (
+    AT,
+    BURNT,
+    COUNT,
+    DETECTION,
+    DOUBT,
+    DROPPED,
+    FIRM,
+    HITS,
+    LIT,
+    LLR,
+    N_NODE,
+    NUMBER,
+    RELIGHT,
+    REVISIT,
+    SCAN,
+    SEEN,
+    SENSORS,
+    TAKEN,
+    Rows,
+    Rule,
+    Scans,
+    Waits,
+    Work,
+)
+from copfuse.kernels.motions import N_MODEL
+from copfuse.phases import further, relight
+from copfuse.scanning import Series
+
+ROWS = 256  # made in a call at most: more is hardly quicker
+ROOM = 4  # tracks of a node at first
+PAIRS = 4096  # of tracks and plots in a scan; more are left to the plain form
+_BANK = tuple(Bank.__dataclass_fields__)
+_SHAPES: tuple[tuple[int, ...], ...] = ((), (N_MODEL, 9), (N_MODEL, 9, 9), (N_MODEL,), (6,), (6, 6))
+_FACTS: tuple[tuple[str, int, Any], ...] = (
+    ("number", NUMBER, int), ("hits", HITS, int), ("firm", FIRM, bool), ("burnt", BURNT, bool), ("sensors", SENSORS, np.uint64),
+)  # fmt: skip
+_FIGURES = ("llr", LLR), ("revisit", REVISIT), ("seen", SEEN), ("doubt", DOUBT), ("lit", LIT)
+_NONE, _NOBODY = Live.empty(), np.zeros(0, int)
+
+
+class Steady:
+    """What nodes follow while they take the scans ``every``, between ``states`` and the kernel's arrays."""
+
+    def __init__(self, states: dict[int, Live], every: Series, rule: Rule) -> None:
+        self.states, self.every, self.rule = states, every, rule
+        self.scans = _scans(every)
+        self.plots = int((every.last - every.first).max(initial=0))
+        self.most = min(ROWS, len(every.time)) + self.plots  # rows made in a call
+        self.here: set[int] = set()  # nodes whose tracks are in the arrays, and
+        self.newer: set[int] = set()  # those of them that have changed since they came
+        self._make_room(max([ROOM, *(len(live) for live in states.values())]))
+
+    def _make_room(self, room: int) -> None:
+        self.give_back()
+        self.here.clear()
+        self.room, n, pairs = room, (N_NODE + 2) * room + 2 * self.most, max(PAIRS, room, self.plots) + 1
+        time, x, P, mu, x6, P6 = (np.zeros((n, *one)) for one in _SHAPES)
+        self.rows = Rows(time, x, P, mu, x6, P6, np.zeros((n, 8), int), np.zeros((n, 6)), np.zeros((3, N_NODE), int))
+        self.work = Work(np.zeros((5, pairs), int), np.zeros((5, pairs)), np.zeros((2, room, 3)), np.zeros((2, self.plots, 4)))
+
+    def _of(self, node: int) -> slice:
+        return slice(node * self.room, node * self.room + int(self.rows.counts[COUNT, node]))
+
+    def _bring(self, node: int) -> None:
+        """A node's tracks into the arrays."""
+        live, rows = self.states[node], self.rows
+        rows.counts[:, node] = len(live), 0, 0
+        of = self._of(node)
+        for name in _BANK:
+            getattr(rows, name)[of] = getattr(live.bank, name)
+        for name, column, _ in _FACTS:
+            rows.facts[of, column] = getattr(live, name).astype(np.int64)
+        for name, column in _FIGURES:
+            rows.figures[of, column] = getattr(live, name)
+        rows.figures[of, RELIGHT] = relight(live.bank.time - live.lit)
+        self.here.add(node)
+
+    def seen(self, node: int) -> Live:
+        """A node's tracks as they are in the arrays; the bank without copies."""
+        live, rows, of = self.states[node], self.rows, self._of(node)
+        counts = dict(zip(COUNTS, live.counts, strict=True))
+        for name, more in (("plots", TAKEN), ("taken", TAKEN), ("dropped", DROPPED)):
+            counts[name] += int(rows.counts[more, node])
+        columns: dict[str, Any] = {name: rows.facts[of, column].astype(kind) for name, column, kind in _FACTS}
+        columns |= {name: rows.figures[of, column].copy() for name, column in _FIGURES}
+        return replace(live, bank=Bank(*(getattr(rows, name)[of] for name in _BANK)), counts=tuple(counts.values()), **columns)
+
+    def give_back(self) -> None:
+        """Bring ``states`` up to date."""
+        for node in sorted(self.newer):
+            self.get(node)
+
+    def put(self, node: int, live: Live) -> None:
+        """Put a node's tracks in the place of those there were."""
+        self.states[node] = live
+        self.here.discard(node)
+        self.newer.discard(node)
+
+    def get(self, node: int) -> Live:
+        """A node's tracks, with ``states`` up to date."""
+        if node in self.newer:
+            live = self.seen(node)
+            self.states[node] = replace(live, bank=live.bank[np.arange(len(live))])
+            self.rows.counts[TAKEN:, node] = 0
+            self.newer.discard(node)
+        return self.states.get(node, _NONE)
+
+    def run(self, scan: int) -> tuple[int, dict[str, Any] | None, np.ndarray]:
+        """Take the scans from number ``scan`` on that are steady: which is the next, what they changed as of `tracking.step`, and the rows
+        of the tracks that the last one hit, if those may now be two of one object.
+        """
+        if (node := int(self.scans.facts[scan, lent.NODE])) not in self.states:
+            return scan, None, _NOBODY
+        if (most := max(map(len, self.states.values()))) > self.room:
+            self._make_room(2 * most)
+        for node in self.states.keys() - self.here:
+            self._bring(node)
+        given = self.scans, self.rows, self.room, self.most, self._waits(scan), self.rule, self.work, kernel.addresses()
+        after, made, near = kernel.follow(scan, *given)
+        self.newer.update(self.here)
+        if made == 0:
+            return scan, None, _NOBODY
+        new = self._made(made)[1]
+        first, last, node = self.scans.facts[after - 1, : lent.NODE + 1].tolist()
+        hit = self.rows.facts[new.stop - last + first : new.stop, AT] - node * self.room if near else _NOBODY
+        return after, self._changed(made), hit
+
+    def _waits(self, scan: int) -> Waits:
+        """What may still light while scans from number ``scan`` on are taken, by the functions of the plain form: a kernel's exponential is
+        not numpy's to the last bit.
+        """
+        time = self.scans.figures[scan : scan + self.most, lent.TIME]
+        lit = np.unique(np.concatenate([self.rows.figures[self._of(node), LIT] for node in self.here]))
+        lit = lit[further(time[0] - lit) > 0.0]
+        since = time - lit[:, None]
+        return Waits(lit, np.stack([relight(since), further(since)]))
+
+    def _made(self, rows: int) -> tuple[slice, slice]:
+        """Where so many new rows are as they were predicted, and as they have become."""
+        prior = (N_NODE + 2) * self.room
+        return slice(prior, prior + rows), slice(prior + self.most, prior + self.most + rows)
+
+    def _changed(self, made: int) -> dict[str, Any]:
+        prior, bank = (Bank(*(getattr(self.rows, name)[part].copy() for name in _BANK)) for part in self._made(made))
+        facts, figures = (part[self._made(made)[1]] for part in (self.rows.facts, self.rows.figures))
+        scan = facts[:, SCAN]
+        return {
+            "time": self.scans.figures[scan, lent.TIME], "node": self.scans.facts[scan, lent.NODE], "track": facts[:, NUMBER].copy(),
+            "hits": facts[:, HITS].copy(), "llr": figures[:, LLR].copy(), "firm": np.ones(made, bool), "burnt": facts[:, BURNT] != 0,
+            "lit": figures[:, LIT].copy(),
+            "detection": facts[:, DETECTION].copy(), "sensors": facts[:, SENSORS].astype(np.uint64), "bank": bank, "prior": prior,
+        }  # fmt: skip
+
+
+def _scans(every: Series) -> Scans:
+    """What the kernel reads of scans."""
+    n, k = len(every.time), len(every)
+    sensor = every.sensor[every.first].astype(np.int64)
+    facts, figures = np.zeros((k, 6), int), np.zeros((k, 3))
+    facts[:, lent.FIRST], facts[:, lent.LAST], figures[:, lent.TIME] = every.first, every.last, every.time[every.first]
+    figures[:, lent.LOG_DENSITY] = every.log_density
+    for number, (node, revisit, plume) in every.facts.items():
+        bit = np.array(np.uint64(1) << np.uint64(number)).astype(np.int64)
+        facts[sensor == number, lent.NODE :] = node, bit, every.scenario.sensors[number].cosines, plume
+        figures[sensor == number, lent.AGAIN] = revisit
+    seen, spot = np.empty((2, n, 4)), np.empty((n, 5))
+    seen[0], seen[1], spot[:, :3], spot[:, lent.BLUR] = every.z, every.sigma, *every.spots
+    spot[:, lent.LIMIT] = gate(np.arange(5))[np.isfinite(every.z).sum(axis=1)]
+    row = np.array(every.number, np.int64)
+    return Scans(facts, figures, every.origin[every.first], every.axes[every.first], seen, spot, row)
