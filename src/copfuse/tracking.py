@@ -116,6 +116,7 @@ def table(
     if not rows:
         return Tracks.empty(**meta)
     columns = {name: np.concatenate([r[name] for r in rows]) for name in rows[0]}
+    meta["ended"] = ends(columns, states)
     _, number = np.unique(np.stack([columns["node"], columns["track"]]), axis=1, return_inverse=True)
     number, covariances = number.ravel(), [columns.pop(name) for name in ("prior", "noisy", "noisy_prior", "share")]
     columns["P_common"] = np.zeros_like(columns["P"])
@@ -129,11 +130,30 @@ def table(
 def _changes(every: Iterator[Scan], states: dict[int, Live], association: str) -> Iterator[dict[str, Any]]:
     """What each scan changes, those left out that change nothing; ``states`` has the tracks of every node, in place."""
     for scan in every:
-        if scan.node not in states:
-            states[scan.node] = Live.empty()
-        states[scan.node], new = step(states[scan.node], scan, association)
+        before = states.get(scan.node) or Live.empty()
+        live, new = step(before, scan, association)
+        states[scan.node] = _with_ends(live, before, scan.time)
         if new is not None:
             yield new
+
+
+def _with_ends(live: Live, before: Live, time: float) -> Live:
+    """What a scan has left of the tracks ``before`` it, with what it has ended noted."""
+    if live.counts[-2:] == before.counts[-2:]:
+        return live
+    gone = before.number[(before.hits >= FIRM_HITS - 1) & ~np.isin(before.number, live.number)]
+    return replace(live, ended=live.ended + tuple((n, time) for n in np.unique(gone).tolist()))
+
+
+def ends(columns: dict[str, np.ndarray], states: dict[int, Live]) -> dict[str, list[list[float]]]:
+    """`Tracks.meta` of the firm tracks that are no more, by node: number, plot of the last row, and s when that was."""
+    out = {}
+    for node, live in sorted(states.items()):
+        mine = np.flatnonzero(columns["node"] == node)
+        last = dict(zip(columns["track"][mine].tolist(), mine.tolist(), strict=True))
+        told = [(n, last[n], time) for n, time in live.ended if n in last and columns["firm"][last[n]]]
+        out[NODES[node]] = [[n, int(columns["detection"][row]), time] for n, row, time in told]
+    return out
 
 
 def check_association(name: str) -> None:
