@@ -68,6 +68,23 @@ def beside(x, metres, speed=0.0):
     return x + np.array([0.0, 0.0, metres, 0.0, 0.0, speed])
 
 
+def test_a_track_that_is_told_to_be_no_more_leaves_at_once_and_the_others_keep_the_number():
+    rng = np.random.default_rng(1)
+    tracks, feed = tracks_of(
+        local(KOR, 1, START, 0, 60, rng), local(JPN, 1, START, 20, 100, rng), local(USA, 1, beside(START, 60e3), 0, 60, rng)
+    )
+    ends = [(61.0, KOR, 1), (63.0, USA, 1), (63.5, USA, 7)]
+    found = {}
+    for told in ((), ends):
+        nodes = correlation.listening([feed], ABOUT, ends=[told])
+        for look in correlation.looks(tracks, nodes, ABOUT):
+            who = {int(tracks.node[r]) for r in look.source.ravel() if r >= 0}
+            found.setdefault(look.time, []).append((who, look.system[look.source[:, JPN] >= 0].tolist()))
+    assert found[60.0][0] == found[60.0][1] == ({KOR, JPN, USA}, found[60.0][0][1])
+    assert found[62.0][0][0] == {KOR, JPN, USA} and found[62.0][1][0] == {JPN, USA} and found[64.0][1][0] == {JPN}
+    assert found[62.0][1][1] == found[98.0][1][1] == found[40.0][1][1]  # its number
+
+
 def test_three_sources_of_one_object_are_one_number_over_every_hand_over():
     """KOR sees it first and loses it, JPN goes on, USA last: one system track throughout, always with its one number."""
     for seed in range(10):

@@ -19,7 +19,7 @@ from copfuse.links import Decision, Link, Regime, Rule
 from copfuse.motion import interpolate
 from copfuse.network import regime, regimes, share
 from copfuse.regimes import parse
-from copfuse.tables import CUE, MESSAGE, PLOT, TRACK, Detections, Messages, Tracks
+from copfuse.tables import CUE, DROP, MESSAGE, PLOT, TRACK, Detections, Messages, Tracks
 from copfuse.transit import arrivals, copies, delays
 
 KOR, JPN, USA, HUB = range(4)
@@ -520,10 +520,13 @@ def naive_feed(node, t, m):
     events += [
         (float(a), int(r)) for a, r, b, k in zip(m.arrived, m.row, m.target, m.kind, strict=True) if b == node and k == TRACK and a == a
     ]
+    came = m[(m.target == node) & (m.kind == DROP) & np.isfinite(m.arrived)]
+    over = {(int(t.node[r]), int(t.track[r])): float(a) for a, r in zip(came.arrived, came.row, strict=True)}
+    over |= {(node, n): time for n, _, time in t.meta["ended"].get(NODES[node], [])}
     newest, kept = {}, []
     for when, row in sorted(events):
         key = int(t.node[row]), int(t.track[row])
-        if t.time[row] > newest.get(key, -np.inf):
+        if t.time[row] > newest.get(key, -np.inf) and when <= over.get(key, np.inf):
             newest[key] = t.time[row]
             kept.append((when, row))
     return kept
@@ -544,6 +547,64 @@ def test_nobody_goes_back_in_time(small, name):
             for number in np.unique(t.track[of[of >= 0]]):
                 rows = of[(of >= 0) & (t.track[of] == number)]
                 assert (np.diff(t.time[rows]) >= 0).all()
+
+
+# Tracks that are no more -------------------------------------------------------------------------------------------------
+
+
+def ended_tracks(at=200.5, n=400):
+    """`some_tracks` with plots of their own; the Korean one has its last row at 199 s and ends at ``at`` s."""
+    t = some_tracks(n)
+    t = dataclasses.replace(t, detection=np.arange(len(t)))[(t.node != KOR) | (t.time < 200.0)]
+    last = np.flatnonzero(t.node == KOR)[-1]
+    return dataclasses.replace(t, meta={"ended": {"KOR": [[0, int(t.detection[last]), at]]}})
+
+
+def drops_of(m):
+    return m[m.kind == DROP]
+
+
+@pytest.mark.parametrize("more, sent", [({}, 200.5), ({"period": 30.0}, 200.5), ({"frame": 12.0}, None)])
+def test_the_end_of_a_track_is_told_at_once_or_in_the_next_slot(more, sent):
+    t, link = ended_tracks(), dataclasses.replace(PLAIN, **more)
+    m = share(t, SCENARIO, one(link), seed=3)
+    told, said = drops_of(m), m[m.kind == TRACK]
+    first = reporting.first_slot(link, 3) if sent is None else 0.0
+    want = first + 12.0 * np.ceil((200.5 - first) / 12.0) if sent is None else sent
+    assert told.sent == pytest.approx([want]) and told.row.tolist() == [said.row[np.argmax(said.sent)]]
+    assert (told.source, told.target) == (KOR, JPN) and 2.0 < told.arrived[0] - told.sent[0] < 40.0
+
+
+def test_ends_of_tracks_take_no_draw_from_what_else_a_link_carries():
+    t = ended_tracks()
+    link = dataclasses.replace(PLAIN, loss=0.3, availability=0.7)
+    with_ends, without = (share(x, SCENARIO, one(link), seed=3) for x in (t, dataclasses.replace(t, meta={})))
+    assert same(with_ends[with_ends.kind == TRACK], without) and len(drops_of(with_ends)) == 1
+
+
+def test_only_what_was_reported_is_taken_back():
+    """Not before it is firm; not what a rule withholds at the last; not where only people, cues or plots are told."""
+    t = ended_tracks()
+    assert len(drops_of(share(t, SCENARIO, one(PLAIN)))) == 1
+    unheard = dataclasses.replace(t, firm=t.firm & (t.node != KOR))
+    assert len(drops_of(share(unheard, SCENARIO, one(PLAIN)))) == 0
+    rule = Rule(("KOR",), ("JPN",), ("track",), ("boost",), True)
+    late = dataclasses.replace(t, phase_probability=np.where((t.time < 199.0)[:, None], t.phase_probability, [0.1, 0.9, 0.0, 0.0]))
+    for table, told in ((t, 1), (late, 0)):
+        assert len(drops_of(share(table, SCENARIO, dataclasses.replace(one(PLAIN), rules=(rule,))))) == told
+    assert len(drops_of(share(t, SCENARIO, one(PLAIN, payload="message")))) == 0
+
+
+def test_a_lost_drop_never_comes_and_an_early_one_ends_the_track_for_good():
+    """By a delay that jitters the last rows come after the end that was told: they are not heard any more."""
+    t = ended_tracks(at=199.5)
+    assert not np.isfinite(drops_of(share(t, SCENARIO, one(PLAIN, outages=((199.2, 210.0),)))).arrived).any()
+    for seed in range(20):
+        m = share(t, SCENARIO, one(PLAIN, jitter=0.6), seed=seed)
+        end = drops_of(m).arrived[0]
+        when, rows = hearing.track_feed(JPN, t, m)
+        assert hearing.track_ends(JPN, t, m) == [(end, KOR, 0)] and when[t.node[rows] == KOR].max() <= end
+        assert hearing.track_ends(KOR, t, m) == [(199.5, KOR, 0)] and hearing.track_ends(USA, t, m) == []
 
 
 # What a node may know --------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from copfuse.errors import CopfuseError
 from copfuse.laydowns import Sensor
 from copfuse.links import Decision, Link, Regime, Rule
 from copfuse.scenario import Scenario
-from copfuse.tables import MESSAGE, MESSAGE_KINDS, TRACK, Detections, Picture, Tracks
+from copfuse.tables import DROP, MESSAGE, MESSAGE_KINDS, PAYLOADS, TRACK, Detections, Picture, Tracks
 
 PLAIN = os.environ.get("NUMBA_DISABLE_JIT") == "1"
 SHARED, FUSED = (90, 3) if PLAIN else (2001, 40)
@@ -35,7 +35,7 @@ BASE = frames.ecef(np.radians(39.0), np.radians(133.0), 150e3)
 
 
 def some_tracks(rng):
-    """Up to six local tracks of three nations of up to three objects, a row every 1-3 s, firm after some."""
+    """Up to six local tracks of three nations of up to three objects, a row every 1-3 s, firm after some, half of them ended."""
     parts = []
     objects = rng.normal(0.0, 30e3, (3, 3)), rng.normal(0.0, 1500.0, (3, 3)) + BASE / np.linalg.norm(BASE) * rng.uniform(-500, 1500, (3, 1))
     for number in range(rng.integers(1, 7)):
@@ -48,7 +48,15 @@ def some_tracks(rng):
         parts.append(columns_of(rng, time, x, nation, number))
     columns = {name: np.concatenate([p[name] for p in parts]) for name in Tracks.COLUMNS}
     order = np.argsort(columns["time"], kind="stable")
-    return Tracks(**{name: c[order] for name, c in columns.items()}, meta={"sensors": [s.name for s in SENSORS]})
+    columns = {name: c[order] for name, c in columns.items()} | {"detection": np.arange(len(order))}
+    ended: dict[str, list[list[float]]] = {}
+    apart = np.random.default_rng(int(1e6 * columns["time"][0]))
+    for number in np.unique(columns["track"][columns["firm"]]).tolist():
+        last = np.flatnonzero(columns["track"] == number)[-1]
+        if apart.random() < 0.5:
+            one = [number, int(last), float(columns["time"][last] + apart.choice([0.0, 5.0, 20.0]))]
+            ended.setdefault(NODES[columns["node"][last]], []).append(one)
+    return Tracks(**columns, meta={"sensors": [s.name for s in SENSORS], "ended": ended})
 
 
 def columns_of(rng, time, x, nation, number):
@@ -87,7 +95,7 @@ def some_regime(rng, plots=False):
     regime, rules = Regime("random", "random", tuple(links.values()), (), display), ()
     for _ in range(rng.integers(0, 5)):
         subjects = PHASES if plots or rng.random() < 0.4 else some_of(rng, PHASES)
-        rule = Rule(some_of(rng, NODES), some_of(rng, NODES), some_of(rng, MESSAGE_KINDS), subjects, bool(rng.random() < 0.5))
+        rule = Rule(some_of(rng, NODES), some_of(rng, NODES), some_of(rng, PAYLOADS), subjects, bool(rng.random() < 0.5))
         if accepted(replace(regime, rules=(*rules, rule))):
             rules = (*rules, rule)
     return replace(regime, rules=rules)
@@ -186,8 +194,11 @@ def changed(tracks, rows, rng):
     columns["phase_probability"][rows] = np.eye(4)[rng.integers(4, size=n)]
     columns["hits"][rows] += rng.integers(1, 90, n).astype(np.int32)
     columns["sensors"][rows] = rng.integers(1, 64, n).astype(np.uint64)
-    columns["detection"][rows] += 1000
-    return Tracks(**columns, meta=vars(tracks)["meta"] | {"counts": int(rng.integers(1 << 30))})
+    ended = {
+        node: [[n, plot, time + rng.choice([-2.0, 0.5, 3.0]) if plot in rows else time] for n, plot, time in some]
+        for node, some in vars(tracks)["meta"]["ended"].items()
+    }
+    return Tracks(**columns, meta=vars(tracks)["meta"] | {"counts": int(rng.integers(1 << 30)), "ended": ended})
 
 
 def withheld_still(other, tracks, regime, node, may):
@@ -208,7 +219,8 @@ def heard(messages, tracks, node, regime):
         values = getattr(tracks, name)[mine.row].copy()
         for i in range(len(mine)):
             kind = MESSAGE_KINDS[mine.kind[i]]
-            if kind == "message" or name in hidden(regime, NODES[mine.source[i]], NODES[node], kind):
+            told = ("node", "track") if kind == "drop" else () if kind == "message" else CARRIED
+            if name not in told or (kind != "drop" and name in hidden(regime, NODES[mine.source[i]], NODES[node], kind)):
                 values[i] = 0
         columns.append(values)
     told = mine[mine.kind == MESSAGE]
@@ -239,7 +251,7 @@ def kept_rows(keep):
 @pytest.mark.parametrize("block", range(3))
 def test_what_may_not_be_released_changes_no_message(block):
     """Changed and deleted, in thousands of random topologies: each node's messages keep every bit."""
-    withheld = arrived = 0
+    withheld = arrived = drops = kept = 0
     for case in range(block * SHARED // 3, (block + 1) * SHARED // 3):
         rng = np.random.default_rng([case, 1])
         tracks, regime, node = some_tracks(rng), some_regime(rng), int(rng.integers(4))
@@ -250,7 +262,10 @@ def test_what_may_not_be_released_changes_no_message(block):
         after = heard(network.share(other, SCENARIO, regime, seed=case), other, node, regime)
         assert same(before, after), f"case {case}: {'changed' if case % 2 else 'deleted'}"
         withheld, arrived = withheld + int((~may).sum()), arrived + len(before[0])
+        drops += int((before[4] == DROP).sum())
+        kept += sum(plot in rows for some in vars(tracks)["meta"]["ended"].values() for _, plot, _ in some)
     assert withheld > SHARED and arrived > SHARED / 5  # the cases do withhold, and do release
+    assert drops > SHARED / 60 and kept > SHARED / 6  # ends of tracks too
 
 
 def stripped_too(other, tracks, messages, node, regime, rng):

@@ -243,6 +243,24 @@ def test_a_track_is_followed_through_a_gap_above_the_air(whole):
     assert set(after.track) <= set(before.track) and len(set(after.track)) == 1
 
 
+def test_ended_are_the_firm_tracks_that_are_followed_no_more_and_no_others(whole):
+    """Each by the plot of its last row; what merely has no plots, and is foreseen, is not among them."""
+    s, _, d, _ = whole
+    usa = np.array([x.nation == "USA" for x in s.sensors])
+    mine = d[usa[d.sensor] & (d.object == 0) & ((d.time < 250.0) | (d.time > 430.0))]
+    for plots, rule, over in ((mine[mine.time < 431.0], "gnn", 0), (d, "gnn", 1), (d, "jpda", 1), (d, "mht", 1)):
+        states = {}
+        rows = list(tracking.follow(states, plots, s, None, rule))
+        t = tracking.table(rows, states, plots, s, rule)
+        ended = {(NODES.index(k), n): (plot, at) for k, some in t.meta["ended"].items() for n, plot, at in some}
+        live = {(k, n) for k, one in states.items() for n in one.number.tolist()}
+        firm = set(zip(t.node[t.firm].tolist(), t.track[t.firm].tolist(), strict=True))
+        assert ended.keys() == firm - live and len(ended) >= over
+        for (k, n), (plot, at) in ended.items():
+            last = np.flatnonzero((t.node == k) & (t.track == n))[-1]
+            assert t.detection[last] == plot and t.time[last] <= at and t.firm[last]
+
+
 def lone(x, sigma, mu, burnt):
     """A firm track at 200 s, position known to 30 m and velocity to ``sigma`` m/s an axis."""
     bank = filters.bank(200.0, x, np.diag([30.0**2] * 3 + [sigma**2] * 3)[None], np.array(mu))

@@ -50,6 +50,7 @@ class Live:
     next_number: int = 0
     counts: tuple[int, ...] = (0,) * len(COUNTS)  # what became of all plots and tracks so far, as in `COUNTS`
     forest: multiscan.Forest | None = None  # by "mht" rows are leaves; those of one ``number`` are one track
+    ended: tuple[tuple[int, float], ...] = ()  # numbers of tracks of some plots that are no more, and s when that was
     parted: dict[int, Bank] = field(default_factory=dict)  # by number: tracks that nobody sees, as of when they began to fall unseen
 
     def __len__(self) -> int:

@@ -9,7 +9,8 @@ goes only for evidence against it or for another one that is better by more than
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
@@ -82,11 +83,15 @@ class Look:
 class Node:
     """What one node knows: the rows that it has still to hear of, in that order, and its entries by source and track.
 
-    ``rest (4,)``: how long in s a track of each source, which reports in slots, lasts at least without a report.
+    ``rest (4,)``: how long in s a track of each source, which reports in slots, lasts at least without a report; ``ends``, rising: when
+    s a track is known to be no more, its source and number.
     """
 
-    def __init__(self, feed: tuple[np.ndarray, np.ndarray], step: float, rest: np.ndarray = NO_REST) -> None:
+    def __init__(
+        self, feed: tuple[np.ndarray, np.ndarray], step: float, rest: np.ndarray = NO_REST, ends: Sequence[tuple[float, int, int]] = ()
+    ) -> None:
         self.when, self.rows = feed
+        self.ends = deque(ends)
         self.rest = rest.tolist()
         self.order = np.maximum.accumulate(self.when)  # one after the other: nobody hears of a row before those in front of it
         self.at, self.next_system = 0, 0
@@ -104,6 +109,8 @@ class Node:
         for facts in zip(*(c[some].tolist() for c in columns), strict=True):
             note(self.entries, *facts)
         self.at = end
+        while self.ends and self.ends[0][0] <= time:
+            self.entries.pop(self.ends.popleft()[1:], None)
         self.entries = {k: e for k, e in self.entries.items() if _stays(e, time, self.rest[e.source])}
 
 
@@ -117,10 +124,14 @@ def keep_book(tracks: Tracks, feed: tuple[np.ndarray, np.ndarray], scenario: Any
     return book
 
 
-def listening(feeds: list[tuple[np.ndarray, np.ndarray]], scenario: Any, rest: np.ndarray | None = None) -> dict[int, Node]:
-    """Nodes 0, 1, ... before they have heard anything; those that will hear nothing are left out.  ``rest (n, 4)`` as in `Node`."""
+def listening(
+    feeds: list[tuple[np.ndarray, np.ndarray]], scenario: Any, rest: np.ndarray | None = None,
+    ends: Sequence[Sequence[tuple[float, int, int]]] = (),
+) -> dict[int, Node]:  # fmt: skip
+    """Nodes 0, 1, ... before they have heard anything; those that will hear nothing are left out.  ``rest``, ``ends``: see `Node`."""
     waits = np.zeros((len(feeds), len(NODES))) if rest is None else rest
-    return {k: Node(feed, scenario.picture_step, waits[k]) for k, feed in enumerate(feeds) if len(feed[1])}
+    over = ends or [()] * len(feeds)
+    return {k: Node(feed, scenario.picture_step, waits[k], over[k]) for k, feed in enumerate(feeds) if len(feed[1])}
 
 
 def looks(tracks: Tracks, nodes: dict[int, Node], scenario: Any) -> Iterator[Look]:

@@ -25,7 +25,7 @@ from copfuse.errors import CopfuseError
 from copfuse.filters import Bank
 from copfuse.forecast import Forecast
 from copfuse.frames import altitude
-from copfuse.hearing import Feed, plot_feed, reported, rests, sees_sensors, track_feed
+from copfuse.hearing import Ends, Feed, plot_feed, reported, rests, sees_sensors, track_ends, track_feed
 from copfuse.kernels.consider import fall_matrices
 from copfuse.naming import common_numbers
 from copfuse.phases import phase_probability
@@ -100,7 +100,8 @@ def fuse(
         return _fuse_plots(tracks, messages, scenario, detections, watch, wanted)
     feeds = [track_feed(node, tracks, messages) if node in wanted else NOTHING for node in range(len(NODES))]
     sight = _sight(scenario, sees_sensors(messages), rests(messages), rule)
-    columns = _sorted(list(_pictures(tracks, feeds, scenario, sight, watch)))
+    ends = [track_ends(node, tracks, messages) for node in range(len(NODES))]
+    columns = _sorted(list(_pictures(tracks, feeds, scenario, sight, watch, ends)))
     common = common_numbers(columns, tracks, feeds, [reported(node, tracks, messages) for node in range(len(NODES))])
     return Picture(**columns, common=common, meta=_meta(scenario, messages, "Tracks", tracks.uid))
 
@@ -152,9 +153,17 @@ def _plot_pictures(
     last = _last_plots(hub, rows, detections, scenario)
     sight = _sight(scenario, np.ones((len(NODES), len(NODES)), bool), np.zeros((len(NODES), len(NODES))))
     made = [
-        {**part, "pedigree": last[part["pedigree"].max(axis=1)]} for part in _pictures(hub, [(heard[firm], firm)], scenario, sight, watch)
+        {**part, "pedigree": last[part["pedigree"].max(axis=1)]}
+        for part in _pictures(hub, [(heard[firm], firm)], scenario, sight, watch, [_hub_ends(hub, feed, detections)])
     ]
     return made, {name: hub.meta[name] for name in ("registration",) if name in hub.meta}
+
+
+def _hub_ends(hub: Tracks, feed: Feed, detections: Detections) -> Ends:
+    """When a node that tracks plots of a feed knows of its firm tracks that they are no more: with the last plot until then."""
+    known, time = np.maximum.accumulate(feed[0]), detections.time[feed[1]]
+    ended = hub.meta.get("ended", {}).get("HUB", [])
+    return sorted((float(known[np.searchsorted(time, at, side="right") - 1]), NODES.index("HUB"), track) for track, _, at in ended)
 
 
 def tracker(registered: bool) -> Callable[..., Tracks]:
@@ -180,14 +189,14 @@ def _last_plots(hub: Tracks, rows: np.ndarray, detections: Detections, scenario:
 
 
 def _pictures(
-    tracks: Tracks, feeds: list[Feed], scenario: Any, sight: Sight, watch: Callable[[float, Held], object] | None
+    tracks: Tracks, feeds: list[Feed], scenario: Any, sight: Sight, watch: Callable[[float, Held], object] | None, ends: list[Ends]
 ) -> Iterator[dict[str, np.ndarray]]:
     """The columns of the pictures of nodes 0, 1, ... with these feeds, so many times of all nodes together that it pays.
 
     What is over is not held, so the memory that this needs does not grow with time.
     """
     launched = _launched(tracks, feeds)
-    held = Held(listening(feeds, scenario, sight.rest), {})
+    held = Held(listening(feeds, scenario, sight.rest, ends), {})
     some: list[Look] = []
     for look in looks(tracks, held.nodes, scenario):
         some.append(look)

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from copfuse.constants import NATIONS, NODES
-from copfuse.tables import CUE, MESSAGE, PLOT, TRACK, Detections, Messages, Tracks
+from copfuse.tables import CUE, DROP, MESSAGE, PLOT, TRACK, Detections, Messages, Tracks
 
 MISSED = 2.5  # report intervals that a track outlives, so that one lost report does not end it, *notional*
 Feed = tuple[np.ndarray, np.ndarray]  # when s (n,) something is known, rising, and which row (n,)
+Ends = list[tuple[float, int, int]]  # when s a track is known to be no more, rising, and its source and number
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ def rests(messages: Messages) -> np.ndarray:
 def track_feed(node: int, tracks: Tracks, messages: Messages) -> Feed:
     """When each firm row of a local track becomes known at a node, and which row, in that order.
 
-    What is no newer than what is known of its track by then (out of order, or come twice) is left out: nobody goes back in time.
+    What is no newer than what is known of its track by then (out of order, or come twice) is left out, and so is what comes after its
+    end: nobody goes back in time.
     """
     own = np.flatnonzero((tracks.node == node) & tracks.firm)
     heard = messages[(messages.target == node) & (messages.kind == TRACK) & np.isfinite(messages.arrived)]
@@ -78,14 +80,24 @@ def track_feed(node: int, tracks: Tracks, messages: Messages) -> Feed:
     when, rows = when[order], rows[order]
     if len(rows) == 0:
         return when, rows
-    _, which = np.unique(np.stack([tracks.node[rows].astype(np.int64), tracks.track[rows]]), axis=1, return_inverse=True)
+    local, which = np.unique(np.stack([tracks.node[rows].astype(np.int64), tracks.track[rows]]), axis=1, return_inverse=True)
     times, rank = np.unique(tracks.time[rows], return_inverse=True)
     by_track = np.argsort(which.ravel(), kind="stable")
     age = (which.ravel() * len(times) + rank.ravel())[by_track]  # rises from track to track
     newest = np.maximum.accumulate(age)
     news = np.zeros(len(rows), bool)
     news[by_track] = np.r_[True, age[1:] > newest[:-1]]
+    over = {(source, track): time for time, source, track in reversed(track_ends(node, tracks, messages))}
+    news &= when <= np.array([over.get(key, np.inf) for key in zip(*local.tolist(), strict=True)])[which.ravel()]
     return when[news], rows[news]
+
+
+def track_ends(node: int, tracks: Tracks, messages: Messages) -> Ends:
+    """When a node knows of which firm local tracks that they are no more: of its own at once, of others' by drop reports that came."""
+    own = [(time, node, track) for track, _, time in tracks.meta.get("ended", {}).get(NODES[node], [])]
+    came = messages[(messages.target == node) & (messages.kind == DROP) & np.isfinite(messages.arrived)]
+    facts = zip(came.arrived.tolist(), tracks.node[came.row].tolist(), tracks.track[came.row].tolist(), strict=True)
+    return sorted([*own, *facts])
 
 
 def reported(node: int, tracks: Tracks, messages: Messages) -> Feed:

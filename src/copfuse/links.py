@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from copfuse.constants import NATIONS, NODES, PHASES
 from copfuse.errors import CopfuseError, suggestion
-from copfuse.tables import MESSAGE_KINDS
+from copfuse.tables import PAYLOADS
 
 JITTER = 0.1  # standard deviation of the logarithm of one message's delay about its link's, *notional*
 EVENT = 600.0  # s: what turns firm within so long of an event's first track is of the same event, *notional*
@@ -154,7 +154,7 @@ def _wrong_number(link: Link) -> str:
 
 def _wrong_choice(link: Link) -> str:
     """What of a link does not go with its payload or with the rest of it, in words; "" for none."""
-    for value, names in ((link.source, NODES), (link.target, NODES), (link.payload, MESSAGE_KINDS), (link.via or NODES[0], NODES)):
+    for value, names in ((link.source, NODES), (link.target, NODES), (link.payload, PAYLOADS), (link.via or NODES[0], NODES)):
         if value not in names:
             return f"{value!r} is unknown; {suggestion(value, names)}"
     if link.source == link.target:

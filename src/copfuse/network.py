@@ -21,7 +21,7 @@ from copfuse.links import contradictions
 from copfuse.regimes import regime as regime
 from copfuse.regimes import regimes as regimes
 from copfuse.reporting import Handed
-from copfuse.tables import CUE, MESSAGE, MESSAGE_KINDS, PLOT, TRACK, Detections, Messages, Tracks
+from copfuse.tables import CUE, DROP, MESSAGE, MESSAGE_KINDS, PLOT, TRACK, Detections, Messages, Tracks
 from copfuse.transit import arrivals, copies
 
 
@@ -41,7 +41,7 @@ def share(
     if detections is not None:
         meta["detections_uid"] = detections.uid
     world = _World(tracks, detections, scenario, rule, seed)
-    columns = [_transmissions(link, world) for link in rule.links]
+    columns = [part for link in rule.links for part in (_transmissions(link, world), _drops(link, world)) if part]
     if not columns:
         return Messages.empty(**meta)
     joined: dict[str, Any] = {name: np.concatenate(c) for name, c in zip(Messages.COLUMNS, zip(*columns, strict=True), strict=True)}
@@ -111,6 +111,19 @@ def _transmissions(link: Link, world: _World) -> tuple[np.ndarray, ...]:
     return sent, np.r_[at, later], np.full(n, ends[0]), np.full(n, ends[1]), np.full(n, kind), row
 
 
+def _drops(link: Link, world: _World) -> tuple[np.ndarray, ...]:
+    """The columns of Messages of what a link says of tracks that are no more (nothing, if it carries none)."""
+    if link.payload != "track" or not world.tracks.meta.get("ended", {}).get(link.source):
+        return ()
+    path = world.rule.path(link)
+    handed = reporting.drops(world.tracks, world.rows(link), _handed(link, path[0], world), path[0], world.seed)
+    at, n = handed.time, len(handed.time)
+    for hop in path:
+        at = arrivals(hop, at, world.seed, "drop ")
+    ends = NODES.index(link.source), NODES.index(link.target)
+    return handed.time, at, np.full(n, ends[0]), np.full(n, ends[1]), np.full(n, DROP), handed.row
+
+
 def _handed(link: Link, first: Link, world: _World) -> Handed:
     """What a source gives for a link into ``first``, the beginning of its path."""
     tracks, seed = world.tracks, world.seed
@@ -168,4 +181,4 @@ def _alarms(node: str, world: _World) -> np.ndarray:
     return np.sort(times[np.isfinite(times)])
 
 
-assert [MESSAGE_KINDS[k] for k in (TRACK, PLOT, CUE, MESSAGE)] == ["track", "plot", "cue", "message"]
+assert [MESSAGE_KINDS[k] for k in (TRACK, PLOT, CUE, MESSAGE, DROP)] == ["track", "plot", "cue", "message", "drop"]

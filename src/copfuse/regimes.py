@@ -44,7 +44,7 @@ from copfuse.checking import checked, choice, read_toml
 from copfuse.constants import NODES, PHASES
 from copfuse.errors import CopfuseError, suggestion
 from copfuse.links import EVENT, JITTER, Decision, Link, Quantiles, Regime, Rule, refuse_impossible
-from copfuse.tables import MESSAGE_KINDS
+from copfuse.tables import PAYLOADS
 
 PACKAGED = ("none", "tisa", "gsomia", "realtime", "plots", "link16")
 
@@ -137,7 +137,7 @@ def _links(table: dict[str, Any], where: str) -> list[Link]:
     """The links of one table: from every source to every target but itself."""
     row = checked(_Link, table, where)
     sources, targets = _names(row.source, NODES, f"{where}: source"), _names(row.target, NODES, f"{where}: target")
-    choice(row.payload, MESSAGE_KINDS, f"{where}: payload")
+    choice(row.payload, PAYLOADS, f"{where}: payload")
     if row.via:
         choice(row.via, NODES, f"{where}: via")
     if row.slots != 1 and not row.slots_s:
@@ -171,7 +171,7 @@ def _decision(table: dict[str, Any] | None, where: str, struct: type[_Decision] 
 
 def _rule(table: dict[str, Any], where: str) -> Rule:
     row = checked(_Rule, table, where)
-    known = (NODES, NODES, MESSAGE_KINDS, PHASES)
+    known = (NODES, NODES, PAYLOADS, PHASES)
     keys = ("originator", "recipient", "payload", "subject")
     who, whom, what, when = (_names(getattr(row, k), names, f"{where}: {k}", True) for k, names in zip(keys, known, strict=True))
     return Rule(who, whom, what, when, row.release)

@@ -7,6 +7,7 @@ recipient gets must not depend on what is kept from it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,12 +56,41 @@ def cues(tracks: Tracks, rows: np.ndarray, scenario: Any) -> Handed:
     return firsts(tracks, rows[(tracks.sensors[rows] & np.uint64(bits)) != 0])
 
 
+def drops(tracks: Tracks, rows: np.ndarray, said: Handed, link: Link, seed: int) -> Handed:
+    """When a link's source says of tracks that they are no more, and by which row: of those ``said`` of it the last.
+
+    It says so at once, or in its next slot (as Link 16's drop track report, J7.0).
+
+    What it has said nothing of is not taken back, and where the row that a track ended with is not of ``rows``, which may go
+    there, neither may its end.
+    """
+    ended = tracks.meta.get("ended", {}).get(link.source, [])
+    near = rows[np.isin(tracks.detection[rows], [plot for _, plot, _ in ended])]
+    may = set(zip(tracks.track[near].tolist(), tracks.detection[near].tolist(), strict=True))
+    order = np.lexsort((said.time, tracks.track[said.row]))
+    track, row = tracks.track[said.row][order], said.row[order]
+    made = []
+    for number, plot, time in ended:
+        at = max(time, _next_slot(time, link, seed)) if link.frame else time
+        begin, end = np.searchsorted(track, (number, number + 1))
+        last = begin + int(np.searchsorted(said.time[order[begin:end]], at, side="right")) - 1
+        if (number, plot) in may and last >= begin:
+            made.append((at, int(row[last])))
+    made.sort()
+    return Handed(np.array([t for t, _ in made]), np.array([r for _, r in made], int))
+
+
 # Report slots ----------------------------------------------------------------------------------------------------------
 
 
 def first_slot(link: Link, seed: int) -> float:
     """When s after the epoch the source's first report slot is: the same for all that it sends."""
     return float(stream(f"{link.source}:slot", seed).random() * _interval(link))
+
+
+def _next_slot(time: float, link: Link, seed: int) -> float:
+    begin, every = first_slot(link, seed), _interval(link)
+    return begin + every * math.ceil((time - begin) / every)
 
 
 def slotted(tracks: Tracks, rows: np.ndarray, link: Link, seed: int) -> Handed:

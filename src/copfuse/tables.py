@@ -195,6 +195,7 @@ class Tracks(Table):
     natural logarithm of the ballistic coefficient in kg/m^2; ``sensors`` has bit i set when sensor i
     of ``meta["sensors"]`` has fed the track; ``detection`` is the plot that made this update, a row of
     ``meta["detections_uid"]``; ``firm`` from the update that confirmed it on; ``llr`` the log-likelihood ratio score.
+    ``meta["ended"]`` has for a node the firm tracks that it follows no more: number, ``detection`` of the last row, and s when that was.
     """
 
     time: np.ndarray
@@ -221,17 +222,19 @@ class Tracks(Table):
     }  # fmt: skip
 
 
-MESSAGE_KINDS = ("track", "plot", "cue", "message")
-TRACK, PLOT, CUE, MESSAGE = range(4)
+PAYLOADS = ("track", "plot", "cue", "message")  # what a link can be for
+MESSAGE_KINDS = (*PAYLOADS, "drop")  # and what it carries: with tracks goes word of those that are no more
+TRACK, PLOT, CUE, MESSAGE, DROP = range(5)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Messages(Table):
     """One transmission from node to node: ``sent`` and ``arrived`` s (nan: lost), ``kind`` indexes MESSAGE_KINDS.
 
-    ``source`` is the originator, also where a relay passes it on.  ``row`` points into Tracks (kinds track, cue and message,
+    ``source`` is the originator, also where a relay passes it on.  ``row`` points into Tracks (kinds track, cue, message and drop,
     ``meta["tracks_uid"]``) or Detections (kind plot, ``meta["detections_uid"]``); nothing is copied.  A message tells people a
-    launch point, a course and an impact point by that row; only tracks and plots are fused.  A row may arrive twice, and
+    launch point, a course and an impact point by that row; only tracks and plots are fused.  A drop says that the track of its row,
+    which was reported before, is no more.  A row may arrive twice, and
     ``arrived`` may lie beyond the end of the scenario.  ``meta``: ``payloads`` of the regime; ``stripped``, by "KOR>JPN:track" the
     columns of the row that the recipient does not see; ``slots``, by "KOR>JPN", the s between report slots; ``display``, by node
     whose plots it sees in the hub's picture; ``said``, what is to be said of the release rules.

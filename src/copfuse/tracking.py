@@ -122,6 +122,7 @@ def table(
     if not rows:
         return Tracks.empty(**meta)
     columns = {name: np.concatenate([r[name] for r in rows]) for name in rows[0]}
+    meta["ended"] = ends(columns, states)
     _, number = np.unique(np.stack([columns["node"], columns["track"]]), axis=1, return_inverse=True)
     number, covariances = number.ravel(), [columns.pop(name) for name in ("prior", "noisy", "noisy_prior", "share")]
     columns["P_common"] = np.zeros_like(columns["P"])
@@ -148,8 +149,9 @@ def _changes(steady: Steady, association: str) -> Iterator[dict[str, Any]]:
             if k == len(every):
                 return
         scan = every[k]
-        live, new = step(steady.get(scan.node), scan, association)
-        steady.put(scan.node, live)
+        before = steady.get(scan.node)
+        live, new = step(before, scan, association)
+        steady.put(scan.node, _with_ends(live, before, scan.time))
         k += 1
         if new is not None:
             yield new
@@ -161,7 +163,8 @@ def _part(steady: Steady, scan: Scan, hit: np.ndarray) -> None:
     if drop.any():
         live = steady.get(scan.node)
         *others, merged = live.counts
-        steady.put(scan.node, replace(live[~drop], counts=(*others, merged + _gone(live.number, drop))))
+        kept = replace(live[~drop], counts=(*others, merged + _gone(live.number, drop)))
+        steady.put(scan.node, _with_ends(kept, live, scan.time))
 
 
 def _rule() -> Rule:
@@ -174,6 +177,25 @@ def _rule() -> Rule:
         math.log(pairing.DETECTED / (1.0 - pairing.DETECTED)), pairing.APART, LOW, GROUNDED, FORGOTTEN, BURNT_HITS, BURNT_OUT, RELIGHT,
         float(relight(0.0)), HIT, MISSED, DOUBTED, log_beta, lift, thrust, flow, BURNING, filters.NOISE,
     )  # fmt: skip
+
+
+def _with_ends(live: Live, before: Live, time: float) -> Live:
+    """What a scan has left of the tracks ``before`` it, with what it has ended noted."""
+    if live.counts[-2:] == before.counts[-2:]:
+        return live
+    gone = before.number[(before.hits >= FIRM_HITS - 1) & ~np.isin(before.number, live.number)]
+    return replace(live, ended=live.ended + tuple((n, time) for n in np.unique(gone).tolist()))
+
+
+def ends(columns: dict[str, np.ndarray], states: dict[int, Live]) -> dict[str, list[list[float]]]:
+    """`Tracks.meta` of the firm tracks that are no more, by node: number, plot of the last row, and s when that was."""
+    out = {}
+    for node, live in sorted(states.items()):
+        mine = np.flatnonzero(columns["node"] == node)
+        last = dict(zip(columns["track"][mine].tolist(), mine.tolist(), strict=True))
+        told = [(n, last[n], time) for n, time in live.ended if n in last and columns["firm"][last[n]]]
+        out[NODES[node]] = [[n, int(columns["detection"][row]), time] for n, row, time in told]
+    return out
 
 
 def check_association(name: str) -> None:

@@ -25,14 +25,18 @@ def link_stream(link: Link, seed: int, what: str) -> np.random.Generator:
     return stream(f"{link.source}>{link.target}:{link.payload}:{what}", seed)
 
 
-def arrivals(link: Link, handed: np.ndarray, seed: int) -> np.ndarray:
+def arrivals(link: Link, handed: np.ndarray, seed: int, of: str = "") -> np.ndarray:
     """When messages (n,) arrive that are handed to a link at times s (n,), nan: never: nan where they are lost.
+
+    Messages ``of`` another sort draw theirs apart, so that the link's others keep their own; the link's delay and outages are for all.
 
     The link's own delay, one draw a run, is as `delays` says (cut at three sigma); a message's is log-normal about it with the link's
     jitter.
     """
-    delay = own_delay(link, seed) * np.exp(link.jitter * link_stream(link, seed, "spread").standard_normal(len(handed)))
-    lost = (link_stream(link, seed, "loss").random(len(handed)) < link.loss) | _outages(link, handed, link_stream(link, seed, "outage"))
+    delay = own_delay(link, seed) * np.exp(link.jitter * link_stream(link, seed, of + "spread").standard_normal(len(handed)))
+    lost = (link_stream(link, seed, of + "loss").random(len(handed)) < link.loss) | _outages(
+        link, handed, link_stream(link, seed, "outage")
+    )
     for begin, end in link.outages:
         lost |= (handed >= begin) & (handed < end)
     return np.where(lost, np.nan, handed + delay)

@@ -24,7 +24,7 @@ from copfuse.folders import check_folder, whole_folder
 from copfuse.hearing import reported
 from copfuse.naming import name as common_name
 from copfuse.scenario import Scenario
-from copfuse.tables import CUE, MESSAGE, MESSAGE_KINDS, PLOT, TRACK, Detections, Messages, Picture, Table, Tracks
+from copfuse.tables import CUE, DROP, MESSAGE, MESSAGE_KINDS, PLOT, TRACK, Detections, Messages, Picture, Table, Tracks
 
 TABLES: dict[str, Any] = {"detections": Detections, "tracks": Tracks, "messages": Messages, "picture": Picture}
 UNSEEN = -2  # in a view's pedigree: a row of that nation stands in the line and did not come to the node itself
@@ -117,7 +117,7 @@ def view(run: Any, node: str) -> View:
     Raises `CopfuseError` for an unknown node.
     """
     k = node_number(node)
-    came = run.messages[(run.messages.target == k) & np.isfinite(run.messages.arrived)]
+    came = _meant(run.messages[(run.messages.target == k) & np.isfinite(run.messages.arrived)], run.tracks)
     sensors, plots = _own(run, k, came)
     carried = came[(came.kind == TRACK) | (came.kind == CUE)]
     rows = np.union1d(np.flatnonzero(run.tracks.node == k), carried.row)
@@ -127,6 +127,17 @@ def view(run: Any, node: str) -> View:
     messages = replace(came, row=np.where(came.kind == MESSAGE, -1, row), meta=_heard(run, node, came, rows, tracks, detections))
     picture = _picture(run.picture[run.picture.node == k], (rows, tracks), (plots, detections), sensors, run)
     return View(node, str(run.regime), _scenario(run, node, sensors), detections, tracks, messages, picture)
+
+
+def _meant(came: Messages, tracks: Tracks) -> Messages:
+    """The messages that came; drops only of tracks heard of, each at a row that came too: a number is all it says."""
+    states, drops = came.row[came.kind == TRACK], np.flatnonzero(came.kind == DROP)
+    known, first = np.unique(common_name(tracks.node[states], tracks.track[states]), return_index=True)
+    names = common_name(tracks.node[came.row[drops]], tracks.track[came.row[drops]])
+    heard, row = np.isin(names, known), came.row.copy()
+    came_too = np.isin(row[drops[heard]], states)
+    row[drops[heard]] = np.where(came_too, row[drops[heard]], states[first[np.searchsorted(known, names[heard])]])
+    return replace(came, row=row)[~np.isin(np.arange(len(came)), drops[~heard])]
 
 
 def _heard(run: Any, node: str, came: Messages, rows: np.ndarray, tracks: Tracks, detections: Detections) -> dict[str, Any]:
@@ -200,6 +211,8 @@ def _tracks(
     for name in ("counts", "registration"):
         if node in tracks.meta.get(name, {}):
             meta[name] = {node: tracks.meta[name][node]}
+    ended = tracks.meta.get("ended", {}).get(node, [])
+    meta["ended"] = {node: [[track, int(np.searchsorted(plots, plot)), time] for track, plot, time in ended]}
     if "association" in tracks.meta:
         meta["association"] = tracks.meta["association"]
     return replace(mine, track=_renumbered(tracks, mine, own, carried), **others, meta=meta)
