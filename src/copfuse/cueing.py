@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from copfuse import filters, fusion, network, simulate, tracking
-from copfuse.coasting import REGISTRATION, Live
+from copfuse.coasting import REGISTRATION
 from copfuse.constants import EARTH_OMEGA, MU, NATIONS, NODES
 from copfuse.correlation import predicted
 from copfuse.errors import CopfuseError
 from copfuse.filters import Bank
+from copfuse.following import Hub, Kept, Nations
 from copfuse.frames import altitude, ecef, enu_axes
 from copfuse.hearing import plot_feed
 from copfuse.phases import push, pushed
@@ -36,7 +37,8 @@ HUB = NODES.index("HUB")
 @dataclass(frozen=True)
 class Sensed:
     """What sensors, trackers and messages made of each other: three tables, the cues that acted, the steps that the pass took (a bound
-    on the rounds of the whole loop that come to the same), and the seconds that each verb took."""
+    on the rounds of the whole loop that come to the same), the seconds that each verb took, and the ``hubs`` whose tracks cued, from
+    which `fusion.fuse` goes on."""
 
     detections: Detections
     tracks: Tracks
@@ -44,6 +46,30 @@ class Sensed:
     cues: Cues
     rounds: int
     seconds: dict[str, float] = field(default_factory=dict)
+    hubs: tuple[Hub, ...] = ()
+
+
+class Once:
+    """What senses of one truth under several regimes have in common: how sensors look when nothing cues them, and tracks of the same
+    plots.  For one truth, scenario, seed and association."""
+
+    def __init__(self) -> None:
+        self.of: tuple[Any, ...] = ()
+        self.looking: dict[str, Any] = {}
+        self.watches: list[Watch] = []
+        self.kept: Kept = {}
+
+    def prepared(self, truth: Truth, scenario: Any, seed: int, association: str) -> Once:
+        """Itself, filled; refuses what is not the same as before."""
+        of = truth, scenario, seed, association
+        if not self.of:
+            self.watches = list(simulate.watches(truth, scenario, seed, self.looking))
+            self.of = of
+        if any(one is not other for one, other in zip(self.of[:2], of[:2], strict=True)) or self.of[2:] != of[2:]:
+            raise CopfuseError(
+                "once is that of another truth, scenario, seed or association; give each of these a cueing.Once() of its own"
+            )
+        return self
 
 
 @dataclass(frozen=True)
@@ -57,8 +83,9 @@ class Heard:
 
 
 def sense(
-    truth: Truth, scenario: Any, regime: Any = None, seed: int = 0, association: str = "gnn", cues: bool = True, register: bool = False
-) -> Sensed:
+    truth: Truth, scenario: Any, regime: Any = None, seed: int = 0, association: str = "gnn", cues: bool = True, register: bool = False,
+    once: Once | None = None,
+) -> Sensed:  # fmt: skip
     """Plots, local tracks and messages of a scenario under a regime (default: the scenario's), radars being cued by what is shared.
 
     Own firm tracks cue a nation's radars, and so do tracks and infrared cues that have arrived there, and the hub's tracks where plots
@@ -67,6 +94,7 @@ def sense(
     who hears from a nation can learn by its plots what another one told it.  Without ``cues`` this is `simulate.detect`,
     `tracking.track` and `network.share`, bit for bit; a message of a launch point is no cue, and infrared sensors heed none.
     With ``register`` cues come from the tracks as they are before registration, and the tracks returned are registered.
+    ``once``, given to the senses of several regimes, saves doing again what they have in common.
 
     ``detections.meta["cued"]`` says which radars saw an object earlier by a cue: ``sensor``, ``object``, ``by`` (a node, or "watch"),
     ``time`` s of the first cued look, ``first`` plot and that which it would have had ``alone`` (None: never).
@@ -81,8 +109,9 @@ def sense(
         tracks = _timed(spent, "track", tracker, detections, scenario, association=association)
         messages = _timed(spent, "share", network.share, tracks, scenario, regime=rule, seed=seed, detections=detections)
         return Sensed(detections, tracks, messages, Cues.empty(), 1, spent)
+    once = once or Once()
     for exact in (False, True) if not any(link.responsibility for link in rule.links) else (True,):  # covariances decide who reports
-        loop = _Loop(truth, scenario, rule, seed, association, exact, spent)
+        loop = _Loop(truth, scenario, rule, seed, association, exact, spent, once)
         loop.run()
         detections, tracks = loop.plots, _timed(spent, "track", loop.tracks, True)
         messages = _timed(spent, "share", network.share, tracks, scenario, regime=rule, seed=seed, detections=detections)
@@ -93,7 +122,7 @@ def sense(
     if register:
         tracks = _timed(spent, "track", tracker, detections, scenario, association=association)
         messages = _timed(spent, "share", network.share, tracks, scenario, regime=rule, seed=seed, detections=detections)
-    return Sensed(detections, tracks, messages, loop.cues, loop.steps, spent)
+    return Sensed(detections, tracks, messages, loop.cues, loop.steps, spent, tuple(hub.made for hub in loop.hubs.values()))
 
 
 def _timed(spent: dict[str, float], verb: str, work: Any, *args: Any, **options: Any) -> Any:
@@ -106,16 +135,18 @@ def _timed(spent: dict[str, float], verb: str, work: Any, *args: Any, **options:
 class _Loop:
     """The pass through time, and what it has made so far."""
 
-    def __init__(self, truth: Truth, scenario: Any, rule: Any, seed: int, association: str, exact: bool, spent: dict[str, float]) -> None:
+    def __init__(
+        self, truth: Truth, scenario: Any, rule: Any, seed: int, association: str, exact: bool, spent: dict[str, float], once: Once
+    ) -> None:  # fmt: skip
         self.scenario, self.rule, self.seed, self.association, self.exact, self.spent = scenario, rule, seed, association, exact, spent
-        self.looking: dict[str, Any] = {}
-        self.watches = _timed(spent, "detect", lambda: list(simulate.watches(truth, scenario, seed, self.looking)))
+        once = _timed(spent, "detect", once.prepared, truth, scenario, seed, association)
+        self.looking, self.watches = once.looking, [simulate.afresh(watch) for watch in once.watches]
         last = scenario.duration if scenario.duration is not None else float(truth.time.max(initial=0.0))
         self.steps = int(last // REACTION) + 1
         self.end = REACTION * self.steps
         self.plots = Detections.empty(**self.looking)
         self.rows: list[dict[str, np.ndarray]] = []
-        self.states: dict[int, Live] = {}
+        self.nations = Nations(scenario, association, once.kept)
         self.came: Messages | None = None
         self.shared: tuple[int, Tracks, Messages] | None = None  # of how many plots, what was shared last
         self.stable = True
@@ -139,7 +170,7 @@ class _Loop:
     def tracks(self, exact: bool) -> Tracks:
         """All tracks so far; not ``exact``: without what biases leave in covariances, and what is common to several."""
         if exact:
-            return tracking.table(self.rows, self.states, self.plots, self.scenario, self.association)
+            return tracking.table(self.rows, self.nations.states, self.plots, self.scenario, self.association)
         return _provisional(self.rows)
 
     def as_foreseen(self, messages: Messages, now: float) -> bool:
@@ -204,7 +235,7 @@ class _Loop:
         """Take the plots of one step into the tracks."""
         number = len(self.plots) + np.arange(len(seen))
         self.plots = stack([self.plots, seen])
-        self.rows += tracking.follow(self.states, seen, self.scenario, None, self.association, number)
+        self.rows += self.nations.follow(seen, number)
 
     def _earlier(self) -> list[dict[str, Any]]:
         """Which radars saw which objects earlier than they would have without cues, as `Detections.meta` has it."""
@@ -228,22 +259,18 @@ def _provisional(rows: list[dict[str, np.ndarray]]) -> Tracks:
 
 
 class _Hub:
-    """The tracks that are made of several nations' plots, as `fusion.fuse` does: in order of time, waiting for stragglers."""
+    """What is known of the tracks that are made of several nations' plots, as `fusion.fuse` makes them, waiting for stragglers."""
 
     def __init__(self, scenario: Any, association: str) -> None:
-        self.scenario, self.association, self.taken = scenario, association, 0
-        self.rows: list[dict[str, np.ndarray]] = []
-        self.states: dict[int, Live] = {}
+        self.made = Hub(scenario, association)
 
     def heard(self, nodes: list[int], plots: Detections, known: np.ndarray, rows: np.ndarray, now: float) -> Heard:
         """What nations that look on know of them by ``now`` s; plots ``rows``, rising, come when ``known`` s."""
         known = np.maximum.accumulate(known)
         end = int(np.searchsorted(known, now))
-        if end > self.taken:
-            number = np.arange(self.taken, end)
-            self.rows += tracking.follow(self.states, plots[rows[number]], self.scenario, "HUB", self.association, number)
-            self.taken = end
-        tracks = _provisional(self.rows)
+        if end > self.made.taken:
+            self.made.take(plots[rows[self.made.taken : end]])
+        tracks = _provisional(self.made.rows)
         firm = np.flatnonzero(tracks.firm)
         n = len(nodes)
         return Heard(tracks, np.repeat(nodes, len(firm)), np.tile(firm, n), np.tile(known[tracks.detection[firm]], n))

@@ -23,6 +23,7 @@ from copfuse.constants import BOOST, NATIONS, NODES
 from copfuse.correlation import Look, Node, listening, looks, predicted
 from copfuse.errors import CopfuseError
 from copfuse.filters import Bank
+from copfuse.following import Hub
 from copfuse.forecast import Forecast
 from copfuse.frames import altitude
 from copfuse.hearing import Ends, Feed, plot_feed, reported, rests, sees_sensors, track_ends, track_feed
@@ -81,13 +82,14 @@ class Launched:
 def fuse(
     tracks: Tracks, messages: Messages, scenario: Any, detections: Detections | None = None,
     watch: Callable[[float, Held], object] | None = None, rule: str = "split",
-    nodes: Sequence[str] = NODES,
+    nodes: Sequence[str] = NODES, hubs: Sequence[Hub] = (),
 ) -> Picture:  # fmt: skip
     """The picture at each of KOR, JPN, USA and HUB every ``scenario.picture_step`` seconds, sorted by time, then node.
 
     ``messages`` must be made from ``tracks`` (and from ``detections`` where plots were shared).  ``watch`` is called with every
     time s that the picture has come to and what is held then.  ``rule``, one of `rules.TOGETHER`, says how several nations' tracks of
     one object become one estimate; where plots are shared there is only one track.  ``nodes``: whose pictures are made, if not all.
+    ``hubs`` (`cueing.Sensed`) may have tracked with the first of the plots that are shared, which then is not done again.
     Raises `CopfuseError` where they were not, where plots were shared and ``detections`` is missing, or for another rule.
     """
     choice(rule, rules.TOGETHER, "rule")
@@ -97,7 +99,7 @@ def fuse(
         if detections is None:
             raise CopfuseError("these messages carry plots: call fuse(..., detections=detections)")
         same_table("detections", detections, messages.meta["detections_uid"])
-        return _fuse_plots(tracks, messages, scenario, detections, watch, wanted)
+        return _fuse_plots(tracks, messages, scenario, detections, watch, wanted, hubs)
     feeds = [track_feed(node, tracks, messages) if node in wanted else NOTHING for node in range(len(NODES))]
     sight = _sight(scenario, sees_sensors(messages), rests(messages), rule)
     ends = [track_ends(node, tracks, messages) for node in range(len(NODES))]
@@ -122,7 +124,7 @@ def _sight(scenario: Any, seen: np.ndarray, rest: np.ndarray, rule: str = "split
 
 def _fuse_plots(
     tracks: Tracks, messages: Messages, scenario: Any, detections: Detections, watch: Callable[[float, Held], object] | None,
-    wanted: list[int],
+    wanted: list[int], hubs: Sequence[Hub],
 ) -> Picture:  # fmt: skip
     """Every node takes the plots that it knows; nodes that know the same, at the same times, have one picture."""
     feeds = {node: plot_feed(node, messages, scenario, detections) for node in wanted}
@@ -131,7 +133,7 @@ def _fuse_plots(
     for node in reversed(wanted):  # the hub's registration, if there is any, is told last and so is the one that is told
         if all(_differ(feeds[node], feeds[other]) for other in wanted if other > node):
             like = [k for k, feed in feeds.items() if not _differ(feed, feeds[node])]
-            made, registered = _plot_pictures(tracks, feeds[node], scenario, detections, watch)
+            made, registered = _plot_pictures(tracks, feeds[node], scenario, detections, watch, hubs)
             parts += [{**part, "node": np.full_like(part["node"], k)} for part in made for k in like]
             meta = {**registered, **meta}
     columns = _sorted(parts)
@@ -143,11 +145,16 @@ def _differ(one: Feed, other: Feed) -> bool:
 
 
 def _plot_pictures(
-    tracks: Tracks, feed: Feed, scenario: Any, detections: Detections, watch: Callable[[float, Held], object] | None
+    tracks: Tracks, feed: Feed, scenario: Any, detections: Detections, watch: Callable[[float, Held], object] | None, hubs: Sequence[Hub]
 ) -> tuple[list[dict[str, np.ndarray]], dict[str, Any]]:
     """The columns of one node's picture out of plots, and what was registered; it waits for stragglers, so its tracks are in time order."""
     when, rows = feed
-    hub = tracker("registration" in tracks.meta)(detections[rows], scenario, node="HUB", association=tracks.meta.get("association", "gnn"))
+    registered, association = "registration" in tracks.meta, tracks.meta.get("association", "gnn")
+    begun = [] if registered else [one for one in hubs if one.begins(detections[rows], association)]
+    if begun:
+        hub = begun[0].tracks(detections[rows])
+    else:
+        hub = tracker(registered)(detections[rows], scenario, node="HUB", association=association)
     heard = np.maximum.accumulate(when)[hub.detection] if len(hub) else np.zeros(0)
     firm = np.flatnonzero(hub.firm)
     last = _last_plots(hub, rows, detections, scenario)

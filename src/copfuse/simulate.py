@@ -180,6 +180,11 @@ def watches(truth: Truth, scenario: Scenario, seed: int, meta: dict[str, Any]) -
         )
 
 
+def afresh(watch: Watch) -> Watch:
+    """A watch whose sights may be told of cues without changing those of this one."""
+    return replace(watch, sights=[replace(sight, output=sight.output.copy(), cued=sight.cued.copy()) for sight in watch.sights])
+
+
 def told(sensor: Sensor, sight: Sight, cues: Cues, looks: slice) -> np.ndarray:
     """Fill in, in place, what a sensor gains by the cues of its nation in some looks; which row of ``cues`` each heeds (−1: none)."""
     mine = np.flatnonzero(cues.node == NODES.index(sensor.nation))

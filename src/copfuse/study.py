@@ -131,7 +131,7 @@ def run(
         seconds[verb] = time.perf_counter() - start
         return made
 
-    other = warming.begin()
+    other, begun = warming.begin(), dict[str, Any]()
     truth = timed("fly", simulate.fly, chosen)
     if cues:
         for verb in ("detect", "track", "share"):  # one loop does the three
@@ -140,12 +140,13 @@ def run(
         sensed = cueing.sense(truth, chosen, rule, seed, association, register=register)
         detections, tracks, messages = sensed.detections, sensed.tracks, sensed.messages
         seconds.update(sensed.seconds)
+        begun["hubs"] = sensed.hubs
     else:
         detections = timed("detect", simulate.detect, truth, chosen, seed=seed)
         tracks = timed("track", fusion.tracker(register), detections, chosen, association=association)
         messages = timed("share", network.share, tracks, chosen, regime=rule, seed=seed, detections=detections)
     warming.end(other)
-    picture = timed("fuse", fusion.fuse, tracks, messages, chosen, detections=detections)
+    picture = timed("fuse", fusion.fuse, tracks, messages, chosen, detections=detections, **begun)
     scored = timed("score", metrics.score, picture, truth, chosen)
     return Run(chosen, rule.name, seed, truth, detections, tracks, messages, picture, scored, seconds)
 

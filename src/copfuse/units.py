@@ -77,16 +77,16 @@ def _rows(unit: Unit, truth: Truth) -> list[list[Any]]:
     sensed: dict[str, Sensed] = {}
     pictures: dict[str, tuple[Picture, earliness.Seen]] = {}
     limits: dict[str, earliness.Limits] = {}
-    rows = []
+    rows, once = [], cueing.Once()
     for regime in options.regimes:
         before = _cue(regime) if options.cues else ""
         if before not in sensed:
-            sensed[before] = cueing.sense(truth, scenario, regime, seed, cues=options.cues)
+            sensed[before] = cueing.sense(truth, scenario, regime, seed, cues=options.cues, once=once)
         detections, tracks = sensed[before].detections, sensed[before].tracks
         messages = network.share(tracks, scenario, regime=regime, seed=seed, detections=detections)
         key = _decides(messages)
         if key not in pictures:
-            picture = fusion.fuse(tracks, messages, scenario, detections=detections)
+            picture = fusion.fuse(tracks, messages, scenario, detections=detections, hubs=sensed[before].hubs)
             run = _Tables(scenario, regime.name, seed, truth, detections, tracks, messages, picture)
             pictures[key] = picture, earliness.Seen.of(run)
         picture, seen = pictures[key]

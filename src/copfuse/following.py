@@ -1,0 +1,113 @@
+"""Tracks of the same plots made once.
+
+What sensors see under two regimes is mostly the same, and a node's tracks depend on nothing but the plots that it tracks with, in their
+order (`tracking.follow`): so what was made of the same plots before is, to the bit, what would be made of them again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from copfuse import tracking
+from copfuse.coasting import Live
+from copfuse.constants import NATIONS
+from copfuse.tables import Detections, Tracks
+
+Rows = dict[str, np.ndarray]  # columns that `tracking.follow` makes
+KEYS = ("time", "sensor", "z", "sigma", "snr")  # all that a tracker reads of a plot
+Kept = dict[bytes, tuple[Live, Rows]]  # by the plots of a nation so far, in their steps: its tracks then, and the rows of the last step
+
+
+class Nations:
+    """Every nation's tracks in one pass through time, of own plots, step after step.
+
+    ``kept``: what passes of the same scenario and association have in common, filled in place.
+    """
+
+    def __init__(self, scenario: Any, association: str, kept: Kept) -> None:
+        self.scenario, self.association, self.kept = scenario, association, kept
+        self.nation = np.array([NATIONS.index(s.nation) for s in scenario.sensors], int)
+        self.states: dict[int, Live] = {}
+        self.names: dict[int, bytes] = {}
+
+    def follow(self, seen: Detections, number: np.ndarray) -> list[Rows]:
+        """`tracking.follow` of the plots of a step, which are called ``number (n,)``."""
+        if self.association == "mht":  # whose tracks know plots by their numbers
+            return list(tracking.follow(self.states, seen, self.scenario, None, self.association, number))
+        nation = self.nation[seen.sensor]
+        mine = {k: np.flatnonzero(nation == k) for k in np.unique(nation).tolist()}
+        for k, rows in mine.items():
+            self.names[k] = _name(self.names.get(k, bytes([k])), seen, rows)
+        new = [k for k in mine if self.names[k] not in self.kept]
+        if new:
+            self._make(seen, {k: mine[k] for k in new})
+        found = []
+        for k, rows in mine.items():
+            self.states[k], made = self.kept[self.names[k]]
+            if made:
+                found.append({**made, "detection": rows[made["detection"]]})
+        if not found:
+            return []
+        joined = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+        scan = np.cumsum(np.r_[False, (np.diff(seen.time) != 0) | (np.diff(seen.sensor) != 0)])
+        order = np.argsort(scan[joined["detection"]], kind="stable")  # as if all nations had gone through the scans together
+        return [{name: column[order] for name, column in joined.items()} | {"detection": number[joined["detection"][order]]}]
+
+    def _make(self, seen: Detections, mine: dict[int, np.ndarray]) -> None:
+        """Track with the plots of some nations, and keep what comes of it."""
+        all_of = np.sort(np.concatenate(list(mine.values())))
+        parts = list(tracking.follow(self.states, seen[all_of], self.scenario, None, self.association, all_of))
+        columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
+        for k, rows in mine.items():
+            own = np.flatnonzero(columns["node"] == k) if columns else np.zeros(0, int)
+            made = {name: column[own] for name, column in columns.items()} if len(own) else {}
+            if made:
+                made["detection"] = np.searchsorted(rows, made["detection"])
+            self.kept[self.names[k]] = self.states[k], made
+
+
+def _name(before: bytes, seen: Detections, rows: np.ndarray) -> bytes:
+    """What names all plots so far: those ``before``, and some of those of a step."""
+    digest = hashlib.sha256(before)
+    for name in KEYS:
+        digest.update(getattr(seen, name)[rows].tobytes())
+    return digest.digest()
+
+
+class Hub:
+    """The tracks made of several nations' plots in order of time, taken in as they come."""
+
+    def __init__(self, scenario: Any, association: str) -> None:
+        self.scenario, self.association, self.taken = scenario, association, 0
+        self.rows: list[Rows] = []
+        self.states: dict[int, Live] = {}
+        self.plots: list[Detections] = []
+
+    def take(self, plots: Detections) -> None:
+        """Take in further plots, none of them before those that were taken."""
+        number = np.arange(self.taken, self.taken + len(plots))
+        self.rows += tracking.follow(self.states, plots, self.scenario, "HUB", self.association, number)
+        self.plots.append(plots)
+        self.taken += len(plots)
+
+    def begins(self, plots: Detections, association: str) -> bool:
+        """Whether these plots are, scan by scan, those that were taken in, and others behind them."""
+        if association != self.association or len(plots) < self.taken:
+            return False
+        ends = np.cumsum([len(part) for part in self.plots])
+        ends = ends[(ends > 0) & (ends < len(plots))]
+        if ((plots.time[ends] == plots.time[ends - 1]) & (plots.sensor[ends] == plots.sensor[ends - 1])).any():
+            return False  # some of a scan were taken in before the rest of it
+        return all(
+            b"".join(getattr(part, name).tobytes() for part in self.plots) == getattr(plots, name)[: self.taken].tobytes() for name in KEYS
+        )
+
+    def tracks(self, plots: Detections) -> Tracks:
+        """`tracking.track` of plots that it `begins`: only those not taken in are gone through."""
+        tracking.usable(plots, self.scenario, self.association)
+        states, rest = dict(self.states), np.arange(self.taken, len(plots))
+        rows = [*self.rows, *tracking.follow(states, plots[rest], self.scenario, "HUB", self.association, rest)]
+        return tracking.table(rows, states, plots, self.scenario, self.association)
