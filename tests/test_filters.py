@@ -12,9 +12,9 @@ from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 from scipy.stats import chi2
 
-from copfuse import atmosphere, filters, frames
+from copfuse import filters, frames, motion
+from copfuse.kernels import earth, falls, mach, motions
 from copfuse.kernels import estimation as kernel
-from copfuse.kernels import motions
 from copfuse.kernels.small import cholesky, inverse, invert
 
 pytestmark = pytest.mark.kernels
@@ -205,7 +205,9 @@ def plain_rates(model, s):
     if model == motions.MANOEUVRE:
         d[3:6] += s[6:9]
     elif model in (motions.REENTRY, motions.GLIDE):
-        d[3:6] -= 0.5 * atmosphere.density(frames.altitude(s[:3]))[0] * np.linalg.norm(v) * v / np.exp(s[6])
+        rho, sound = earth.air(frames.altitude(s[:3])[0])
+        factor = mach.drag_factor(np.linalg.norm(v) / sound)
+        d[3:6] -= 0.5 * rho * factor * np.linalg.norm(v) * v / np.exp(s[6])
     if model == motions.GLIDE:
         d[3:6] += s[7] * up + s[8] * np.cross(e, up)
         d[7:9] = -s[7:9] / 60.0
@@ -293,6 +295,31 @@ def test_drag_matches_its_definition():
     """At 30 km (US76: 0.01841 kg/m^3), 2000 m/s and 4000 kg/m^2 the deceleration is rho v^2 / (2 beta)."""
     s = np.concatenate([frames.ecef(0.7, 2.2, 30e3), 2000.0 * frames.enu_axes(0.7, 2.2)[0], [np.log(4000.0), 0.0, 0.0]])
     assert np.isclose(motions.drag(s) * 2000.0, 0.01841 * 2000.0**2 / 8000.0, rtol=2e-3)
+
+
+def test_a_fall_without_plots_slows_down_as_what_is_flown():
+    """From Mach 5.5 to 1.8 in 14 s, predicted and fallen to the ground; with the coefficient of hypersonic speed it is 2.5 km ahead."""
+    x = np.concatenate([frames.ecef(0.7, 2.2, 22e3), np.array([1100.0, 300.0, -1200.0]) @ frames.enu_axes(0.7, 2.2)])
+    flown = motion.free_fall(x, 3000.0, step=0.1)
+    P = np.diag([1.0] * 3 + [1e-2] * 3)[None]
+    bank = filters.bank(0.0, x[None], P, [[0, 0, 1.0, 0, 0]], log_beta=[[np.log(3000.0), 1e-4]])
+    moved = filters.predict(bank, 14.0).x[0, motions.REENTRY, :6]
+    true = motion.interpolate(flown.time, flown.x, np.array([14.0]))[0]
+    assert np.linalg.norm(moved[:3] - true[:3]) < 2.0 and np.linalg.norm(moved[3:] - true[3:]) < 1.0
+    s = np.append(x, np.log(3000.0))
+    seconds = falls.fall(s, np.zeros(6), np.zeros(6))
+    assert abs(seconds - flown.time[-1]) < 0.02 and np.linalg.norm(s[:3] - flown.x[-1, :3]) < 5.0
+
+
+@pytest.mark.parametrize("speed", [1400.0, 1600.0])
+def test_the_ballistic_coefficient_wanders_as_the_mach_number_falls(speed):
+    """Where a drag coefficient may depend on it: a variance of `CURVE` for a logarithm, beside what it wanders by in time."""
+    s = np.concatenate([frames.ecef(0.7, 2.2, 20e3), speed * frames.enu_axes(0.7, 2.2)[0], [np.log(4000.0), 0.0, 0.0]])
+    P, dt = np.zeros((9, 9)), 0.5
+    motions.add_process_noise(motions.REENTRY, s, P, dt, filters.NOISE)
+    k = motions.drag(s)
+    wander = filters.LOG_BETA_RATE * k * speed / (k * speed + motions.FELT)
+    assert np.isclose(P[6, 6], dt * (wander + (filters.CURVE * k if speed < 1500.0 else 0.0)), rtol=2e-3)
 
 
 @settings(max_examples=40, deadline=None)

@@ -20,6 +20,7 @@ from copfuse.kernels import (
     falls,
     flight,
     forecast,
+    mach,
     motions,
     pairwise,
     ray,
@@ -74,9 +75,20 @@ def plain_density(h):
     return p * 0.0289644 / (8.31432 * warm)
 
 
+def plain_sound(h):
+    """Speed of sound of the US Standard Atmosphere 1976 below 86 km: the temperature of its layers."""
+    tops = [0.0, 11e3, 20e3, 32e3, 47e3, 51e3, 71e3, 84852.0]
+    warm = np.interp(6356766.0 * h / (6356766.0 + h), tops, [288.15, 216.65, 216.65, 228.65, 270.65, 270.65, 214.65, 186.946])
+    return np.sqrt(1.4 * 8.31432 / 0.0289644 * warm)
+
+
+DRAG_CURVE = ([0.0, 0.7, 0.95, 1.1, 1.3, 2.0, 3.0, 5.0], [1.30, 1.30, 1.75, 2.30, 2.25, 1.75, 1.35, 1.0])
+
+
 def plain_drag(s, log_beta):
     """Deceleration vector by drag below 86 km."""
-    return -0.5 * plain_density(max(plain_altitude(s[:3]), 0.0)) * np.linalg.norm(s[3:6]) * s[3:6] / np.exp(log_beta)
+    h, speed = max(plain_altitude(s[:3]), 0.0), np.linalg.norm(s[3:6])
+    return -0.5 * plain_density(h) * np.interp(speed / plain_sound(h), *DRAG_CURVE) * speed * s[3:6] / np.exp(log_beta)
 
 
 def plain_flow(s, extra=None):
@@ -177,9 +189,11 @@ def test_altitude_inverts_the_geodetic_formulas():
     np.testing.assert_array_equal(out, [earth.altitude(*p) for p in points])
 
 
+@pytest.mark.parametrize("share", [1.0, 0.4, 0.18, 0.13])
 @pytest.mark.parametrize("h", [-500.0, 5e3, 15e3, 25e3, 60e3, 80e3])
-def test_drag_is_half_density_times_speed_over_beta(h):
-    s = np.array([*plain_point(0.6, 2.2, h), 900.0, -1500.0, -700.0, np.log(6000.0)])
+def test_drag_is_half_density_times_speed_over_beta(h, share):
+    """At Mach numbers from 6 down to where the coefficient is level."""
+    s = np.array([*plain_point(0.6, 2.2, h), 900.0 * share, -1500.0 * share, -700.0 * share, np.log(6000.0)])
     by = motions.drag_of(s, s[6])
     np.testing.assert_allclose(-by * s[3:6], plain_drag(s, s[6]), rtol=1e-6)
     k, G = np.zeros((4, 7)), np.zeros((4, 3, 7))
@@ -198,11 +212,11 @@ def test_drag_has_a_ceiling_and_a_greatest_value():
 
 
 @pytest.mark.parametrize("h", [2e3, 15e3, 25e3, 40e3, 49e3, 60e3, 75e3])
-def test_thinning_is_the_slope_of_the_logarithm_of_density(h):
-    slope = (np.log(plain_density(h + 1.0)) - np.log(plain_density(h - 1.0))) / 2.0
-    assert extended.thinning(h) == pytest.approx(slope, rel=1e-6)
-    assert extended.thinning(88e3) == pytest.approx(np.log(3.416e-6 / 6.958e-6) / 4e3, rel=1e-9)  # the standard's table IV
-    assert extended.thinning(2e6) == 0.0
+def test_thinning_is_the_slope_of_the_logarithms_of_density_and_sound(h):
+    slopes = [(np.log(of(h + 1.0)) - np.log(of(h - 1.0))) / 2.0 for of in (plain_density, plain_sound)]
+    np.testing.assert_allclose(extended.thinning(h), slopes, rtol=1e-6, atol=1e-15)
+    assert extended.thinning(88e3) == pytest.approx((np.log(3.416e-6 / 6.958e-6) / 4e3, 0.0), rel=1e-9)  # the standard's table IV
+    assert extended.thinning(2e6) == (0.0, 0.0)
 
 
 def test_models_have_the_components_that_they_say():
@@ -470,9 +484,23 @@ def climb(_, s):
 
 
 def test_drag_factor_is_linear_between_its_points():
-    mach = np.array([0.0, 0.3, 0.8, 1.0, 1.25, 2.9, 4.999, 5.0, 12.0])
-    points = ([0.0, 0.7, 0.95, 1.1, 1.3, 2.0, 3.0, 5.0], [1.30, 1.30, 1.75, 2.30, 2.25, 1.75, 1.35, 1.0])
-    np.testing.assert_allclose([flight.drag_factor(m) for m in mach], np.interp(mach, *points), rtol=1e-14)
+    numbers = np.array([0.0, 0.3, 0.8, 1.0, 1.25, 2.9, 4.999, 5.0, 12.0])
+    np.testing.assert_allclose([mach.drag_factor(m) for m in numbers], np.interp(numbers, *DRAG_CURVE), rtol=1e-14)
+
+
+def test_drag_slope_is_that_of_the_logarithms():
+    for number in (0.3, 0.8, 1.0, 1.25, 2.9, 4.9, 12.0):
+        slope = np.diff(np.log(np.interp(number * np.exp([-1e-5, 1e-5]), *DRAG_CURVE)))[0] / 2e-5
+        assert mach.drag_slope(number) == pytest.approx(slope, rel=1e-6, abs=1e-12)
+
+
+def test_the_drag_factor_of_states_side_by_side_is_that_of_one():
+    """Off the ends of the standard's layers; nothing outside the tables is read."""
+    for h in (-300.0, 700.0, 5e3, 15.1e3, 27e3, 49e3, 60e3, 80e3, 1e6):
+        for v in (0.0, 200.0, 300.0, 390.0, 900.0, 1500.0, 7000.0):
+            exact = mach.drag_factor(v / earth.air(max(h, 0.0))[1])
+            assert mach.factor_at(h, v) == pytest.approx(exact, rel=2e-5)
+    assert [np.isfinite(mach.factor_at(*bad)) for bad in ((np.nan, 500.0), (1e4, np.nan), (-np.inf, np.inf))] == [True] * 3
 
 
 @pytest.mark.parametrize(("sphere", "polar"), [(0.0, B), (1.0, A)])

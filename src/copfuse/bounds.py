@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from copfuse import atmosphere, filters, frames, motion, sensitivity, simulate
+from copfuse import filters, frames, motion, sensitivity, simulate
 from copfuse import sensors as sensing
 from copfuse.constants import BOOST, EARTH_OMEGA, GLIDE, NODES, REENTRY_ALTITUDE
 from copfuse.errors import CopfuseError, suggestion
-from copfuse.kernels import earth, motions
+from copfuse.kernels import earth, mach, motions
 from copfuse.tables import Detections, Truth
 
 PRIOR = (1e6, 1e4)  # m, m/s per axis before the first plot: next to nothing, *notional*
@@ -141,11 +141,11 @@ def transitions(x, dt, driven, beta: float) -> np.ndarray:
     A[:, _V, _P] = _gravity_gradient(x[:, :3]) + np.diag([w * w, w * w, 0.0])
     A[:, 3, 4], A[:, 4, 3] = 2.0 * w, -2.0 * w
     A[driven, _V, _A] = np.eye(3)
-    speed, rate, steep = _drag(x, beta)
+    speed, rate, steep, bend = _drag(x, beta)
     rate, v = np.where(driven, 0.0, rate), x[:, 3:]
     unit, up = v / np.maximum(speed, 1e-9)[:, None], x[:, :3] / np.linalg.norm(x[:, :3], axis=1, keepdims=True)
     A[:, _V, _P] -= (rate * steep)[:, None, None] * v[:, :, None] * up[:, None, :]
-    A[:, _V, _V] -= rate[:, None, None] * (np.eye(3) + unit[:, :, None] * unit[:, None, :])
+    A[:, _V, _V] -= rate[:, None, None] * (np.eye(3) + (1.0 + bend)[:, None, None] * unit[:, :, None] * unit[:, None, :])
     A[:, _V, _B] = rate[:, None] * v
     A *= dt[:, None, None]
     F = np.broadcast_to(np.eye(WIDTH), A.shape).copy()
@@ -163,16 +163,24 @@ def _gravity_gradient(position: np.ndarray, h: float = 1e3) -> np.ndarray:
     return np.stack(columns, axis=2)
 
 
-def _drag(x: np.ndarray, beta: float, h: float = 50.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Speed m/s, deceleration over speed 1/s, and relative change of density with height 1/m, each (n,)."""
+def _drag(x: np.ndarray, beta: float, h: float = 50.0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Speed m/s, deceleration over speed 1/s, its relative change with height 1/m, and that of the drag coefficient with the
+    logarithm of the speed, each (n,)."""
     height, speed = frames.altitude(x), np.linalg.norm(x[:, 3:], axis=1)
-    high, rho, low = (atmosphere.density(np.maximum(height, 0.0) + s * h) for s in (1.0, 0.0, -1.0))
-    return speed, 0.5 * rho * speed / beta, (high - low) / np.maximum(2.0 * h * rho, 1e-300)
+    high, here, low = (_braking(np.maximum(height, 0.0) + s * h, speed) for s in (1.0, 0.0, -1.0))
+    bend = np.array([mach.drag_slope(v / earth.air(max(z, 0.0))[1]) for z, v in zip(height, speed, strict=True)]).reshape(-1)
+    return speed, here / beta, (high - low) / np.maximum(2.0 * h * here, 1e-300), bend
+
+
+def _braking(height: np.ndarray, speed: np.ndarray) -> np.ndarray:
+    """Deceleration over speed (n,) of a ballistic coefficient of 1 kg/m^2."""
+    air = [earth.air(h) for h in height]
+    return np.array([0.5 * rho * v * mach.drag_factor(v / sound) for (rho, sound), v in zip(air, speed, strict=True)])
 
 
 def process_noise(x, dt, driven, beta: float, noise: float = 1.0) -> np.ndarray:
     """Process noise (n, 10, 10) of `filters` over ``dt (n,)`` s: jerk where ``driven``, else ``noise`` times that of a fall."""
-    speed, rate, _ = _drag(x, beta)
+    speed, rate, _, _ = _drag(x, beta)
     jerk = np.where(driven, filters.JERK, 0.0)
     q = np.where(driven, 0.0, noise * (filters.COAST_ACCELERATION + filters.DRAG_ERROR * (rate * speed) ** 2))
     Q = np.zeros((len(x), WIDTH, WIDTH))
@@ -181,7 +189,8 @@ def process_noise(x, dt, driven, beta: float, noise: float = 1.0) -> np.ndarray:
     for row, column, size in shared + wider:
         Q[:, row, column] = Q[:, column, row] = size[:, None, None] * np.eye(3)
     felt = rate * speed / (rate * speed + motions.FELT)
-    Q[:, _B, _B] = np.where(driven, 0.0, noise * filters.LOG_BETA_RATE * felt * dt)
+    curve = np.where(speed < motions.HYPERSONIC, filters.CURVE * rate, 0.0)
+    Q[:, _B, _B] = np.where(driven, 0.0, noise * (filters.LOG_BETA_RATE * felt + curve) * dt)
     return Q
 
 
@@ -397,7 +406,7 @@ def effective_beta(path: Truth) -> float:
     rows = (dt > 0.05) & ~np.isin(_phase(path, middle), (BOOST, GLIDE)) & (frames.altitude(x) < REENTRY_ALTITUDE)
     x, push = x[rows], (np.diff(path.x[:, 3:], axis=0)[rows].T / dt[rows]).T
     fall = np.array([earth.free_acceleration(*s[:5]) for s in x]).reshape(-1, 3)
-    speed, rate, _ = _drag(x, 1.0)
+    speed, rate, _, _ = _drag(x, 1.0)
     pressure, braking = rate * speed, -np.einsum("ni,ni->n", push - fall, x[:, 3:]) / np.maximum(speed, 1e-9)
     best = float(pressure @ braking) / max(float(pressure @ pressure), 1e-300)
     return 1.0 / best if best > 1e-6 else float(np.exp(filters.LOG_BETA[0]))

@@ -20,7 +20,7 @@ from copfuse.kernels import motions, pairwise
 # Spectral densities of the process noise, from what each model leaves out, *notional*.
 JERK = 3.0  # m^2/s^5: pitch-over, staging and whatever has no model change the acceleration by some 2 m/s^2 in a second
 COAST_ACCELERATION = 1e-12  # m^2/s^3: a floor; gravity is taken to be that of J2 (as it is here; the Earth's has 2e-5 m/s^2 more)
-DRAG_ERROR = 2e-3  # s: 3 % of the drag, correlated over a second, as the drag coefficient moves with Mach number and attitude
+DRAG_ERROR = 2e-3  # s: 3 % of the drag, correlated over a second, as the drag coefficient moves with the attitude
 LOG_BETA_RATE = 4e-4  # 1/s
 GLIDE_BETA_RATE = 1e-2  # 1/s: drag doubles within some 50 s where lift costs it
 LIFT_JERK = 0.5  # m^2/s^5
@@ -28,8 +28,10 @@ LIFT_SHARE = 0.05  # 1/s: lift (and a burning missile's drag) changes by a fifth
 STEERING = 0.2  # m^2/s^3: thrust is along the velocity to a degree, 0.4 m/s^2 for a second
 THRUST_JERK = 0.005  # m^2/s^5: thrust and mass flow of an engine hardly wander
 FLOW_RATE = 3e-8  # 1/s^3
+CURVE = 0.05  # a drag coefficient that is 22 % off the curve in `kernels.mach` where the Mach number has fallen to a third
 NOISE = np.array([
     JERK, COAST_ACCELERATION, DRAG_ERROR, LOG_BETA_RATE, GLIDE_BETA_RATE, LIFT_JERK, LIFT_SHARE, STEERING, THRUST_JERK, FLOW_RATE,
+    CURVE,
 ])  # fmt: skip
 
 # What is believed of an object before its second plot, *notional*

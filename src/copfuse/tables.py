@@ -192,7 +192,7 @@ class Tracks(Table):
     from this track's own plots.  ``node`` indexes ``constants.NODES``; ``track`` numbers a node's tracks from 0;
     ``acceleration`` is what is not
     gravity (thrust, lift, drag) with ``acceleration_sigma`` per axis, m/s^2; ``log_beta`` is the mean and sigma of the
-    natural logarithm of the ballistic coefficient in kg/m^2; ``sensors`` has bit i set when sensor i
+    natural logarithm of the ballistic coefficient in kg/m^2, at hypersonic speed; ``sensors`` has bit i set when sensor i
     of ``meta["sensors"]`` has fed the track; ``detection`` is the plot that made this update, a row of
     ``meta["detections_uid"]``; ``firm`` from the update that confirmed it on; ``llr`` the log-likelihood ratio score.
     ``meta["ended"]`` has for a node the firm tracks that it follows no more: number, ``detection`` of the last row, and s when that was.

@@ -16,7 +16,8 @@ import numpy as np
 
 from copfuse.constants import EARTH_A, EARTH_B, EARTH_E2, EARTH_OMEGA, J2, MU
 from copfuse.kernels import borrowing, njit
-from copfuse.kernels.earth import _GMR, _H, _L, _RADIUS, _T, _UP_H, _UP_LOG, DEEPEST, altitude
+from copfuse.kernels.earth import _GMR, _H, _L, _RADIUS, _T, _UP_H, _UP_LOG, DEEPEST, air, altitude
+from copfuse.kernels.mach import drag_slope
 from copfuse.kernels.motions import COAST_ACCELERATION, DRAG_MOST, REENTRY, _velocity_noise, add_process_noise, drag
 
 # Where work arrays begin in w, behind F: matrices of 7 rows, 8 apart, and vectors of 8, so that loops over columns become vectors
@@ -59,19 +60,20 @@ def free_fall(s, m, k, G):
 
 @borrowing
 def thinning(h):
-    """Derivative of the logarithm of the US76 density by geometric height h (m), 1/m."""
+    """Derivatives of the logarithms of the US76 density and speed of sound by geometric height h (m), 1/m."""
     i = 0
     if h >= 86e3:
         if h >= _UP_H[-1]:
-            return 0.0
+            return 0.0, 0.0
         while h >= _UP_H[i + 1]:
             i += 1
-        return (_UP_LOG[i + 1] - _UP_LOG[i]) / (_UP_H[i + 1] - _UP_H[i])
+        return (_UP_LOG[i + 1] - _UP_LOG[i]) / (_UP_H[i + 1] - _UP_H[i]), 0.0
     scale = _RADIUS / (_RADIUS + h)
     geo = scale * h
     while i < 6 and geo >= _H[i + 1]:
         i += 1
-    return -(_GMR + _L[i]) / (_T[i] + _L[i] * (geo - _H[i])) * scale * scale
+    over = scale * scale / (_T[i] + _L[i] * (geo - _H[i]))
+    return -(_GMR + _L[i]) * over, 0.5 * _L[i] * over
 
 
 @borrowing
@@ -91,8 +93,11 @@ def add_drag(s, m, k, G):
     n = EARTH_A / math.sqrt(1.0 - EARTH_E2 * up_z * up_z / (p2 + up_z * up_z))
     up_z = s[2] * (n + h) / (n * (1.0 - EARTH_E2) + h)
     along = 1.0 / math.sqrt(p2 + up_z * up_z)
-    k_h = by * thinning(h) if h > 0.0 else 0.0  # under the ground the model's air is that of the ground
-    k_v = by / v
+    _, sound = air(max(h, 0.0))
+    steep = drag_slope(v / sound)
+    thin, cool = thinning(h)
+    k_h = by * (thin - steep * cool) if h > 0.0 else 0.0  # under the ground the model's air is that of the ground
+    k_v = by / v * (1.0 + steep)
     k_b = -by
     if by >= DRAG_MOST / (v + 1.0):  # the model's limit on drag
         k_h, k_v, k_b = 0.0, -by / (v + 1.0), 0.0

@@ -14,6 +14,7 @@ import numpy as np
 from copfuse.constants import EARTH_A, EARTH_B, EARTH_OMEGA, J2, MU
 from copfuse.kernels import borrowing
 from copfuse.kernels.earth import DEEPEST, air
+from copfuse.kernels.mach import factor_at
 from copfuse.kernels.motions import DRAG_CEILING, DRAG_MOST
 
 LONGEST_FLIGHT = 7200.0  # s; what has not come down by then is in orbit
@@ -72,7 +73,7 @@ def flow(x, y, z, vx, vy, vz, over):
     u = _EP2 * s  # series of a / sqrt(1 + u), to 0.1 mm
     h = r - EARTH_A * (1.0 - u * (0.5 - u * (0.375 - u * (0.3125 - u * 0.2734375))))
     v = math.sqrt(vx * vx + vy * vy + vz * vz)
-    k = min(half_density(h) * v * over, DRAG_MOST / (v + 1.0))
+    k = min(half_density(h) * v * factor_at(h, v) * over, DRAG_MOST / (v + 1.0))
     g = -MU * over2 * (r * over2)
     j = _J2 * over2
     xy = g * (1.0 + j * (1.0 - 5.0 * s)) + EARTH_OMEGA * EARTH_OMEGA

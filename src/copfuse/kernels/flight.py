@@ -9,6 +9,7 @@ import numpy as np
 from copfuse.constants import EARTH_A, EARTH_B, EARTH_RADIUS, MU, REENTRY_ALTITUDE
 from copfuse.kernels import borrowing, njit
 from copfuse.kernels.earth import air, altitude, free_acceleration
+from copfuse.kernels.mach import drag_factor
 
 # columns of a row of `stages`
 START, END, THRUST, TAU, HEAVY = range(5)
@@ -23,21 +24,6 @@ THRUSTING, DRAGGING, LIFTING = range(3)
 
 # What `crossing` looks for; numpy's integers, as numba compiles all that takes a plain one anew for each value
 APEX, ENTRY, GROUND = np.arange(3)
-
-# Drag coefficient over its hypersonic value against Mach number: a generic slender body, notional; linear between.
-MACH = np.array([0.0, 0.7, 0.95, 1.1, 1.3, 2.0, 3.0, 5.0])
-DRAG = np.array([1.30, 1.30, 1.75, 2.30, 2.25, 1.75, 1.35, 1.0])
-
-
-@borrowing(forceinline=True)
-def drag_factor(mach):
-    """Drag coefficient at a Mach number over its hypersonic value."""
-    if mach >= MACH[-1]:
-        return DRAG[-1]
-    i = 0
-    while mach >= MACH[i + 1]:
-        i += 1
-    return DRAG[i] + (mach - MACH[i]) / (MACH[i + 1] - MACH[i]) * (DRAG[i + 1] - DRAG[i])
 
 
 @borrowing

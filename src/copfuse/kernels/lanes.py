@@ -15,6 +15,7 @@ import numpy as np
 from copfuse.constants import EARTH_A, EARTH_B, EARTH_E2
 from copfuse.kernels import borrowing
 from copfuse.kernels.earth import air, free_acceleration
+from copfuse.kernels.mach import factor_at
 from copfuse.kernels.motions import DRAG_CEILING, DRAG_MOST, LIFT_TIME, MOST_FLOW, MOST_THRUST, across
 from copfuse.kernels.small import cholesky
 
@@ -130,7 +131,8 @@ def _drag(w):
     for i in range(LANES):
         x, y, z = w[_Y + 3 * LANES + i], w[_Y + 4 * LANES + i], w[_Y + 5 * LANES + i]
         v = math.sqrt(x * x + y * y + z * z)
-        k = min(0.5 * w[_K + i] * v * w[_E + i], DRAG_MOST / (v + 1.0)) if w[_H + i] < DRAG_CEILING else 0.0
+        k = 0.5 * w[_K + i] * v * w[_E + i] * factor_at(w[_H + i], v)
+        k = min(k, DRAG_MOST / (v + 1.0)) if w[_H + i] < DRAG_CEILING else 0.0
         w[_K + i] = k
         w[_A + i] -= k * x
         w[_A + LANES + i] -= k * y

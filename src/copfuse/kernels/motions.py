@@ -4,7 +4,8 @@ Components 0-5 are position and velocity, Earth-fixed.  What each model adds:
 
 MANOEUVRE (9): acceleration that is not gravity, m/s^2, a Wiener process: pitch-over, staging, whatever is not below.
 COAST (6): nothing; gravity with J2 in the rotating frame, which all models have.
-REENTRY (7): natural logarithm of the ballistic coefficient in kg/m^2; drag in the standard atmosphere.
+REENTRY (7): natural logarithm of the ballistic coefficient in kg/m^2, at hypersonic speed; drag in the standard atmosphere, over the
+Mach number as in `mach`.
 GLIDE (9): that logarithm, then the accelerations that lift and turn the path, m/s^2, normal to the velocity upwards and to
 the right, each a first-order Markov process.
 BOOST (8): gravity turn: thrust less drag over mass along the velocity, a in m/s^2, and mass flow over mass, b in 1/s.  With
@@ -20,6 +21,7 @@ import numpy as np
 
 from copfuse.kernels import borrowing, njit
 from copfuse.kernels.earth import air, altitude, free_acceleration
+from copfuse.kernels.mach import drag_factor
 
 MANOEUVRE, COAST, REENTRY, GLIDE, BOOST = 0, 1, 2, 3, 4
 N_MODEL = 5
@@ -29,9 +31,11 @@ DIMENSION = np.array([9, 6, 7, 9, 8])
 JERK, COAST_ACCELERATION, DRAG_ERROR, LOG_BETA_RATE = 0, 1, 2, 3  # m^2/s^5, m^2/s^3, s, 1/s
 GLIDE_BETA_RATE, LIFT_JERK, LIFT_SHARE = 4, 5, 6  # 1/s, m^2/s^5, 1/s (times drag squared)
 STEERING, THRUST_JERK, FLOW_RATE = 7, 8, 9  # m^2/s^3, m^2/s^5, 1/s^3
-N_NOISE = 10
+CURVE = 10  # variance of ln(beta) per logarithm of the Mach number
+N_NOISE = 11
 
 FELT = 0.1  # m/s^2 of drag at which Mach number and attitude begin to matter, *notional*
+HYPERSONIC = 1500.0  # m/s, some Mach 5: faster than that, a body's drag coefficient does not depend on the Mach number
 PUSH_SIGMA = 30.0  # m/s^2 per axis, of a push of which nothing is known, *notional*
 LIFT_TIME = 60.0  # s, memory of lift and turn, *notional*
 MOST_THRUST = 250.0  # m/s^2 and
@@ -44,13 +48,13 @@ _LEAST_COSINE = 1e-3  # of the path's angle to the horizontal, where "up, normal
 
 @borrowing
 def drag_of(s, log_beta):
-    """Deceleration by drag over speed (1/s) at state s: half density times speed over ballistic coefficient."""
+    """Deceleration by drag over speed (1/s) at state s: half density times speed over ballistic coefficient, times `drag_factor`."""
     h = altitude(s[0], s[1], s[2])
     if h >= DRAG_CEILING:
         return 0.0
-    rho, _ = air(max(h, 0.0))
+    rho, sound = air(max(h, 0.0))
     v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
-    return min(0.5 * rho * v * math.exp(-log_beta), DRAG_MOST / (v + 1.0))
+    return min(0.5 * rho * v * drag_factor(v / sound) * math.exp(-log_beta), DRAG_MOST / (v + 1.0))
 
 
 @borrowing
@@ -210,6 +214,8 @@ def add_process_noise(model, x, P, dt, noise):
     slowing = drag(x) * speed
     _velocity_noise(P, noise[COAST_ACCELERATION] + noise[DRAG_ERROR] * slowing * slowing, t)
     felt = slowing / (slowing + FELT)  # the ballistic coefficient of a body in empty space wanders nowhere
+    if speed < HYPERSONIC:  # its own curve over the Mach number, whose logarithm falls by drag over speed a second
+        P[6, 6] += noise[CURVE] * slowing / (speed + 1.0) * t
     if model == 2:
         P[6, 6] += felt * noise[LOG_BETA_RATE] * t
         return

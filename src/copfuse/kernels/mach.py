@@ -1,0 +1,80 @@
+"""How drag depends on the Mach number: one notional curve, for what is flown and for the filters alike.
+
+A ballistic coefficient is that at hypersonic speed, where the curve is 1.  A real body's curve is another one: the filters' ln(beta)
+wanders as its body goes through the Mach numbers (`motions.CURVE`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from copfuse.kernels import borrowing
+from copfuse.kernels.earth import air
+
+# Drag coefficient over its hypersonic value against Mach number: a generic slender body, notional; linear between.
+MACH = np.array([0.0, 0.7, 0.95, 1.1, 1.3, 2.0, 3.0, 5.0])
+DRAG = np.array([1.30, 1.30, 1.75, 2.30, 2.25, 1.75, 1.35, 1.0])
+
+
+@borrowing(forceinline=True)
+def drag_factor(mach):
+    """Drag coefficient at a Mach number over its hypersonic value."""
+    if mach >= MACH[-1]:
+        return DRAG[-1]
+    i = 0
+    while mach >= MACH[i + 1]:
+        i += 1
+    return DRAG[i] + (mach - MACH[i]) / (MACH[i + 1] - MACH[i]) * (DRAG[i + 1] - DRAG[i])
+
+
+@borrowing
+def drag_slope(mach):
+    """Derivative of the logarithm of `drag_factor` by that of the Mach number."""
+    if mach >= MACH[-1]:
+        return 0.0
+    i = 0
+    while mach >= MACH[i + 1]:
+        i += 1
+    slope = (DRAG[i + 1] - DRAG[i]) / (MACH[i + 1] - MACH[i])
+    return slope * mach / (DRAG[i] + (mach - MACH[i]) * slope)
+
+
+# Without loops, for states side by side ---------------------------------------------------------------------------------
+
+_LAYER, _TOP = 250.0, 86e3  # m of height that one line stands for, and where the speed of sound changes no more
+_FINE = 20.0  # lines of the curve per Mach number: its bends are among their ends
+
+
+def _lines(values: np.ndarray) -> np.ndarray:
+    """Value at the begin and rise of the straight lines through ``values``, ``(n, 2)``; the last one is level."""
+    return np.stack([values, np.diff(values, append=values[-1])], axis=1)
+
+
+def _tables() -> tuple[np.ndarray, np.ndarray]:
+    sound: Any = getattr(air, "py_func", air)  # nothing is compiled where this is read
+    heights = np.arange(round(_TOP / _LAYER) + 1) * _LAYER
+    return _lines(np.array([1.0 / sound(h)[1] for h in heights.tolist()])), _lines(
+        np.interp(np.arange(round(_FINE * MACH[-1]) + 1) / _FINE, MACH, DRAG)
+    )
+
+
+_SLOWNESS, _CURVE = _tables()
+
+
+@borrowing(forceinline=True)
+def factor_at(h, v):
+    """`drag_factor` at height h (m) and speed v (m/s), to 1e-5, 1e-3 where a layer of the standard begins.
+
+    Under the ground the air is that of the ground.
+    """
+    u = h * (1.0 / _LAYER)
+    u = u if u > 0.0 else 0.0  # nan, too: nothing outside the tables is read
+    u = u if u < len(_SLOWNESS) - 1.0 else len(_SLOWNESS) - 1.0
+    i = int(u)
+    m = _FINE * v * (_SLOWNESS[i, 0] + (u - i) * _SLOWNESS[i, 1])
+    m = m if m > 0.0 else 0.0
+    m = m if m < len(_CURVE) - 1.0 else len(_CURVE) - 1.0
+    j = int(m)
+    return _CURVE[j, 0] + (m - j) * _CURVE[j, 1]
