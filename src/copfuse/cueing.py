@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from copfuse import filters, fusion, network, simulate, tracking
+from copfuse.ahead import predicted
 from copfuse.coasting import REGISTRATION
 from copfuse.constants import EARTH_OMEGA, MU, NATIONS, NODES
-from copfuse.correlation import predicted
 from copfuse.errors import CopfuseError
 from copfuse.filters import Bank
 from copfuse.following import Hub, Kept, Nations

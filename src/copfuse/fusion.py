@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from copfuse import filters, forecast, rules
+from copfuse.ahead import predicted
 from copfuse.checking import choice
 from copfuse.constants import BOOST, NATIONS, NODES
-from copfuse.correlation import Look, Node, listening, looks, predicted
+from copfuse.correlation import Look, Node, listening, looks
 from copfuse.errors import CopfuseError
 from copfuse.filters import Bank
 from copfuse.following import Hub
