@@ -197,11 +197,13 @@ def _pictures(
     launched = _launched(tracks, feeds)
     held = Held(listening(feeds, scenario, sight.rest), {})
     some: list[Look] = []
+    many = 0
     for look in looks(tracks, held.nodes, scenario):
         some.append(look)
-        if sum(len(s.rows) for s in some) >= BATCH:
+        many += len(look.rows)
+        if many >= BATCH:
             yield _columns(tracks, some, launched, held.made, sight)
-            some = []
+            some, many = [], 0
         if watch:
             watch(look.time, held)
     if some:
