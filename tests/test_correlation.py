@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from copfuse import correlation, filters
+from copfuse import ahead, correlation, filters
 from copfuse.constants import MIDCOURSE, NODES
 from copfuse.kernels import motions
 from copfuse.tables import Tracks
@@ -249,7 +249,7 @@ def test_at_rest_nothing_changes():
     tracks, _ = tracks_of(*[local(s, k, beside(START, 400.0 * k), 0, 10, rng) for s in (KOR, JPN, USA) for k in range(4)])
     entries = [correlation.Entry(int(tracks.node[r]), r, 0.0, 10.0, 10.0) for r in np.flatnonzero(tracks.time == 10.0)]
     rows = np.flatnonzero(tracks.time == 10.0)
-    known = rows, correlation.predicted(tracks, rows, 10.0)
+    known = rows, ahead.predicted(tracks, rows, 10.0)
     after = correlation.correlate(entries, known, np.zeros(6), 0)
     once = [e.system for e in entries]
     assert correlation.correlate(entries, known, np.zeros(6), after) == after and [e.system for e in entries] == once

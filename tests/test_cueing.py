@@ -333,13 +333,13 @@ def test_several_tracks_share_a_radars_time():
 
 
 def test_a_link_that_depends_on_the_future_is_refused(monkeypatch):
-    honest = network.share
+    honest = network.transmissions
 
     def foretelling(tracks, *args, **options):
         made = honest(tracks, *args, **options)
         return replace(made, arrived=made.arrived + 0.001 * len(tracks))
 
-    monkeypatch.setattr(network, "share", foretelling)
+    monkeypatch.setattr(network, "transmissions", foretelling)
     with pytest.raises(CopfuseError, match="regime 'realtime' hands over what depends on what comes later"):
         cueing.sense(flight(), few(duration=100.0), "realtime", 1)
 
@@ -409,3 +409,15 @@ def test_registered_tracks_may_be_asked_for():
     made = cueing.sense(flight(), few(duration=100.0), "none", 1, register=True)
     plain = cueing.sense(flight(), few(duration=100.0), "none", 1)
     assert "registration" in made.tracks.meta and same(made.detections, plain.detections) and same(made.cues, plain.cues)
+
+
+def test_several_radars_are_told_at_once_what_each_is_told_alone():
+    """To the bit, with cues that some of them do not heed and satellites among them."""
+    cues = stack([along(3e3, JPN), along(8e3, JPN, 60.0)])
+    radars = [RADARS[n] for n in ("JP-AEG-W", "US-SBIRS-GEO", "JP-FPS5-SD", "JP-AEG-E")]
+    looks = [(radar, np.arange(90.0 + k, 170.0, 1.0 + k), at(np.arange(90.0 + k, 170.0, 1.0 + k))) for k, radar in enumerate(radars)]
+    together = volumes.gains(cues, looks)
+    for found, look in zip(together, looks, strict=True):
+        alone = volumes.gain(look[0], cues, *look[1:])
+        assert all(a.tobytes() == b.tobytes() for a, b in zip(found, alone, strict=True))
+    assert sum((which >= 0).any() for _, which in together) >= 2 and (together[1][1] == -1).all()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom, chi2, kstest, lognorm, norm
 
 import copfuse as cf
-from copfuse import hearing, releases, reporting
+from copfuse import hearing, releases, reporting, transit
 from copfuse.constants import BOOST, NATIONS, NODES, PHASES
 from copfuse.errors import CopfuseError
 from copfuse.links import Decision, Link, Regime, Rule
@@ -712,3 +712,12 @@ def test_random_regimes_send_what_they_may_causally(linked, rules, seed):
         assert set(known.tracks) == set(np.flatnonzero(t.node == node)) | set(came.row) and set(hearing.track_feed(node, t, m)[1]) <= set(
             known.tracks
         )
+
+
+def test_draws_asked_for_again_are_the_first_ones_of_the_stream():
+    link = Link("USA", "JPN", "track", (5.0, 1.0, 9.0))
+    for normal in (True, False):
+        draws, rng = transit.Draws(transit.link_stream(link, 3, "spread"), normal), transit.link_stream(link, 3, "spread")
+        whole = (rng.standard_normal if normal else rng.random)(300)
+        for n in (0, 2, 5, 300, 7, 299):
+            assert draws.first(n).tobytes() == whole[:n].tobytes()

@@ -17,7 +17,7 @@ ORDER = [
     "scenario", "simulate",
     "ascents", "gaussian", "mixtures", "conversions", "biases", "filters", "starting", "kalman", "forecast", "warming", "rules",
     "retrodiction", "association", "matching", "phases", "pairing", "multiscan", "scanning", "coasting", "steady", "tracking",
-    "following",
+    "following", "ahead",
     "families", "descent", "batch", "registration", "registering", "correlation", "transit",
     "reporting", "releases", "network", "hearing", "naming", "fusion", "cueing", "bounds", "boosts", "arcs",
     "reconstruction", "timely", "freezing", "frozen",

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from copfuse.errors import CopfuseError, suggestion
-from copfuse.tables import TABLES, Detections, Messages, Picture, Truth, replacing, same_table, stack
+from copfuse.tables import TABLES, Detections, Growing, Messages, Picture, Truth, replacing, same_table, stack
 
 
 def made(kind, n, seed=0):
@@ -152,3 +152,14 @@ def test_suggestions():
     assert suggestion("sensros", ["sensors", "epoch"]) == "did you mean 'sensors'?"
     assert suggestion("zzz", ["sensors", "epoch"]) == "there are: sensors, epoch"
     assert suggestion("zzz", map(str, range(20)), most=3) == "there are: 0, 1, 2, ... (20 in all)"
+
+
+def test_a_table_that_grows_is_what_stacking_gives():
+    rng = np.random.default_rng(1)
+    parts = [{name: rng.normal(size=(n, *shape)).astype(dtype) for name, (dtype, shape) in Truth.COLUMNS.items()} for n in (3, 0, 90, 200)]
+    growing, made = Growing(Truth, objects=[]), []
+    for part in parts:
+        growing.add({**part, "unasked": part["x"]})
+        made.append(growing.table())
+    for n, table in enumerate(made, 1):  # the earlier ones too, after the later ones were made
+        assert table.uid == stack([Truth(**part, meta={"objects": []}) for part in parts[:n]]).uid

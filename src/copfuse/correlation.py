@@ -17,14 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import filters
+from copfuse.ahead import Ahead
 from copfuse.coasting import REGISTRATION
-from copfuse.constants import BOOST, GLIDE, NODES, REENTRY_ALTITUDE
+from copfuse.constants import NODES
 from copfuse.filters import Bank
-from copfuse.frames import altitude
 from copfuse.kernels.assignment import assign_pairs
 from copfuse.kernels.gating import box_pairs
-from copfuse.phases import relight_within
 from copfuse.tables import Tracks
 
 HOLD = 30.0  # s: a local track whose newest row is older than this (beyond what the link delays) has left the picture, a young one sooner
@@ -142,6 +140,8 @@ def looks(tracks: Tracks, nodes: dict[int, Node], scenario: Any) -> Iterator[Loo
     step = scenario.picture_step
     slack = (scenario.bias * np.repeat(REGISTRATION, 3)) ** 2
     first, last = min((n.first for n in nodes.values()), default=0), max((n.last for n in nodes.values()), default=-1)
+    feeds = [(n.order, n.rows, max(HOLD, *n.rest)) for n in nodes.values()]
+    ahead = Ahead(tracks, feeds, step * np.arange(first, last + 1))
     for tick in range(first, last + 1):
         t = tick * step
         now = {k: n for k, n in nodes.items() if n.first <= tick <= n.last}
@@ -149,7 +149,7 @@ def looks(tracks: Tracks, nodes: dict[int, Node], scenario: Any) -> Iterator[Loo
             node.hear(tracks, t)
         rows = np.unique(np.array([e.row for n in now.values() for e in n.entries.values()], int))
         if len(rows):
-            bank = predicted(tracks, rows, t)
+            bank = ahead.bank(tick - first, rows)
             lines = [_lines(k, n, t, slack, (rows, bank)) for k, n in now.items()]
             yield Look(t, rows, bank, *(np.concatenate(columns) for columns in zip(*lines, strict=True)))
 
@@ -210,7 +210,7 @@ def correlate(live: list[Entry], known: tuple[np.ndarray, Bank], slack: np.ndarr
     tracks become one, the older number does.  ``known``: rows, rising, and what `predicted` makes of them at that time.
     """
     heads = _heads(live)
-    if not heads:
+    if not heads or _at_rest(heads, known, slack):
         return next_system
     source, row, label = (np.array([getattr(e, name) for e in heads]) for name in ("source", "row", "system"))
     life = np.array([e.first for e in heads]), np.array([e.last for e in heads])
@@ -245,6 +245,27 @@ def _heads(live: list[Entry]) -> list[Entry]:
             loose.append(young)
         newest[e.system, e.source] = e
     return sorted([*newest.values(), *loose], key=_PLACE)
+
+
+def _at_rest(heads: list[Entry], known: tuple[np.ndarray, Bank], slack: np.ndarray) -> bool:
+    """Whether entries are one each of several sources, stand as one, and no two are so far apart that they may be of two objects.
+
+    So it mostly is of one missile, and then there is nothing to put elsewhere: what stands together is worth something up to `PART`.
+    """
+    if heads[0].system < 0 or any(e.system != heads[0].system for e in heads) or len({e.source for e in heads}) < len(heads):
+        return False
+    if len(heads) == 1:
+        return True
+    at = np.searchsorted(known[0], [e.row for e in heads])
+    i, j = np.triu_indices(len(heads), 1)
+    return bool((_squared(known[1].x6[at], known[1].P6[at], i, j, slack) <= PART).all())
+
+
+def _squared(x: np.ndarray, P: np.ndarray, i: np.ndarray, j: np.ndarray, slack: np.ndarray) -> np.ndarray:
+    """Squared distances (k,) of pairs of entries."""
+    d = x[i] - x[j]
+    S = P[i] + P[j] + np.diag(slack)
+    return np.einsum("ni,ni->n", d, np.linalg.solve(S, d[..., None])[..., 0])
 
 
 def _silent(source: np.ndarray, last: np.ndarray) -> np.ndarray:
@@ -287,9 +308,7 @@ def _judged(
     gone, new = np.where(silent[i], i, j), np.where(silent[i], j, i)
     may = (source[i] != source[j]) | ((silent[i] != silent[j]) & (first[new] >= last[gone] - LAP))
     i, j = i[may], j[may]
-    d = x[i] - x[j]
-    S = P[i] + P[j] + np.diag(slack)
-    return i, j, np.einsum("ni,ni->n", d, np.linalg.solve(S, d[..., None])[..., 0])
+    return i, j, _squared(x, P, i, j, slack)
 
 
 def _together(label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -376,25 +395,3 @@ def _number(live: list[Entry], heads: list[Entry], before: np.ndarray, label: np
     for e, new in zip(heads, label.tolist(), strict=True):
         e.system = name.get(new, new)
     return next_system
-
-
-# Local tracks at a time ------------------------------------------------------------------------------------------------
-
-
-def predicted(tracks: Tracks, rows: Any, time: Any) -> Bank:
-    """Rows of Tracks as filter states at ``time`` (s, scalar or (n,)); the push dies out or goes on as the models say.
-
-    What more likely burns not than burns is between two stages, if it has not burnt out, and may light since.
-    """
-    rows = np.asarray(rows, int)
-    p = tracks.phase_probability[rows]
-    burns = p[:, BOOST] >= 0.5
-    pause = np.where(burns, 0.0, p[:, BOOST])
-    free = np.clip(1.0 - p[:, BOOST] - p[:, GLIDE], 0.0, 1.0)
-    low = altitude(tracks.x[rows]) < REENTRY_ALTITUDE
-    engine, lift = np.where(burns, 0.9 * p[:, BOOST], 0.0), 0.9 * p[:, GLIDE]
-    mu = np.stack([1.0 - engine - lift - free, np.where(low, 0.0, free), np.where(low, free, 0.0), lift, engine], axis=1)
-    mu = np.clip(mu, 0.0, 1.0)
-    more = (tracks.acceleration[rows], tracks.acceleration_sigma[rows], tracks.log_beta[rows])
-    start = filters.bank(tracks.time[rows], tracks.x[rows], tracks.P[rows], mu, *more)
-    return filters.predict(start, time, relight_within(pause, time - start.time))

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from copfuse import filters, fusion, network, simulate, tracking
+from copfuse.ahead import predicted
 from copfuse.coasting import REGISTRATION
 from copfuse.constants import EARTH_OMEGA, MU, NATIONS, NODES
-from copfuse.correlation import predicted
 from copfuse.errors import CopfuseError
 from copfuse.filters import Bank
 from copfuse.following import Hub, Kept, Nations
@@ -26,7 +26,7 @@ from copfuse.frames import altitude, ecef, enu_axes
 from copfuse.hearing import plot_feed
 from copfuse.phases import push, pushed
 from copfuse.simulate import Sight, Watch
-from copfuse.tables import CUE, PLOT, TRACK, Detections, Messages, Tracks, Truth, stack
+from copfuse.tables import CUE, PLOT, TRACK, Detections, Growing, Messages, Tracks, Truth, stack
 from copfuse.volumes import ALL_CUES, CUE_SHARE, SIGMAS, Cues
 
 REACTION = 10.0  # s from when a nation knows of an object until its radars look there, *notional*
@@ -144,8 +144,10 @@ class _Loop:
         last = scenario.duration if scenario.duration is not None else float(truth.time.max(initial=0.0))
         self.steps = int(last // REACTION) + 1
         self.end = REACTION * self.steps
-        self.plots = Detections.empty(**self.looking)
+        self.seen = Growing(Detections, **self.looking)
+        self.plots = self.seen.table()
         self.rows: list[dict[str, np.ndarray]] = []
+        self.provisional = _Provisional()
         self.nations = Nations(scenario, association, once.kept)
         self.came: Messages | None = None
         self.shared: tuple[int, Tracks, Messages] | None = None  # of how many plots, what was shared last
@@ -171,7 +173,7 @@ class _Loop:
         """All tracks so far; not ``exact``: without what biases leave in covariances, and what is common to several."""
         if exact:
             return tracking.table(self.rows, self.nations.states, self.plots, self.scenario, self.association)
-        return _provisional(self.rows)
+        return self.provisional.of(self.rows)
 
     def as_foreseen(self, messages: Messages, now: float) -> bool:
         """Whether what has come by ``now`` s begins with what had come when it was last asked; a message of people is no cue."""
@@ -189,7 +191,7 @@ class _Loop:
             return Cues.empty()
         if self.shared is None or self.shared[0] != len(self.plots):  # else nobody has anything new to tell
             tracks = self.tracks(self.exact)
-            messages = network.share(tracks, self.scenario, regime=self.rule, seed=self.seed, detections=self.plots)
+            messages = network.transmissions(tracks, self.scenario, self.rule, self.seed, self.plots)
             self.shared = len(self.plots), tracks, messages
         _, tracks, messages = self.shared
         self.stable &= self.as_foreseen(messages, begin)
@@ -212,17 +214,24 @@ class _Loop:
 
     def _look(self, cues: Cues, begin: float) -> Detections:
         """The plots of one step."""
-        made: list[tuple[Any, ...]] = []
+        end, looks = begin + REACTION, dict[str, list[tuple[Watch, Sight, slice]]]()
         for watch in self.watches:
-            first, last = np.searchsorted(watch.false[0], (begin, begin + REACTION))
+            for sight in watch.sights:
+                some = slice(*np.searchsorted(sight.time, (begin, end)).tolist())
+                if some.start < some.stop:
+                    looks.setdefault(watch.sensor.nation, []).append((watch, sight, some))
+        for nation, near in looks.items() if len(cues) else ():
+            heeded = simulate.told(nation, [(watch.sensor, sight, some) for watch, sight, some in near], cues)
+            for (watch, sight, some), which in zip(near, heeded, strict=True):
+                self._note(watch, sight, some.start, which, cues)
+        made: list[tuple[Any, ...]] = []
+        busy = {watch.number for near in looks.values() for watch, _, _ in near}
+        for watch in self.watches:
+            first, last = np.searchsorted(watch.false[0], (begin, end))
             if first < last:
                 made.append((watch.number, *(column[first:last] for column in watch.false)))
-            near = [(sight, *np.searchsorted(sight.time, (begin, begin + REACTION)).tolist()) for sight in watch.sights]
-            near = [one for one in near if one[1] < one[2]]
-            for sight, a, b in near if len(cues) else ():
-                self._note(watch, sight, a, simulate.told(watch.sensor, sight, cues, slice(a, b)), cues)
-            if near:
-                made.append((watch.number, *simulate.plots(watch, begin, begin + REACTION)))
+            if watch.number in busy:
+                made.append((watch.number, *simulate.plots(watch, begin, end)))
         return simulate.in_order(made, self.looking)
 
     def _note(self, watch: Watch, sight: Sight, first: int, which: np.ndarray, cues: Cues) -> None:
@@ -233,8 +242,11 @@ class _Loop:
 
     def _follow(self, seen: Detections) -> None:
         """Take the plots of one step into the tracks."""
+        if len(seen) == 0:
+            return
         number = len(self.plots) + np.arange(len(seen))
-        self.plots = stack([self.plots, seen])
+        self.seen.add({name: getattr(seen, name) for name in Detections.COLUMNS})
+        self.plots = self.seen.table()
         self.rows += self.nations.follow(seen, number)
 
     def _earlier(self) -> list[dict[str, Any]]:
@@ -253,16 +265,26 @@ class _Loop:
         return found
 
 
-def _provisional(rows: list[dict[str, np.ndarray]]) -> Tracks:
-    columns: dict[str, Any] = {n: np.concatenate([r[n] for r in rows]) for n in Tracks.COLUMNS if n in rows[0]} if rows else {}
-    return Tracks(**columns, P_common=columns["P"]) if columns else Tracks.empty()
+class _Provisional:
+    """Tracks of rows that become more, without what biases leave in covariances and what is common to several."""
+
+    def __init__(self) -> None:
+        self.joined, self.taken = Growing(Tracks), 0
+
+    def of(self, rows: list[dict[str, np.ndarray]]) -> Tracks:
+        """The table of these rows, the first of which are those of the last time."""
+        for part in rows[self.taken :]:
+            self.joined.add({**part, "P_common": part["P"]})
+        self.taken = len(rows)
+        table: Tracks = self.joined.table()
+        return table
 
 
 class _Hub:
     """What is known of the tracks that are made of several nations' plots, as `fusion.fuse` makes them, waiting for stragglers."""
 
     def __init__(self, scenario: Any, association: str) -> None:
-        self.made = Hub(scenario, association)
+        self.made, self.provisional = Hub(scenario, association), _Provisional()
 
     def heard(self, nodes: list[int], plots: Detections, known: np.ndarray, rows: np.ndarray, now: float) -> Heard:
         """What nations that look on know of them by ``now`` s; plots ``rows``, rising, come when ``known`` s."""
@@ -270,7 +292,7 @@ class _Hub:
         end = int(np.searchsorted(known, now))
         if end > self.made.taken:
             self.made.take(plots[rows[self.made.taken : end]])
-        tracks = _provisional(self.made.rows)
+        tracks = self.provisional.of(self.made.rows)
         firm = np.flatnonzero(tracks.firm)
         n = len(nodes)
         return Heard(tracks, np.repeat(nodes, len(firm)), np.tile(firm, n), np.tile(known[tracks.detection[firm]], n))

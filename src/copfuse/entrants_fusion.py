@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from copfuse import entering, fusion, network, regimes, rules, tracking
-from copfuse.correlation import predicted
+from copfuse.ahead import predicted
 from copfuse.freezing import ARRIVAL_SEED
 from copfuse.gaussian import apply, transpose
 from copfuse.links import Regime

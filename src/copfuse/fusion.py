@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from copfuse import filters, forecast, rules
+from copfuse.ahead import predicted
 from copfuse.checking import choice
 from copfuse.constants import BOOST, NATIONS, NODES
-from copfuse.correlation import Look, Node, listening, looks, predicted
+from copfuse.correlation import Look, Node, listening, looks
 from copfuse.errors import CopfuseError
 from copfuse.filters import Bank
 from copfuse.following import Hub
@@ -205,11 +206,13 @@ def _pictures(
     launched = _launched(tracks, feeds)
     held = Held(listening(feeds, scenario, sight.rest, ends), {})
     some: list[Look] = []
+    many = 0
     for look in looks(tracks, held.nodes, scenario):
         some.append(look)
-        if sum(len(s.rows) for s in some) >= BATCH:
+        many += len(look.rows)
+        if many >= BATCH:
             yield _columns(tracks, some, launched, held.made, sight)
-            some = []
+            some, many = [], 0
         if watch:
             watch(look.time, held)
     if some:

@@ -6,6 +6,7 @@ A regime (`regimes`) says which links there are.  What a link hands over, and wh
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,14 @@ def share(
     rule = _regime(regime or scenario.regime)
     if detections is None and any(link.payload == "plot" for link in rule.links):
         raise CopfuseError(f"regime {rule.name!r} shares plots: call share(..., detections=detections)")
-    meta = {"regime": rule.name, "nodes": list(NODES), "tracks_uid": tracks.uid, **_facts(rule)}
-    if detections is not None:
-        meta["detections_uid"] = detections.uid
+    sent = transmissions(tracks, scenario, rule, seed, detections)
+    named = {"tracks_uid": tracks.uid} | ({} if detections is None else {"detections_uid": detections.uid})
+    return replace(sent, meta={"regime": rule.name, "nodes": list(NODES), **named, **sent.meta})
+
+
+def transmissions(tracks: Tracks, scenario: Any, rule: Regime, seed: int, detections: Detections | None) -> Messages:
+    """What `share` gives, without the names of the tables that it was made from, which take as long as the rest."""
+    meta = _facts(rule)
     world = _World(tracks, detections, scenario, rule, seed)
     columns = [part for link in rule.links for part in (_transmissions(link, world), _drops(link, world)) if part]
     if not columns:

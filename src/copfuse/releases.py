@@ -11,8 +11,8 @@ import math
 import numpy as np
 
 from copfuse import forecast, frames
+from copfuse.ahead import predicted
 from copfuse.constants import BOOST, NODES, PHASES
-from copfuse.correlation import predicted
 from copfuse.links import Decision, Link, Regime
 from copfuse.phases import push
 from copfuse.reporting import Handed

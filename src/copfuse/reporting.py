@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from copfuse.ahead import predicted
 from copfuse.coasting import REGISTRATION
 from copfuse.constants import NODES
-from copfuse.correlation import HOLD, Entry, correlate, note, predicted
+from copfuse.correlation import HOLD, Entry, correlate, note
 from copfuse.links import Link
 from copfuse.tables import Tracks
 from copfuse.transit import arrivals, stream

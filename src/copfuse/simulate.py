@@ -118,8 +118,7 @@ def detect(truth: Truth, scenario: Scenario, seed: int = 0, cues: Cues | None = 
     made: list[tuple[Any, ...]] = []
     for watch in watches(truth, scenario, seed, looking):
         if cues is not None and len(cues):
-            for sight in watch.sights:
-                told(watch.sensor, sight, cues, slice(None))
+            told(watch.sensor.nation, [(watch.sensor, sight, slice(None)) for sight in watch.sights], cues)
         made += [(watch.number, *plots(watch)), (watch.number, *watch.false)]
     return in_order(made, looking)
 
@@ -185,18 +184,18 @@ def afresh(watch: Watch) -> Watch:
     return replace(watch, sights=[replace(sight, output=sight.output.copy(), cued=sight.cued.copy()) for sight in watch.sights])
 
 
-def told(sensor: Sensor, sight: Sight, cues: Cues, looks: slice) -> np.ndarray:
-    """Fill in, in place, what a sensor gains by the cues of its nation in some looks; which row of ``cues`` each heeds (−1: none)."""
-    mine = np.flatnonzero(cues.node == NODES.index(sensor.nation))
-    gain, which = volumes.gain(sensor, cues[mine], sight.time[looks], sight.x[looks])
-    cued = which >= 0
-    if not cued.any():
-        return which
-    snr = sight.snr[looks]
-    ratio = np.where(cued, np.maximum(snr, np.minimum(gain * snr, volumes.enough(sensor.pfa, sensor.swerling))), snr)
-    sight.output[looks] = detector_output(ratio, sensor.swerling, sight.normal[looks, :6])
-    sight.cued[looks] = cued
-    return np.where(cued, mine[which], -1)
+def told(nation: str, looks: list[tuple[Sensor, Sight, slice]], cues: Cues) -> list[np.ndarray]:
+    """Fill in, in place, what sensors of a nation gain by its cues in some looks; which row of ``cues`` each heeds (−1: none)."""
+    mine = np.flatnonzero(cues.node == NODES.index(nation))
+    gains = volumes.gains(cues[mine], [(sensor, sight.time[some], sight.x[some]) for sensor, sight, some in looks])
+    for (sensor, sight, some), (gain, which) in zip(looks, gains, strict=True):
+        cued = which >= 0
+        if cued.any():
+            snr = sight.snr[some]
+            ratio = np.where(cued, np.maximum(snr, np.minimum(gain * snr, volumes.enough(sensor.pfa, sensor.swerling))), snr)
+            sight.output[some] = detector_output(ratio, sensor.swerling, sight.normal[some, :6])
+            sight.cued[some] = cued
+    return [np.where(which >= 0, mine[which] if len(mine) else -1, -1) for _, which in gains]
 
 
 def plots(watch: Watch, begin: float = -np.inf, end: float = np.inf) -> Rows:

@@ -137,6 +137,27 @@ def stack(tables: list[Any]) -> Any:
     return type(first)(**{n: np.concatenate([getattr(t, n) for t in tables]) for n in first.COLUMNS}, meta=first.meta)
 
 
+class Growing:
+    """A table of some kind to which rows are added: adding costs what is added, and the tables made so far share its memory."""
+
+    def __init__(self, kind: Any, **meta: Any) -> None:
+        self.kind, self.meta, self.n = kind, meta, 0
+        self.columns = {name: np.zeros((64, *shape), dtype) for name, (dtype, shape) in kind.COLUMNS.items()}
+
+    def add(self, columns: dict[str, np.ndarray]) -> None:
+        """Rows behind those before; columns that the table has not are passed over."""
+        end = self.n + len(next(iter(columns.values())))
+        for name, column in self.columns.items():
+            if end > len(column):
+                self.columns[name] = np.concatenate([column, np.zeros((end, *column.shape[1:]), column.dtype)])
+            self.columns[name][self.n : end] = columns[name]
+        self.n = end
+
+    def table(self) -> Any:
+        """All rows so far."""
+        return self.kind(**{name: column[: self.n] for name, column in self.columns.items()}, meta=self.meta)
+
+
 def same_table(name: str, table: Table, uid: str) -> None:
     """Refuse a table that is not the one that ``uid`` names."""
     if table.uid != uid:

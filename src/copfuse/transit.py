@@ -6,6 +6,7 @@ random numbers; a message's draws do not depend on how many follow it, so that t
 
 from __future__ import annotations
 
+from functools import lru_cache
 from zlib import crc32
 
 import numpy as np
@@ -25,6 +26,26 @@ def link_stream(link: Link, seed: int, what: str) -> np.random.Generator:
     return stream(f"{link.source}>{link.target}:{link.payload}:{what}", seed)
 
 
+class Draws:
+    """The first draws of a stream, as many as have been asked for: asked again and again, as cues do, they are drawn once."""
+
+    def __init__(self, rng: np.random.Generator, normal: bool) -> None:
+        self.more = rng.standard_normal if normal else rng.random
+        self.drawn = np.zeros(0)
+
+    def first(self, n: int) -> np.ndarray:
+        """The first n draws (n,), not to be changed: standard normal, or uniform from 0 to 1."""
+        if n > len(self.drawn):
+            self.drawn = np.append(self.drawn, self.more(max(n - len(self.drawn), len(self.drawn))))
+            self.drawn.flags.writeable = False
+        return self.drawn[:n]
+
+
+@lru_cache(maxsize=64)
+def _draws(link: Link, seed: int, what: str, normal: bool) -> Draws:
+    return Draws(link_stream(link, seed, what), normal)
+
+
 def arrivals(link: Link, handed: np.ndarray, seed: int, of: str = "") -> np.ndarray:
     """When messages (n,) arrive that are handed to a link at times s (n,), nan: never: nan where they are lost.
 
@@ -33,10 +54,9 @@ def arrivals(link: Link, handed: np.ndarray, seed: int, of: str = "") -> np.ndar
     The link's own delay, one draw a run, is as `delays` says (cut at three sigma); a message's is log-normal about it with the link's
     jitter.
     """
-    delay = own_delay(link, seed) * np.exp(link.jitter * link_stream(link, seed, of + "spread").standard_normal(len(handed)))
-    lost = (link_stream(link, seed, of + "loss").random(len(handed)) < link.loss) | _outages(
-        link, handed, link_stream(link, seed, "outage")
-    )
+    n = len(handed)
+    delay = own_delay(link, seed) * np.exp(link.jitter * _draws(link, seed, of + "spread", True).first(n))
+    lost = (_draws(link, seed, of + "loss", False).first(n) < link.loss) | _outages(link, handed, seed)
     for begin, end in link.outages:
         lost |= (handed >= begin) & (handed < end)
     return np.where(lost, np.nan, handed + delay)
@@ -47,8 +67,8 @@ def copies(link: Link, arrived: np.ndarray, seed: int) -> tuple[np.ndarray, np.n
     n = len(arrived)
     if link.duplicate == 0.0:
         return np.zeros(0, int), np.zeros(0)
-    twice = np.flatnonzero((link_stream(link, seed, "duplicate").random(n) < link.duplicate) & np.isfinite(arrived))
-    delay = own_delay(link, seed) * np.exp(link.jitter * link_stream(link, seed, "copy").standard_normal(n))
+    twice = np.flatnonzero((_draws(link, seed, "duplicate", False).first(n) < link.duplicate) & np.isfinite(arrived))
+    delay = own_delay(link, seed) * np.exp(link.jitter * _draws(link, seed, "copy", True).first(n))
     return twice, (arrived + delay)[twice]
 
 
@@ -60,16 +80,18 @@ def delays(quantiles: Quantiles, z: np.ndarray) -> np.ndarray:
     return median * np.where(z < 0.0, median / low, high / median) ** (z / Z95)
 
 
+@lru_cache(maxsize=64)
 def own_delay(link: Link, seed: int) -> float:
     """The link's own delay s of a run: one draw."""
     return float(delays(link.delay, np.clip(link_stream(link, seed, "delay").standard_normal(1), -3.0, 3.0))[0])
 
 
-def _outages(link: Link, handed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _outages(link: Link, handed: np.ndarray, seed: int) -> np.ndarray:
     """True for messages handed over while the link is down: exponential times up and down with the stated availability."""
     down = np.zeros(len(handed), bool)
     if link.availability >= 1.0 or not np.isfinite(handed).any():
         return down
+    rng = link_stream(link, seed, "outage")
     up_mean = link.outage * link.availability / (1.0 - link.availability)
     t, up, end = 0.0, rng.random() < link.availability, np.nanmax(handed)
     while t <= end:

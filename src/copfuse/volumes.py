@@ -80,27 +80,51 @@ def gain(sensor: Sensor, cues: Cues, time: np.ndarray, x: np.ndarray) -> tuple[n
     volumes so wide that a beam would have less energy than in search, which the radar leaves to its search; else from 1 to
     ``sensor.cue_gain``.  Of several volumes the narrowest counts.
     """
-    best, which = np.zeros(len(time)), np.full(len(time), -1)
+    return gains(cues, [(sensor, time, x)])[0]
+
+
+def gains(cues: Cues, looks: list[tuple[Sensor, np.ndarray, np.ndarray]]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """`gain` of several radars of one nation, each with its looks' times and the states there, or of one at several objects."""
+    pairs = [_pairs(cues, sensor, time) for sensor, time, _ in looks]
+    found = [(np.zeros(len(time)), np.full(len(time), -1)) for _, time, _ in looks]
+    some = [k for k, (cue, _) in enumerate(pairs) if len(cue)]
+    if not some:
+        return found
+    who = np.repeat(np.arange(len(some)), [len(pairs[k][0]) for k in some])
+    cue, look = (np.concatenate([pairs[k][i] for k in some]) for i in (0, 1))
+    time, x = (np.concatenate([looks[k][i][pairs[k][1]] for k in some]) for i in (1, 2))
+    radars = [looks[k][0] for k in some]
+    off, sigma = _across(radars, who, cues, cue, time, x[:, :3])
+    beam = np.array([[r.beamwidth_az, r.beamwidth_el] for r in radars])[who]
+    inside = (np.abs(off) <= SIGMAS * sigma + 0.5 * beam).all(axis=1)
+    wide = np.prod(1.0 + 2.0 * SIGMAS * sigma / beam, axis=1)
+    rate, room = np.array([[r.track_revisit / r.search_revisit, beams(r)] for r in radars]).T
+    won = cues.share[cue] * rate[who] * (room[who] / wide)
+    good = np.flatnonzero(inside & (won >= 1.0))
+    good = good[np.lexsort((-cue[good], won[good], who[good]))]  # of equal volumes the first; the best is written last
+    for n, k in enumerate(some):
+        mine = good[slice(*np.searchsorted(who[good], (n, n + 1)))]
+        best, which = found[k]
+        best[look[mine]], which[look[mine]] = np.minimum(won[mine], radars[n].cue_gain), cue[mine]
+    return found
+
+
+def _pairs(cues: Cues, sensor: Sensor, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which cues and which looks of a sensor, rows of both (n,), are there at one time; infrared sensors heed none."""
+    if sensor.kind != "radar" or not np.isfinite(sensor.lat):
+        return np.zeros(0, int), np.zeros(0, int)
     first, last = np.searchsorted(time, cues.begin), np.searchsorted(time, cues.end)
     count = np.maximum(last - first, 0)
     cue = np.repeat(np.arange(len(cues)), count)
-    if len(cue) == 0 or sensor.kind != "radar" or not np.isfinite(sensor.lat):
-        return best, which
-    look = np.arange(len(cue)) - np.repeat(np.cumsum(count) - count, count) + first[cue]
-    off, sigma = _across(sensor, cues, cue, time[look], x[look, :3])
-    beam = np.array([sensor.beamwidth_az, sensor.beamwidth_el])
-    inside = (np.abs(off) <= SIGMAS * sigma + 0.5 * beam).all(axis=1)
-    wide = np.prod(1.0 + 2.0 * SIGMAS * sigma / beam, axis=1)
-    won = cues.share[cue] * (sensor.track_revisit / sensor.search_revisit) * (beams(sensor) / wide)
-    good = np.flatnonzero(inside & (won >= 1.0))
-    good = good[np.lexsort((-cue[good], won[good]))]  # of equal volumes the first; the best is written last
-    best[look[good]], which[look[good]] = np.minimum(won[good], sensor.cue_gain), cue[good]
-    return best, which
+    return cue, np.arange(len(cue)) - np.repeat(np.cumsum(count) - count, count) + first[cue]
 
 
-def _across(sensor: Sensor, cues: Cues, cue: np.ndarray, time: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _across(
+    radars: list[Sensor], who: np.ndarray, cues: Cues, cue: np.ndarray, time: np.ndarray, place: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Of pairs of a look and a cue: the object's angles off the volume's centre, level and upright, (n, 2) rad, and the volume's sigmas."""
-    origin, up = ecef(sensor.lat, sensor.lon, sensor.alt), enu_axes(sensor.lat, sensor.lon)[2]
+    sites = [_site(r.lat, r.lon, r.alt) for r in radars]
+    origin, up = (np.array([site[i] for site in sites])[who] for i in (0, 1))
     ahead = (time - cues.time[cue])[:, None]
     there = cues.x[cue, :3] + ahead * cues.x[cue, 3:] + 0.5 * ahead**2 * cues.acceleration[cue] - origin
     P, ahead = cues.P[cue], ahead[:, :, None]
@@ -115,3 +139,9 @@ def _across(sensor: Sensor, cues: Cues, cue: np.ndarray, time: np.ndarray, place
     off = np.arctan2(np.einsum("nai,ni->na", axes, object_sight), np.einsum("ni,ni->n", sight, object_sight)[:, None])
     sigma = np.sqrt(np.maximum(np.einsum("nai,nij,naj->na", axes, spread, axes), 0.0)) / away
     return off, sigma
+
+
+@lru_cache(maxsize=128)
+def _site(lat: float, lon: float, alt: float) -> tuple[np.ndarray, np.ndarray]:
+    """Where a radar stands, (3,) m, and what is up there."""
+    return ecef(lat, lon, alt), enu_axes(lat, lon)[2]

@@ -1,0 +1,88 @@
+"""Local tracks at a time: `predicted`, and `Ahead`, which does so for a whole run, many times at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from copfuse import filters
+from copfuse.constants import BOOST, GLIDE, REENTRY_ALTITUDE
+from copfuse.filters import Bank
+from copfuse.frames import altitude
+from copfuse.phases import relight_within
+from copfuse.tables import Tracks
+
+AT_ONCE = 500  # rows that are predicted together: as quick as all together, and of little memory
+
+
+def predicted(tracks: Tracks, rows: Any, time: Any) -> Bank:
+    """Rows of Tracks as filter states at ``time`` (s, scalar or (n,)); the push dies out or goes on as the models say.
+
+    What more likely burns not than burns is between two stages, if it has not burnt out, and may light since.
+    """
+    rows = np.asarray(rows, int)
+    p = tracks.phase_probability[rows]
+    burns = p[:, BOOST] >= 0.5
+    pause = np.where(burns, 0.0, p[:, BOOST])
+    free = np.clip(1.0 - p[:, BOOST] - p[:, GLIDE], 0.0, 1.0)
+    low = altitude(tracks.x[rows]) < REENTRY_ALTITUDE
+    engine, lift = np.where(burns, 0.9 * p[:, BOOST], 0.0), 0.9 * p[:, GLIDE]
+    mu = np.stack([1.0 - engine - lift - free, np.where(low, 0.0, free), np.where(low, free, 0.0), lift, engine], axis=1)
+    mu = np.clip(mu, 0.0, 1.0)
+    more = (tracks.acceleration[rows], tracks.acceleration_sigma[rows], tracks.log_beta[rows])
+    start = filters.bank(tracks.time[rows], tracks.x[rows], tracks.P[rows], mu, *more)
+    return filters.predict(start, time, relight_within(pause, time - start.time))
+
+
+class Ahead:
+    """Rows as they will be at the ``times (n,)`` s of a run, rising, predicted for many times at once.
+
+    Which rows may stand in a book at a time is known before: of each local track the newest that a node has heard, until it is
+    surely over.
+    """
+
+    def __init__(self, tracks: Tracks, feeds: list[tuple[np.ndarray, np.ndarray, float]], times: np.ndarray) -> None:
+        """``feeds``: of each node when (n,) s, rising, it hears which row (n,), and for how many s more at most that stands."""
+        self.tracks, self.times = tracks, times
+        none = np.zeros(0, int)
+        rows, begin, over = (np.concatenate(c) for c in zip((none, none, none), *(self._standing(*f) for f in feeds), strict=True))
+        order = np.argsort(begin, kind="stable")
+        self.rows, self.begin, self.over = rows[order], begin[order], over[order]  # stands at the times begin until before over
+        self.longest = int((over - begin).max(initial=0))
+        n = len(times) + 1
+        self.stand = np.cumsum(np.cumsum(np.bincount(begin, minlength=n) - np.bincount(over, minlength=n)))  # at all times so far
+        self.until, self.key, self.block = 0, none, Bank.empty()  # before which time, and for which times and rows, is predicted
+
+    def _standing(self, when: np.ndarray, rows: np.ndarray, wait: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """A node's rows, and for each from which time on until before which it may be the newest of its track."""
+        begin, over = np.searchsorted(self.times, when), np.searchsorted(self.times, when + wait, side="right")
+        local = np.argsort(self.tracks.node[rows].astype(np.int64) * 10**9 + self.tracks.track[rows], kind="stable")
+        track, source = self.tracks.track[rows[local]], self.tracks.node[rows[local]]
+        same = (track[1:] == track[:-1]) & (source[1:] == source[:-1])
+        over[local[:-1][same]] = np.minimum(over[local[:-1]], begin[local[1:]])[same]
+        stands = over > begin
+        return rows[stands], begin[stands], over[stands]
+
+    def bank(self, k: int, rows: np.ndarray) -> Bank:
+        """Some rows, rising, at the time k; times are asked for in their order."""
+        if k >= self.until:
+            self._predict(k)
+        wanted = k * len(self.tracks) + rows
+        place = np.minimum(np.searchsorted(self.key, wanted), len(self.key) - 1)
+        if not len(self.key) or not np.array_equal(self.key[place], wanted):  # a feed that goes back in time
+            return predicted(self.tracks, rows, self.times[k])
+        return self.block[place]
+
+    def _predict(self, k: int) -> None:
+        """All that may stand at the time k, and at those behind it as long as it is not too much."""
+        before = self.stand[k - 1] if k else 0
+        self.until = max(k + 1, int(np.searchsorted(self.stand, before + AT_ONCE, side="right")))
+        some = slice(*np.searchsorted(self.begin, (k - self.longest, self.until)))
+        begin = np.maximum(self.begin[some], k)
+        count = np.maximum(np.minimum(self.over[some], self.until) - begin, 0)
+        which = np.repeat(np.arange(len(count)), count)
+        at = begin[which] + np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)
+        self.key = np.unique(at * len(self.tracks) + self.rows[some][which])
+        time, row = np.divmod(self.key, max(len(self.tracks), 1))
+        self.block = predicted(self.tracks, row, self.times[time])
