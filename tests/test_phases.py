@@ -11,6 +11,8 @@ from scipy.stats import chi2
 import copfuse as cf
 from copfuse import filters, forecast, phases
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE
+from copfuse.kernels.motions import BOOST as THRUSTING
+from copfuse.kernels.motions import MANOEUVRE, PUSH_SIGMA
 from copfuse.motion import interpolate
 
 
@@ -51,6 +53,15 @@ def test_the_rate_of_relighting_moves_the_models():
     bank = filters.bank(100.0, x, np.eye(6)[None], [[0.0, 1.0, 0.0, 0.0, 0.0]])
     never, soon = (phases.pushed(filters.predict(bank, 101.0, rate))[0] for rate in (0.0, 0.1))
     assert never < 1e-6 and soon == pytest.approx(1.0 - np.exp(-0.1), rel=0.02)
+
+
+def test_a_further_stage_pushes_otherwise_than_the_last_one_did():
+    """Of the push before the pause nothing is left in what lights again; where nothing does, the model of any push keeps its own."""
+    x = np.array([[6371e3 + 400e3, 0.0, 0.0, 800.0, 5000.0, 0.0]])
+    bank = filters.bank(100.0, x, np.eye(6)[None], [[1e-6, 1.0 - 2e-6, 0.0, 0.0, 1e-6]], np.array([[0.0, 60.0, 0.0]]), np.array([2.0]))
+    kept, lit = (filters.predict(bank, 100.5, rate) for rate in (0.0, 0.1))
+    assert kept.x[0, MANOEUVRE, 7] > 59.0 and kept.P[0, MANOEUVRE, 7, 7] < 3.0**2
+    assert abs(lit.x[0, MANOEUVRE, 7]) < 1.0 and lit.P[0, MANOEUVRE, 7, 7] > 0.9 * PUSH_SIGMA**2
 
 
 def test_an_ellipse_leaves_out_a_further_burn_that_hardly_comes():
@@ -94,6 +105,23 @@ def test_a_track_goes_on_through_the_pause_between_two_stages(staged):
         assert set(kor.track[kor.time > 140.0]) == set(kor.track[kor.time < 130.0])
         out = kor.time[(kor.phase_probability[:, BOOST] < 0.5) & (kor.time > 125.0) & (kor.time < 150.0)]
         assert len(out) and np.ptp(out) < 7.0  # the pause is seen, and its end
+
+
+def test_nothing_lights_again_while_an_engine_burns(staged, monkeypatch):
+    """A further stage follows one that is out: what burnt at its newest plot goes on, or goes out, until the next."""
+    scenario, truth, _, _ = staged[0]
+    asked: list[tuple[float, float]] = []
+    predict = filters.predict
+
+    def spied(tracks, time, relight=0.0):
+        rate = np.broadcast_to(relight, len(tracks))
+        asked.extend(zip(rate.tolist(), tracks.mu[:, THRUSTING].tolist(), strict=True))
+        return predict(tracks, time, relight)
+
+    monkeypatch.setattr(filters, "predict", spied)
+    cf.track(cf.detect(truth, scenario, seed=0), scenario)
+    rate, thrust = np.array(asked).T
+    assert (rate > 0.0).any() and not rate[thrust > 0.5].any()
 
 
 def test_between_stages_no_sharp_forecast_is_made_of_the_wrong_place(staged):
