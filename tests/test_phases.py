@@ -97,6 +97,23 @@ def staged():
     return runs
 
 
+def test_no_plume_is_seen_between_two_stages():
+    """The truth is in boost until the last burnout, but what sees plumes alone has nothing to see while no engine burns."""
+    scenario = cf.load("2024-10-31-1")
+    spaced = [s for s in scenario.sensors if s.kind == "infrared"]
+    scenario = dataclasses.replace(scenario, clutter=0.0, sensors=tuple(dataclasses.replace(s, availability=1.0) for s in spaced))
+    truth = cf.fly(scenario)
+    detections = cf.detect(truth[truth.time < 150.0], scenario)
+    pauses = truth.meta["objects"][0]["pauses"]
+    assert len(pauses) == 2
+    for begin, end in pauses:
+        at = detections.time[(detections.time > begin - 2.0) & (detections.time < end + 2.0)]
+        assert (at < begin).any() and (at > end).any() and not ((at >= begin) & (at < end)).any()
+    bound = cf.bound(truth, scenario, "USA")
+    within = (bound.time > pauses[0][0]) & (bound.time < pauses[0][1])
+    assert (np.diff(bound.position[within]) > 0.0).all()  # nobody learns anything
+
+
 def test_a_track_goes_on_through_the_pause_between_two_stages(staged):
     """Above 150 km hardly anything lights again, but for a stage that follows another: the track is not lost, and tells boost soon."""
     for _, _, tracks, _ in staged:
