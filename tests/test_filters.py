@@ -128,8 +128,9 @@ def test_update_equals_filterpy():
     assert np.array_equal(back.x6[0], referee.x) and np.allclose(back.P6[0], referee.P, rtol=1e-9, atol=1e-9) and back.time[0] == 40.0
 
 
-def plain_view(i, j, means, covs, dims):
-    """Model i's estimate in model j's components, and as a matrix: what i lacks takes j's own mean and variance."""
+def plain_view(i, j, means, covs, dims, fresh):
+    """Model i's estimate in model j's components, and as a matrix: what i lacks takes j's own mean and variance, but for the share
+    ``fresh`` of a coast that is pushed by a further stage, which is a mixture with an unknown push."""
     n, m = dims[j], dims[i]
     same = 7 if {i, j} == {motions.REENTRY, motions.GLIDE} else (n if i == j else 6)
     J, offset = np.zeros((n, m)), means[j][:n].copy()
@@ -149,21 +150,27 @@ def plain_view(i, j, means, covs, dims):
         own = np.diag([0.0] * 7 + [covs[j][7, 7]])
     elif i in (motions.REENTRY, motions.GLIDE) and j == motions.MANOEUVRE:  # a push that begins: how hard is not known
         x[6:9], own = 0.0, np.diag([0.0] * 6 + [motions.PUSH_SIGMA**2] * 3)
+    elif (i, j) == (motions.COAST, motions.MANOEUVRE):
+        w, push = np.array([1.0 - fresh, fresh]), np.array([x[6:9], np.zeros(3)])
+        x[6:9] = w @ push
+        spread = w[0] * own[6:9, 6:9] + w[1] * motions.PUSH_SIGMA**2 * np.eye(3)
+        own[6:9, 6:9] = spread + sum(a * np.outer(p - x[6:9], p - x[6:9]) for a, p in zip(w, push, strict=True))
     return x, J @ covs[i][:m, :m] @ J.T + own
 
 
-def plain_mix(means, covs, mu, Pi, dims):
+def plain_mix(means, covs, mu, Pi, dims, fresh):
     """Unbiased mixing written out."""
     out = []
     for j in range(len(dims)):
         w = Pi[:, j] * mu / (Pi[:, j] @ mu)
-        views = [plain_view(i, j, means, covs, dims) for i in range(len(dims))]
+        views = [plain_view(i, j, means, covs, dims, fresh) for i in range(len(dims))]
         m = sum(wi * x for wi, (x, _) in zip(w, views, strict=True))
         out.append((m, sum(wi * (P + np.outer(x - m, x - m)) for wi, (x, P) in zip(w, views, strict=True)), Pi[:, j] @ mu))
     return out
 
 
-def test_mixing_of_unequal_models_equals_the_plain_form():
+@pytest.mark.parametrize("relight", [0.0, 0.1])
+def test_mixing_of_unequal_models_equals_the_plain_form(relight):
     rng = np.random.default_rng(3)
     N = motions.N_MODEL
     x, P = rng.normal(size=(N, 9)), np.zeros((N, 9, 9))
@@ -171,11 +178,11 @@ def test_mixing_of_unequal_models_equals_the_plain_form():
         B = rng.normal(size=(n, n))
         P[j, :n, :n] = B @ B.T + np.eye(n)
     mu, Pi = np.array([0.2, 0.3, 0.2, 0.1, 0.2]), np.zeros((N, N))
-    motions.transition(70e3, 500.0, 0.0, 2.0, Pi)
-    assert np.allclose(Pi.sum(axis=1), 1) and (Pi >= 0).all()
+    fresh = motions.transition(70e3, 500.0, relight, 2.0, Pi)
+    assert np.allclose(Pi.sum(axis=1), 1) and (Pi >= 0).all() and np.isclose(fresh, relight / (relight + 1.0 / 400.0))
     xo, Po, mo = np.zeros((N, 9)), np.zeros((N, 9, 9)), np.zeros(N)
-    kernel.mix(x, P, mu, Pi, 0.0, xo, Po, mo, np.zeros((N, 9)), np.zeros((N, 9, 9)), np.zeros((9, 9)))
-    for j, (m, C, c) in enumerate(plain_mix(x, P, mu, Pi, motions.DIMENSION)):
+    kernel.mix(x, P, mu, Pi, 0.0, fresh, xo, Po, mo, np.zeros((N, 9)), np.zeros((N, 9, 9)), np.zeros((9, 9)))
+    for j, (m, C, c) in enumerate(plain_mix(x, P, mu, Pi, motions.DIMENSION, fresh)):
         n = motions.DIMENSION[j]
         assert np.allclose(xo[j, :n], m) and np.allclose(Po[j, :n, :n], C) and np.isclose(mo[j], c)
 

@@ -11,6 +11,8 @@ from scipy.stats import chi2
 import copfuse as cf
 from copfuse import filters, forecast, phases
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE
+from copfuse.kernels.motions import BOOST as THRUSTING
+from copfuse.kernels.motions import MANOEUVRE, PUSH_SIGMA
 from copfuse.motion import interpolate
 
 
@@ -53,6 +55,15 @@ def test_the_rate_of_relighting_moves_the_models():
     assert never < 1e-6 and soon == pytest.approx(1.0 - np.exp(-0.1), rel=0.02)
 
 
+def test_a_further_stage_pushes_otherwise_than_the_last_one_did():
+    """Of the push before the pause nothing is left in what lights again; where nothing does, the model of any push keeps its own."""
+    x = np.array([[6371e3 + 400e3, 0.0, 0.0, 800.0, 5000.0, 0.0]])
+    bank = filters.bank(100.0, x, np.eye(6)[None], [[1e-6, 1.0 - 2e-6, 0.0, 0.0, 1e-6]], np.array([[0.0, 60.0, 0.0]]), np.array([2.0]))
+    kept, lit = (filters.predict(bank, 100.5, rate) for rate in (0.0, 0.1))
+    assert kept.x[0, MANOEUVRE, 7] > 59.0 and kept.P[0, MANOEUVRE, 7, 7] < 3.0**2
+    assert abs(lit.x[0, MANOEUVRE, 7]) < 1.0 and lit.P[0, MANOEUVRE, 7, 7] > 0.9 * PUSH_SIGMA**2
+
+
 def test_an_ellipse_leaves_out_a_further_burn_that_hardly_comes():
     """What 95 % may miss anyway is left out, and the rest grows so that 95 % is held in all; from `MISSED` on the burn is in."""
     path = cf.fly(cf.load("hokkaido-2017"))
@@ -86,6 +97,23 @@ def staged():
     return runs
 
 
+def test_no_plume_is_seen_between_two_stages():
+    """The truth is in boost until the last burnout, but what sees plumes alone has nothing to see while no engine burns."""
+    scenario = cf.load("2024-10-31-1")
+    spaced = [s for s in scenario.sensors if s.kind == "infrared"]
+    scenario = dataclasses.replace(scenario, clutter=0.0, sensors=tuple(dataclasses.replace(s, availability=1.0) for s in spaced))
+    truth = cf.fly(scenario)
+    detections = cf.detect(truth[truth.time < 150.0], scenario)
+    pauses = truth.meta["objects"][0]["pauses"]
+    assert len(pauses) == 2
+    for begin, end in pauses:
+        at = detections.time[(detections.time > begin - 2.0) & (detections.time < end + 2.0)]
+        assert (at < begin).any() and (at > end).any() and not ((at >= begin) & (at < end)).any()
+    bound = cf.bound(truth, scenario, "USA")
+    within = (bound.time > pauses[0][0]) & (bound.time < pauses[0][1])
+    assert (np.diff(bound.position[within]) > 0.0).all()  # nobody learns anything
+
+
 def test_a_track_goes_on_through_the_pause_between_two_stages(staged):
     """Above 150 km hardly anything lights again, but for a stage that follows another: the track is not lost, and tells boost soon."""
     for _, _, tracks, _ in staged:
@@ -94,6 +122,23 @@ def test_a_track_goes_on_through_the_pause_between_two_stages(staged):
         assert set(kor.track[kor.time > 140.0]) == set(kor.track[kor.time < 130.0])
         out = kor.time[(kor.phase_probability[:, BOOST] < 0.5) & (kor.time > 125.0) & (kor.time < 150.0)]
         assert len(out) and np.ptp(out) < 7.0  # the pause is seen, and its end
+
+
+def test_nothing_lights_again_while_an_engine_burns(staged, monkeypatch):
+    """A further stage follows one that is out: what burnt at its newest plot goes on, or goes out, until the next."""
+    scenario, truth, _, _ = staged[0]
+    asked: list[tuple[float, float]] = []
+    predict = filters.predict
+
+    def spied(tracks, time, relight=0.0):
+        rate = np.broadcast_to(relight, len(tracks))
+        asked.extend(zip(rate.tolist(), tracks.mu[:, THRUSTING].tolist(), strict=True))
+        return predict(tracks, time, relight)
+
+    monkeypatch.setattr(filters, "predict", spied)
+    cf.track(cf.detect(truth, scenario, seed=0), scenario)
+    rate, thrust = np.array(asked).T
+    assert (rate > 0.0).any() and not rate[thrust > 0.5].any()
 
 
 def test_between_stages_no_sharp_forecast_is_made_of_the_wrong_place(staged):

@@ -225,7 +225,7 @@ def bound(
         raise CopfuseError(f"the truth has no path of object {object!r}; its objects are 0 to {int(truth.object.max(initial=-1))}")
     chosen, label = _chosen(scenario, node, sensors)
     if detections is None:
-        time, information = _expected(path, truth.meta["objects"][object]["rcs"], scenario, chosen, seed)
+        time, information = _expected(path, truth.meta["objects"][object], scenario, chosen, seed)
     else:
         time, information = _made(path, detections[detections.object == object], scenario, chosen)
     if len(time) == 0:
@@ -280,7 +280,7 @@ def _made(path: Truth, plots: Detections, scenario: Any, chosen: list[Any]) -> t
     return np.concatenate(times), np.concatenate(parts)
 
 
-def _expected(path: Truth, rcs: float, scenario: Any, chosen: list[Any], seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _expected(path: Truth, about: dict[str, Any], scenario: Any, chosen: list[Any], seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Times and expected information (n, 6, 6) of every look that may see the object, from the first that is not RARE."""
     empty = simulate.detect(Truth.empty(objects=[]), replace(scenario, clutter=0.0), seed=seed)  # draws who is there, and when they look
     end = float(path.time[-1]) if scenario.duration is None else min(float(path.time[-1]), scenario.duration)
@@ -290,7 +290,7 @@ def _expected(path: Truth, rcs: float, scenario: Any, chosen: list[Any], seed: i
             continue
         time, searching = _ticks(empty.meta["schedule"][sensor.name], float(path.time[0]), end)
         x = motion.interpolate(path.time, path.x, time) if len(time) else np.zeros((0, 6))
-        pd, snr = sensing.detection_chance(sensor, x, time, rcs, _phase(path, time) == BOOST)
+        pd, snr = sensing.detection_chance(sensor, x, time, about["rcs"], motion.burning(time, _phase(path, time), about.get("pauses", ())))
         chance = _plot_chance(pd, searching, max(3, round(sensor.search_revisit / sensor.track_revisit)))
         rows = np.flatnonzero(chance > 1e-6)
         x, time, chance = x[rows], time[rows], chance[rows]

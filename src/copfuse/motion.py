@@ -83,6 +83,12 @@ class Trajectory:
         return frames.ground_distance_bearing(lat[0], lon[0], lat, lon)[0]
 
     @property
+    def pauses(self) -> list[list[float]]:
+        """Begin and end, s, of each time between a stage's burnout and the next one's ignition; none where no plan tells."""
+        burns = _burns(self.plan) if self.plan else np.zeros((0, 5))
+        return [[float(end), float(begin)] for end, begin in zip(burns[:-1, 1], burns[1:, 0], strict=True)]
+
+    @property
     def flight_time(self) -> float:
         """Seconds from the first row to the last."""
         return float(self.time[-1] - self.time[0])
@@ -181,6 +187,15 @@ def phases(time, x, force, burnout: float) -> np.ndarray:
         phase[lifted[0] : lifted[-1] + 1] = GLIDE
     phase[time < burnout] = BOOST
     return phase
+
+
+def burning(time, phase, pauses=()) -> np.ndarray:
+    """Whether an engine burns at times (n,) s of ``phase (n,)``: in boost, but not in one of the ``pauses`` between two stages."""
+    time = np.asarray(time, float)
+    out = np.asarray(phase) == BOOST
+    for begin, end in pauses:
+        out &= (time < begin) | (time >= end)
+    return out
 
 
 def free_fall(x, beta: float = 5000.0, begin: float = 0.0, step: float = 0.5, sphere: bool = False, air: bool = True) -> Trajectory:

@@ -310,7 +310,7 @@ def fly(launched: Launched) -> tuple[Scenario, Truth]:
     flight = flights.fit(replace(row, range=reach, apogee=top))
     path = flight.trajectory
     about = {"name": row.id, "kind": "missile", "rcs": flights.profile_of(row).rcs, "missile_class": row.missile_class,
-             "landed": path.landed, "about": path.about, "launch": 0}  # fmt: skip
+             "landed": path.landed, "about": path.about, "launch": 0, "pauses": path.pauses}  # fmt: skip
     meta = {"objects": [about], "scenario": scenario.name}
     return scenario, Truth(path.time, np.zeros(len(path.time), int), path.x, path.phase, meta)
 

@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import coverage, frames, sensors
-from copfuse.constants import BOOST
+from copfuse import coverage, frames, motion, sensors
 from copfuse.tables import Detections, Truth
 
 SEEN, STATION, WEAK, HORIZON, REACH, SERVICE = OUTCOMES = (
@@ -59,7 +58,9 @@ def _geometry(sensor: Any, truth: Truth, number: int) -> tuple[float, float, flo
     """Seconds in view, margin m and largest chance, which no seed changes."""
     rows = truth.object == number
     time, x = truth.time[rows], truth.x[rows]
-    chance, snr = sensors.detection_chance(sensor, x, time, truth.meta["objects"][number]["rcs"], truth.phase[rows] == BOOST)
+    about = truth.meta["objects"][number]
+    burns = motion.burning(time, truth.phase[rows], about.get("pauses", ()))
+    chance, snr = sensors.detection_chance(sensor, x, time, about["rcs"], burns)
     return float(np.sum(np.diff(time)[(snr > 0.0)[:-1]])), _margin(sensor, x), float(chance.max(initial=0.0))
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from copfuse import flights, frames, motion, recorded, sensors, vehicles, volumes
-from copfuse.constants import BOOST, EARTH_A, NODES
+from copfuse.constants import EARTH_A, NODES
 from copfuse.errors import CopfuseError
 from copfuse.kernels import sensing
 from copfuse.tables import Detections, Truth
@@ -40,7 +40,8 @@ def fly(scenario: Scenario) -> Truth:
             numbers.append(np.full(len(trajectory.time), len(objects)))
             states.append(trajectory.x)
             phase.append(trajectory.phase)
-            objects.append({**about, "launch": i})
+            pauses = [[launch.at + begin, launch.at + end] for begin, end in trajectory.pauses]
+            objects.append({**about, "launch": i, **({"pauses": pauses} if pauses else {})})
     if not objects:
         return Truth.empty(objects=[], scenario=scenario.name)
     meta = {"objects": objects, "scenario": scenario.name}
@@ -304,7 +305,8 @@ def _aloft(truth: Truth, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
         tick = np.flatnonzero((at >= t[0]) & (at <= t[-1]))
         row = np.clip(np.searchsorted(t, at[tick], side="right") - 1, 0, b - a - 1)
         x = motion.interpolate(t, truth.x[a:b], at[tick]) if len(tick) else np.zeros((0, 6))
-        parts.append((np.full(len(tick), truth.object[a]), tick, x, truth.phase[a:b][row] == BOOST))
+        pauses = truth.meta["objects"][truth.object[a]].get("pauses", ())
+        parts.append((np.full(len(tick), truth.object[a]), tick, x, motion.burning(at[tick], truth.phase[a:b][row], pauses)))
     number, tick, x, burning = (np.concatenate([part[i] for part in parts]) for i in range(4))
     return number, tick, x, burning
 

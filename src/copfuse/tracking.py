@@ -235,7 +235,9 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, dict[s
     live = live[~stale] if stale.any() else live
     start, plot = pairing.reachable(live.bank, scan.time, *scan.seen, known=scan.spots)
     near = np.flatnonzero(np.diff(start))
-    predicted = filters.predict(live.bank.only(near), scan.time, relight(live.bank.time[near] - live.lit[near]))
+    out = live.bank.time[near] - live.lit[near]
+    again = np.where(out > 0.0, relight(out), 0.0)  # what burnt at its newest plot does not both go out and light again before this one
+    predicted = filters.predict(live.bank.only(near), scan.time, again)
     pairs = pairing.judged(predicted, np.append(start[near], len(plot)), plot, *scan.seen, most=BEYOND)
     limit = gate(np.isfinite(scan.z).sum(axis=1))
     inside, before = pairing.gated(pairs, limit), live.number

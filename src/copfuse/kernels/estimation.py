@@ -98,9 +98,21 @@ def burnt_within(i, x, h, xs, Ps):
 
 
 @borrowing
-def mix(x, P, mu, Pi, h, x_out, P_out, mu_out, xs, Ps, J):
+def pushed_anew(share, xs, Ps):
+    """MANOEUVRE's push, in place, where a ``share`` of it is a further stage's, of which nothing is known: the last one's tells nothing."""
+    for a in range(6, 9):
+        for b in range(6, 9):
+            unknown = PUSH_SIGMA * PUSH_SIGMA if a == b else 0.0
+            Ps[a, b] = (1.0 - share) * (Ps[a, b] + share * xs[a] * xs[b]) + share * unknown
+    for a in range(6, 9):
+        xs[a] *= 1.0 - share
+
+
+@borrowing
+def mix(x, P, mu, Pi, h, fresh, x_out, P_out, mu_out, xs, Ps, J):
     """Mixed initial conditions of the filters and the predicted model probabilities, for a step of h s.
 
+    ``fresh``: share of what goes from COAST to MANOEUVRE that lights a further stage (`motions.transition` returns it).
     xs (N_MODEL, 9), Ps (N_MODEL, 9, 9) and J (9, 9) are scratch.
     """
     total = 0.0
@@ -120,6 +132,8 @@ def mix(x, P, mu, Pi, h, x_out, P_out, mu_out, xs, Ps, J):
             w = (1.0 if i == j else 0.0) if alone else Pi[i, j] * mu[i] / c
             if w > _TRICKLE:
                 seen_as(i, j, x, P, xs[i], Ps[i], J)
+                if i == 1 and j == 0 and fresh > 0.0:
+                    pushed_anew(fresh, xs[i], Ps[i])
                 if h > 0.0 and (i == 0 or i == 4) and 0 < j < 4:
                     burnt_within(i, x[i], h, xs[i], Ps[i])
                 for a in range(n):
@@ -229,8 +243,9 @@ def predict(x, P, mu, dt, relight, noise, x_out, P_out, mu_out, x6, P6):
             combine(x_now, P_now, mu_now, x6[t], P6[t])
             s = x6[t]
             r = math.sqrt(s[0] ** 2 + s[1] ** 2 + s[2] ** 2)
-            transition(altitude(s[0], s[1], s[2]), (s[0] * s[3] + s[1] * s[4] + s[2] * s[5]) / r, relight[t], h, Pi)
-            mix(x_now, P_now, mu_now, Pi, h, x_out[t], P_out[t], mu_out[t], xs, Ps, J)
+            climb = (s[0] * s[3] + s[1] * s[4] + s[2] * s[5]) / r
+            fresh = transition(altitude(s[0], s[1], s[2]), climb, relight[t], h, Pi)
+            mix(x_now, P_now, mu_now, Pi, h, fresh, x_out[t], P_out[t], mu_out[t], xs, Ps, J)
             leader = likeliest(mu_out[t])
             if h != 0.0:
                 predict_models(x_out[t], P_out[t], mu_out[t], h, noise, lower, points, kind, w)

@@ -231,7 +231,8 @@ def transition(h, climb, relight, dt, Pi):
     """Markov transition matrix over dt at altitude h (m) and climb rate (m/s); rows from, columns to.
 
     Rates (1/s) are *notional* and follow the phases: burnout is nearly absorbing once above the air, drag and lift need air.
-    ``relight`` is the rate at which what does not burn lights a further stage, beside what these say.
+    ``relight`` is the rate at which what does not burn lights a further stage, beside what these say; returns its share in
+    what goes from COAST to MANOEUVRE.
     """
     for i in range(N_MODEL):
         for j in range(N_MODEL):
@@ -264,6 +265,7 @@ def transition(h, climb, relight, dt, Pi):
         for j in range(N_MODEL):
             Pi[i, j] *= leave / out
         Pi[i, i] = 1.0 - leave
+    return relight / (again + relight)
 
 
 @borrowing
