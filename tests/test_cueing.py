@@ -411,8 +411,10 @@ def test_registered_tracks_may_be_asked_for():
     assert "registration" in made.tracks.meta and same(made.detections, plain.detections) and same(made.cues, plain.cues)
 
 
-def test_several_radars_are_told_at_once_what_each_is_told_alone():
-    """To the bit, with cues that some of them do not heed and satellites among them."""
+@pytest.mark.parametrize("at_once", [10, 100_000])
+def test_several_radars_are_told_at_once_what_each_is_told_alone(at_once, monkeypatch):
+    """To the bit, however many are taken together, with cues that some of them do not heed and satellites among them."""
+    monkeypatch.setattr(volumes, "AT_ONCE", at_once)
     cues = stack([along(3e3, JPN), along(8e3, JPN, 60.0)])
     radars = [RADARS[n] for n in ("JP-AEG-W", "US-SBIRS-GEO", "JP-FPS5-SD", "JP-AEG-E")]
     looks = [(radar, np.arange(90.0 + k, 170.0, 1.0 + k), at(np.arange(90.0 + k, 170.0, 1.0 + k))) for k, radar in enumerate(radars)]

@@ -34,6 +34,7 @@ RECHECK = 4.0  # s between looks at whether what stands together still belongs t
 SILENT = 10.0  # s behind its source's newest row after which a local track may have a successor from the same source
 BESIDE = (3.0, 0.3)  # s, and share of its life, that a track lasts while its source hears of another beside it and not of it, *notional*
 LAP = 2.0  # s by which the lives of the two may overlap, *notional*
+FEW = 20  # rows that are noted one after the other sooner than sorted out
 ROUNDS = 8  # of all sources at most; two are the rule
 _LAST, _AGE, _PLACE = attrgetter("last"), attrgetter("last", "first"), attrgetter("source", "first", "row")
 NO_REST = np.zeros(len(NODES))  # s: nobody reports in slots
@@ -102,9 +103,11 @@ class Node:
         """Take in all that has come by now; forget what is over."""
         end = int(np.searchsorted(self.order, time, side="right"))
         new = self.rows[self.at : end]
-        columns = tracks.node[new], tracks.track[new], tracks.time[new], new, self.when[self.at : end]
-        some = _first_and_newest(*columns[:3])
-        for facts in zip(*(c[some].tolist() for c in columns), strict=True):
+        columns = [tracks.node[new], tracks.track[new], tracks.time[new], new, self.when[self.at : end]]
+        if len(new) > FEW:
+            some = _first_and_newest(*columns[:3])
+            columns = [c[some] for c in columns]
+        for facts in zip(*(c.tolist() for c in columns), strict=True):
             note(self.entries, *facts)
         self.at = end
         while self.ends and self.ends[0][0] <= time:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 CUE_SHARE = 0.1  # of the time that search has, for one cue; *notional*
 ALL_CUES = 0.5  # likewise for all cues of a radar together; *notional*
 SIGMAS = 3.0  # standard deviations from the centre of a cued volume to its faces
+AT_ONCE = 5000  # looks and cues that are gone through together, about
 ENOUGH = 0.9  # probability of detection in a look, for more than which a radar spends no energy; *notional*
 
 _F = np.float64
@@ -87,14 +88,25 @@ def gains(cues: Cues, looks: list[tuple[Sensor, np.ndarray, np.ndarray]]) -> lis
     """`gain` of several radars of one nation, each with its looks' times and the states there, or of one at several objects."""
     pairs = [_pairs(cues, sensor, time) for sensor, time, _ in looks]
     found = [(np.zeros(len(time)), np.full(len(time), -1)) for _, time, _ in looks]
-    some = [k for k, (cue, _) in enumerate(pairs) if len(cue)]
-    if not some:
-        return found
-    who = np.repeat(np.arange(len(some)), [len(pairs[k][0]) for k in some])
-    cue, look = (np.concatenate([pairs[k][i] for k in some]) for i in (0, 1))
-    time, x = (np.concatenate([looks[k][i][pairs[k][1]] for k in some]) for i in (1, 2))
-    radars = [looks[k][0] for k in some]
-    off, sigma = _across(radars, who, cues, cue, time, x[:, :3])
+    many = np.cumsum([len(cue) for cue, _ in pairs])
+    for part in np.split(np.arange(len(looks)), np.flatnonzero(np.diff(many // AT_ONCE)) + 1):
+        some = [k for k in part.tolist() if len(pairs[k][0])]
+        if some:
+            _fill_in([found[k] for k in some], cues, [looks[k] for k in some], [pairs[k] for k in some])
+    return found
+
+
+def _fill_in(
+    found: list[tuple[np.ndarray, np.ndarray]], cues: Cues, looks: list[tuple[Sensor, np.ndarray, np.ndarray]],
+    pairs: list[tuple[np.ndarray, np.ndarray]],
+) -> None:  # fmt: skip
+    """The gains of looks and by which cue, in place: ``pairs`` are the cues and looks that are there at one time."""
+    who = np.repeat(np.arange(len(pairs)), [len(cue) for cue, _ in pairs])
+    cue, look = (np.concatenate(rows) for rows in zip(*pairs, strict=True))
+    radars = [sensor for sensor, _, _ in looks]
+    time = np.concatenate([time[rows] for (_, time, _), (_, rows) in zip(looks, pairs, strict=True)])
+    place = np.concatenate([x[rows, :3] for (_, _, x), (_, rows) in zip(looks, pairs, strict=True)])
+    off, sigma = _across(radars, who, cues, cue, time, place)
     beam = np.array([[r.beamwidth_az, r.beamwidth_el] for r in radars])[who]
     inside = (np.abs(off) <= SIGMAS * sigma + 0.5 * beam).all(axis=1)
     wide = np.prod(1.0 + 2.0 * SIGMAS * sigma / beam, axis=1)
@@ -102,11 +114,9 @@ def gains(cues: Cues, looks: list[tuple[Sensor, np.ndarray, np.ndarray]]) -> lis
     won = cues.share[cue] * rate[who] * (room[who] / wide)
     good = np.flatnonzero(inside & (won >= 1.0))
     good = good[np.lexsort((-cue[good], won[good], who[good]))]  # of equal volumes the first; the best is written last
-    for n, k in enumerate(some):
+    for n, (radar, (best, which)) in enumerate(zip(radars, found, strict=True)):
         mine = good[slice(*np.searchsorted(who[good], (n, n + 1)))]
-        best, which = found[k]
-        best[look[mine]], which[look[mine]] = np.minimum(won[mine], radars[n].cue_gain), cue[mine]
-    return found
+        best[look[mine]], which[look[mine]] = np.minimum(won[mine], radar.cue_gain), cue[mine]
 
 
 def _pairs(cues: Cues, sensor: Sensor, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
