@@ -30,8 +30,8 @@ def further(since) -> np.ndarray:
 
 
 def relight(since) -> np.ndarray:
-    """Rate (n,), 1/s, at which a further stage lights then."""
-    return further(since) / PAUSE
+    """Rate (n,), 1/s, at which a further stage lights then; what burns now does not both go out and light again before the next plot."""
+    return np.where(np.asarray(since) > 0.0, further(since) / PAUSE, 0.0)
 
 
 def relight_within(pause, seconds) -> np.ndarray:

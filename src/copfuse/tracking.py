@@ -175,7 +175,7 @@ def _rule() -> Rule:
     return Rule(
         HOLD, HOLD_SCANS, HOLD_TENTATIVE, COAST_STEP, FALLS, pairing.UNLIKELY, pairing.SIGMAS, pairing.SLACK, pairing.FIERCEST, BEYOND,
         math.log(pairing.DETECTED / (1.0 - pairing.DETECTED)), pairing.APART, LOW, GROUNDED, FORGOTTEN, BURNT_HITS, BURNT_OUT, RELIGHT,
-        float(relight(0.0)), HIT, MISSED, DOUBTED, log_beta, lift, thrust, flow, BURNING, filters.NOISE,
+        HIT, MISSED, DOUBTED, log_beta, lift, thrust, flow, BURNING, filters.NOISE,
     )  # fmt: skip
 
 
@@ -235,9 +235,7 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, dict[s
     live = live[~stale] if stale.any() else live
     start, plot = pairing.reachable(live.bank, scan.time, *scan.seen, known=scan.spots)
     near = np.flatnonzero(np.diff(start))
-    out = live.bank.time[near] - live.lit[near]
-    again = np.where(out > 0.0, relight(out), 0.0)  # what burnt at its newest plot does not both go out and light again before this one
-    predicted = filters.predict(live.bank.only(near), scan.time, again)
+    predicted = filters.predict(live.bank.only(near), scan.time, relight(live.bank.time[near] - live.lit[near]))
     pairs = pairing.judged(predicted, np.append(start[near], len(plot)), plot, *scan.seen, most=BEYOND)
     limit = gate(np.isfinite(scan.z).sum(axis=1))
     inside, before = pairing.gated(pairs, limit), live.number

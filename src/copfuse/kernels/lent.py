@@ -87,7 +87,6 @@ class Rule(NamedTuple):
     burnt_hits: int
     burnt_out: float
     relight: float
-    just_out: float
     hit: float
     missed: float
     doubted: float

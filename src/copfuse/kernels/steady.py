@@ -329,7 +329,7 @@ def _updated(rows, new, m, scans, scan, first, waits, rule, work, at):
             forget_thrust(x[h], P[h], rule)
         if not out and mu[h, MANOEUVRE] + mu[h, BOOST] > 0.5:
             lit = time
-        rate = rule.just_out if lit == time else waited(lit, waits, RATE, scan, first, begin)
+        rate = 0.0 if lit == time else waited(lit, waits, RATE, scan, first, begin)
         if rate == UNKNOWN:
             return False
         rows.facts[r, BURNT], rows.figures[r, LIT], rows.figures[r, RELIGHT] = out, lit, rate
