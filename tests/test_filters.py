@@ -290,6 +290,18 @@ def test_process_noise_of_boost_and_glide_acts_along_and_across():
     assert np.allclose(P, van_loan(F, G, dt), rtol=1e-5, atol=1e-12)
 
 
+def test_an_error_of_drag_acts_along_the_velocity_and_trim_on_every_axis():
+    """At 25 km, where it is some 20 m/s^2: from the white accelerations by Van Loan's rule."""
+    v = np.array([900.0, -400.0, -1500.0]) @ frames.enu_axes(0.7, 2.2)
+    s, dt, e = np.concatenate([frames.ecef(0.7, 2.2, 25e3), v, [np.log(3000.0), 0.0, 0.0]]), 0.7, v / np.linalg.norm(v)
+    P, slowing = np.zeros((9, 9)), motions.drag(s) * np.linalg.norm(v)
+    motions.add_process_noise(motions.REENTRY, s, P, dt, filters.NOISE)
+    G = (filters.COAST_ACCELERATION + filters.TRIM * slowing**2) * np.eye(3) + filters.DRAG_ERROR * slowing**2 * np.outer(e, e)
+    expected = van_loan(np.kron(np.eye(2, k=1), np.eye(3)), np.kron(np.diag([0.0, 1.0]), G), dt)
+    np.testing.assert_allclose(P[:6, :6], expected, rtol=1e-5, atol=1e-9)
+    assert np.array_equal(P, P.T)
+
+
 def test_reentry_is_coast_in_empty_space():
     s = np.concatenate([frames.ecef(0.7, 2.2, 400e3), [1000.0, 2000.0, 500.0], [np.log(5000.0), 0.0, 0.0]])
     a, b = s.copy(), s.copy()

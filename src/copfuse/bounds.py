@@ -181,13 +181,16 @@ def _braking(height: np.ndarray, speed: np.ndarray) -> np.ndarray:
 def process_noise(x, dt, driven, beta: float, noise: float = 1.0) -> np.ndarray:
     """Process noise (n, 10, 10) of `filters` over ``dt (n,)`` s: jerk where ``driven``, else ``noise`` times that of a fall."""
     speed, rate, _, _ = _drag(x, beta)
-    jerk = np.where(driven, filters.JERK, 0.0)
-    q = np.where(driven, 0.0, noise * (filters.COAST_ACCELERATION + filters.DRAG_ERROR * (rate * speed) ** 2))
+    way, slowing = x[:, 3:] / np.maximum(speed, 1e-9)[:, None], (rate * speed)[:, None, None] ** 2
+    t, push, axes = dt[:, None, None], driven[:, None, None], np.eye(3)
+    q = noise * (
+        (filters.COAST_ACCELERATION + filters.TRIM * slowing) * axes + filters.DRAG_ERROR * slowing * way[:, :, None] * way[:, None, :]
+    )
+    q, jerk = np.where(push, 0.0, q), np.where(push, filters.JERK * axes, 0.0)
     Q = np.zeros((len(x), WIDTH, WIDTH))
-    shared = (_P, _P, jerk * dt**5 / 20 + q * dt**3 / 3), (_P, _V, jerk * dt**4 / 8 + q * dt**2 / 2), (_V, _V, jerk * dt**3 / 3 + q * dt)
-    wider = (_P, _A, jerk * dt**3 / 6), (_V, _A, jerk * dt**2 / 2), (_A, _A, jerk * dt)
-    for row, column, size in shared + wider:
-        Q[:, row, column] = Q[:, column, row] = size[:, None, None] * np.eye(3)
+    shared = (_P, _P, jerk * t**5 / 20 + q * t**3 / 3), (_P, _V, jerk * t**4 / 8 + q * t**2 / 2), (_V, _V, jerk * t**3 / 3 + q * t)
+    for row, column, block in (*shared, (_P, _A, jerk * t**3 / 6), (_V, _A, jerk * t**2 / 2), (_A, _A, jerk * t)):
+        Q[:, row, column] = Q[:, column, row] = block
     felt = rate * speed / (rate * speed + motions.FELT)
     curve = np.where(speed < motions.HYPERSONIC, filters.CURVE * rate, 0.0)
     Q[:, _B, _B] = np.where(driven, 0.0, noise * (filters.LOG_BETA_RATE * felt + curve) * dt)

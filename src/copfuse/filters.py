@@ -20,7 +20,8 @@ from copfuse.kernels import motions, pairwise
 # Spectral densities of the process noise, from what each model leaves out, *notional*.
 JERK = 3.0  # m^2/s^5: pitch-over, staging and whatever has no model change the acceleration by some 2 m/s^2 in a second
 COAST_ACCELERATION = 1e-12  # m^2/s^3: a floor; gravity is taken to be that of J2 (as it is here; the Earth's has 2e-5 m/s^2 more)
-DRAG_ERROR = 2e-3  # s: 3 % of the drag, correlated over a second, as the drag coefficient moves with the attitude
+DRAG_ERROR = 2e-3  # s: 3 % of the drag along it, correlated over a second, as the drag coefficient moves with the attitude
+TRIM = 2e-4  # s: 1 % of the drag on every axis, likewise, as a body flies at a small angle to the air
 LOG_BETA_RATE = 4e-4  # 1/s
 GLIDE_BETA_RATE = 1e-2  # 1/s: drag doubles within some 50 s where lift costs it
 LIFT_JERK = 0.5  # m^2/s^5
@@ -31,7 +32,7 @@ FLOW_RATE = 3e-8  # 1/s^3
 CURVE = 0.05  # a drag coefficient that is 22 % off the curve in `kernels.mach` where the Mach number has fallen to a third
 NOISE = np.array([
     JERK, COAST_ACCELERATION, DRAG_ERROR, LOG_BETA_RATE, GLIDE_BETA_RATE, LIFT_JERK, LIFT_SHARE, STEERING, THRUST_JERK, FLOW_RATE,
-    CURVE,
+    CURVE, TRIM,
 ])  # fmt: skip
 
 # What is believed of an object before its second plot, *notional*

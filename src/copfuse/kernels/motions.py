@@ -31,8 +31,8 @@ DIMENSION = np.array([9, 6, 7, 9, 8])
 JERK, COAST_ACCELERATION, DRAG_ERROR, LOG_BETA_RATE = 0, 1, 2, 3  # m^2/s^5, m^2/s^3, s, 1/s
 GLIDE_BETA_RATE, LIFT_JERK, LIFT_SHARE = 4, 5, 6  # 1/s, m^2/s^5, 1/s (times drag squared)
 STEERING, THRUST_JERK, FLOW_RATE = 7, 8, 9  # m^2/s^3, m^2/s^5, 1/s^3
-CURVE = 10  # variance of ln(beta) per logarithm of the Mach number
-N_NOISE = 11
+CURVE, TRIM = 10, 11  # variance of ln(beta) per logarithm of the Mach number; s
+N_NOISE = 12
 
 FELT = 0.1  # m/s^2 of drag at which Mach number and attitude begin to matter, *notional*
 HYPERSONIC = 1500.0  # m/s, some Mach 5: faster than that, a body's drag coefficient does not depend on the Mach number
@@ -169,6 +169,18 @@ def _velocity_noise(P, q, t):
 
 
 @borrowing
+def _noise_along(P, e, q, t):
+    """White acceleration of density q along e: three numbers."""
+    for a in range(3):
+        for b in range(3):
+            both = q * (e[a] * e[b])
+            P[a, b] += both * t**3 / 3.0
+            P[a, b + 3] += both * t**2 / 2.0
+            P[b + 3, a] += both * t**2 / 2.0
+            P[a + 3, b + 3] += both * t
+
+
+@borrowing
 def _driven_noise(P, c, e, q, t):
     """White noise of density q on component c, which is an acceleration along e: three numbers."""
     P[c, c] += q * t
@@ -189,7 +201,7 @@ def _driven_noise(P, c, e, q, t):
 def add_process_noise(model, x, P, dt, noise):
     """Add the covariance that the model's white noises (`JERK` ... in ``noise``) build up over dt.
 
-    Exact for constant directions; drag's error is relative to its square, so in empty space re-entry is coast.
+    Exact for constant directions; errors of drag and trim are relative to its square, so in empty space re-entry is coast.
     """
     t = abs(dt)
     if model == 0:
@@ -212,7 +224,8 @@ def add_process_noise(model, x, P, dt, noise):
         P[6, 6] += q * x[6] * x[6] * t**3 / 3.0
         return
     slowing = drag(x) * speed
-    _velocity_noise(P, noise[COAST_ACCELERATION] + noise[DRAG_ERROR] * slowing * slowing, t)
+    _velocity_noise(P, noise[COAST_ACCELERATION] + noise[TRIM] * slowing * slowing, t)
+    _noise_along(P, (e0, e1, e2), noise[DRAG_ERROR] * slowing * slowing, t)
     felt = slowing / (slowing + FELT)  # the ballistic coefficient of a body in empty space wanders nowhere
     if speed < HYPERSONIC:  # its own curve over the Mach number, whose logarithm falls by drag over speed a second
         P[6, 6] += noise[CURVE] * slowing / (speed + 1.0) * t
