@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import chi2
 
 import copfuse as cf
-from copfuse import filters, forecast, phases
+from copfuse import filters, forecast, phases, tracking
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE
 from copfuse.kernels.motions import BOOST as THRUSTING
 from copfuse.kernels.motions import MANOEUVRE, PUSH_SIGMA
