@@ -87,7 +87,8 @@ def _stride(h, k, climb):
     """Seconds that one step of the classical Runge-Kutta rule may take: short against what drag, the air's density and gravity change
     the motion in.
 
-    Some 30 steps are then within a third of a metre of an exact integration nine times of ten, within 2 m 99 times of 100.
+    Half of falls are then within a third of a metre of the truth's quarter-second steps, nine of ten within 3 m, 99 of 100 within 10 m: the
+    drag coefficient has bends over the Mach number.
     """
     return max(1.0 / (k / 0.25 + climb / max(0.75 * (h - 60e3), 5e3) + 1.0 / 30.0), 0.2)
 
