@@ -17,7 +17,7 @@ from copfuse import coasting, filters, pairing, phases, scanning, tracking
 from copfuse.coasting import Live
 from copfuse.filters import Bank
 from copfuse.frames import altitude
-from copfuse.kernels import njit, standing, steady
+from copfuse.kernels import engines, njit, standing, steady
 from copfuse.kernels.lent import CHANCE, RATE
 from copfuse.kernels.motions import BOOST, MANOEUVRE
 from copfuse.steady import Steady
@@ -100,13 +100,15 @@ def test_whatever_is_held_goes_on_with_the_same_bits(seed):
     rng = np.random.default_rng(seed)
     time, live = on_the_way[rng.integers(len(on_the_way))]
     live = live[np.sort(rng.integers(len(live), size=rng.integers(1, 4)))]
+    firm = rng.random(len(live)) < 0.9
     n, far = len(live), np.where(np.arange(len(live)) == 0, 0.0, rng.choice([0.1, 1.0, 3.0, 10.0]))
     x6 = live.bank.x6 + np.sqrt(np.einsum("naa->na", live.bank.P6)) * rng.standard_normal((n, 6)) * far[:, None]
-    bank = replace(live.bank, x=live.bank.x.copy(), mu=rng.dirichlet(rng.choice([0.05, 0.5], 5), n) if rng.random() < 0.3 else live.bank.mu)
+    mu = live.bank.mu, rng.dirichlet(rng.choice([0.05, 0.5], 5), n), np.tile([0.01, 0.4, 0.4, 0.16, 0.03], (n, 1))
+    bank = replace(live.bank, x=live.bank.x.copy(), mu=mu[rng.integers(3)].copy())
     bank.x[:, :, :6] += (x6 - live.bank.x6)[:, None]
     live = replace(
-        live, bank=replace(bank, x6=x6), number=np.arange(n), next_number=n, firm=rng.random(n) < 0.9, burnt=rng.random(n) < 0.5,
-        doubt=rng.choice([0.0, 1.5, 4.2, 4.9], n), sensors=rng.integers(0, 2**39, n, np.uint64),
+        live, bank=replace(bank, x6=x6), number=np.arange(n), next_number=n, firm=firm, llr=np.where(firm, live.llr, 5.0),
+        burnt=rng.random(n) < 0.5, doubt=rng.choice([0.0, 1.5, 4.2, 4.9], n), sensors=rng.integers(0, 2**39, n, np.uint64),
         lit=live.seen - rng.choice([0.0, 1.0, 5.0, 15.0, np.inf], n),
     )  # fmt: skip
     later = plots[plots.time > time][: rng.integers(1, 40)]
@@ -179,14 +181,14 @@ def test_engines_and_the_ground_are_decided_as_in_the_plain_form(seed):
     filters.forget_thrust(forgot, np.flatnonzero(out & ~burnt))
     for i in range(n):
         x, P, mu = bank.x[i].copy(), bank.P[i].copy(), bank.mu[i]
-        assert steady.grounded(bank.x6[i], bank.P6[i], rule) or i not in low
-        steady.forget(x, P, mu, burnt[i], rule)
-        np.testing.assert_allclose(steady.thrust(x, P, mu, bank.x6[i]), (along[i], blur[i]), rtol=1e-9, atol=1e-9)
-        told = steady.burnt_out(x, P, mu, bank.x6[i], burnt[i], able[i], 0.1 * pause[i], rule)
-        unknown = steady.burnt_out(x, P, mu, bank.x6[i], burnt[i], able[i], steady.UNKNOWN, rule)
+        assert engines.grounded(bank.x6[i], bank.P6[i], rule) or i not in low
+        engines.forget(x, P, mu, burnt[i], rule)
+        np.testing.assert_allclose(engines.thrust(x, P, mu, bank.x6[i]), (along[i], blur[i]), rtol=1e-9, atol=1e-9)
+        told = engines.burnt_out(x, P, mu, bank.x6[i], burnt[i], able[i], 0.1 * pause[i], rule)
+        unknown = engines.burnt_out(x, P, mu, bank.x6[i], burnt[i], able[i], engines.UNKNOWN, rule)
         assert told == out[i] and unknown in (told, -1)
         if out[i] and not burnt[i]:
-            steady.forget_thrust(x, P, rule)
+            engines.forget_thrust(x, P, rule)
         assert np.array_equal(x, forgot.x[i]) and np.array_equal(P, forgot.P[i])
 
 
@@ -196,12 +198,12 @@ def test_what_is_too_near_to_call_is_left_to_the_plain_form():
     x6, mu = np.array([[6.5e6, 0.0, 0.0, 3e3, 0.0, 0.0]]), np.array([[1.0 - 4e-12, 1e-12, 1e-12, 1e-12, 1e-12]])
     for push, said in ((tracking.RELIGHT, -1), (tracking.RELIGHT + 1e-3, 0), (tracking.RELIGHT - 1e-3, 1)):
         bank = filters.bank(0.0, x6, np.eye(6)[None], mu, np.array([[push, 0.0, 0.0]]), np.ones(1))
-        assert steady.burnt_out(bank.x[0], bank.P[0], bank.mu[0], bank.x6[0], True, True, 0.0, rule) == said
+        assert engines.burnt_out(bank.x[0], bank.P[0], bank.mu[0], bank.x6[0], True, True, 0.0, rule) == said
     assert bank.mu[0, MANOEUVRE] > 0.95
     low = np.array([[6378137.0 + 30.0, 0.0, 0.0, 0.0, 0.0, 0.0]])
     for share, minded in ((1.0 + 1e-3, False), (1.0, True), (1.0 - 1e-3, True)):
         P6 = np.eye(6) * (altitude(low)[0] / (share * tracking.GROUNDED)) ** 2
-        assert steady.grounded(low[0], P6, rule) == minded
+        assert engines.grounded(low[0], P6, rule) == minded
 
 
 class Lent:
@@ -227,9 +229,9 @@ def test_what_may_still_light_is_as_in_the_plain_form():
             for lit in live.lit:
                 since = np.array([time[scan] - lit])
                 given = scan, first, time[first]
-                assert steady.waited(lit, waits, RATE, *given) == phases.relight(since)[0]
-                assert steady.waited(lit, waits, CHANCE, *given) == phases.further(since)[0]
-            assert steady.waited(time[first] + 1e-9, waits, CHANCE, scan, first, time[first]) == steady.UNKNOWN
+                assert engines.waited(lit, waits, RATE, *given) == phases.relight(since)[0]
+                assert engines.waited(lit, waits, CHANCE, *given) == phases.further(since)[0]
+            assert engines.waited(time[first] + 1e-9, waits, CHANCE, scan, first, time[first]) == engines.UNKNOWN
     assert phases.relight(np.zeros(1))[0] == 0.0 < phases.relight(np.array([1e-9]))[0]
     chance = phases.further(np.linspace(0.0, 60.0, 1000))
     assert (np.diff(chance) <= 0.0).all() and chance[-1] == 0.0  # so that none is left out that comes back

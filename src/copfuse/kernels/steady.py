@@ -1,8 +1,7 @@
 """Scans in which nothing happens but that firm tracks are seen again: `tracking.step` of one after another, without leaving the kernel.
 
 What is rare is not done here but left to that plain form: firm tracks that nobody sees, plots that nobody claims, tracks not yet firm or
-near the ground.  So are decisions that are too near to call: they are made from sums that numpy adds up in another order.
-The arrays are those of `lent`.
+near the ground, what is too near to call (`engines`).  The arrays are those of `lent`.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from numba import int64 as I
 
 from copfuse.kernels import borrowing
 from copfuse.kernels.assignment import assign_plots as assign_kernel
-from copfuse.kernels.earth import altitude
+from copfuse.kernels.engines import CLOSE, UNKNOWN, burnt_out, forget, forget_thrust, grounded, waited
 from copfuse.kernels.estimation import combine
 from copfuse.kernels.estimation import predict as predict_kernel
 from copfuse.kernels.estimation import update as update_kernel
@@ -62,12 +61,10 @@ from copfuse.kernels.lent import (
     TIME,
     At,
 )
-from copfuse.kernels.motions import BOOST, GLIDE, MANOEUVRE, N_MODEL, REENTRY
+from copfuse.kernels.motions import BOOST, MANOEUVRE, N_MODEL
 from copfuse.kernels.pairwise import expect_pairs as expect_kernel
 from copfuse.kernels.standing import standing
 
-UNKNOWN = -1.0
-CLOSE = 1e-6  # of a decision's two sides, in their unit or as a share: nearer than that it is too near to call
 _LINE, _ROWS, _THREE, _FOUR = F[::1], F[:, ::1], F[:, :, ::1], F[:, :, :, ::1]
 _predict, _predict_at = standing(predict_kernel, _THREE, _FOUR, _ROWS, _LINE, _LINE, _LINE, _THREE, _FOUR, _ROWS, _ROWS, _THREE)
 _expect, _expect_at = standing(expect_kernel, _THREE, _FOUR, _ROWS, _LINE, _ROWS, I, _ROWS, _ROWS, I[::1], I[::1], F, _LINE, _LINE)
@@ -182,92 +179,6 @@ def reached(rows, base, n, now, scans, first, last, origin, rule, work, at):
         if near_plot[p] == 0.0:
             return -1
     return near
-
-
-@borrowing
-def waited(lit, waits, what, scan, first, begin):
-    """The rate or the chance at a scan of what may still light, where an engine was last seen to burn at ``lit``; `UNKNOWN` where that
-    is since the call began, at ``begin`` with the scan ``first``.
-    """
-    for i in range(len(waits.lit)):
-        if waits.lit[i] == lit:
-            return waits.after[what, i, scan - first]
-    return 0.0 if lit < begin else UNKNOWN
-
-
-@borrowing
-def thrust(x, P, mu, x6):
-    """`phases.thrust` of one track: the push along the velocity, m/s^2, and its standard deviation."""
-    v0, v1, v2 = x6[3], x6[4], x6[5]
-    speed = max(math.sqrt(v0 * v0 + v1 * v1 + v2 * v2), 1.0)
-    free = mu[MANOEUVRE] / (mu[MANOEUVRE] + mu[BOOST])
-    along, apart = 0.0, 0.0
-    for a in range(3):
-        own = x[BOOST, 6] * x6[3 + a] / speed
-        both = free * x[MANOEUVRE, 6 + a] + (1.0 - free) * own
-        along += both * x6[3 + a] / speed
-        apart += free * (x[MANOEUVRE, 6 + a] - both) ** 2 + (1.0 - free) * (own - both) ** 2
-        apart += free * P[MANOEUVRE, 6 + a, 6 + a]
-    return along, math.sqrt((apart + (1.0 - free) * P[BOOST, 6, 6]) / 3.0)
-
-
-@borrowing
-def burnt_out(x, P, mu, x6, burnt, able, chance, rule):
-    """`tracking._burnt_out` of one track: 1 where its engine is out, 0 where not, −1 where that is too near to call.
-
-    ``chance`` is that of a further stage, or `UNKNOWN`.
-    """
-    engine = mu[MANOEUVRE] + mu[BOOST]
-    if burnt and 0.5 < engine <= 0.95 and chance == UNKNOWN:
-        return -1
-    if not (engine > (0.5 if chance > 0.0 else 0.95) if burnt else able and engine >= rule.burnt_out):
-        return 1 if burnt or able else 0
-    along, blur = thrust(x, P, mu, x6)
-    far = along - rule.relight if burnt else -2.0 * blur - along
-    if not abs(far) > CLOSE:
-        return -1
-    return 1 if (far > 0.0) != burnt else 0
-
-
-@borrowing
-def grounded(x6, P6, rule):
-    """Whether a track may lie below the ground, were it not there, or nearly (`tracking._low`)."""
-    height = altitude(x6[0], x6[1], x6[2])
-    if not height < rule.low:
-        return False
-    total, r2 = 0.0, x6[0] * x6[0] + x6[1] * x6[1] + x6[2] * x6[2]
-    for a in range(3):
-        for b in range(3):
-            total += x6[a] * P6[a, b] * x6[b] / r2
-    return height < rule.grounded * math.sqrt(total) * (1.0 + CLOSE)
-
-
-@borrowing
-def _reset(x, P, component, prior):
-    x[component] = prior[0]
-    for a in range(9):
-        P[component, a] = 0.0
-        P[a, component] = 0.0
-    P[component, component] = prior[1]
-
-
-@borrowing
-def forget_thrust(x, P, rule):
-    """`filters.forget_thrust` of one track, in place."""
-    _reset(x[BOOST], P[BOOST], 6, rule.thrust)
-    _reset(x[BOOST], P[BOOST], 7, rule.flow)
-
-
-@borrowing
-def forget(x, P, mu, burnt, rule):
-    """What `tracking._update` lets a track forget (`filters.forget_drag`, `forget_thrust`), but for an engine just out, in place."""
-    if not burnt and mu[MANOEUVRE] + mu[BOOST] > 0.5:
-        _reset(x[REENTRY], P[REENTRY], 6, rule.log_beta)
-        _reset(x[GLIDE], P[GLIDE], 6, rule.log_beta)
-        _reset(x[GLIDE], P[GLIDE], 7, rule.lift)
-        _reset(x[GLIDE], P[GLIDE], 8, rule.lift)
-    if mu[BOOST] < rule.forgotten:
-        forget_thrust(x, P, rule)
 
 
 @borrowing(forceinline=True)

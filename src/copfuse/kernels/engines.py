@@ -1,0 +1,101 @@
+"""What a scan tells of an engine and of the ground, one track at a time, and what it lets a track forget: as `tracking._update` does.
+
+Decisions that are too near to call are told as such: they are made from sums that numpy adds up in another order.
+"""
+
+from __future__ import annotations
+
+import math
+
+from copfuse.kernels import borrowing
+from copfuse.kernels.earth import altitude
+from copfuse.kernels.motions import BOOST, GLIDE, MANOEUVRE, REENTRY
+
+UNKNOWN = -1.0  # of a rate or a chance: not known here
+CLOSE = 1e-6  # of a decision's two sides, in their unit or as a share: nearer than that it is too near to call
+
+
+@borrowing
+def waited(lit, waits, what, scan, first, begin):
+    """The rate or the chance at a scan of what may still light, where an engine was last seen to burn at ``lit``; `UNKNOWN` where that
+    is since the call began, at ``begin`` with the scan ``first``.
+    """
+    for i in range(len(waits.lit)):
+        if waits.lit[i] == lit:
+            return waits.after[what, i, scan - first]
+    return 0.0 if lit < begin else UNKNOWN
+
+
+@borrowing
+def thrust(x, P, mu, x6):
+    """`phases.thrust` of one track: the push along the velocity, m/s^2, and its standard deviation."""
+    v0, v1, v2 = x6[3], x6[4], x6[5]
+    speed = max(math.sqrt(v0 * v0 + v1 * v1 + v2 * v2), 1.0)
+    free = mu[MANOEUVRE] / (mu[MANOEUVRE] + mu[BOOST])
+    along, apart = 0.0, 0.0
+    for a in range(3):
+        own = x[BOOST, 6] * x6[3 + a] / speed
+        both = free * x[MANOEUVRE, 6 + a] + (1.0 - free) * own
+        along += both * x6[3 + a] / speed
+        apart += free * (x[MANOEUVRE, 6 + a] - both) ** 2 + (1.0 - free) * (own - both) ** 2
+        apart += free * P[MANOEUVRE, 6 + a, 6 + a]
+    return along, math.sqrt((apart + (1.0 - free) * P[BOOST, 6, 6]) / 3.0)
+
+
+@borrowing
+def burnt_out(x, P, mu, x6, burnt, able, chance, rule):
+    """`tracking._burnt_out` of one track: 1 where its engine is out, 0 where not, −1 where that is too near to call.
+
+    ``chance`` is that of a further stage, or `UNKNOWN`.
+    """
+    engine = mu[MANOEUVRE] + mu[BOOST]
+    if burnt and 0.5 < engine <= 0.95 and chance == UNKNOWN:
+        return -1
+    if not (engine > (0.5 if chance > 0.0 else 0.95) if burnt else able and engine >= rule.burnt_out):
+        return 1 if burnt or able else 0
+    along, blur = thrust(x, P, mu, x6)
+    far = along - rule.relight if burnt else -2.0 * blur - along
+    if not abs(far) > CLOSE:
+        return -1
+    return 1 if (far > 0.0) != burnt else 0
+
+
+@borrowing
+def grounded(x6, P6, rule):
+    """Whether a track may lie below the ground, were it not there, or nearly (`tracking._low`)."""
+    height = altitude(x6[0], x6[1], x6[2])
+    if not height < rule.low:
+        return False
+    total, r2 = 0.0, x6[0] * x6[0] + x6[1] * x6[1] + x6[2] * x6[2]
+    for a in range(3):
+        for b in range(3):
+            total += x6[a] * P6[a, b] * x6[b] / r2
+    return height < rule.grounded * math.sqrt(total) * (1.0 + CLOSE)
+
+
+@borrowing
+def _reset(x, P, component, prior):
+    x[component] = prior[0]
+    for a in range(9):
+        P[component, a] = 0.0
+        P[a, component] = 0.0
+    P[component, component] = prior[1]
+
+
+@borrowing
+def forget_thrust(x, P, rule):
+    """`filters.forget_thrust` of one track, in place."""
+    _reset(x[BOOST], P[BOOST], 6, rule.thrust)
+    _reset(x[BOOST], P[BOOST], 7, rule.flow)
+
+
+@borrowing
+def forget(x, P, mu, burnt, rule):
+    """What `tracking._update` lets a track forget (`filters.forget_drag`, `forget_thrust`), but for an engine just out, in place."""
+    if not burnt and mu[MANOEUVRE] + mu[BOOST] > 0.5:
+        _reset(x[REENTRY], P[REENTRY], 6, rule.log_beta)
+        _reset(x[GLIDE], P[GLIDE], 6, rule.log_beta)
+        _reset(x[GLIDE], P[GLIDE], 7, rule.lift)
+        _reset(x[GLIDE], P[GLIDE], 8, rule.lift)
+    if mu[BOOST] < rule.forgotten:
+        forget_thrust(x, P, rule)
