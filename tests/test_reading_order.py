@@ -16,7 +16,7 @@ ORDER = [
     "sensitivity", "swerling", "laydowns", "sensors", "volumes", "coverage", "recorded", "flights", "links", "regimes",
     "scenario", "simulate",
     "ascents", "gaussian", "mixtures", "conversions", "biases", "filters", "starting", "kalman", "forecast", "warming", "rules",
-    "retrodiction", "association", "crowding", "matching", "phases", "pairing", "multiscan", "scanning", "coasting", "steady", "tracking",
+    "retrodiction", "association", "matching", "phases", "pairing", "multiscan", "scanning", "coasting", "steady", "tracking",
     "following", "ahead",
     "families", "descent", "batch", "registration", "registering", "correlation", "transit",
     "reporting", "releases", "network", "hearing", "naming", "fusion", "cueing", "bounds", "boosts", "arcs",

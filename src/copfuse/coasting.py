@@ -14,7 +14,6 @@ import numpy as np
 
 from copfuse import filters, multiscan
 from copfuse.constants import REENTRY_ALTITUDE
-from copfuse.crowding import COUNTS as COUNTED
 from copfuse.filters import Bank
 from copfuse.frames import altitude
 from copfuse.phases import pushed
@@ -47,7 +46,6 @@ class Live:
     revisit: np.ndarray
     seen: np.ndarray  # s, time of the newest plot; ``bank.time`` is later where a track goes on unseen
     doubt: np.ndarray  # logarithm of how much likelier the newest plots and misses are of a track of nothing (`tracking.doubted`)
-    crowd: np.ndarray  # (n, 4), by `crowding`: how often it was seen and needed among close ones
     lit: np.ndarray  # s, time at which its engine was last seen to burn; -inf: never
     next_number: int = 0
     counts: tuple[int, ...] = (0,) * len(COUNTS)  # what became of all plots and tracks so far, as in `COUNTS`
@@ -65,12 +63,12 @@ class Live:
     @staticmethod
     def empty() -> Live:
         """No track yet."""
-        kinds: tuple[Any, ...] = (int, int, float, bool, bool, np.uint64, float, float, float, float, float)
+        kinds: tuple[Any, ...] = (int, int, float, bool, bool, np.uint64, float, float, float, float)
         columns: dict[str, Any] = {name: np.zeros(0, kind) for name, kind in zip(COLUMNS, kinds, strict=True)}
-        return Live(Bank.empty(), **{**columns, "crowd": np.zeros((0, COUNTED))})
+        return Live(Bank.empty(), **columns)
 
 
-COLUMNS = ("number", "hits", "llr", "firm", "burnt", "sensors", "revisit", "seen", "doubt", "crowd", "lit")
+COLUMNS = ("number", "hits", "llr", "firm", "burnt", "sensors", "revisit", "seen", "doubt", "lit")
 
 
 def coasted(live: Live, time: float, bias: float = 0.0) -> tuple[Live, np.ndarray]:

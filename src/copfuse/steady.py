@@ -20,8 +20,6 @@ from copfuse.kernels.lent import (
     AT,
     BURNT,
     COUNT,
-    CROWD,
-    CROWDS,
     DETECTION,
     DOUBT,
     DROPPED,
@@ -76,7 +74,7 @@ class Steady:
         self.here.clear()
         self.room, n, pairs = room, (N_NODE + 2) * room + 2 * self.most, max(PAIRS, room, self.plots) + 1
         time, x, P, mu, x6, P6 = (np.zeros((n, *one)) for one in _SHAPES)
-        self.rows = Rows(time, x, P, mu, x6, P6, np.zeros((n, 8), int), np.zeros((n, CROWDS)), np.zeros((3, N_NODE), int))
+        self.rows = Rows(time, x, P, mu, x6, P6, np.zeros((n, 8), int), np.zeros((n, 6)), np.zeros((3, N_NODE), int))
         self.work = Work(np.zeros((5, pairs), int), np.zeros((5, pairs)), np.zeros((2, room, 3)), np.zeros((2, self.plots, 4)))
 
     def _of(self, node: int) -> slice:
@@ -93,7 +91,6 @@ class Steady:
             rows.facts[of, column] = getattr(live, name).astype(np.int64)
         for name, column in _FIGURES:
             rows.figures[of, column] = getattr(live, name)
-        rows.figures[of, CROWD:CROWDS] = live.crowd
         rows.figures[of, RELIGHT] = relight(live.bank.time - live.lit)
         self.here.add(node)
 
@@ -104,7 +101,7 @@ class Steady:
         for name, more in (("plots", TAKEN), ("taken", TAKEN), ("dropped", DROPPED)):
             counts[name] += int(rows.counts[more, node])
         columns: dict[str, Any] = {name: rows.facts[of, column].astype(kind) for name, column, kind in _FACTS}
-        columns |= {name: rows.figures[of, column].copy() for name, column in _FIGURES} | {"crowd": rows.figures[of, CROWD:CROWDS].copy()}
+        columns |= {name: rows.figures[of, column].copy() for name, column in _FIGURES}
         return replace(live, bank=Bank(*(getattr(rows, name)[of] for name in _BANK)), counts=tuple(counts.values()), **columns)
 
     def give_back(self) -> None:

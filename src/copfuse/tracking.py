@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import crowding, filters, multiscan, pairing, starting
+from copfuse import filters, multiscan, pairing, starting
 from copfuse.association import Pairs, gate
 from copfuse.coasting import BURNT_OUT, COAST_STEP, COLUMNS, COUNTS, FALLS, HOLD, HOLD_SCANS, HOLD_TENTATIVE, Live, coasted, with_rows
 from copfuse.constants import NODES
@@ -68,7 +68,7 @@ def track(detections: Detections, scenario: Any, node: str | None = None, associ
 
     ``meta["counts"]`` has for every node the number of its plots: taken by a track; refused, just outside a gate; contested, in
     the gate of a track that took another; and new, near no track (all but the taken start tracks); and of tracks dropped for
-    want of plots and merged into an older one, or found to be of nothing or too many (by "mht" those whose plots have become another's).
+    want of plots and merged into an older one, or found to be of nothing (by "mht" those whose plots have become another's).
 
     Raises `CopfuseError` for more than 64 sensors, a plot that is malformed (`tables.usable_plots`) or another association.
     """
@@ -247,16 +247,12 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, dict[s
         hit = near[taken.rows]
         live = replace(live, doubt=doubted(live, scan.sensor, near, inside, taken))
         live = _update(live, scan, hit, taken)
-    spare = np.zeros(0, int)
-    if association == "gnn" and len(inside.plot) > 1:
-        live, spare = _spare(live, near, inside, taken)
     lost = _gone(before, ~np.isin(before, live.number)) if live.forest is not None else 0  # only trees of plots can vanish in an update
     free = np.flatnonzero(~taken.claimed)
     live = _start(live, scan, free)
     told, own = (hit, taken) if live.forest is None else (hit[live.forest.best[hit]], taken[live.forest.best[hit]])
     out = _changed(live, scan, told, free, own) if len(told) or len(free) else None
     drop = _doubles(live, hit[taken.share >= OWN], scan.time) | (live.doubt >= DOUBTED)
-    drop[spare] = True
     now = *_sorted_out(pairs, limit, taken.claimed), dropped, lost + _gone(live.number, drop)
     return replace(live[~drop] if drop.any() else live, counts=tuple(a + b for a, b in zip(counts, now, strict=True))), out
 
@@ -307,16 +303,6 @@ def _doubles(live: Live, hit: np.ndarray, time: float) -> np.ndarray:
     if live.forest is None:
         return pairing.doubles(live.bank, live.hits, hit, time)
     return multiscan.doubles(live.bank, live.number, live.hits, hit, live.forest.best, time)
-
-
-def _spare(live: Live, near: np.ndarray, inside: Pairs, taken: Taken) -> tuple[Live, np.ndarray]:
-    """The live tracks, and the rows of those among them that are one too many (`crowding`), by this and former scans of those ``near``."""
-    if not crowding.concerns(live.crowd[near], inside):
-        return live, np.zeros(0, int)
-    counts, held = live.crowd.copy(), np.full(len(near), -1)
-    held[taken.rows] = taken.plot
-    drop, counts[near] = crowding.extra(crowding.counted(counts[near], inside, held))
-    return replace(live, crowd=counts), near[drop]
 
 
 def _sorted_out(pairs: Pairs, limit: np.ndarray, taken: np.ndarray) -> tuple[int, ...]:
@@ -391,7 +377,6 @@ def _start(live: Live, scan: Scan, free: np.ndarray) -> Live:
         number=live.next_number + np.arange(n), hits=np.ones(n, int), llr=np.zeros(n), firm=np.zeros(n, bool),
         burnt=np.zeros(n, bool), sensors=np.full(n, np.uint64(1) << np.uint64(scan.sensor)),
         revisit=np.full(n, scan.revisit), seen=np.full(n, scan.time), doubt=np.zeros(n), lit=np.full(n, -np.inf),
-        crowd=np.zeros((n, crowding.COUNTS)),
     )  # fmt: skip
     joined: dict[str, Any] = {name: np.concatenate([getattr(live, name), getattr(new, name)]) for name in COLUMNS}
     forest = None if live.forest is None else live.forest.started(scan.rows[free])

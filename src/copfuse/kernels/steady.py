@@ -43,7 +43,6 @@ from copfuse.kernels.lent import (
     LLR,
     LOG_DENSITY,
     LOGLIK,
-    LOOKED,
     N_NODE,
     NEAR,
     NODE,
@@ -214,24 +213,6 @@ def _judged(rows, now, then, near, scans, scan, rule, work, at):
 
 
 @borrowing(forceinline=True)
-def _crowded(rows, base, near, plots, work):
-    """Whether a scan of gated pairs tells of tracks one too many (`crowding.concerns`)."""
-    pairs, ways = work.numbers[START, near], work.numbers[OUT]
-    if pairs < 2:
-        return False
-    for k in range(near):
-        if rows.figures[base + work.numbers[NEAR, k], LOOKED] > 0.0:
-            return True
-    for p in range(plots):
-        ways[p] = 0
-    for p in range(pairs):
-        ways[work.numbers[PLOT, p]] += 1
-        if ways[work.numbers[PLOT, p]] > 1:
-            return True
-    return False
-
-
-@borrowing(forceinline=True)
 def _updated(rows, new, m, scans, scan, first, waits, rule, work, at):
     """Update the rows from ``new`` on with their plots, and decide whose engine is out; whether all of that could be done here."""
     facts, end, time, begin = scans.facts[scan], new + m, scans.figures[scan, TIME], scans.figures[first, TIME]
@@ -372,7 +353,7 @@ def follow(first_scan, scans, rows, room, most, waits, rule, work, at):
             copy_row(rows, r, now + k)
             work.figures[DT, k], work.figures[LIGHTS, k] = time - rows.time[r], rows.figures[r, RELIGHT]
         _judged(rows, now, then, near, scans, scan, rule, work, at)
-        if _crowded(rows, base, near, m, work) or not _hit(rows, base, then, near, prior + made, new, scans, scan, rule, work):
+        if not _hit(rows, base, then, near, prior + made, new, scans, scan, rule, work):
             break
         if not _updated(rows, new, m, scans, scan, first_scan, waits, rule, work, at):
             break
