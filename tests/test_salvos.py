@@ -241,3 +241,24 @@ def test_stone_soup_is_told_the_density_of_the_plots_that_it_gets(bench, monkeyp
         [p.metadata["clutter"] for _, scan in rival.soup_scans(plots, s) for p in scan] for plots in (d, rival.radar_plots(d, s))
     )
     np.testing.assert_allclose(with_rates, without)
+
+
+def test_until_ends_plots_and_times_of_every_contestant_alike(bench, monkeypatch):
+    """And the table says when the first is worse, with what it has too few there."""
+    pytest.importorskip("stonesoup")
+    rival, asked = bench("stonesoup_trackers"), []
+
+    def found(near):
+        def tracker(detections, scenario, *settings):
+            asked.append((detections.time.max(), settings[-1]))
+            truth = metrics.true_states(simulate.fly(scenario), settings[-1])[:, :, :3]
+            return [x[np.isfinite(x[:, 0])][: near(t)] for t, x in zip(settings[-1], truth, strict=True)]
+
+        return tracker
+
+    monkeypatch.setattr(rival, "ours", found(lambda t: 1 if t == 56.0 else None))
+    monkeypatch.setattr(rival, "soup", found(lambda t: None))
+    done = CliRunner().invoke(rival.main, ["salvo-2-2019", "--seeds", "1", "--until", "60"], catch_exceptions=False)
+    assert len(asked) == 4 and all(50.0 < last <= 58.0 and times.tolist() == np.arange(0.0, 60.0, 2.0).tolist() for last, times in asked)
+    told = [line.split(":")[0].strip() for line in done.output.splitlines() if "against 0.000" in line]
+    assert told == ["56 s"] * 2 and done.output.count("1 missed, 0 of nothing") == 2
