@@ -187,6 +187,20 @@ def test_mixing_of_unequal_models_equals_the_plain_form(relight):
         assert np.allclose(xo[j, :n], m) and np.allclose(Po[j, :n, :n], C) and np.isclose(mo[j], c)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_a_push_that_may_be_a_further_stages_is_the_mixture_of_both(share):
+    rng = np.random.default_rng(4)
+    root, m = rng.normal(size=(3, 3)), rng.normal(size=9) * 20.0
+    x, P, w = m.copy(), np.zeros((9, 9)), np.array([1.0 - share, share])
+    P[6:, 6:] = root @ root.T
+    means, covariances = np.stack([m[6:], np.zeros(3)]), np.stack([P[6:, 6:], motions.PUSH_SIGMA**2 * np.eye(3)])
+    kernel.pushed_anew(share, x, P)
+    mean = w @ means
+    spread = means - mean
+    assert np.allclose(x, [*m[:6], *mean]) and not P[:6].any()
+    assert np.allclose(P[6:, 6:], np.einsum("k,kij->ij", w, covariances + spread[:, :, None] * spread[:, None, :]))
+
+
 def test_thrust_seen_as_acceleration_and_back():
     """A gravity turn's thrust along the velocity is an acceleration that gives the thrust back, mean and variance."""
     b = a_bank()
