@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from copfuse.frames import ecef, enu_axes
+from copfuse.frames import cross, ecef, enu_axes
 from copfuse.swerling import required_snr
 from copfuse.tables import Table
 
@@ -141,9 +141,9 @@ def _across(
     spread = P[:, :3, :3] + ahead * (P[:, :3, 3:] + P[:, 3:, :3]) + ahead**2 * P[:, 3:, 3:]
     away = np.maximum(np.linalg.norm(there, axis=1, keepdims=True), 1e3)
     sight = there / away
-    level = np.cross(sight, up)
+    level = cross(sight, up)
     level /= np.maximum(np.linalg.norm(level, axis=1, keepdims=True), 1e-9)
-    axes = np.stack([level, np.cross(level, sight)], axis=1)
+    axes = np.stack([level, cross(level, sight)], axis=1)
     object_sight = place - origin
     object_sight /= np.maximum(np.linalg.norm(object_sight, axis=1, keepdims=True), 1.0)
     off = np.arctan2(np.einsum("nai,ni->na", axes, object_sight), np.einsum("ni,ni->n", sight, object_sight)[:, None])
