@@ -89,6 +89,8 @@ class _World:
         self.tracks, self.detections, self.scenario, self.rule, self.seed = tracks, detections, scenario, rule, seed
         self.phase = releases.own_phase(tracks, np.arange(len(tracks))) if rule.rules else np.zeros(len(tracks), int)
         self.nets: dict[tuple[tuple[str, bytes], ...], dict[str, Handed]] = {}
+        self.firm: dict[str, np.ndarray] = {}
+        self.reports: dict[tuple[str, float], Handed] = {}
 
     def may(self, source: str, target: str, payload: str) -> np.ndarray:
         """Which rows of Tracks (n,) the rules let go from a source to a target."""
@@ -96,10 +98,21 @@ class _World:
 
     def rows(self, link: Link) -> np.ndarray:
         """The firm rows of a link's source that may go all the way to its target, rising."""
-        mine = (self.tracks.node == NODES.index(link.source)) & self.tracks.firm
-        for hop in self.rule.path(link):
-            mine &= self.may(*hop.ends)
-        return np.flatnonzero(mine)
+        if link.source not in self.firm:
+            self.firm[link.source] = np.flatnonzero((self.tracks.node == NODES.index(link.source)) & self.tracks.firm)
+        rows = self.firm[link.source]
+        for hop in self.rule.path(link) if self.rule.rules else ():
+            rows = rows[self.may(*hop.ends)[rows]]
+        return rows
+
+    def reported(self, link: Link, period: float) -> Handed:
+        """`reporting.reports` of a link's rows, which without rules are the same for all links of a source."""
+        if self.rule.rules:
+            return reporting.reports(self.tracks, self.rows(link), period)
+        key = link.source, period
+        if key not in self.reports:
+            self.reports[key] = reporting.reports(self.tracks, self.rows(link), period)
+        return self.reports[key]
 
 
 def _transmissions(link: Link, world: _World) -> tuple[np.ndarray, ...]:
@@ -146,7 +159,7 @@ def _handed(link: Link, first: Link, world: _World) -> Handed:
         return releases.consented(tracks, rows, first, seed)
     if first.request:
         return releases.requested(tracks, rows, _alarms(link.target, world), first, seed)
-    return reporting.reports(tracks, rows, first.period) if link.payload == "track" or first.period else reporting.firsts(tracks, rows)
+    return world.reported(link, first.period) if link.payload == "track" or first.period else reporting.firsts(tracks, rows)
 
 
 def _plots(link: Link, world: _World) -> Handed:
