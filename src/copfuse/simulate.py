@@ -216,7 +216,7 @@ def plots(watch: Watch, begin: float = -np.inf, end: float = np.inf) -> Rows:
 
 def _noticed(sensor: Sensor, sight: Sight, begin: float, end: float) -> tuple[np.ndarray, np.ndarray]:
     """Which looks between two times notice the object, and their signal-to-noise ratios as measured."""
-    first, last = np.searchsorted(sight.time, (begin, end))
+    first, last = sight.time.searchsorted((begin, end)).tolist()
     if first == last:
         return np.zeros(0, int), np.zeros(0)
     hit, search, out = (np.zeros(sight.tick[last - 1] + 1, bool) for _ in range(3))
