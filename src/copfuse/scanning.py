@@ -90,19 +90,18 @@ def series(detections: Detections, scenario: Any, node: str | None = None, numbe
     edge = np.ones(n + 1, bool)
     edge[1:n] = (time[1:] != time[:-1]) | (sensor[1:] != sensor[:-1])
     edge = np.flatnonzero(edge) if n else np.zeros(1, int)
-    sigma, origin, axes = np.empty((n, 4)), np.empty((n, 3)), np.empty((n, 3, 3))
-    spot, blur = np.empty((n, 3)), np.empty(n)
-    density, facts = np.zeros(len(scenario.sensors)), {}
+    origin, axes, many = np.empty((n, 3)), np.empty((n, 3, 3)), len(scenario.sensors)
+    bias, density, cosines, facts = np.zeros((many, 4)), np.zeros(many), np.zeros(many, int), {}
     for k in there:
         one, mine = scenario.sensors[k], np.flatnonzero(sensor == k)
-        bias, density[k], facts[k] = _known(one, scenario.bias, scenario.clutter, node)
-        sigma[mine] = np.hypot(detections.sigma[mine], bias)
-        origin[mine], axes[mine] = place(one, time[mine])
-        spot[mine], blur[mine] = pairing.spots(detections.z[mine], sigma[mine], origin[mine], axes[mine], one.cosines)
+        bias[k], density[k], facts[k] = _known(one, scenario.bias, scenario.clutter, node)
+        origin[mine], axes[mine], cosines[k] = *place(one, time[mine]), one.cosines
+    sigma = np.hypot(detections.sigma, bias[sensor])
+    spots = pairing.spots(detections.z, sigma, origin, axes, cosines[sensor])
     first, number = edge[:-1], np.arange(n) if numbers is None else numbers
     rated = np.logical_or.reduceat(np.isfinite(detections.z[:, 3]), first) if n else np.zeros(0, bool)
     density = density[sensor[first]] - np.where(rated, RATED, 0.0)
-    return Series(first, edge[1:], time, sensor, number, detections.z, sigma, origin, axes, (spot, blur), density, scenario, facts)
+    return Series(first, edge[1:], time, sensor, number, detections.z, sigma, origin, axes, spots, density, scenario, facts)
 
 
 @lru_cache(maxsize=256)

@@ -36,7 +36,7 @@ def place(sensor: Sensor, time) -> tuple[np.ndarray, np.ndarray]:
     time = np.atleast_1d(np.asarray(time, float))
     level = sensor.platform not in ("geo", "heo", "leo")
     if level and sensor.orbit is None and np.isfinite(sensor.lat):
-        stand, axes = _stand(sensor)
+        stand, axes = standing(sensor)
         return np.broadcast_to(stand, (len(time), 3)), np.broadcast_to(axes, (len(time), 3, 3))
     if sensor.orbit is not None:
         origin = _orbit_position(sensor.orbit, time)
@@ -53,8 +53,8 @@ def place(sensor: Sensor, time) -> tuple[np.ndarray, np.ndarray]:
 
 
 @lru_cache(maxsize=256)
-def _stand(sensor: Sensor) -> tuple[np.ndarray, np.ndarray]:
-    """Origin (3,) m and axes (3, 3) of a sensor that stands still: asked for at every scan."""
+def standing(sensor: Sensor) -> tuple[np.ndarray, np.ndarray]:
+    """`place` of a sensor that stands still, at any time: origin (3,) m and axes (3, 3), not to be changed."""
     return frames.ecef(sensor.lat, sensor.lon, sensor.alt), _level(sensor)
 
 
@@ -121,7 +121,9 @@ def accuracy(sensor: Sensor, snr, azimuth, elevation) -> np.ndarray:
     measures direction cosines), and an azimuth error is a cross-range angle over cos(elevation).  Their correlation off the axes
     of the face is left out.  Infrared: the line of sight's.
     """
-    snr, azimuth, elevation = np.broadcast_arrays(*(np.atleast_1d(np.asarray(v, float)) for v in (snr, azimuth, elevation)))
+    snr, azimuth, elevation = (np.atleast_1d(np.asarray(v, float)) for v in (snr, azimuth, elevation))
+    if not snr.shape == azimuth.shape == elevation.shape:
+        snr, azimuth, elevation = np.broadcast_arrays(snr, azimuth, elevation)
     sigma = np.full((len(snr), 4), np.nan)
     level = np.maximum(np.cos(elevation), 0.02)
     if sensor.kind != "radar":
