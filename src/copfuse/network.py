@@ -6,7 +6,9 @@ A regime (`regimes`) says which links there are.  What a link hands over, and wh
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -40,26 +42,27 @@ def share(
         raise CopfuseError(f"regime {rule.name!r} shares plots: call share(..., detections=detections)")
     sent = transmissions(tracks, scenario, rule, seed, detections)
     named = {"tracks_uid": tracks.uid} | ({} if detections is None else {"detections_uid": detections.uid})
-    return replace(sent, meta={"regime": rule.name, "nodes": list(NODES), **named, **sent.meta})
+    return replace(sent, meta={"regime": rule.name, "nodes": list(NODES), **named, **deepcopy(sent.meta)})
 
 
 def transmissions(tracks: Tracks, scenario: Any, rule: Regime, seed: int, detections: Detections | None) -> Messages:
-    """What `share` gives, without the names of the tables that it was made from, which take as long as the rest."""
-    meta = _facts(rule)
+    """What `share` gives, without the names of the tables that it was made from, which take as long as the rest; what its ``meta``
+    holds is not to be changed."""
+    meta = dict(_facts(rule))
     world = _World(tracks, detections, scenario, rule, seed)
     columns = [part for link in rule.links for part in (_transmissions(link, world), _drops(link, world)) if part]
     if not columns:
         return Messages.empty(**meta)
     joined: dict[str, Any] = {name: np.concatenate(c) for name, c in zip(Messages.COLUMNS, zip(*columns, strict=True), strict=True)}
-    table = Messages(**joined, meta=meta)
-    order = np.lexsort((table.row, table.target, table.source, np.nan_to_num(table.arrived, nan=np.inf)))
-    return table[order]
+    order = np.lexsort((joined["row"], joined["target"], joined["source"], np.nan_to_num(joined["arrived"], nan=np.inf)))
+    return Messages(**{name: column[order] for name, column in joined.items()}, meta=meta)
 
 
 def _regime(chosen: str | Path | Regime) -> Regime:
     return regime(chosen)
 
 
+@lru_cache(maxsize=16)
 def _facts(rule: Regime) -> dict[str, Any]:
     """What of a regime whoever reads its messages has to know."""
     taken = [(k, dict.fromkeys(name for hop in rule.path(k) for name in hop.stripped)) for k in rule.links]  # a relay passes on what it has
@@ -123,11 +126,13 @@ def _transmissions(link: Link, world: _World) -> tuple[np.ndarray, ...]:
     for hop in path:
         at = arrivals(hop, at, world.seed)
     twice, later = copies(link, at, world.seed)
-    sent, row = np.r_[handed.time, handed.time[twice]], np.r_[handed.row, handed.row[twice]]
+    sent, row = handed.time, handed.row
+    if len(twice):
+        sent, at, row = np.r_[sent, sent[twice]], np.r_[at, later], np.r_[row, row[twice]]
     n = len(row)
     kind = MESSAGE_KINDS.index(link.payload)
     ends = NODES.index(link.source), NODES.index(link.target)
-    return sent, np.r_[at, later], np.full(n, ends[0]), np.full(n, ends[1]), np.full(n, kind), row
+    return sent, at, np.full(n, ends[0]), np.full(n, ends[1]), np.full(n, kind), row
 
 
 def _drops(link: Link, world: _World) -> tuple[np.ndarray, ...]:
