@@ -155,6 +155,7 @@ class _Loop:
         self.seen = Growing(Detections, **self.looking)
         self.plots = self.seen.table()
         self.rows: list[dict[str, np.ndarray]] = []
+        self.firm = False  # whether any track has been
         self.provisional = _Provisional()
         self.nations = Nations(scenario, association, once.kept)
         self.came: list[np.ndarray] | None = None
@@ -195,7 +196,7 @@ class _Loop:
     def _known(self, begin: float) -> Cues:
         """The cues of the step from ``begin`` s on."""
         shown = any(link.payload == "plot" for link in self.rule.links)
-        if not (self.heeds >= begin).any() or not shown and not any(row["firm"].any() for row in self.rows):
+        if not (self.heeds >= begin).any() or not shown and not self.firm:
             return Cues.empty()
         if self.shared is None or self.shared[0] != len(self.plots):  # else nobody has anything new to tell
             tracks = self.tracks(self.exact)
@@ -226,12 +227,11 @@ class _Loop:
     def _look(self, cues: Cues, step: int) -> Detections:
         """The plots of one step."""
         begin, looks = REACTION * step, self.looks[step]
-        for nation, near in looks.items() if len(cues) else ():
-            heeded = simulate.told(nation, [(watch.sensor, sight, some) for watch, sight, some in near], cues)
-            for (watch, sight, some), which in zip(near, heeded, strict=True):
-                self._note(watch, sight, some.start, which, cues)
+        heeded = simulate.told([(watch.sensor, sight, some) for watch, sight, some in looks], cues) if len(cues) else ()
+        for (watch, sight, some), which in zip(looks, heeded, strict=False):
+            self._note(watch, sight, some.start, which, cues)
         made: list[tuple[Any, ...]] = []
-        busy = {watch.number for near in looks.values() for watch, _, _ in near}
+        busy = {watch.number for watch, _, _ in looks}
         for watch, cuts in zip(self.watches, self.false, strict=True):
             first, last = cuts[step : step + 2]
             if first < last:
@@ -253,7 +253,9 @@ class _Loop:
         number = len(self.plots) + np.arange(len(seen))
         self.seen.add({name: getattr(seen, name) for name in Detections.COLUMNS})
         self.plots = self.seen.table()
-        self.rows += self.nations.follow(seen, number)
+        new = self.nations.follow(seen, number)
+        self.firm = self.firm or any(bool(row["firm"].any()) for row in new)
+        self.rows += new
 
     def _earlier(self) -> list[dict[str, Any]]:
         """Which radars saw which objects earlier than they would have without cues, as `Detections.meta` has it."""
@@ -271,18 +273,15 @@ class _Loop:
         return found
 
 
-Looks = dict[str, list[tuple[Watch, Sight, slice]]]  # by nation
-
-
-def _by_step(watches: list[Watch], steps: int) -> tuple[list[Looks], list[list[int]]]:
+def _by_step(watches: list[Watch], steps: int) -> tuple[list[list[tuple[Watch, Sight, slice]]], list[list[int]]]:
     """Which looks there are in each step, and where each sensor's false plots are cut by the steps."""
     edges = REACTION * np.arange(steps + 1)
-    looks: list[Looks] = [{} for _ in range(steps)]
+    looks: list[list[tuple[Watch, Sight, slice]]] = [[] for _ in range(steps)]
     for watch in watches:
         for sight in watch.sights:
             cuts = np.searchsorted(sight.time, edges)
             for step in np.flatnonzero(np.diff(cuts)).tolist():
-                looks[step].setdefault(watch.sensor.nation, []).append((watch, sight, slice(int(cuts[step]), int(cuts[step + 1]))))
+                looks[step].append((watch, sight, slice(int(cuts[step]), int(cuts[step + 1]))))
     return looks, [np.searchsorted(watch.false[0], edges).tolist() for watch in watches]
 
 

@@ -119,7 +119,7 @@ def detect(truth: Truth, scenario: Scenario, seed: int = 0, cues: Cues | None = 
     made: list[tuple[Any, ...]] = []
     for watch in watches(truth, scenario, seed, looking):
         if cues is not None and len(cues):
-            told(watch.sensor.nation, [(watch.sensor, sight, slice(None)) for sight in watch.sights], cues)
+            told([(watch.sensor, sight, slice(None)) for sight in watch.sights], cues)
         made += [(watch.number, *plots(watch)), (watch.number, *watch.false)]
     return in_order(made, looking)
 
@@ -185,10 +185,11 @@ def afresh(watch: Watch) -> Watch:
     return replace(watch, sights=[replace(sight, output=sight.output.copy(), cued=sight.cued.copy()) for sight in watch.sights])
 
 
-def told(nation: str, looks: list[tuple[Sensor, Sight, slice]], cues: Cues) -> list[np.ndarray]:
-    """Fill in, in place, what sensors of a nation gain by its cues in some looks; which row of ``cues`` each heeds (−1: none)."""
-    mine = np.flatnonzero(cues.node == NODES.index(nation))
-    gains = volumes.gains(cues[mine], [(sensor, sight.time[some], sight.x[some]) for sensor, sight, some in looks])
+def told(looks: list[tuple[Sensor, Sight, slice]], cues: Cues) -> list[np.ndarray]:
+    """Fill in, in place, what sensors gain in some looks by their nations' cues; which row of ``cues`` each heeds (−1: none)."""
+    mine = {name: np.flatnonzero(cues.node == NODES.index(name)) for name in {sensor.nation for sensor, _, _ in looks}}
+    heeded = [mine[sensor.nation] for sensor, _, _ in looks]
+    gains = volumes.gains(cues, [(sensor, sight.time[some], sight.x[some]) for sensor, sight, some in looks], heeded)
     for (sensor, sight, some), (gain, which) in zip(looks, gains, strict=True):
         cued = which >= 0
         if cued.any():
@@ -196,7 +197,7 @@ def told(nation: str, looks: list[tuple[Sensor, Sight, slice]], cues: Cues) -> l
             ratio = np.where(cued, np.maximum(snr, np.minimum(gain * snr, volumes.enough(sensor.pfa, sensor.swerling))), snr)
             sight.output[some] = detector_output(ratio, sensor.swerling, sight.normal[some, :6])
             sight.cued[some] = cued
-    return [np.where(which >= 0, mine[which] if len(mine) else -1, -1) for _, which in gains]
+    return [which for _, which in gains]
 
 
 def plots(watch: Watch, begin: float = -np.inf, end: float = np.inf) -> Rows:

@@ -11,6 +11,7 @@ Nothing here moves the horizon: a volume is searched where the radar can see int
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -84,9 +85,15 @@ def gain(sensor: Sensor, cues: Cues, time: np.ndarray, x: np.ndarray) -> tuple[n
     return gains(cues, [(sensor, time, x)])[0]
 
 
-def gains(cues: Cues, looks: list[tuple[Sensor, np.ndarray, np.ndarray]]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """`gain` of several radars of one nation, each with its looks' times and the states there, or of one at several objects."""
-    pairs = [_pairs(cues, sensor, time) for sensor, time, _ in looks]
+def gains(
+    cues: Cues, looks: list[tuple[Sensor, np.ndarray, np.ndarray]], heeded: list[np.ndarray] | None = None
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """`gain` of several radars, each with its looks' times and the states there, or of one at several objects.
+
+    ``heeded``: which rows of ``cues``, rising, each heeds, where these are of several nations.
+    """
+    every = np.arange(len(cues))
+    pairs = [_pairs(cues, rows, sensor, time) for (sensor, time, _), rows in zip(looks, heeded or [every] * len(looks), strict=True)]
     found = [(np.zeros(len(time)), np.full(len(time), -1)) for _, time, _ in looks]
     many = np.cumsum([len(cue) for cue, _ in pairs])
     for part in np.split(np.arange(len(looks)), np.flatnonzero(np.diff(many // AT_ONCE)) + 1):
@@ -119,14 +126,14 @@ def _fill_in(
         best[look[mine]], which[look[mine]] = np.minimum(won[mine], radar.cue_gain), cue[mine]
 
 
-def _pairs(cues: Cues, sensor: Sensor, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which cues and which looks of a sensor, rows of both (n,), are there at one time; infrared sensors heed none."""
-    if sensor.kind != "radar" or not np.isfinite(sensor.lat):
+def _pairs(cues: Cues, heeded: np.ndarray, sensor: Sensor, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which of some cues and which looks of a sensor, rows of both (n,), are there at one time; infrared sensors heed none."""
+    if sensor.kind != "radar" or len(heeded) == 0 or not math.isfinite(sensor.lat):
         return np.zeros(0, int), np.zeros(0, int)
-    first, last = np.searchsorted(time, cues.begin), np.searchsorted(time, cues.end)
+    first, last = time.searchsorted(cues.begin[heeded]), time.searchsorted(cues.end[heeded])
     count = np.maximum(last - first, 0)
-    cue = np.repeat(np.arange(len(cues)), count)
-    return cue, np.arange(len(cue)) - np.repeat(np.cumsum(count) - count, count) + first[cue]
+    which = np.repeat(np.arange(len(heeded)), count)
+    return heeded[which], np.arange(len(which)) + (first - np.cumsum(count) + count)[which]
 
 
 def _across(
