@@ -102,22 +102,17 @@ class Node:
     def hear(self, tracks: Tracks, time: float) -> None:
         """Take in all that has come by now; forget what is over."""
         end = int(np.searchsorted(self.order, time, side="right"))
-        if end > self.at:
-            self._take(tracks, end)
-        while self.ends and self.ends[0][0] <= time:
-            self.entries.pop(self.ends.popleft()[1:], None)
-        self.entries = {k: e for k, e in self.entries.items() if _stays(e, time, self.rest[e.source])}
-
-    def _take(self, tracks: Tracks, end: int) -> None:
-        """Take in what comes before number ``end``."""
         new = self.rows[self.at : end]
-        columns = [tracks.node[new], tracks.track[new], tracks.time[new], new, self.when[self.at : end]]
+        columns = [tracks.node[new], tracks.track[new], tracks.time[new], new, self.when[self.at : end]] if len(new) else []
         if len(new) > FEW:
             some = _first_and_newest(*columns[:3])
             columns = [c[some] for c in columns]
         for facts in zip(*(c.tolist() for c in columns), strict=True):
             note(self.entries, *facts)
         self.at = end
+        while self.ends and self.ends[0][0] <= time:
+            self.entries.pop(self.ends.popleft()[1:], None)
+        self.entries = {k: e for k, e in self.entries.items() if _stays(e, time, self.rest[e.source])}
 
 
 def keep_book(tracks: Tracks, feed: tuple[np.ndarray, np.ndarray], scenario: Any) -> Book:
@@ -170,11 +165,10 @@ def _lines(
     if time - node.checked >= RECHECK or any(e.system < 0 for e in live):
         node.next_system, node.checked = correlate(live, known, slack, node.next_system), time
     live.sort(key=_LAST)
-    systems = sorted({e.system for e in live})
-    line = {system: [-1] * len(NODES) for system in systems}
+    line = {system: [-1] * len(NODES) for system in sorted({e.system for e in live})}
     for e in live:
         line[e.system][e.source] = e.row  # of each source the newest, which is written last
-    return np.full(len(systems), number), np.array(systems, int), np.array(list(line.values()), int).reshape(-1, len(NODES))
+    return np.full(len(line), number), np.array(list(line), int), np.array(list(line.values()), int).reshape(-1, len(NODES))
 
 
 def _first_and_newest(source: np.ndarray, track: np.ndarray, time: np.ndarray) -> np.ndarray:

@@ -22,12 +22,12 @@ from copfuse.constants import EARTH_OMEGA, MU, NATIONS, NODES
 from copfuse.errors import CopfuseError
 from copfuse.filters import Bank
 from copfuse.following import Hub, Kept, Nations
-from copfuse.frames import altitude, cross, ecef, enu_axes
+from copfuse.frames import altitude, cross
 from copfuse.hearing import plot_feed
 from copfuse.phases import push, pushed
 from copfuse.simulate import Sight, Watch
 from copfuse.tables import CUE, PLOT, TRACK, Detections, Growing, Messages, Tracks, Truth, stack
-from copfuse.volumes import ALL_CUES, CUE_SHARE, SIGMAS, Cues
+from copfuse.volumes import ALL_CUES, CUE_SHARE, Cues, watched
 
 REACTION = 10.0  # s from when a nation knows of an object until its radars look there, *notional*
 VAGUE = 50e3  # m, standard deviation of the position from which on nobody is told to look for it, *notional*
@@ -150,8 +150,8 @@ class _Loop:
         last = scenario.duration if scenario.duration is not None else float(truth.time.max(initial=0.0))
         self.steps = int(last // REACTION) + 1
         self.end = REACTION * self.steps
-        self.heeds = np.full(len(NODES), np.inf) if idle else _last_looks(self.watches)
-        self.looks, self.false = _by_step(self.watches, self.steps)
+        self.heeds = np.full(len(NODES), np.inf) if idle else simulate.last_looks(self.watches)
+        self.looks, self.false = simulate.by_step(self.watches, REACTION * np.arange(self.steps + 1))
         self.seen = Growing(Detections, **self.looking)
         self.plots = self.seen.table()
         self.rows: list[dict[str, np.ndarray]] = []
@@ -273,28 +273,6 @@ class _Loop:
         return found
 
 
-def _by_step(watches: list[Watch], steps: int) -> tuple[list[list[tuple[Watch, Sight, slice]]], list[list[int]]]:
-    """Which looks there are in each step, and where each sensor's false plots are cut by the steps."""
-    edges = REACTION * np.arange(steps + 1)
-    looks: list[list[tuple[Watch, Sight, slice]]] = [[] for _ in range(steps)]
-    for watch in watches:
-        for sight in watch.sights:
-            cuts = np.searchsorted(sight.time, edges)
-            for step in np.flatnonzero(np.diff(cuts)).tolist():
-                looks[step].append((watch, sight, slice(int(cuts[step]), int(cuts[step + 1]))))
-    return looks, [np.searchsorted(watch.false[0], edges).tolist() for watch in watches]
-
-
-def _last_looks(watches: list[Watch]) -> np.ndarray:
-    """When s each nation's radars look last at anything (4,); -inf: never, and nobody else heeds cues."""
-    last = np.full(len(NODES), -np.inf)
-    for watch in watches:
-        if watch.sensor.kind == "radar":
-            node = NODES.index(watch.sensor.nation)
-            last[node] = max([last[node], *(float(sight.time[-1]) for sight in watch.sights)])
-    return last
-
-
 class _Provisional:
     """Tracks of rows that become more, without what biases leave in covariances and what is common to several."""
 
@@ -406,19 +384,3 @@ def _falling(x: np.ndarray) -> np.ndarray:
     r, spin = x[:, :3], np.array([0.0, 0.0, EARTH_OMEGA])
     away = np.linalg.norm(r, axis=1, keepdims=True)
     return -MU * r / away**3 - cross(spin, cross(spin, r)) - 2.0 * cross(spin, x[:, 3:])
-
-
-def watched(scenario: Any) -> Cues:
-    """The cues of a scenario's watched sites: cylinders above them that some nations' radars look into all the time."""
-    sites = [(site, NODES.index(nation)) for site in scenario.watched for nation in site.nations]
-    n = len(sites)
-    x, P = np.zeros((n, 6)), np.zeros((n, 6, 6))
-    for i, (site, _) in enumerate(sites):
-        axes = enu_axes(site.lat, site.lon)
-        x[i, :3] = ecef(site.lat, site.lon, 0.5 * site.height)
-        P[i, :3, :3] = axes.T @ np.diag(np.square([site.radius, site.radius, 0.5 * site.height]) / SIGMAS**2) @ axes
-    always, nothing = np.full(n, np.inf), np.full(n, -1)
-    return Cues(
-        node=np.array([node for _, node in sites], int), begin=-always, end=always, time=np.zeros(n), x=x, P=P,
-        acceleration=np.zeros((n, 3)), share=np.full(n, CUE_SHARE), source=nothing, row=nothing, known=-always,
-    )  # fmt: skip

@@ -185,6 +185,27 @@ def afresh(watch: Watch) -> Watch:
     return replace(watch, sights=[replace(sight, output=sight.output.copy(), cued=sight.cued.copy()) for sight in watch.sights])
 
 
+def by_step(watches: list[Watch], edges: np.ndarray) -> tuple[list[list[tuple[Watch, Sight, slice]]], list[list[int]]]:
+    """Which looks there are from each of some times s until the next, and where each sensor's false plots are cut by them."""
+    looks: list[list[tuple[Watch, Sight, slice]]] = [[] for _ in edges[1:]]
+    for watch in watches:
+        for sight in watch.sights:
+            cuts = np.searchsorted(sight.time, edges)
+            for step in np.flatnonzero(np.diff(cuts)).tolist():
+                looks[step].append((watch, sight, slice(int(cuts[step]), int(cuts[step + 1]))))
+    return looks, [np.searchsorted(watch.false[0], edges).tolist() for watch in watches]
+
+
+def last_looks(watches: list[Watch]) -> np.ndarray:
+    """When s each nation's radars look last at anything (4,); -inf: never, and nobody else heeds cues."""
+    last = np.full(len(NODES), -np.inf)
+    for watch in watches:
+        if watch.sensor.kind == "radar":
+            node = NODES.index(watch.sensor.nation)
+            last[node] = max([last[node], *(float(sight.time[-1]) for sight in watch.sights)])
+    return last
+
+
 def told(looks: list[tuple[Sensor, Sight, slice]], cues: Cues) -> list[np.ndarray]:
     """Fill in, in place, what sensors gain in some looks by their nations' cues; which row of ``cues`` each heeds (−1: none)."""
     mine = {name: np.flatnonzero(cues.node == NODES.index(name)) for name in {sensor.nation for sensor, _, _ in looks}}

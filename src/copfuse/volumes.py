@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from copfuse.constants import NODES
 from copfuse.frames import cross, ecef, enu_axes
 from copfuse.swerling import required_snr
 from copfuse.tables import Table
@@ -162,3 +163,19 @@ def _across(
 def _site(lat: float, lon: float, alt: float) -> tuple[np.ndarray, np.ndarray]:
     """Where a radar stands, (3,) m, and what is up there."""
     return ecef(lat, lon, alt), enu_axes(lat, lon)[2]
+
+
+def watched(scenario: Any) -> Cues:
+    """The cues of a scenario's watched sites: cylinders above them that some nations' radars look into all the time."""
+    sites = [(site, NODES.index(nation)) for site in scenario.watched for nation in site.nations]
+    n = len(sites)
+    x, P = np.zeros((n, 6)), np.zeros((n, 6, 6))
+    for i, (site, _) in enumerate(sites):
+        axes = enu_axes(site.lat, site.lon)
+        x[i, :3] = ecef(site.lat, site.lon, 0.5 * site.height)
+        P[i, :3, :3] = axes.T @ np.diag(np.square([site.radius, site.radius, 0.5 * site.height]) / SIGMAS**2) @ axes
+    always, nothing = np.full(n, np.inf), np.full(n, -1)
+    return Cues(
+        node=np.array([node for _, node in sites], int), begin=-always, end=always, time=np.zeros(n), x=x, P=P,
+        acceleration=np.zeros((n, 3)), share=np.full(n, CUE_SHARE), source=nothing, row=nothing, known=-always,
+    )  # fmt: skip
