@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import copfuse as cf
-from copfuse import cueing, frames, motion, network, scenario, sensors, study, volumes
+from copfuse import ahead, cueing, frames, motion, network, scenario, sensors, study, volumes
 from copfuse.constants import EARTH_A, NODES
 from copfuse.cueing import REACTION, Heard
 from copfuse.errors import CopfuseError
@@ -423,3 +423,34 @@ def test_several_radars_are_told_at_once_what_each_is_told_alone(at_once, monkey
         alone = volumes.gain(look[0], cues, *look[1:])
         assert all(a.tobytes() == b.tobytes() for a, b in zip(found, alone, strict=True))
     assert sum((which >= 0).any() for _, which in together) >= 2 and (together[1][1] == -1).all()
+
+
+def test_radars_of_several_nations_are_told_at_once_what_each_is_told_by_its_nations_cues():
+    cues = stack([along(3e3, JPN), along(3e3, KOR), along(8e3, JPN, 60.0)])
+    radars = [RADARS[n] for n in ("JP-AEG-W", "KR-GP-BS", "US-SBIRS-GEO", "KR-AEG-ES", "JP-FPS5-SD")]
+    looks = [(radar, np.arange(90.0 + k, 170.0, 1.0), at(np.arange(90.0 + k, 170.0, 1.0))) for k, radar in enumerate(radars)]
+    mine = [np.flatnonzero(cues.node == NODES.index(radar.nation)) for radar in radars]
+    for found, look, rows in zip(volumes.gains(cues, looks, mine), looks, mine, strict=True):
+        gain, which = volumes.gain(look[0], cues[rows], *look[1:])
+        assert found[0].tobytes() == gain.tobytes() and np.array_equal(found[1], np.append(rows, -1)[which])
+
+
+@pytest.mark.parametrize("regime", ["realtime", "plots"])
+def test_cues_that_no_radar_can_heed_may_be_left_out(regime):
+    """Radars to the west lose the object long before the end, and the Americans have none: nothing else changes."""
+    about = few("KR-LSAM", "KR-AEG-ES", "JP-FPS5-SD", "US-SBIRS-GEO", "US-DSP", duration=600.0)
+    whole, part = (cueing.sense(flight(), about, regime, 1, idle=idle) for idle in (True, False))
+    assert all(getattr(whole, name).uid == getattr(part, name).uid for name in ("detections", "tracks", "messages"))
+    rows = {node: [(c.node == node).sum() for c in (whole.cues, part.cues)] for node in range(3)}
+    assert rows[USA][0] > rows[USA][1] == 0 and rows[KOR][1] > 0 and len(part.cues) < len(whole.cues)
+    kept = np.isin(whole.cues.node * 1e6 + whole.cues.begin, part.cues.node * 1e6 + part.cues.begin)
+    assert same(whole.cues[kept], part.cues)
+
+
+def test_what_several_nations_know_is_foreseen_once(monkeypatch):
+    tracks, asked = sensed().tracks, []
+    monkeypatch.setattr(cueing, "predicted", lambda t, rows, time: asked.append(len(rows)) or ahead.predicted(t, rows, time))
+    rows = np.flatnonzero(tracks.firm)[:4]
+    of = np.stack([np.repeat([KOR, JPN, USA], 4), np.tile(rows, 3)], axis=1)
+    made = cueing._foreseen(tracks, of, 200.0, None)
+    assert asked == [4] and all(np.array_equal(made.bank.P6[k : k + 4], ahead.predicted(tracks, rows, 200.0).P6) for k in (0, 4, 8))

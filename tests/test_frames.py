@@ -121,3 +121,10 @@ def test_a_coincident_point_does_not_spoil_the_others():
     together, _ = frames.ground_distance_bearing(lat[0], lon[0], lat, lon)
     alone = [float(frames.ground_distance_bearing(lat[0], lon[0], a, o)[0]) for a, o in zip(lat, lon, strict=True)]
     assert together[0] == 0 and np.allclose(together, alone, rtol=1e-9)
+
+
+def test_the_short_cross_product_is_numpys_to_the_last_bit():
+    a, b = np.random.default_rng(3).normal(size=(2, 50, 3)) * 10.0 ** np.arange(-12, 13).repeat(2)[:, None]
+    b[:3], a[3, 1] = 0.0, -0.0
+    for one, other in ((a, b), (a[0], b), (a[:, None], b[None, :5])):
+        assert frames.cross(one, other).tobytes() == np.cross(one, other).tobytes()

@@ -15,6 +15,7 @@ from copfuse.motion import impacts, interpolate
 from copfuse.tables import TRACK, Detections
 
 KOR, JPN, USA, HUB = range(4)
+IMPACT = ("impact_point", "impact_point_P", "time_to_impact", "time_to_impact_sigma")
 THREE = ("KR-AEG-ES", "JP-FPS5-SD", "US-TPY2-SH")  # one radar per nation, all of which see the flight in midcourse
 
 
@@ -280,3 +281,26 @@ def test_a_forecast_under_thrust_is_not_carried_past_burnout():
     width = [np.sqrt(np.trace(P)) for P in after["impact_point_P"]]
     assert width[0] > 5.0 * width[1]
     np.testing.assert_allclose(width[1], np.sqrt(np.trace(alone[1][0])), rtol=0.2)  # but for the push, at a chance of .01
+
+
+def test_forecasts_under_thrust_are_made_together_as_they_would_be_alone(monkeypatch):
+    """Of some times in boost and some in free fall, at each of which two nodes have the same line: one call for all of the first."""
+    place, axes = frames.ecef(np.radians(39.0), np.radians(126.0), 100e3), frames.enu_axes(np.radians(39.0), np.radians(126.0))
+    x = np.concatenate([place, axes.T @ np.array([2500.0, 0.0, 2500.0])])
+    n, P = 12, np.diag([50.0**2] * 3 + [5.0**2] * 3)
+    step = 2.0 * np.arange(n)
+    chance = np.where(step[:, None] < 12.0, [0.9, 0.1, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0])
+    state = {
+        "time": step, "x": np.concatenate([x[:3] + step[:, None] * x[3:], np.tile(x[3:], (n, 1))], axis=1), "P": np.tile(P, (n, 1, 1)),
+        "phase_probability": chance, "pedigree": np.tile([0, -1, -1, -1], (n, 1)),
+    }  # fmt: skip
+    log_beta, push, line = np.tile([8.5, 0.3], (n, 1)), chance[:, :1] * 0.006 * x[3:], np.repeat(np.arange(n), 2)
+    asked, plain = [], forecast.impact_point
+    monkeypatch.setattr(forecast, "impact_point", lambda x, *rest: asked.append(len(x)) or plain(x, *rest))
+    node, none = np.tile([0, 1], n), np.zeros(2 * n, int)
+    made = fusion._impacts(state, log_beta, push, line, node, none, {})
+    assert asked[0] == 6 and asked[1:] == [1] * (len(asked) - 1) and 1 < len(asked) < 7
+    for k in range(7):
+        alone = plain(state["x"][k : k + 1], P[None], log_beta[:1], push[k : k + 1], chance[k : k + 1])
+        for row in (2 * k, 2 * k + 1):
+            assert all(made[name][row].tobytes() == one[0].tobytes() for name, one in zip(IMPACT, alone, strict=True))

@@ -155,6 +155,24 @@ def test_availability_is_as_stated_and_outages_come_in_stretches():
     assert (np.diff(down.astype(int)) == 1).sum() < 0.5 * down.sum()
 
 
+def test_outages_are_the_same_whether_asked_for_step_by_step_or_at_once():
+    link, sent = dataclasses.replace(PLAIN, availability=0.7, outage=10.0), np.arange(0.0, 900.0, 1.0)
+    transit._downs.cache_clear()
+    parts = [np.isnan(arrivals(link, sent[: k + 100], 3))[k:] for k in range(0, 900, 100)]
+    transit._downs.cache_clear()
+    whole = np.isnan(arrivals(link, sent, 3))
+    assert np.array_equal(np.concatenate(parts), whole) and 0.1 < whole.mean() < 0.6
+
+
+def test_what_a_run_says_of_its_regime_is_its_own():
+    """Whoever changes it changes no other run's."""
+    first = share(some_tracks(40), SCENARIO, "realtime")
+    first.meta["payloads"].clear()
+    first.meta["stripped"].clear()
+    again = share(some_tracks(40), SCENARIO, "realtime").meta
+    assert "track" in again["payloads"] and "KOR>JPN:track" in again["stripped"]
+
+
 def test_nothing_passes_in_a_stated_outage_and_all_else_does():
     sent = np.arange(0.0, 300.0, 0.5)
     lost = np.isnan(arrivals(dataclasses.replace(PLAIN, outages=((100.0, 160.0), (200.0, 201.0))), sent, 2))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import copfuse as cf
-from copfuse import batch, bounds, filters, frames, laydowns, motion, sensors
+from copfuse import batch, bounds, filters, frames, laydowns, motion, pairing, scanning, sensors
 from copfuse.constants import NATIONS
 from copfuse.errors import CopfuseError
 from copfuse.kernels import estimation as kernel
@@ -274,3 +274,23 @@ def test_kernel_measures_what_frames_look_at():
         want = frames.look(scene.x[None], ORIGIN, FACE, cosines)[0]
         want[1] = np.mod(want[1] + np.pi, 2 * np.pi) - np.pi
         assert np.allclose(scene.z, want, rtol=1e-12, atol=1e-12)
+
+
+def test_places_of_plots_of_several_kinds_of_sensors_are_those_of_each_alone():
+    """`scanning.series` takes all at once: a radar with azimuths, one with u and v, and a satellite, whose scans alternate."""
+    three = (GREEN_PINE, ARRAY, LAYDOWN["US-SBIRS-GEO"])
+    about = SimpleNamespace(sensors=three, bias=1.0, clutter=1.0)
+    rng, n = np.random.default_rng(5), 30
+    z = np.stack([rng.uniform(1e5, 9e5, n), *rng.uniform(-0.4, 0.4, (2, n)), rng.normal(0.0, 900.0, n)], axis=1)
+    sensor = np.arange(n) % 3
+    z[sensor == 2, 0], z[sensor == 2, 3] = NAN, NAN
+    plots = cf.Detections(np.arange(n) / 10.0, sensor, z, np.full((n, 4), [30.0, 1e-3, 2e-3, 5.0]), np.full(n, 20.0), np.full(n, -1))
+    every = scanning.series(plots, about, "HUB")
+    for k, one in enumerate(three):
+        mine = np.flatnonzero(sensor == k)
+        sigma = np.hypot(plots.sigma[mine], np.append(scanning.bias_sigma(one, about), 0.0))
+        origin, axes = sensors.place(one, plots.time[mine])
+        place, blur = pairing.spots(z[mine], sigma, origin, axes, one.cosines)
+        assert every.spots[0][mine].tobytes() == place.tobytes() and every.spots[1][mine].tobytes() == blur.tobytes()
+        assert every.origin[mine].tobytes() == origin.tobytes() and every.axes[mine].tobytes() == axes.tobytes()
+        assert every.sigma[mine].tobytes() == sigma.tobytes()

@@ -103,7 +103,7 @@ class Node:
         """Take in all that has come by now; forget what is over."""
         end = int(np.searchsorted(self.order, time, side="right"))
         new = self.rows[self.at : end]
-        columns = [tracks.node[new], tracks.track[new], tracks.time[new], new, self.when[self.at : end]]
+        columns = [tracks.node[new], tracks.track[new], tracks.time[new], new, self.when[self.at : end]] if len(new) else []
         if len(new) > FEW:
             some = _first_and_newest(*columns[:3])
             columns = [c[some] for c in columns]
@@ -150,7 +150,7 @@ def looks(tracks: Tracks, nodes: dict[int, Node], scenario: Any) -> Iterator[Loo
         now = {k: n for k, n in nodes.items() if n.first <= tick <= n.last}
         for node in now.values():
             node.hear(tracks, t)
-        rows = np.unique(np.array([e.row for n in now.values() for e in n.entries.values()], int))
+        rows = np.array(sorted({e.row for n in now.values() for e in n.entries.values()}), int)
         if len(rows):
             bank = ahead.bank(tick - first, rows)
             lines = [_lines(k, n, t, slack, (rows, bank)) for k, n in now.items()]
@@ -165,10 +165,10 @@ def _lines(
     if time - node.checked >= RECHECK or any(e.system < 0 for e in live):
         node.next_system, node.checked = correlate(live, known, slack, node.next_system), time
     live.sort(key=_LAST)
-    systems, line = np.unique(np.array([e.system for e in live], int), return_inverse=True)
-    source = np.full((len(systems), len(NODES)), -1)
-    source[line, [e.source for e in live]] = [e.row for e in live]  # of each source the newest, which is written last
-    return np.full(len(systems), number), systems, source
+    line = {system: [-1] * len(NODES) for system in sorted({e.system for e in live})}
+    for e in live:
+        line[e.system][e.source] = e.row  # of each source the newest, which is written last
+    return np.full(len(line), number), np.array(list(line), int), np.array(list(line.values()), int).reshape(-1, len(NODES))
 
 
 def _first_and_newest(source: np.ndarray, track: np.ndarray, time: np.ndarray) -> np.ndarray:

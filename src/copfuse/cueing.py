@@ -22,12 +22,12 @@ from copfuse.constants import EARTH_OMEGA, MU, NATIONS, NODES
 from copfuse.errors import CopfuseError
 from copfuse.filters import Bank
 from copfuse.following import Hub, Kept, Nations
-from copfuse.frames import altitude, ecef, enu_axes
+from copfuse.frames import altitude, cross
 from copfuse.hearing import plot_feed
 from copfuse.phases import push, pushed
 from copfuse.simulate import Sight, Watch
 from copfuse.tables import CUE, PLOT, TRACK, Detections, Growing, Messages, Tracks, Truth, stack
-from copfuse.volumes import ALL_CUES, CUE_SHARE, SIGMAS, Cues
+from copfuse.volumes import ALL_CUES, CUE_SHARE, Cues, watched
 
 REACTION = 10.0  # s from when a nation knows of an object until its radars look there, *notional*
 VAGUE = 50e3  # m, standard deviation of the position from which on nobody is told to look for it, *notional*
@@ -81,10 +81,14 @@ class Heard:
     row: np.ndarray
     known: np.ndarray
 
+    def only(self, which: np.ndarray) -> Heard:
+        """A part of what is known; itself where that is all."""
+        return self if len(which) == len(self.row) else Heard(self.tracks, self.node[which], self.row[which], self.known[which])
+
 
 def sense(
     truth: Truth, scenario: Any, regime: Any = None, seed: int = 0, association: str = "gnn", cues: bool = True, register: bool = False,
-    once: Once | None = None,
+    once: Once | None = None, idle: bool = True,
 ) -> Sensed:  # fmt: skip
     """Plots, local tracks and messages of a scenario under a regime (default: the scenario's), radars being cued by what is shared.
 
@@ -94,7 +98,8 @@ def sense(
     who hears from a nation can learn by its plots what another one told it.  Without ``cues`` this is `simulate.detect`,
     `tracking.track` and `network.share`, bit for bit; a message of a launch point is no cue, and infrared sensors heed none.
     With ``register`` cues come from the tracks as they are before registration, and the tracks returned are registered.
-    ``once``, given to the senses of several regimes, saves doing again what they have in common.
+    ``once``, given to the senses of several regimes, saves doing again what they have in common.  Without ``idle`` cues are left out
+    that come when no radar of their nation has the objects in view any more: ``cues`` is then shorter, and nothing else changes.
 
     ``detections.meta["cued"]`` says which radars saw an object earlier by a cue: ``sensor``, ``object``, ``by`` (a node, or "watch"),
     ``time`` s of the first cued look, ``first`` plot and that which it would have had ``alone`` (None: never).
@@ -111,7 +116,7 @@ def sense(
         return Sensed(detections, tracks, messages, Cues.empty(), 1, spent)
     once = once or Once()
     for exact in (False, True) if not any(link.responsibility for link in rule.links) else (True,):  # covariances decide who reports
-        loop = _Loop(truth, scenario, rule, seed, association, exact, spent, once)
+        loop = _Loop(truth, scenario, rule, seed, association, exact, spent, once, idle)
         loop.run()
         detections, tracks = loop.plots, _timed(spent, "track", loop.tracks, True)
         messages = _timed(spent, "share", network.share, tracks, scenario, regime=rule, seed=seed, detections=detections)
@@ -136,7 +141,8 @@ class _Loop:
     """The pass through time, and what it has made so far."""
 
     def __init__(
-        self, truth: Truth, scenario: Any, rule: Any, seed: int, association: str, exact: bool, spent: dict[str, float], once: Once
+        self, truth: Truth, scenario: Any, rule: Any, seed: int, association: str, exact: bool, spent: dict[str, float], once: Once,
+        idle: bool,
     ) -> None:  # fmt: skip
         self.scenario, self.rule, self.seed, self.association, self.exact, self.spent = scenario, rule, seed, association, exact, spent
         once = _timed(spent, "detect", once.prepared, truth, scenario, seed, association)
@@ -144,15 +150,19 @@ class _Loop:
         last = scenario.duration if scenario.duration is not None else float(truth.time.max(initial=0.0))
         self.steps = int(last // REACTION) + 1
         self.end = REACTION * self.steps
+        self.heeds = np.full(len(NODES), np.inf) if idle else simulate.last_looks(self.watches)
+        self.looks, self.false = simulate.by_step(self.watches, REACTION * np.arange(self.steps + 1))
         self.seen = Growing(Detections, **self.looking)
         self.plots = self.seen.table()
         self.rows: list[dict[str, np.ndarray]] = []
+        self.firm = False  # whether any track has been
         self.provisional = _Provisional()
         self.nations = Nations(scenario, association, once.kept)
-        self.came: Messages | None = None
+        self.came: list[np.ndarray] | None = None
         self.shared: tuple[int, Tracks, Messages] | None = None  # of how many plots, what was shared last
         self.stable = True
-        self.cues = watched(scenario)
+        self.always = watched(scenario)
+        self.told = [self.always]
         self.by: dict[tuple[int, int], tuple[float, int]] = {}  # per sensor and object the first cued look s and by which source
         self.hubs: dict[bytes, _Hub] = {}
         self.ahead: dict[bytes, Ahead] = {}
@@ -160,13 +170,14 @@ class _Loop:
 
     def run(self) -> None:
         """All steps."""
-        always = self.cues
         for step in range(self.steps):
             begin = REACTION * step
             new = _timed(self.spent, "share", self._known, begin)
-            seen = _timed(self.spent, "detect", self._look, stack([always, new]), begin)
+            seen = _timed(self.spent, "detect", self._look, stack([self.always, new]) if len(self.always) else new, step)
             _timed(self.spent, "track", self._follow, seen)
-            self.cues = stack([self.cues, new])
+            if len(new):
+                self.told.append(new)
+        self.cues = stack(self.told)
         self.plots = replace(self.plots, meta=self.looking | {"cued": self._earlier()})
 
     def tracks(self, exact: bool) -> Tracks:
@@ -177,17 +188,15 @@ class _Loop:
 
     def as_foreseen(self, messages: Messages, now: float) -> bool:
         """Whether what has come by ``now`` s begins with what had come when it was last asked; a message of people is no cue."""
-        came = messages[(messages.arrived < now) & (messages.kind <= CUE)]
-        before, self.came = self.came, came
-        if before is None:
-            return True
-        then = came[: len(before)]
-        return all(np.array_equal(getattr(then, n), getattr(before, n)) for n in ("arrived", "source", "target", "kind", "row"))
+        came = np.flatnonzero((messages.arrived < now) & (messages.kind <= CUE))
+        columns = [getattr(messages, name)[came] for name in ("arrived", "source", "target", "kind", "row")]
+        before, self.came = self.came, columns
+        return before is None or all(np.array_equal(now[: len(then)], then) for now, then in zip(columns, before, strict=True))
 
     def _known(self, begin: float) -> Cues:
         """The cues of the step from ``begin`` s on."""
         shown = any(link.payload == "plot" for link in self.rule.links)
-        if not shown and not any(row["firm"].any() for row in self.rows):
+        if not (self.heeds >= begin).any() or not shown and not self.firm:
             return Cues.empty()
         if self.shared is None or self.shared[0] != len(self.plots):  # else nobody has anything new to tell
             tracks = self.tracks(self.exact)
@@ -196,6 +205,7 @@ class _Loop:
         _, tracks, messages = self.shared
         self.stable &= self.as_foreseen(messages, begin)
         heard = {b"": _heard(tracks, messages), **(self._shown(messages, begin) if shown else {})}
+        heard = {key: one.only(np.flatnonzero(self.heeds[one.node] >= begin)) for key, one in heard.items()}
         made = {key: told(one, self.scenario, begin, self.ahead.get(key)) for key, one in heard.items() if len(one.row)}
         self.ahead = {key: ahead for key, (_, ahead) in made.items()}
         return shared_out(stack([cues for cues, _ in made.values()]) if made else Cues.empty())
@@ -205,33 +215,29 @@ class _Loop:
         display, feeds = messages.meta.get("display", {}), dict[bytes, tuple[list[int], np.ndarray, np.ndarray]]()
         for node, name in enumerate(NATIONS):
             if name in display or ((messages.kind == PLOT) & (messages.target == node)).any():
-                way = ",".join(sorted(display.get(name, (f"to {name}",))))
-                feeds.setdefault(way.encode(), ([], *plot_feed(node, messages, self.scenario, self.plots)))[0].append(node)
+                way = ",".join(sorted(display.get(name, (f"to {name}",)))).encode()
+                if way not in feeds:
+                    feeds[way] = [], *plot_feed(node, messages, self.scenario, self.plots)
+                feeds[way][0].append(node)
         return {
             key: self.hubs.setdefault(key, _Hub(self.scenario, self.association)).heard(nodes, self.plots, known, rows, begin)
             for key, (nodes, known, rows) in feeds.items()
         }
 
-    def _look(self, cues: Cues, begin: float) -> Detections:
+    def _look(self, cues: Cues, step: int) -> Detections:
         """The plots of one step."""
-        end, looks = begin + REACTION, dict[str, list[tuple[Watch, Sight, slice]]]()
-        for watch in self.watches:
-            for sight in watch.sights:
-                some = slice(*np.searchsorted(sight.time, (begin, end)).tolist())
-                if some.start < some.stop:
-                    looks.setdefault(watch.sensor.nation, []).append((watch, sight, some))
-        for nation, near in looks.items() if len(cues) else ():
-            heeded = simulate.told(nation, [(watch.sensor, sight, some) for watch, sight, some in near], cues)
-            for (watch, sight, some), which in zip(near, heeded, strict=True):
-                self._note(watch, sight, some.start, which, cues)
+        begin, looks = REACTION * step, self.looks[step]
+        heeded = simulate.told([(watch.sensor, sight, some) for watch, sight, some in looks], cues) if len(cues) else ()
+        for (watch, sight, some), which in zip(looks, heeded, strict=False):
+            self._note(watch, sight, some.start, which, cues)
         made: list[tuple[Any, ...]] = []
-        busy = {watch.number for near in looks.values() for watch, _, _ in near}
-        for watch in self.watches:
-            first, last = np.searchsorted(watch.false[0], (begin, end))
+        busy = {watch.number for watch, _, _ in looks}
+        for watch, cuts in zip(self.watches, self.false, strict=True):
+            first, last = cuts[step : step + 2]
             if first < last:
                 made.append((watch.number, *(column[first:last] for column in watch.false)))
             if watch.number in busy:
-                made.append((watch.number, *simulate.plots(watch, begin, end)))
+                made.append((watch.number, *simulate.plots(watch, begin, begin + REACTION)))
         return simulate.in_order(made, self.looking)
 
     def _note(self, watch: Watch, sight: Sight, first: int, which: np.ndarray, cues: Cues) -> None:
@@ -247,7 +253,9 @@ class _Loop:
         number = len(self.plots) + np.arange(len(seen))
         self.seen.add({name: getattr(seen, name) for name in Detections.COLUMNS})
         self.plots = self.seen.table()
-        self.rows += self.nations.follow(seen, number)
+        new = self.nations.follow(seen, number)
+        self.firm = self.firm or any(bool(row["firm"].any()) for row in new)
+        self.rows += new
 
     def _earlier(self) -> list[dict[str, Any]]:
         """Which radars saw which objects earlier than they would have without cues, as `Detections.meta` has it."""
@@ -304,9 +312,10 @@ class _Hub:
 def _heard(tracks: Tracks, messages: Messages) -> Heard:
     """What nations know of local tracks: their own firm rows, and rows of tracks and infrared cues that have arrived."""
     own = np.flatnonzero(tracks.firm)
-    came = messages[np.isin(messages.kind, (TRACK, CUE)) & np.isfinite(messages.arrived) & (messages.target != HUB)]
-    node, row = np.r_[tracks.node[own], came.target], np.r_[own, came.row]
-    return Heard(tracks, node, row, np.r_[tracks.time[own], came.arrived])
+    told = (messages.kind == TRACK) | (messages.kind == CUE)
+    came = np.flatnonzero(told & np.isfinite(messages.arrived) & (messages.target != HUB))
+    columns = (tracks.node[own], messages.target[came]), (own, messages.row[came]), (tracks.time[own], messages.arrived[came])
+    return Heard(tracks, *(np.concatenate(parts) for parts in columns))
 
 
 @dataclass(frozen=True)
@@ -347,10 +356,11 @@ def told(heard: Heard, scenario: Any, begin: float, before: Ahead | None = None)
 
 def _foreseen(tracks: Tracks, of: np.ndarray, time: float, before: Ahead | None) -> Ahead:
     """The rows ``of`` at a time s, from where they were foreseen before, or from the rows themselves."""
-    have = {} if before is None else {(int(n), int(r)): i for i, (n, r) in enumerate(before.of)}
-    at = np.array([have.get((int(n), int(r)), -1) for n, r in of], int)
+    have = {} if before is None else {(n, r): i for i, (n, r) in enumerate(before.of.tolist())}
+    at = np.array([have.get((n, r), -1) for n, r in of.tolist()], int)
     new, out = np.flatnonzero(at < 0), np.zeros(len(of), bool)
-    order, banks = [new], [predicted(tracks, of[new, 1], time)]
+    rows, again = np.unique(of[new, 1], return_inverse=True)  # which several nations may know
+    order, banks = [new], [predicted(tracks, rows, time)[again]]
     if before is not None:
         old = np.flatnonzero(at >= 0)
         out[old] = before.out[at[old]]
@@ -373,20 +383,4 @@ def _falling(x: np.ndarray) -> np.ndarray:
     """Acceleration (n, 3) m/s^2 of free fall over a turning Earth, of states ``x (n, 6)``: enough for a few seconds."""
     r, spin = x[:, :3], np.array([0.0, 0.0, EARTH_OMEGA])
     away = np.linalg.norm(r, axis=1, keepdims=True)
-    return -MU * r / away**3 - np.cross(spin, np.cross(spin, r)) - 2.0 * np.cross(spin, x[:, 3:])
-
-
-def watched(scenario: Any) -> Cues:
-    """The cues of a scenario's watched sites: cylinders above them that some nations' radars look into all the time."""
-    sites = [(site, NODES.index(nation)) for site in scenario.watched for nation in site.nations]
-    n = len(sites)
-    x, P = np.zeros((n, 6)), np.zeros((n, 6, 6))
-    for i, (site, _) in enumerate(sites):
-        axes = enu_axes(site.lat, site.lon)
-        x[i, :3] = ecef(site.lat, site.lon, 0.5 * site.height)
-        P[i, :3, :3] = axes.T @ np.diag(np.square([site.radius, site.radius, 0.5 * site.height]) / SIGMAS**2) @ axes
-    always, nothing = np.full(n, np.inf), np.full(n, -1)
-    return Cues(
-        node=np.array([node for _, node in sites], int), begin=-always, end=always, time=np.zeros(n), x=x, P=P,
-        acceleration=np.zeros((n, 3)), share=np.full(n, CUE_SHARE), source=nothing, row=nothing, known=-always,
-    )  # fmt: skip
+    return -MU * r / away**3 - cross(spin, cross(spin, r)) - 2.0 * cross(spin, x[:, 3:])

@@ -84,6 +84,12 @@ def point(distance, azimuth, elevation, origin, axes, cosines=0) -> np.ndarray:
     return origin + np.einsum("...ji,...j->...i", np.broadcast_to(axes, (len(local), 3, 3)), local)
 
 
+def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """`np.cross` of vectors (..., 3), bit for bit: of a few rows in a fraction of its time."""
+    ax, ay, az, bx, by, bz = a[..., 0], a[..., 1], a[..., 2], b[..., 0], b[..., 1], b[..., 2]
+    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
+
+
 def to_inertial(x, time) -> np.ndarray:
     """Inertial state rows (n, 6) whose axes coincide with the Earth-fixed ones at time 0 s."""
     x = np.atleast_2d(np.asarray(x, float))

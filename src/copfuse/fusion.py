@@ -316,15 +316,25 @@ def _impacts(
     ``made`` has each system track's last forecast, in place (`forecast.carried`).
     """
     chance, have = state["phase_probability"], state["pedigree"] >= 0
-    who = have @ (1 << np.arange(have.shape[1]))
+    who, pushed, n = have @ (1 << np.arange(have.shape[1])), forecast.pushed(chance), len(chance)
+    values: forecast.Columns = np.zeros((n, 3)), np.zeros((n, 3, 3)), np.zeros(n), np.zeros(n)
+    known = np.zeros(n, bool)
+
+    def fill(lines: np.ndarray) -> None:
+        some = forecast.impact_point(state["x"][lines], state["P"][lines], log_beta[lines], push[lines], chance[lines])
+        for column, value in zip(values, some, strict=True):
+            column[lines] = value
+        known[lines] = True
 
     def make(rows: np.ndarray) -> forecast.Columns:
-        once, again = np.unique(line[rows], return_inverse=True)
-        values = forecast.impact_point(state["x"][once], state["P"][once], log_beta[once], push[once], chance[once])
-        return values[0][again], values[1][again], values[2][again], values[3][again]
+        wanted = line[rows]
+        if not known[wanted].all():
+            fill(np.array(sorted(set(wanted[~known[wanted]].tolist()))))
+        return values[0][wanted], values[1][wanted], values[2][wanted], values[3][wanted]
 
+    fill(np.unique(line[pushed[line]]))  # is never carried on, so that all can be made at once
     keys = list(zip(node.tolist(), system.tolist(), strict=True))
-    point, cov, left, sigma = forecast.carried(made, state["time"][line], keys, who[line], forecast.pushed(chance)[line], make)
+    point, cov, left, sigma = forecast.carried(made, state["time"][line], keys, who[line], pushed[line], make)
     return {"impact_point": point, "impact_point_P": cov, "time_to_impact": left, "time_to_impact_sigma": sigma}
 
 

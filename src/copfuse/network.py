@@ -6,7 +6,9 @@ A regime (`regimes`) says which links there are.  What a link hands over, and wh
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -40,26 +42,27 @@ def share(
         raise CopfuseError(f"regime {rule.name!r} shares plots: call share(..., detections=detections)")
     sent = transmissions(tracks, scenario, rule, seed, detections)
     named = {"tracks_uid": tracks.uid} | ({} if detections is None else {"detections_uid": detections.uid})
-    return replace(sent, meta={"regime": rule.name, "nodes": list(NODES), **named, **sent.meta})
+    return replace(sent, meta={"regime": rule.name, "nodes": list(NODES), **named, **deepcopy(sent.meta)})
 
 
 def transmissions(tracks: Tracks, scenario: Any, rule: Regime, seed: int, detections: Detections | None) -> Messages:
-    """What `share` gives, without the names of the tables that it was made from, which take as long as the rest."""
-    meta = _facts(rule)
+    """What `share` gives, without the names of the tables that it was made from, which take as long as the rest; what its ``meta``
+    holds is not to be changed."""
+    meta = dict(_facts(rule))
     world = _World(tracks, detections, scenario, rule, seed)
     columns = [part for link in rule.links for part in (_transmissions(link, world), _drops(link, world)) if part]
     if not columns:
         return Messages.empty(**meta)
     joined: dict[str, Any] = {name: np.concatenate(c) for name, c in zip(Messages.COLUMNS, zip(*columns, strict=True), strict=True)}
-    table = Messages(**joined, meta=meta)
-    order = np.lexsort((table.row, table.target, table.source, np.nan_to_num(table.arrived, nan=np.inf)))
-    return table[order]
+    order = np.lexsort((joined["row"], joined["target"], joined["source"], np.nan_to_num(joined["arrived"], nan=np.inf)))
+    return Messages(**{name: column[order] for name, column in joined.items()}, meta=meta)
 
 
 def _regime(chosen: str | Path | Regime) -> Regime:
     return regime(chosen)
 
 
+@lru_cache(maxsize=16)
 def _facts(rule: Regime) -> dict[str, Any]:
     """What of a regime whoever reads its messages has to know."""
     taken = [(k, dict.fromkeys(name for hop in rule.path(k) for name in hop.stripped)) for k in rule.links]  # a relay passes on what it has
@@ -89,6 +92,8 @@ class _World:
         self.tracks, self.detections, self.scenario, self.rule, self.seed = tracks, detections, scenario, rule, seed
         self.phase = releases.own_phase(tracks, np.arange(len(tracks))) if rule.rules else np.zeros(len(tracks), int)
         self.nets: dict[tuple[tuple[str, bytes], ...], dict[str, Handed]] = {}
+        self.firm: dict[str, np.ndarray] = {}
+        self.reports: dict[tuple[str, float], Handed] = {}
 
     def may(self, source: str, target: str, payload: str) -> np.ndarray:
         """Which rows of Tracks (n,) the rules let go from a source to a target."""
@@ -96,10 +101,21 @@ class _World:
 
     def rows(self, link: Link) -> np.ndarray:
         """The firm rows of a link's source that may go all the way to its target, rising."""
-        mine = (self.tracks.node == NODES.index(link.source)) & self.tracks.firm
-        for hop in self.rule.path(link):
-            mine &= self.may(*hop.ends)
-        return np.flatnonzero(mine)
+        if link.source not in self.firm:
+            self.firm[link.source] = np.flatnonzero((self.tracks.node == NODES.index(link.source)) & self.tracks.firm)
+        rows = self.firm[link.source]
+        for hop in self.rule.path(link) if self.rule.rules else ():
+            rows = rows[self.may(*hop.ends)[rows]]
+        return rows
+
+    def reported(self, link: Link, period: float) -> Handed:
+        """`reporting.reports` of a link's rows, which without rules are the same for all links of a source."""
+        if self.rule.rules:
+            return reporting.reports(self.tracks, self.rows(link), period)
+        key = link.source, period
+        if key not in self.reports:
+            self.reports[key] = reporting.reports(self.tracks, self.rows(link), period)
+        return self.reports[key]
 
 
 def _transmissions(link: Link, world: _World) -> tuple[np.ndarray, ...]:
@@ -110,11 +126,13 @@ def _transmissions(link: Link, world: _World) -> tuple[np.ndarray, ...]:
     for hop in path:
         at = arrivals(hop, at, world.seed)
     twice, later = copies(link, at, world.seed)
-    sent, row = np.r_[handed.time, handed.time[twice]], np.r_[handed.row, handed.row[twice]]
+    sent, row = handed.time, handed.row
+    if len(twice):
+        sent, at, row = np.r_[sent, sent[twice]], np.r_[at, later], np.r_[row, row[twice]]
     n = len(row)
     kind = MESSAGE_KINDS.index(link.payload)
     ends = NODES.index(link.source), NODES.index(link.target)
-    return sent, np.r_[at, later], np.full(n, ends[0]), np.full(n, ends[1]), np.full(n, kind), row
+    return sent, at, np.full(n, ends[0]), np.full(n, ends[1]), np.full(n, kind), row
 
 
 def _drops(link: Link, world: _World) -> tuple[np.ndarray, ...]:
@@ -146,7 +164,7 @@ def _handed(link: Link, first: Link, world: _World) -> Handed:
         return releases.consented(tracks, rows, first, seed)
     if first.request:
         return releases.requested(tracks, rows, _alarms(link.target, world), first, seed)
-    return reporting.reports(tracks, rows, first.period) if link.payload == "track" or first.period else reporting.firsts(tracks, rows)
+    return world.reported(link, first.period) if link.payload == "track" or first.period else reporting.firsts(tracks, rows)
 
 
 def _plots(link: Link, world: _World) -> Handed:

@@ -63,13 +63,13 @@ def _where(bank: Bank, time: float) -> tuple[np.ndarray, np.ndarray]:
     return middle, half
 
 
-def spots(z, sigma, origin, axes, cosines: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def spots(z, sigma, origin, axes, cosines: Any = 0) -> tuple[np.ndarray, np.ndarray]:
     """Where plots are, ``(m, 3)`` m, and a standard deviation of that, ``(m,)`` m; unit vectors, and rad, of those without a range.
 
-    ``origin``, ``axes`` are those of all plots or, ``(m, 3)`` and ``(m, 3, 3)``, of each.
+    ``origin``, ``axes``, ``cosines`` are those of all plots or, ``(m, 3)``, ``(m, 3, 3)`` and ``(m,)``, of each.
     """
     blind = np.isnan(z[:, 0])
-    slant = np.sqrt(np.maximum(1.0 - z[:, 1] ** 2 - z[:, 2] ** 2, 0.01)) if cosines else 1.0
+    slant = np.where(cosines, np.sqrt(np.maximum(1.0 - z[:, 1] ** 2 - z[:, 2] ** 2, 0.01)), 1.0)
     blur = np.hypot(sigma[:, 1], sigma[:, 2]) / slant
     whence = np.where(blind[:, None], 0.0, origin)
     place = point(np.where(blind, 1.0, z[:, 0]), z[:, 1], z[:, 2], whence, axes, cosines)

@@ -29,6 +29,8 @@ def releasable(regime: Regime, source: str, target: str, payload: str, phase: np
     Where no rule releases anything on that way, all may go; else what a rule releases.  What a rule denies may not: deny wins.
     """
     on = [rule for rule in regime.rules if rule.concerns((source, target, payload))]
+    if not on:
+        return np.ones(len(phase), bool)
     subjects = np.array([[name in rule.subjects for name in PHASES] for rule in on], bool).reshape(-1, len(PHASES))
     yes = np.array([rule.release for rule in on], bool)
     passes = subjects[yes].any(axis=0) if yes.any() else np.ones(len(PHASES), bool)

@@ -39,7 +39,8 @@ def reports(tracks: Tracks, rows: np.ndarray, period: float) -> Handed:
     """Rows of tracks, the first of each track in every ``period`` s, at once."""
     if period > 0 and len(rows):
         slot = np.floor(tracks.time[rows] / period).astype(int)
-        _, first = np.unique(np.stack([tracks.track[rows], slot]), axis=1, return_index=True)
+        slot -= slot.min()
+        _, first = np.unique(tracks.track[rows] * (slot.max() + 1) + slot, return_index=True)
         rows = rows[np.sort(first)]
     return Handed(tracks.time[rows], rows)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -85,34 +86,32 @@ def scans(detections: Detections, scenario: Any, node: str | None = None, number
 def series(detections: Detections, scenario: Any, node: str | None = None, numbers: np.ndarray | None = None) -> Series:
     """Likewise, without making each."""
     time, sensor = detections.time, detections.sensor
-    n, there = len(time), np.unique(sensor).tolist()
+    n, there = len(time), np.flatnonzero(np.bincount(sensor)).tolist()
     edge = np.ones(n + 1, bool)
     edge[1:n] = (time[1:] != time[:-1]) | (sensor[1:] != sensor[:-1])
     edge = np.flatnonzero(edge) if n else np.zeros(1, int)
-    sigma, origin, axes = np.empty((n, 4)), np.empty((n, 3)), np.empty((n, 3, 3))
-    spot, blur = np.empty((n, 3)), np.empty(n)
+    origin, axes, many = np.empty((n, 3)), np.empty((n, 3, 3)), len(scenario.sensors)
+    bias, density, cosines, facts = np.zeros((many, 4)), np.zeros(many), np.zeros(many, int), {}
     for k in there:
         one, mine = scenario.sensors[k], np.flatnonzero(sensor == k)
-        sigma[mine] = np.hypot(detections.sigma[mine], np.append(bias_sigma(one, scenario), 0.0))
-        origin[mine], axes[mine] = place(one, time[mine])
-        spot[mine], blur[mine] = pairing.spots(detections.z[mine], sigma[mine], origin[mine], axes[mine], one.cosines)
+        bias[k], density[k], facts[k] = _known(one, scenario.bias, scenario.clutter, node)
+        origin[mine], axes[mine], cosines[k] = *place(one, time[mine]), one.cosines
+    sigma = np.hypot(detections.sigma, bias[sensor])
+    spots = pairing.spots(detections.z, sigma, origin, axes, cosines[sensor])
     first, number = edge[:-1], np.arange(n) if numbers is None else numbers
-    density = np.zeros(len(scenario.sensors))
-    density[there] = [_log_density(scenario.sensors[k], scenario) for k in there]
     rated = np.logical_or.reduceat(np.isfinite(detections.z[:, 3]), first) if n else np.zeros(0, bool)
     density = density[sensor[first]] - np.where(rated, RATED, 0.0)
-    facts = {k: _sensor_facts(scenario.sensors[k], node) for k in there}
-    return Series(first, edge[1:], time, sensor, number, detections.z, sigma, origin, axes, (spot, blur), density, scenario, facts)
+    return Series(first, edge[1:], time, sensor, number, detections.z, sigma, origin, axes, spots, density, scenario, facts)
 
 
-def _sensor_facts(sensor: Any, node: str | None) -> tuple[int, float, bool]:
+@lru_cache(maxsize=256)
+def _known(sensor: Any, scale: float, clutter: float, node: str | None) -> tuple[np.ndarray, float, tuple[int, float, bool]]:
+    """What of a sensor stays the same from scan to scan, under a ``scale`` of biases: the standard deviations (4,) of its bias, the
+    logarithm of the density of false and new plots, and its facts as in `Series`."""
+    density = clutter_density(sensor) * max(clutter, 0.1)  # with a floor for targets that are new
     at = NODES.index(node) if node else NATIONS.index(sensor.nation)
-    return at, float(sensor.search_revisit), sensor.kind == "infrared"
-
-
-def _log_density(sensor: Any, scenario: Any) -> float:
-    density = clutter_density(sensor) * max(scenario.clutter, 0.1)  # with a floor for targets that are new
-    return float(np.log(max(density, 1e-30)))
+    facts = at, float(sensor.search_revisit), sensor.kind == "infrared"
+    return np.append(_widened(sensor, scale), 0.0), float(np.log(max(density, 1e-30))), facts
 
 
 def in_order(scan: Scan) -> Scan:
@@ -124,4 +123,8 @@ def in_order(scan: Scan) -> Scan:
 
 def bias_sigma(sensor: Any, scenario: Any) -> np.ndarray:
     """Standard deviations of a sensor's bias in range m and its two angles (rad, or u and v) in this scenario."""
-    return np.nan_to_num(scenario.bias * np.asarray(sensor.bias_sigma[:3], float))
+    return _widened(sensor, scenario.bias)
+
+
+def _widened(sensor: Any, scale: float) -> np.ndarray:
+    return np.nan_to_num(scale * np.asarray(sensor.bias_sigma[:3], float))

@@ -8,6 +8,7 @@ decides what is visible; the reported elevation counts as corrected for it, what
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 
 import numpy as np
 
@@ -33,19 +34,34 @@ def place(sensor: Sensor, time) -> tuple[np.ndarray, np.ndarray]:
     Raises `CopfuseError` for a sensor without a place (imaging satellites, whose orbits are not modelled).
     """
     time = np.atleast_1d(np.asarray(time, float))
+    level = sensor.platform not in ("geo", "heo", "leo")
+    if level and sensor.orbit is None and np.isfinite(sensor.lat):
+        stand, axes = standing(sensor)
+        return np.broadcast_to(stand, (len(time), 3)), np.broadcast_to(axes, (len(time), 3, 3))
     if sensor.orbit is not None:
         origin = _orbit_position(sensor.orbit, time)
     elif np.isfinite(sensor.lat):
         origin = np.broadcast_to(frames.ecef(sensor.lat, sensor.lon, sensor.alt), (len(time), 3))
     else:
         raise CopfuseError(f"sensor {sensor.name} of kind {sensor.kind!r} has no place: it neither stands anywhere nor has an orbit")
-    if sensor.platform not in ("geo", "heo", "leo"):
-        level = frames.enu_axes(sensor.lat, sensor.lon)
-        return origin, np.broadcast_to(_face(sensor) @ level if sensor.cosines else level, (len(time), 3, 3))
+    if level:
+        return origin, np.broadcast_to(_level(sensor), (len(time), 3, 3))
     north = -origin / np.linalg.norm(origin, axis=1, keepdims=True)
     up = np.array([0.0, 0.0, 1.0]) - north[:, 2:] * north
     up /= np.linalg.norm(up, axis=1, keepdims=True)
-    return origin, np.stack([np.cross(north, up), north, up], axis=1)
+    return origin, np.stack([frames.cross(north, up), north, up], axis=1)
+
+
+@lru_cache(maxsize=256)
+def standing(sensor: Sensor) -> tuple[np.ndarray, np.ndarray]:
+    """`place` of a sensor that stands still, at any time: origin (3,) m and axes (3, 3), not to be changed."""
+    return frames.ecef(sensor.lat, sensor.lon, sensor.alt), _level(sensor)
+
+
+def _level(sensor: Sensor) -> np.ndarray:
+    """Axes (3, 3) of what is no satellite."""
+    level = frames.enu_axes(sensor.lat, sensor.lon)
+    return _face(sensor) @ level if sensor.cosines else level
 
 
 def _face(sensor: Sensor) -> np.ndarray:
@@ -105,7 +121,9 @@ def accuracy(sensor: Sensor, snr, azimuth, elevation) -> np.ndarray:
     measures direction cosines), and an azimuth error is a cross-range angle over cos(elevation).  Their correlation off the axes
     of the face is left out.  Infrared: the line of sight's.
     """
-    snr, azimuth, elevation = np.broadcast_arrays(*(np.atleast_1d(np.asarray(v, float)) for v in (snr, azimuth, elevation)))
+    snr, azimuth, elevation = (np.atleast_1d(np.asarray(v, float)) for v in (snr, azimuth, elevation))
+    if not snr.shape == azimuth.shape == elevation.shape:
+        snr, azimuth, elevation = np.broadcast_arrays(snr, azimuth, elevation)
     sigma = np.full((len(snr), 4), np.nan)
     level = np.maximum(np.cos(elevation), 0.02)
     if sensor.kind != "radar":

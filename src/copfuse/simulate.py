@@ -119,7 +119,7 @@ def detect(truth: Truth, scenario: Scenario, seed: int = 0, cues: Cues | None = 
     made: list[tuple[Any, ...]] = []
     for watch in watches(truth, scenario, seed, looking):
         if cues is not None and len(cues):
-            told(watch.sensor.nation, [(watch.sensor, sight, slice(None)) for sight in watch.sights], cues)
+            told([(watch.sensor, sight, slice(None)) for sight in watch.sights], cues)
         made += [(watch.number, *plots(watch)), (watch.number, *watch.false)]
     return in_order(made, looking)
 
@@ -185,10 +185,32 @@ def afresh(watch: Watch) -> Watch:
     return replace(watch, sights=[replace(sight, output=sight.output.copy(), cued=sight.cued.copy()) for sight in watch.sights])
 
 
-def told(nation: str, looks: list[tuple[Sensor, Sight, slice]], cues: Cues) -> list[np.ndarray]:
-    """Fill in, in place, what sensors of a nation gain by its cues in some looks; which row of ``cues`` each heeds (−1: none)."""
-    mine = np.flatnonzero(cues.node == NODES.index(nation))
-    gains = volumes.gains(cues[mine], [(sensor, sight.time[some], sight.x[some]) for sensor, sight, some in looks])
+def by_step(watches: list[Watch], edges: np.ndarray) -> tuple[list[list[tuple[Watch, Sight, slice]]], list[list[int]]]:
+    """Which looks there are from each of some times s until the next, and where each sensor's false plots are cut by them."""
+    looks: list[list[tuple[Watch, Sight, slice]]] = [[] for _ in edges[1:]]
+    for watch in watches:
+        for sight in watch.sights:
+            cuts = np.searchsorted(sight.time, edges)
+            for step in np.flatnonzero(np.diff(cuts)).tolist():
+                looks[step].append((watch, sight, slice(int(cuts[step]), int(cuts[step + 1]))))
+    return looks, [np.searchsorted(watch.false[0], edges).tolist() for watch in watches]
+
+
+def last_looks(watches: list[Watch]) -> np.ndarray:
+    """When s each nation's radars look last at anything (4,); -inf: never, and nobody else heeds cues."""
+    last = np.full(len(NODES), -np.inf)
+    for watch in watches:
+        if watch.sensor.kind == "radar":
+            node = NODES.index(watch.sensor.nation)
+            last[node] = max([last[node], *(float(sight.time[-1]) for sight in watch.sights)])
+    return last
+
+
+def told(looks: list[tuple[Sensor, Sight, slice]], cues: Cues) -> list[np.ndarray]:
+    """Fill in, in place, what sensors gain in some looks by their nations' cues; which row of ``cues`` each heeds (−1: none)."""
+    mine = {name: np.flatnonzero(cues.node == NODES.index(name)) for name in {sensor.nation for sensor, _, _ in looks}}
+    heeded = [mine[sensor.nation] for sensor, _, _ in looks]
+    gains = volumes.gains(cues, [(sensor, sight.time[some], sight.x[some]) for sensor, sight, some in looks], heeded)
     for (sensor, sight, some), (gain, which) in zip(looks, gains, strict=True):
         cued = which >= 0
         if cued.any():
@@ -196,7 +218,7 @@ def told(nation: str, looks: list[tuple[Sensor, Sight, slice]], cues: Cues) -> l
             ratio = np.where(cued, np.maximum(snr, np.minimum(gain * snr, volumes.enough(sensor.pfa, sensor.swerling))), snr)
             sight.output[some] = detector_output(ratio, sensor.swerling, sight.normal[some, :6])
             sight.cued[some] = cued
-    return [np.where(which >= 0, mine[which] if len(mine) else -1, -1) for _, which in gains]
+    return [which for _, which in gains]
 
 
 def plots(watch: Watch, begin: float = -np.inf, end: float = np.inf) -> Rows:
@@ -216,7 +238,7 @@ def plots(watch: Watch, begin: float = -np.inf, end: float = np.inf) -> Rows:
 
 def _noticed(sensor: Sensor, sight: Sight, begin: float, end: float) -> tuple[np.ndarray, np.ndarray]:
     """Which looks between two times notice the object, and their signal-to-noise ratios as measured."""
-    first, last = np.searchsorted(sight.time, (begin, end))
+    first, last = sight.time.searchsorted((begin, end)).tolist()
     if first == last:
         return np.zeros(0, int), np.zeros(0)
     hit, search, out = (np.zeros(sight.tick[last - 1] + 1, bool) for _ in range(3))

@@ -91,12 +91,30 @@ def _outages(link: Link, handed: np.ndarray, seed: int) -> np.ndarray:
     down = np.zeros(len(handed), bool)
     if link.availability >= 1.0 or not np.isfinite(handed).any():
         return down
-    rng = link_stream(link, seed, "outage")
-    up_mean = link.outage * link.availability / (1.0 - link.availability)
-    t, up, end = 0.0, rng.random() < link.availability, np.nanmax(handed)
-    while t <= end:
-        length = rng.exponential(up_mean if up else link.outage)
-        if not up:
-            down |= (handed >= t) & (handed < t + length)
-        t, up = t + length, not up
+    for begin, over in _downs(link, seed).until(float(np.nanmax(handed))):
+        down |= (handed >= begin) & (handed < over)
     return down
+
+
+class Downs:
+    """When a link is down, as far as has been asked for: asked again and again, as cues do, it is drawn once."""
+
+    def __init__(self, link: Link, seed: int) -> None:
+        self.link, self.rng = link, link_stream(link, seed, "outage")
+        self.drawn: list[tuple[float, float]] = []
+        self.t, self.up = 0.0, self.rng.random() < link.availability
+
+    def until(self, end: float) -> list[tuple[float, float]]:
+        """All times begin, over s that begin by ``end`` s, and maybe later ones."""
+        up_mean = self.link.outage * self.link.availability / (1.0 - self.link.availability)
+        while self.t <= end:
+            length = self.rng.exponential(up_mean if self.up else self.link.outage)
+            if not self.up:
+                self.drawn.append((self.t, self.t + length))
+            self.t, self.up = self.t + length, not self.up
+        return self.drawn
+
+
+@lru_cache(maxsize=64)
+def _downs(link: Link, seed: int) -> Downs:
+    return Downs(link, seed)

@@ -81,7 +81,7 @@ def _rows(unit: Unit, truth: Truth) -> list[list[Any]]:
     for regime in options.regimes:
         before = _cue(regime) if options.cues else ""
         if before not in sensed:
-            sensed[before] = cueing.sense(truth, scenario, regime, seed, cues=options.cues, once=once)
+            sensed[before] = cueing.sense(truth, scenario, regime, seed, cues=options.cues, once=once, idle=False)
         detections, tracks = sensed[before].detections, sensed[before].tracks
         messages = network.share(tracks, scenario, regime=regime, seed=seed, detections=detections)
         key = _decides(messages)

@@ -11,13 +11,15 @@ Nothing here moves the horizon: a volume is searched where the radar can see int
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from copfuse.frames import ecef, enu_axes
+from copfuse.constants import NODES
+from copfuse.frames import cross, ecef, enu_axes
 from copfuse.swerling import required_snr
 from copfuse.tables import Table
 
@@ -84,9 +86,15 @@ def gain(sensor: Sensor, cues: Cues, time: np.ndarray, x: np.ndarray) -> tuple[n
     return gains(cues, [(sensor, time, x)])[0]
 
 
-def gains(cues: Cues, looks: list[tuple[Sensor, np.ndarray, np.ndarray]]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """`gain` of several radars of one nation, each with its looks' times and the states there, or of one at several objects."""
-    pairs = [_pairs(cues, sensor, time) for sensor, time, _ in looks]
+def gains(
+    cues: Cues, looks: list[tuple[Sensor, np.ndarray, np.ndarray]], heeded: list[np.ndarray] | None = None
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """`gain` of several radars, each with its looks' times and the states there, or of one at several objects.
+
+    ``heeded``: which rows of ``cues``, rising, each heeds, where these are of several nations.
+    """
+    every = np.arange(len(cues))
+    pairs = [_pairs(cues, rows, sensor, time) for (sensor, time, _), rows in zip(looks, heeded or [every] * len(looks), strict=True)]
     found = [(np.zeros(len(time)), np.full(len(time), -1)) for _, time, _ in looks]
     many = np.cumsum([len(cue) for cue, _ in pairs])
     for part in np.split(np.arange(len(looks)), np.flatnonzero(np.diff(many // AT_ONCE)) + 1):
@@ -119,14 +127,14 @@ def _fill_in(
         best[look[mine]], which[look[mine]] = np.minimum(won[mine], radar.cue_gain), cue[mine]
 
 
-def _pairs(cues: Cues, sensor: Sensor, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which cues and which looks of a sensor, rows of both (n,), are there at one time; infrared sensors heed none."""
-    if sensor.kind != "radar" or not np.isfinite(sensor.lat):
+def _pairs(cues: Cues, heeded: np.ndarray, sensor: Sensor, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which of some cues and which looks of a sensor, rows of both (n,), are there at one time; infrared sensors heed none."""
+    if sensor.kind != "radar" or len(heeded) == 0 or not math.isfinite(sensor.lat):
         return np.zeros(0, int), np.zeros(0, int)
-    first, last = np.searchsorted(time, cues.begin), np.searchsorted(time, cues.end)
+    first, last = time.searchsorted(cues.begin[heeded]), time.searchsorted(cues.end[heeded])
     count = np.maximum(last - first, 0)
-    cue = np.repeat(np.arange(len(cues)), count)
-    return cue, np.arange(len(cue)) - np.repeat(np.cumsum(count) - count, count) + first[cue]
+    which = np.repeat(np.arange(len(heeded)), count)
+    return heeded[which], np.arange(len(which)) + (first - np.cumsum(count) + count)[which]
 
 
 def _across(
@@ -141,9 +149,9 @@ def _across(
     spread = P[:, :3, :3] + ahead * (P[:, :3, 3:] + P[:, 3:, :3]) + ahead**2 * P[:, 3:, 3:]
     away = np.maximum(np.linalg.norm(there, axis=1, keepdims=True), 1e3)
     sight = there / away
-    level = np.cross(sight, up)
+    level = cross(sight, up)
     level /= np.maximum(np.linalg.norm(level, axis=1, keepdims=True), 1e-9)
-    axes = np.stack([level, np.cross(level, sight)], axis=1)
+    axes = np.stack([level, cross(level, sight)], axis=1)
     object_sight = place - origin
     object_sight /= np.maximum(np.linalg.norm(object_sight, axis=1, keepdims=True), 1.0)
     off = np.arctan2(np.einsum("nai,ni->na", axes, object_sight), np.einsum("ni,ni->n", sight, object_sight)[:, None])
@@ -155,3 +163,19 @@ def _across(
 def _site(lat: float, lon: float, alt: float) -> tuple[np.ndarray, np.ndarray]:
     """Where a radar stands, (3,) m, and what is up there."""
     return ecef(lat, lon, alt), enu_axes(lat, lon)[2]
+
+
+def watched(scenario: Any) -> Cues:
+    """The cues of a scenario's watched sites: cylinders above them that some nations' radars look into all the time."""
+    sites = [(site, NODES.index(nation)) for site in scenario.watched for nation in site.nations]
+    n = len(sites)
+    x, P = np.zeros((n, 6)), np.zeros((n, 6, 6))
+    for i, (site, _) in enumerate(sites):
+        axes = enu_axes(site.lat, site.lon)
+        x[i, :3] = ecef(site.lat, site.lon, 0.5 * site.height)
+        P[i, :3, :3] = axes.T @ np.diag(np.square([site.radius, site.radius, 0.5 * site.height]) / SIGMAS**2) @ axes
+    always, nothing = np.full(n, np.inf), np.full(n, -1)
+    return Cues(
+        node=np.array([node for _, node in sites], int), begin=-always, end=always, time=np.zeros(n), x=x, P=P,
+        acceleration=np.zeros((n, 3)), share=np.full(n, CUE_SHARE), source=nothing, row=nothing, known=-always,
+    )  # fmt: skip
