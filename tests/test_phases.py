@@ -13,6 +13,7 @@ from copfuse import filters, forecast, phases, tracking
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE
 from copfuse.kernels.motions import BOOST as THRUSTING
 from copfuse.kernels.motions import MANOEUVRE, PUSH_SIGMA
+from copfuse.measures import within_ellipse
 from copfuse.motion import interpolate
 
 
@@ -80,6 +81,25 @@ def test_an_ellipse_leaves_out_a_further_burn_that_hardly_comes():
         held = (1.0 - boost) * chi2.cdf(chi2.ppf(0.95, 2) * spread(boost) / spread(0.0), 2)
         assert held == pytest.approx(0.95, abs=1e-9)
     assert spread(forecast.MISSED + 0.01) > 100.0 * spread(0.0)
+
+
+@pytest.mark.parametrize("climb", [30.0, 83.0])
+@pytest.mark.parametrize("boost", [0.06, 0.1, 0.3, 0.5])
+def test_an_ellipse_holds_where_it_comes_down_if_it_burns_on(boost, climb):
+    """However unlikely a further burn is, from `MISSED` on: its middle, and most of the way from there to the end of its own region."""
+    angle = np.radians(climb)
+    x = np.array([[6371e3 + 180e3, 0.0, 0.0, 3000.0 * np.sin(angle), 3000.0 * np.cos(angle), 0.0]])
+    given = np.diag([500.0**2] * 3 + [50.0**2] * 3)[None], np.array([[8.5, 0.3]]), np.array([[20.0, 0.0, 0.0]])
+
+    def told(chance):
+        point, P, _, _ = forecast.impact_point(x, *given, np.array([[chance, 1.0 - chance, 0.0, 0.0]]))
+        return point[0], P[0]
+
+    (middle, P), (free, _), (point, region) = told(1.0), told(0.0), told(boost)
+    axis = np.linalg.eigh(P)[1][:, -1]
+    out = axis * np.sign(axis @ (middle - free)) * np.sqrt(np.linalg.eigvalsh(P)[-1])
+    assert within_ellipse(point[None], region[None], middle)[0]
+    assert within_ellipse(point[None], region[None], middle + 1.5 * out)[0]
 
 
 @pytest.fixture(scope="module")
@@ -152,3 +172,15 @@ def test_between_stages_no_sharp_forecast_is_made_of_the_wrong_place(staged):
         axis = np.sqrt(chi2.ppf(0.95, 2)) * np.sqrt(np.linalg.eigvalsh(picture.impact_point_P)[:, -1])
         off = np.linalg.norm(picture.impact_point - impact, axis=1)
         assert (picture.time > 125.0).sum() > 20 and not ((axis < 50e3) & (off > 2.0 * axis)).any()
+
+
+def test_between_stages_ellipses_hold_where_the_flight_ends(staged):
+    """Of the tracks' own, from the pause to the first seconds of the next burn, while most of their weight is on free fall."""
+    impact = cf.fly(staged[0][0]).x[-1, :3]
+    held = []
+    for _, _, tracks, _ in staged:
+        t = tracks[tracks.firm & (tracks.time > 125.0) & (tracks.time < 150.0) & (tracks.phase_probability[:, BOOST] < 0.5)]
+        point, P, _, _ = forecast.impact_point(t.x, t.P, t.log_beta, t.acceleration, t.phase_probability)
+        held.append(within_ellipse(point, P, impact))
+    held = np.concatenate(held)
+    assert len(held) > 6 and held.all()

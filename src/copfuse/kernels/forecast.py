@@ -24,6 +24,9 @@ _FULLEST = 0.7  # logarithm of the most that the push grows before a stage is em
 _LEAST_PUSH = 20.0  # m/s^2, thrust over mass of a missile that has just left the ground; a short track may not know yet
 _PITCH, _PITCHED = 0.06, 80e3  # rad, and the height m by which a missile has been pitched over, *notional*
 _SKEW = 0.5  # a forecast in boost has a long tail: its variance is made so much larger, for an ellipse to hold 95 %
+_REGION = 2.448  # standard deviations to the edge of an ellipse that holds 95 %: the root of -2 ln 0.05
+_LEAST = 0.01  # chance of a further burn, or of lift, from which on it is followed
+_BURNING = 6 * (len(BURNS) - 1)  # points of a further burn
 _SIDE = 0.02  # share of the along-path variance that a forecast in boost allows across it: steering
 _TURN = 0.04  # likewise where there is lift: turns
 _BACK = 0.7  # lift ends at this share of the speed at the latest
@@ -181,7 +184,7 @@ def _burning(x, P, log_beta, push, chance, m, states, times, weights, C, lower, 
             states[at, 6] = log_beta
             times[at] = burnt
             weights[at] = chance * BURN_WEIGHTS[b] / 6.0
-    return m + 6 * (len(BURNS) - 1)
+    return m + _BURNING
 
 
 @borrowing
@@ -220,9 +223,9 @@ def _starts(t, x, P, log_beta, push, boosting, soaring, m, states, times, weight
         states[m, i] = x[t, i]
     states[m, 6], times[m] = _AIRLESS, 0.0
     m += 1
-    if boosting[t] > 0.01:
+    if boosting[t] > _LEAST:
         m = _burning(x[t], P[t], log_beta[t, 0], push[t], boosting[t], m, states, times, weights, C, lower, s)
-    if soaring > 0.01:
+    if soaring > _LEAST:
         m = _lifted(x[t], log_beta[t, 0], soaring, m, states, times, weights, d, y)
     return m
 
@@ -237,20 +240,37 @@ def _drift(times):
 
 
 @borrowing
-def _landed(begin, end, points, times, weights):
-    """Leave out, in place, what went to orbit on a further burn or by lift, and what fell without air; returns the new end.
+def _landed(begin, burnt, end, points, times, weights):
+    """Leave out, in place, what went to orbit on a further burn or by lift, and what fell without air; returns the new end, and before it
+    the new one of those of a further burn, which were before place ``burnt``.
 
     The forecast is of what comes down.
     """
     m = begin + _POINTS
+    last = m
     for p in range(m + 1, end):
         if math.isnan(times[p]):
             continue
+        if p < burnt:
+            last += 1
         for i in range(3):
             points[m, i] = points[p, i]
         times[m], weights[m] = times[p], weights[p]
         m += 1
-    return m
+    return last, m
+
+
+@borrowing
+def _reach(mean, P, burns, B):
+    """How many times the region about a mean (3) with covariance (3, 3) must grow to hold that of what burns on, ``burns (3)``,
+    ``B (3, 3)``; at least 1.
+
+    Of two that come down far apart a covariance of both together leaves out the less likely (the whole of it, where its chance is 0.1:
+    its centre is 3 sigma off), and whether an engine burns stays as it is while plot follows on plot.
+    """
+    away = math.sqrt((burns[0] - mean[0]) ** 2 + (burns[1] - mean[1]) ** 2 + (burns[2] - mean[2]) ** 2)
+    own, both = math.sqrt(B[0, 0] + B[1, 1] + B[2, 2]), math.sqrt(P[0, 0] + P[1, 1] + P[2, 2])
+    return max((away + _REGION * own) / (_REGION * both), 1.0)
 
 
 @njit
@@ -259,13 +279,14 @@ def impact(x, P, log_beta, push, boosting, lifting, mean, cov, when):
 
     Cubature points of position, velocity and ln(beta) (``log_beta (n, 2)``: mean, sigma) fall to the ground.  With
     probability ``boosting (n,)`` the push (n, 3) goes on for one of the times in `BURNS`, with ``lifting (n,)`` lift carries
-    the body on in one of the ways of `SOARS`: a forecast is the distribution over both that it must be.  nan where a point
-    does not come down.  Some rows are followed down together (`fall_all`).
+    the body on in one of the ways of `SOARS`: a forecast is the distribution over both that it must be, its covariance so wide that the
+    95 % region holds that of what burns on (`_reach`).  nan where a point does not come down.  Some rows are followed down together
+    (`fall_all`).
     """
     square, vector = np.zeros((2, 7, 7)), np.zeros(18 + LANES + WORK)
     lower, C = square[0], square[1]
     y, d, s, before, w = vector[:6], vector[6:12], vector[12:18], vector[18 : 18 + LANES], vector[18 + LANES :]
-    most = _POINTS + 1 + 6 * len(BURNS) + len(SOARS)
+    most = _POINTS + 1 + _BURNING + len(SOARS)
     states, times, weights = np.zeros((_TOGETHER * most, 7)), np.zeros(_TOGETHER * most), np.zeros(_TOGETHER * most)
     edges, place = np.zeros(_TOGETHER + 1, np.int64), np.zeros(LANES, np.int64)
     for begin in range(0, len(x), _TOGETHER):
@@ -279,12 +300,17 @@ def impact(x, P, log_beta, push, boosting, lifting, mean, cov, when):
         for r in range(count):
             a, t = edges[r], begin + r
             drift = _drift(times[a:])
-            b = _landed(a, edges[r + 1], states, times, weights)
+            begun = a + _POINTS
+            burnt, b = _landed(a, begun + 1 + (_BURNING if boosting[t] > _LEAST else 0), edges[r + 1], states, times, weights)
             when[t, 0], tv = _moments(states[a:b], times[a:b], weights[a:b], b - a, mean[t], cov[t])
             when[t, 1] = math.sqrt(tv)
+            wider = 1.0 + _SKEW * boosting[t]
+            if burnt > begun:
+                _moments(states[begun:burnt], times[begun:burnt], weights[begun:burnt], burnt - begun, d, C)
+                wider = max(wider, _reach(mean[t], cov[t], d, C) ** 2)
             for i in range(3):
                 for j in range(3):
-                    cov[t, i, j] *= 1.0 + _SKEW * boosting[t]
+                    cov[t, i, j] *= wider
             side = (boosting[t] * _SIDE + lifting[t] * (1.0 - _NO_SOAR) * _TURN) * (cov[t, 0, 0] + cov[t, 1, 1] + cov[t, 2, 2])
             for i in range(3):
                 cov[t, i, i] += side + drift
