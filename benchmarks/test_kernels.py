@@ -14,7 +14,7 @@ from copfuse import atmosphere, filters, forecast, frames, kalman, motion, rival
 from copfuse import speed as bench
 from copfuse.constants import BOOST
 from copfuse.kernels import consider, earth, estimation, motions, sensing, wander
-from copfuse.kernels.forecast import intersect_rows
+from copfuse.kernels.intersection import intersect_rows
 from copfuse.laydowns import laydown
 from copfuse.vehicles import SHORT, Stage
 

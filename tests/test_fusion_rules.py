@@ -11,7 +11,8 @@ from scipy.optimize import minimize_scalar
 
 from copfuse import filters, forecast, frames, fusion
 from copfuse.kernels import earth, mach
-from copfuse.kernels.forecast import impact, intersect, intersect_rows, soar
+from copfuse.kernels.forecast import impact, soar
+from copfuse.kernels.intersection import intersect, intersect_rows
 
 pytestmark = pytest.mark.kernels
 

@@ -8,13 +8,13 @@ import subprocess
 import pytest
 
 from copfuse import kernels, warming
-from copfuse.kernels import consider, estimation, forecast
+from copfuse.kernels import consider, estimation, forecast, intersection
 
 
 @pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")
 def test_it_compiles_for_the_arrays_that_a_run_has(pull_up):
     """No kernel has a second signature when both have called it: else a run would compile it again."""
-    called = consider.common, consider.consider, forecast.intersect_rows, forecast.impact, estimation.predict
+    called = consider.common, consider.consider, intersection.intersect_rows, forecast.impact, estimation.predict
     before = [list(kernel.signatures) for kernel in called]
     warming.compile_last()
     assert pull_up and all(before) and before == [list(kernel.signatures) for kernel in called]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from copfuse import filters, multiscan
-from copfuse.constants import REENTRY_ALTITUDE
+from copfuse.constants import NODES, REENTRY_ALTITUDE
 from copfuse.filters import Bank
 from copfuse.frames import altitude
 from copfuse.phases import pushed
@@ -131,4 +131,23 @@ def with_rows(bank: Bank, rows: np.ndarray, new: Bank) -> Bank:
     out = Bank(*(getattr(bank, n).copy() for n in Bank.__dataclass_fields__))
     for name in Bank.__dataclass_fields__:
         getattr(out, name)[rows] = getattr(new, name)
+    return out
+
+
+def with_ends(live: Live, before: Live, time: float, firm: int) -> Live:
+    """What a scan has left of the tracks ``before`` it, with what it has ended noted: those that had, with its plot, ``firm`` of them."""
+    if live.counts[-2:] == before.counts[-2:]:
+        return live
+    gone = before.number[(before.hits >= firm - 1) & ~np.isin(before.number, live.number)]
+    return replace(live, ended=live.ended + tuple((n, time) for n in np.unique(gone).tolist()))
+
+
+def ends(columns: dict[str, np.ndarray], states: dict[int, Live]) -> dict[str, list[list[float]]]:
+    """`Tracks.meta` of the firm tracks that are no more, by node: number, plot of the last row, and s when that was."""
+    out = {}
+    for node, live in sorted(states.items()):
+        mine = np.flatnonzero(columns["node"] == node)
+        last = dict(zip(columns["track"][mine].tolist(), mine.tolist(), strict=True))
+        told = [(n, last[n], time) for n, time in live.ended if n in last and columns["firm"][last[n]]]
+        out[NODES[node]] = [[n, int(columns["detection"][row]), time] for n, row, time in told]
     return out

@@ -19,7 +19,7 @@ import numpy as np
 from copfuse.checking import choice
 from copfuse.errors import CopfuseError
 from copfuse.gaussian import apply, transpose
-from copfuse.kernels.forecast import intersect, intersect_rows
+from copfuse.kernels.intersection import intersect, intersect_rows
 
 BY = ("determinant", "trace")
 TOGETHER = ("split", "ci", "ici", "independent")
@@ -68,7 +68,7 @@ def cross_covariance(P12, F, Q, left1, left2) -> np.ndarray:
 def covariance_intersection(x1, P1, x2, P2, by: str = "determinant") -> Fused:
     """Never below the true covariance, whatever the correlation (Julier & Uhlmann, Proc. ACC 1997).
 
-    ``by``: what the weight minimises, "determinant" or "trace" (which adds up unlike units).  `kernels.forecast.intersect`.
+    ``by``: what the weight minimises, "determinant" or "trace" (which adds up unlike units).  `kernels.intersection.intersect`.
     """
     x1, P1, x2, P2 = _pair(x1, P1, x2, P2)
     trace = choice(by, BY, "by") == "trace"

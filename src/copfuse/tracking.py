@@ -17,7 +17,21 @@ import numpy as np
 
 from copfuse import filters, multiscan, pairing, starting
 from copfuse.association import Pairs, gate
-from copfuse.coasting import BURNT_OUT, COAST_STEP, COLUMNS, COUNTS, FALLS, HOLD, HOLD_SCANS, HOLD_TENTATIVE, Live, coasted, with_rows
+from copfuse.coasting import (
+    BURNT_OUT,
+    COAST_STEP,
+    COLUMNS,
+    COUNTS,
+    FALLS,
+    HOLD,
+    HOLD_SCANS,
+    HOLD_TENTATIVE,
+    Live,
+    coasted,
+    ends,
+    with_ends,
+    with_rows,
+)
 from copfuse.constants import NODES
 from copfuse.errors import CopfuseError, suggestion
 from copfuse.filters import Bank
@@ -151,7 +165,7 @@ def _changes(steady: Steady, association: str) -> Iterator[dict[str, Any]]:
         scan = every[k]
         before = steady.get(scan.node)
         live, new = step(before, scan, association)
-        steady.put(scan.node, _with_ends(live, before, scan.time))
+        steady.put(scan.node, with_ends(live, before, scan.time, FIRM_HITS))
         k += 1
         if new is not None:
             yield new
@@ -164,7 +178,7 @@ def _part(steady: Steady, scan: Scan, hit: np.ndarray) -> None:
         live = steady.get(scan.node)
         *others, merged = live.counts
         kept = replace(live[~drop], counts=(*others, merged + _gone(live.number, drop)))
-        steady.put(scan.node, _with_ends(kept, live, scan.time))
+        steady.put(scan.node, with_ends(kept, live, scan.time, FIRM_HITS))
 
 
 def _rule() -> Rule:
@@ -177,25 +191,6 @@ def _rule() -> Rule:
         math.log(pairing.DETECTED / (1.0 - pairing.DETECTED)), pairing.APART, LOW, GROUNDED, FORGOTTEN, BURNT_HITS, BURNT_OUT, RELIGHT,
         HIT, MISSED, DOUBTED, log_beta, lift, thrust, flow, BURNING, filters.NOISE,
     )  # fmt: skip
-
-
-def _with_ends(live: Live, before: Live, time: float) -> Live:
-    """What a scan has left of the tracks ``before`` it, with what it has ended noted."""
-    if live.counts[-2:] == before.counts[-2:]:
-        return live
-    gone = before.number[(before.hits >= FIRM_HITS - 1) & ~np.isin(before.number, live.number)]
-    return replace(live, ended=live.ended + tuple((n, time) for n in np.unique(gone).tolist()))
-
-
-def ends(columns: dict[str, np.ndarray], states: dict[int, Live]) -> dict[str, list[list[float]]]:
-    """`Tracks.meta` of the firm tracks that are no more, by node: number, plot of the last row, and s when that was."""
-    out = {}
-    for node, live in sorted(states.items()):
-        mine = np.flatnonzero(columns["node"] == node)
-        last = dict(zip(columns["track"][mine].tolist(), mine.tolist(), strict=True))
-        told = [(n, last[n], time) for n, time in live.ended if n in last and columns["firm"][last[n]]]
-        out[NODES[node]] = [[n, int(columns["detection"][row]), time] for n, row, time in told]
-    return out
 
 
 def check_association(name: str) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from copfuse import filters, forecast, frames, kernels
 from copfuse.kernels.consider import common, consider
-from copfuse.kernels.forecast import intersect_rows
+from copfuse.kernels.intersection import intersect_rows
 
 _CODE = "from copfuse.warming import compile_last; compile_last()"
 LAST = "forecast.impact"  # the kernel that `compile_last` makes last
