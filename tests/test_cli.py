@@ -51,7 +51,7 @@ def test_it_says_so_when_it_compiles(tmp_path, monkeypatch, capsys):
     console.say_compiling("launches")
     assert capsys.readouterr().err == ""
     console.say_compiling("run")
-    assert "about 12 s" in capsys.readouterr().err
+    assert "about 15 s" in capsys.readouterr().err
 
 
 def python(code, **options):
