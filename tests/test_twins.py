@@ -377,7 +377,7 @@ def test_prediction_of_a_coasting_track_is_the_integrated_path():
     x[0, :, :6], x[0, 2:4, 6] = np.concatenate([PLACES[2], VELOCITY]), 8.0
     P[0], mu[0, 1] = np.diag([1e-2] * 3 + [1e-4] * 3 + [1e-6] * 3), 1.0
     x6, P6, out = np.zeros((1, 6)), np.zeros((1, 6, 6)), (np.zeros_like(x), np.zeros_like(P), np.zeros_like(mu))
-    estimation.predict(x, P, mu, np.array([20.0]), np.zeros(1), np.zeros(10), *out, x6, P6)
+    estimation.predict(x, P, mu, np.array([20.0]), np.zeros(1), np.zeros(motions.N_NOISE), *out, x6, P6)
     path = integrate.solve_ivp(lambda _, s: plain_flow(s), (0.0, 20.0), x[0, 1, :6], rtol=1e-11, atol=1e-6)
     np.testing.assert_allclose(x6[0], path.y[:, -1], atol=1e-3)
     assert P6[0, 0, 0] == pytest.approx(1e-2 + 400.0 * 1e-4, rel=2e-3)  # gravity's gradient over 20 s is 1e-3 of it
@@ -386,7 +386,7 @@ def test_prediction_of_a_coasting_track_is_the_integrated_path():
 def test_a_burning_track_is_predicted_in_steps_of_two_seconds():
     x, P = tracks(200e3, 10e3)
     mu, dt = np.array([[0.001, 0.3, 0.3, 0.199, 0.2]]), np.array([6.0])
-    noise, x6, P6 = np.full(10, 1e-3), np.zeros((1, 6)), np.zeros((1, 6, 6))
+    noise, x6, P6 = np.full(motions.N_NOISE, 1e-3), np.zeros((1, 6)), np.zeros((1, 6, 6))
 
     def predicted(x, P, mu, dt):
         out = np.zeros_like(x), np.zeros_like(P), np.zeros_like(mu)
