@@ -13,7 +13,7 @@ from scipy.linalg import expm
 from scipy.stats import chi2
 
 from copfuse import filters, frames, motion
-from copfuse.kernels import earth, falls, mach, motions
+from copfuse.kernels import earth, falls, mach, motions, switching
 from copfuse.kernels import estimation as kernel
 from copfuse.kernels.small import cholesky, inverse, invert
 
@@ -130,7 +130,8 @@ def test_update_equals_filterpy():
 
 def plain_view(i, j, means, covs, dims, fresh):
     """Model i's estimate in model j's components, and as a matrix: what i lacks takes j's own mean and variance, but for the share
-    ``fresh`` of a coast that is pushed by a further stage, which is a mixture with an unknown push."""
+    ``fresh`` of a coast that is pushed by a further stage, which is a mixture with an unknown push.  (Here all is below the ground,
+    where there is air.)"""
     n, m = dims[j], dims[i]
     same = 7 if {i, j} == {motions.REENTRY, motions.GLIDE} else (n if i == j else 6)
     J, offset = np.zeros((n, m)), means[j][:n].copy()
@@ -158,11 +159,13 @@ def plain_view(i, j, means, covs, dims, fresh):
     return x, J @ covs[i][:m, :m] @ J.T + own
 
 
-def plain_mix(means, covs, mu, Pi, dims, fresh):
-    """Unbiased mixing written out."""
-    out = []
+def plain_mix(means, covs, mu, Pi, dims, fresh, thin):
+    """Unbiased mixing written out; in thin air falls hear nothing of pushes and lifts that are not 3 % of all falls."""
+    out, falls = [], [motions.COAST, motions.REENTRY, motions.GLIDE]
     for j in range(len(dims)):
-        w = Pi[:, j] * mu / (Pi[:, j] @ mu)
+        known = (mu >= 0.03 * mu[falls].sum()) | np.isin(np.arange(len(dims)), [motions.COAST, motions.REENTRY, j])
+        w = Pi[:, j] * mu * (known if thin and j in falls else 1.0)
+        w = w / w.sum()
         views = [plain_view(i, j, means, covs, dims, fresh) for i in range(len(dims))]
         m = sum(wi * x for wi, (x, _) in zip(w, views, strict=True))
         out.append((m, sum(wi * (P + np.outer(x - m, x - m)) for wi, (x, P) in zip(w, views, strict=True)), Pi[:, j] @ mu))
@@ -170,19 +173,21 @@ def plain_mix(means, covs, mu, Pi, dims, fresh):
 
 
 @pytest.mark.parametrize("relight", [0.0, 0.1])
-def test_mixing_of_unequal_models_equals_the_plain_form(relight):
+@pytest.mark.parametrize("thin", [False, True])
+@pytest.mark.parametrize("mu", [(0.2, 0.3, 0.2, 0.1, 0.2), (1e-2, 0.6, 0.29, 0.02, 0.08), (0.9, 0.02, 1e-2, 4e-3, 0.066)])
+def test_mixing_of_unequal_models_equals_the_plain_form(relight, thin, mu):
     rng = np.random.default_rng(3)
     N = motions.N_MODEL
     x, P = rng.normal(size=(N, 9)), np.zeros((N, 9, 9))
     for j, n in enumerate(motions.DIMENSION):
         B = rng.normal(size=(n, n))
         P[j, :n, :n] = B @ B.T + np.eye(n)
-    mu, Pi = np.array([0.2, 0.3, 0.2, 0.1, 0.2]), np.zeros((N, N))
-    fresh = motions.transition(70e3, 500.0, relight, 2.0, Pi)
+    mu, Pi = np.array(mu), np.zeros((N, N))
+    fresh = switching.transition(70e3, 500.0, relight, 2.0, Pi)
     assert np.allclose(Pi.sum(axis=1), 1) and (Pi >= 0).all() and np.isclose(fresh, relight / (relight + 1.0 / 400.0))
     xo, Po, mo = np.zeros((N, 9)), np.zeros((N, 9, 9)), np.zeros(N)
-    kernel.mix(x, P, mu, Pi, 0.0, fresh, xo, Po, mo, np.zeros((N, 9)), np.zeros((N, 9, 9)), np.zeros((9, 9)))
-    for j, (m, C, c) in enumerate(plain_mix(x, P, mu, Pi, motions.DIMENSION, fresh)):
+    kernel.mix(x, P, mu, Pi, 0.0, fresh, thin, xo, Po, mo, np.zeros((N, 9)), np.zeros((N, 9, 9)), np.zeros((9, 9)))
+    for j, (m, C, c) in enumerate(plain_mix(x, P, mu, Pi, motions.DIMENSION, fresh, thin)):
         n = motions.DIMENSION[j]
         assert np.allclose(xo[j, :n], m) and np.allclose(Po[j, :n, :n], C) and np.isclose(mo[j], c)
 
@@ -199,6 +204,77 @@ def test_a_push_that_may_be_a_further_stages_is_the_mixture_of_both(share):
     spread = means - mean
     assert np.allclose(x, [*m[:6], *mean]) and not P[:6].any()
     assert np.allclose(P[6:, 6:], np.einsum("k,kij->ij", w, covariances + spread[:, :, None] * spread[:, None, :]))
+
+
+def test_what_is_all_but_excluded_does_not_blur_a_fall():
+    """Down from 150 to 100 km under a radar, where an engine could light: velocity is known nearly as by who knows that none does."""
+    axes = frames.enu_axes(np.radians(38.5), np.radians(128.5))
+    s = np.concatenate([frames.ecef(np.radians(38.5), np.radians(128.5), 150e3), np.array([900.0, -300.0, -2000.0]) @ axes])
+    prior = np.diag([10.0**2] * 3 + [0.05**2] * 3)[None]  # after minutes of midcourse
+    every, coast = (filters.bank(0.0, s[None], prior, [mu]) for mu in ([3e-4, 0.98, 0.018, 1.4e-3, 3e-4], [0.0, 1.0, 0.0, 0.0, 0.0]))
+    x, P = coast.x[0, motions.COAST].copy(), coast.P[0, motions.COAST].copy()
+    sigma, work = np.array([5.0, 3e-4, 3e-4, np.nan]), (np.zeros((9, 9)), np.zeros((18, 9)), np.zeros((4, 9)), np.zeros(9))
+    for k in range(1, 25):
+        s = plain_propagate(s, 1.0, 4)
+        z = plain_look(s)
+        every = filters.update(filters.predict(every, float(k)), z[None], sigma[None], ORIGIN, AXES)
+        kernel.predict_model(motions.COAST, 6, x, P, 1.0, filters.NOISE, *work)
+        alone = filters.bank(float(k), x[None, :6], P[None, :6, :6], [[0.0, 1.0, 0.0, 0.0, 0.0]])
+        alone = filters.update(alone, z[None], sigma[None], ORIGIN, AXES)
+        x, P = alone.x[0, motions.COAST].copy(), alone.P[0, motions.COAST].copy()
+    assert frames.altitude(s[None, :3])[0] < 101e3 and every.mu[0, [motions.COAST, motions.REENTRY]].sum() > 0.99
+    best = np.sqrt(np.trace(P[3:6, 3:6]))
+    for fall in (motions.COAST, motions.REENTRY):
+        assert np.sqrt(np.trace(every.P[0, fall, 3:6, 3:6])) < 1.5 * best
+
+
+def test_who_was_turned_back_is_not_left_alone_and_whose_thrust_was_along_the_velocity_is():
+    """Pushed for 20 s by nothing that has a model, or along its velocity, and then out: what becomes of both without a plot."""
+    x = np.concatenate([frames.ecef(0.7, 2.2, 200e3), np.array([900.0, 300.0, 1200.0]) @ frames.enu_axes(0.7, 2.2)])
+    P = np.diag([100.0**2] * 3 + [10.0**2] * 3)
+    bank = filters.bank(0.0, np.tile(x, (2, 1)), np.tile(P, (2, 1, 1)), [[1.0, 0, 0, 0, 0], [0, 0, 0, 0, 1.0]])
+    mu = filters.predict(bank, 2.0).mu
+    left_alone, restless = mu[:, motions.COAST], mu[:, motions.GLIDE]
+    assert np.isclose(restless[0], 0.25 * left_alone[0], rtol=0.3) and np.isclose(restless[1], 0.01 * left_alone[1], rtol=0.5)
+
+
+def test_in_a_minute_errors_of_what_is_not_left_alone_are_as_large_as_they_are_said_to_be():
+    """Turned back by an engine at 200 km and then pushed by up to a quarter of a m/s^2, another way every 5 s: 12 of them under a radar."""
+    rng, n, sigma = np.random.default_rng(8), 12, np.array([10.0, 4e-4, 4e-4, np.nan])
+    axes = frames.enu_axes(np.radians(38.5), np.radians(128.5))
+    s = np.concatenate([frames.ecef(np.radians(38.5), np.radians(128.5), 200e3), np.array([900.0, -300.0, 600.0]) @ axes])
+    true, P = np.tile(s, (n, 1)), np.diag([50.0**2] * 3 + [15.0**2] * 3)
+    first = true + rng.standard_normal((n, 6)) * np.sqrt(np.diag(P))
+    bank = filters.bank(0.0, first, np.tile(P, (n, 1, 1)), np.tile([0.5, 0.3, 1e-6, 1e-2, 0.2], (n, 1)))
+    push, found = np.zeros((n, 3)), []
+    for k in range(1, 101):
+        if k % 5 == 1:
+            push = rng.uniform(-0.25, 0.25, (n, 3))
+        true = np.array([plain_propagate(row, 1.0, 2) for row in true]) + np.hstack([0.5 * push, push])
+        z = np.array([plain_look(row) for row in true]) + np.nan_to_num(sigma) * rng.standard_normal((n, 4))
+        bank = filters.update(filters.predict(bank, float(k)), z, np.tile(sigma, (n, 1)), ORIGIN, AXES)
+        error = bank.x6 - true
+        found.append(np.einsum("ni,ni->n", error, np.linalg.solve(bank.P6, error[:, :, None])[:, :, 0]) / 6.0)
+    assert 0.4 < np.mean(found[80:]) < 2.5 and (bank.mu[:, motions.GLIDE] > 0.9).all()
+
+
+def test_nothing_lifts_above_the_air():
+    """At 120 km lift and turn are forgotten, whatever GLIDE believed of them; at 60 km they are what it believes."""
+    root = np.random.default_rng(6).normal(size=(9, 9))
+    for height, lifts in ((120e3, False), (60e3, True)):
+        b = filters.bank(
+            0.0,
+            [np.concatenate([frames.ecef(0.7, 2.2, height), 3000.0 * frames.enu_axes(0.7, 2.2)[0]])],
+            np.eye(6)[None],
+            [np.full(5, 0.2)],
+        )
+        b.x[0, motions.GLIDE, 7:], b.P[0, motions.GLIDE] = (20.0, -5.0), root @ root.T + 100.0 * np.eye(9)
+        xs, Ps = np.zeros(9), np.zeros((9, 9))
+        motions.seen_as(motions.GLIDE, motions.GLIDE, b.x[0], b.P[0], xs, Ps, np.zeros((9, 9)))
+        scale = np.ones(9)
+        if not lifts:
+            scale[7:] = 0.1 / np.sqrt(np.diag(b.P[0, motions.GLIDE])[7:])
+        assert np.allclose(xs, scale * b.x[0, motions.GLIDE]) and np.allclose(Ps, np.outer(scale, scale) * b.P[0, motions.GLIDE])
 
 
 def test_thrust_seen_as_acceleration_and_back():
@@ -281,7 +357,8 @@ def test_process_noise_is_the_integral_of_white_noise(model, blocks, density):
 
 
 def test_process_noise_of_boost_and_glide_acts_along_and_across():
-    """At 300 km (no drag): thrust noise along the velocity, mass flow into thrust; lift upwards, turn sideways, half as strong."""
+    """At 300 km (no drag): thrust noise along the velocity, mass flow into thrust; what is not left alone there is pushed on every axis.
+    At 70 km (hardly any drag): lift upwards, turn sideways, half as strong."""
     v = 3000.0 * frames.enu_axes(0.7, 2.2)[0]
     s = np.concatenate([frames.ecef(0.7, 2.2, 300e3), v, [30.0, 0.01, 0.0]])
     dt, e = 2.0, v / np.linalg.norm(v)
@@ -295,6 +372,10 @@ def test_process_noise_of_boost_and_glide_acts_along_and_across():
     assert np.allclose(P[:8, :8], expected, rtol=1e-5, atol=1e-12)
     P = np.zeros((9, 9))
     motions.add_process_noise(motions.GLIDE, np.r_[s[:6], 8.5, 0.0, 0.0], P, dt, filters.NOISE)
+    pushed = (filters.COAST_ACCELERATION + filters.UNREST) * np.kron(np.diag([0.0, 1.0]), np.eye(3))
+    assert np.allclose(P[:6, :6], van_loan(np.kron(np.eye(2, k=1), np.eye(3)), pushed, dt), rtol=1e-5, atol=1e-12) and not P[6:].any()
+    P, s = np.zeros((9, 9)), np.concatenate([frames.ecef(0.7, 2.2, 70e3), v, [40.0, 0.0, 0.0]])
+    motions.add_process_noise(motions.GLIDE, s, P, dt, filters.NOISE)
     up = s[:3] - (s[:3] @ e) * e
     up /= np.linalg.norm(up)
     F, G = np.zeros((9, 9)), np.zeros((9, 9))

@@ -30,9 +30,10 @@ STEERING = 0.2  # m^2/s^3: thrust is along the velocity to a degree, 0.4 m/s^2 f
 THRUST_JERK = 0.005  # m^2/s^5: thrust and mass flow of an engine hardly wander
 FLOW_RATE = 3e-8  # 1/s^3
 CURVE = 0.05  # a drag coefficient that is 22 % off the curve in `kernels.mach` where the Mach number has fallen to a third
+UNREST = 0.1  # m^2/s^3: thrusters and vents push what coasts and is not left alone by 0.3 m/s^2 for a second
 NOISE = np.array([
     JERK, COAST_ACCELERATION, DRAG_ERROR, LOG_BETA_RATE, GLIDE_BETA_RATE, LIFT_JERK, LIFT_SHARE, STEERING, THRUST_JERK, FLOW_RATE,
-    CURVE, TRIM,
+    CURVE, TRIM, UNREST,
 ])  # fmt: skip
 
 # What is believed of an object before its second plot, *notional*
@@ -43,7 +44,7 @@ PLUME_ALTITUDE = (11e3, 4e3)  # m and sigma: a little above the clouds
 # near the ground has just left it
 MODEL_HEIGHTS = (20e3, 100e3, 250e3)
 MODELS = np.array([
-    [0.5, 0.02, 0.06, 0.04, 0.38], [0.4, 0.05, 0.2, 0.1, 0.25], [0.15, 0.6, 0.1, 0.05, 0.1], [0.08, 0.81, 0.03, 0.01, 0.07],
+    [0.5, 0.02, 0.06, 0.04, 0.38], [0.4, 0.05, 0.2, 0.1, 0.25], [0.15, 0.64, 0.1, 0.01, 0.1], [0.08, 0.81, 0.03, 0.01, 0.07],
 ])  # fmt: skip
 ACCELERATION_SIGMA = motions.PUSH_SIGMA  # m/s^2 per axis
 THRUST = (35.0, 20.0)  # m/s^2 thrust less drag over mass, and sigma

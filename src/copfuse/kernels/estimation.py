@@ -1,9 +1,9 @@
 """The interacting multiple model filter for n tracks: predict, expect, update, as scalar loops.
 
-The models are in `kernels.motions`.  Moments go through the non-linear functions by the third-degree spherical cubature rule
-(Arasaratnam & Haykin, IEEE T-AC 54(6), 2009, eqs. 24-51); mixing follows Blom & Bar-Shalom (IEEE T-AC 33(8), 1988)
-with the unbiased form for unequal dimensions: a component that a source model lacks takes the target's own mean and
-variance (Yuan, Bar-Shalom, Willett et al., IEEE T-AES 48(2), 2012).
+The models are in `kernels.motions`, how they switch in `kernels.switching`.  Moments go through the non-linear functions by the
+third-degree spherical cubature rule (Arasaratnam & Haykin, IEEE T-AC 54(6), 2009, eqs. 24-51); mixing follows Blom & Bar-Shalom
+(IEEE T-AC 33(8), 1988) with the unbiased form for unequal dimensions: a component that a source model lacks takes the target's own
+mean and variance (Yuan, Bar-Shalom, Willett et al., IEEE T-AES 48(2), 2012).
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ import numpy as np
 from copfuse.kernels import borrowing, njit
 from copfuse.kernels.earth import altitude
 from copfuse.kernels.lanes import WORK, gather, move, scatter
-from copfuse.kernels.motions import N_MODEL, PUSH_SIGMA, add_process_noise, ahead, dimension, propagate, seen_as, transition
+from copfuse.kernels.motions import AIR, N_MODEL, PUSH_SIGMA, add_process_noise, ahead, dimension, propagate, seen_as
 from copfuse.kernels.small import cholesky, solve_lower
+from copfuse.kernels.switching import transition
 
 NEGLIGIBLE = 1e-3  # model probability below which a model opens no gate
 LEAST = 1e-12  # probability that every model keeps
 ASLEEP = 1e-7  # model probability below which a model is not computed
 RARE = 1e-5  # model probability below which a model is left out of the mixture's moments, and
 _TRICKLE = 1e-7  # weight in a mixed start below which it is left out there: a push all but excluded would blur what is known best
+UNHEARD = 0.03  # odds of a push or a lift to all falls below which it has no part in their starts, *notional*
 BURNOUT_STEP = 2.0  # s: an engine that may burn is asked as often whether it has gone out
 _NEAREST = 1e-3  # m, a target on top of the sensor is taken as that far away, so that it has a direction
 MOST = 78  # cubature points of all models together
@@ -109,27 +111,37 @@ def pushed_anew(share, xs, Ps):
 
 
 @borrowing
-def mix(x, P, mu, Pi, h, fresh, x_out, P_out, mu_out, xs, Ps, J):
+def _heard(i, j, mu, thin):
+    """Whether model i has a part in the mixed start of model j: in ``thin`` air no push or lift all but excluded has, in that of a fall.
+
+    An engine that has just been lit burns on for seconds: what it would be to fall after it tells nothing of a fall that was never lit.
+    """
+    return i == j or i == 1 or i == 2 or j == 0 or j == 4 or not thin or mu[i] >= UNHEARD * (mu[1] + mu[2] + mu[3])
+
+
+@borrowing
+def mix(x, P, mu, Pi, h, fresh, thin, x_out, P_out, mu_out, xs, Ps, J):
     """Mixed initial conditions of the filters and the predicted model probabilities, for a step of h s.
 
-    ``fresh``: share of what goes from COAST to MANOEUVRE that lights a further stage (`motions.transition` returns it).
-    xs (N_MODEL, 9), Ps (N_MODEL, 9, 9) and J (9, 9) are scratch.
+    ``fresh``: share of what goes from COAST to MANOEUVRE that lights a further stage (`switching.transition` returns it).
+    What is not `_heard` (in ``thin`` air) counts in the probabilities alone.  xs (N_MODEL, 9), Ps (N_MODEL, 9, 9) and J (9, 9) are scratch.
     """
     total = 0.0
     for j in range(N_MODEL):
         n = dimension(j)
-        c = 0.0
+        c, told = 0.0, 0.0
         for i in range(N_MODEL):
             c += Pi[i, j] * mu[i]
+            told += Pi[i, j] * mu[i] if _heard(i, j, mu, thin) else 0.0
         mu_out[j] = max(c, LEAST)
         total += mu_out[j]
-        alone = not c > 1e-200  # nothing comes here: the model goes on from its own
+        alone = not told > 1e-200  # nothing comes here: the model goes on from its own
         for a in range(n):
             x_out[j, a] = 0.0
             for b in range(n):
                 P_out[j, a, b] = 0.0
         for i in range(N_MODEL):
-            w = (1.0 if i == j else 0.0) if alone else Pi[i, j] * mu[i] / c
+            w = (1.0 if i == j else 0.0) if alone else (Pi[i, j] * mu[i] / told if _heard(i, j, mu, thin) else 0.0)
             if w > _TRICKLE:
                 seen_as(i, j, x, P, xs[i], Ps[i], J)
                 if i == 1 and j == 0 and fresh > 0.0:
@@ -141,7 +153,7 @@ def mix(x, P, mu, Pi, h, fresh, x_out, P_out, mu_out, xs, Ps, J):
         for a in range(n):
             x_out[j, a] += x[j, a]
         for i in range(N_MODEL):
-            w = (1.0 if i == j else 0.0) if alone else Pi[i, j] * mu[i] / c
+            w = (1.0 if i == j else 0.0) if alone else (Pi[i, j] * mu[i] / told if _heard(i, j, mu, thin) else 0.0)
             if w > _TRICKLE:
                 for a in range(6):
                     da = xs[i, a] - x_out[j, a]
@@ -221,7 +233,7 @@ def _copy(t, x, P, mu, x_now, P_now, mu_now):
 
 @njit
 def predict(x, P, mu, dt, relight, noise, x_out, P_out, mu_out, x6, P6):
-    """Predict n tracks by dt (n,) each: mixing, the models, and the combined estimate; ``relight (n,)`` as in `motions.transition`.
+    """Predict n tracks by dt (n,) each: mixing, the models, and the combined estimate; ``relight (n,)`` as in `switching.transition`.
 
     ``x (n, N_MODEL, 9), P (n, N_MODEL, 9, 9), mu (n, N_MODEL)`` in; the same and ``x6 (n, 6), P6 (n, 6, 6)`` out.
     Where an engine may burn, steps are no longer than `BURNOUT_STEP` (five at most), so that it can go out between two plots.  Models
@@ -244,8 +256,9 @@ def predict(x, P, mu, dt, relight, noise, x_out, P_out, mu_out, x6, P6):
             s = x6[t]
             r = math.sqrt(s[0] ** 2 + s[1] ** 2 + s[2] ** 2)
             climb = (s[0] * s[3] + s[1] * s[4] + s[2] * s[5]) / r
-            fresh = transition(altitude(s[0], s[1], s[2]), climb, relight[t], h, Pi)
-            mix(x_now, P_now, mu_now, Pi, h, fresh, x_out[t], P_out[t], mu_out[t], xs, Ps, J)
+            height = altitude(s[0], s[1], s[2])
+            fresh = transition(height, climb, relight[t], h, Pi)
+            mix(x_now, P_now, mu_now, Pi, h, fresh, height >= AIR, x_out[t], P_out[t], mu_out[t], xs, Ps, J)
             leader = likeliest(mu_out[t])
             if h != 0.0:
                 predict_models(x_out[t], P_out[t], mu_out[t], h, noise, lower, points, kind, w)

@@ -1,4 +1,4 @@
-"""How the filters take things to move: five models over shared position and velocity, their process noise, their switching.
+"""How the filters take things to move: five models over shared position and velocity, their process noise, what one is to another.
 
 Components 0-5 are position and velocity, Earth-fixed.  What each model adds:
 
@@ -7,7 +7,8 @@ COAST (6): nothing; gravity with J2 in the rotating frame, which all models have
 REENTRY (7): natural logarithm of the ballistic coefficient in kg/m^2, at hypersonic speed; drag in the standard atmosphere, over the
 Mach number as in `mach`.
 GLIDE (9): that logarithm, then the accelerations that lift and turn the path, m/s^2, normal to the velocity upwards and to
-the right, each a first-order Markov process.
+the right, each a first-order Markov process.  Where there is no air to lift it, it is what coasts and is not left alone: thrusters and
+vents push it a little, whichever way.
 BOOST (8): gravity turn: thrust less drag over mass along the velocity, a in m/s^2, and mass flow over mass, b in 1/s.  With
 constant thrust and mass flow a' = a b and b' = b^2 (Li & Jilkov, Survey of maneuvering target tracking, part II, Proc.
 SPIE 4473, 2001, sec. 4).
@@ -19,7 +20,7 @@ import math
 
 import numpy as np
 
-from copfuse.kernels import borrowing, njit
+from copfuse.kernels import borrowing
 from copfuse.kernels.earth import air, altitude, free_acceleration
 from copfuse.kernels.mach import drag_factor
 
@@ -31,8 +32,8 @@ DIMENSION = np.array([9, 6, 7, 9, 8])
 JERK, COAST_ACCELERATION, DRAG_ERROR, LOG_BETA_RATE = 0, 1, 2, 3  # m^2/s^5, m^2/s^3, s, 1/s
 GLIDE_BETA_RATE, LIFT_JERK, LIFT_SHARE = 4, 5, 6  # 1/s, m^2/s^5, 1/s (times drag squared)
 STEERING, THRUST_JERK, FLOW_RATE = 7, 8, 9  # m^2/s^3, m^2/s^5, 1/s^3
-CURVE, TRIM = 10, 11  # variance of ln(beta) per logarithm of the Mach number; s
-N_NOISE = 12
+CURVE, TRIM, UNREST = 10, 11, 12  # variance of ln(beta) per logarithm of the Mach number; s; m^2/s^3
+N_NOISE = 13
 
 FELT = 0.1  # m/s^2 of drag at which Mach number and attitude begin to matter, *notional*
 HYPERSONIC = 1500.0  # m/s, some Mach 5: faster than that, a body's drag coefficient does not depend on the Mach number
@@ -43,6 +44,8 @@ MOST_FLOW = 0.1  # 1/s: growth stops there, so that a forecast over minutes stay
 _BOOST_LOG_BETA = math.log(30e3)  # a burning missile's ballistic coefficient, where the size of its drag's changes is asked for
 DRAG_CEILING = 150e3  # m, the filters know no drag above
 DRAG_MOST = 3000.0  # m/s^2, so that a cubature point thrown under the ground stays finite; a steep fall at 7 km/s has half of it
+AIR = 80e3  # m: below it there is enough to lift or to brake a body, *notional*
+LIFTLESS = 0.1  # m/s^2, sigma that lift and turn have at most above it, *notional*
 _LEAST_COSINE = 1e-3  # of the path's angle to the horizontal, where "up, normal to the velocity" still means something
 
 
@@ -201,7 +204,8 @@ def _driven_noise(P, c, e, q, t):
 def add_process_noise(model, x, P, dt, noise):
     """Add the covariance that the model's white noises (`JERK` ... in ``noise``) build up over dt.
 
-    Exact for constant directions; errors of drag and trim are relative to its square, so in empty space re-entry is coast.
+    Exact for constant directions; errors of drag and trim are relative to its square, so in empty space re-entry is coast, and glide
+    is pushed by `UNREST` alone.
     """
     t = abs(dt)
     if model == 0:
@@ -233,52 +237,13 @@ def add_process_noise(model, x, P, dt, noise):
         P[6, 6] += felt * noise[LOG_BETA_RATE] * t
         return
     P[6, 6] += felt * noise[GLIDE_BETA_RATE] * t
-    u0, u1, u2, r0, r1, r2 = across(x, e0, e1, e2)
+    if altitude(x[0], x[1], x[2]) >= AIR:
+        _velocity_noise(P, noise[UNREST], t)
+        return
     q, t = noise[LIFT_JERK] + noise[LIFT_SHARE] * slowing * slowing, min(t, LIFT_TIME)
+    u0, u1, u2, r0, r1, r2 = across(x, e0, e1, e2)
     _driven_noise(P, _SECOND, (u0, u1, u2), q, t)
     _driven_noise(P, _THIRD, (r0, r1, r2), 0.25 * q, t)
-
-
-@njit
-def transition(h, climb, relight, dt, Pi):
-    """Markov transition matrix over dt at altitude h (m) and climb rate (m/s); rows from, columns to.
-
-    Rates (1/s) are *notional* and follow the phases: burnout is nearly absorbing once above the air, drag and lift need air.
-    ``relight`` is the rate at which what does not burn lights a further stage, beside what these say; returns its share in
-    what goes from COAST to MANOEUVRE.
-    """
-    for i in range(N_MODEL):
-        for j in range(N_MODEL):
-            Pi[i, j] = 0.0
-    again = (1.0 / 400.0 if climb > 0.0 else 1.0 / 800.0) if h < 150e3 else 1e-8
-    young = h < 15e3 and climb > 0.0  # what burns there has just been launched
-    for engine in (0, 4):
-        Pi[engine, 1] = 1.0 / 80.0 if h > 60e3 else (1.0 / 2000.0 if young else 1.0 / 400.0)
-        Pi[1, engine] = again
-        Pi[2, engine] = again if engine == 4 else (1.0 / 50.0 if h < 80e3 else again)
-        Pi[3, engine] = again if engine == 4 else (1.0 / 100.0 if h < 80e3 else again)
-        if engine == 0:  # the next stage pushes otherwise than the last one did
-            for fall in (1, 2, 3):
-                Pi[fall, 0] += relight
-    Pi[0, 4] = 1.0 / 10.0
-    Pi[4, 0] = 1.0 / 20.0 if h < 12e3 else (1.0 / 60.0 if h < 70e3 else 1.0 / 600.0)
-    Pi[0, 2] = 1.0 / (2000.0 if young else 60.0) if h < 110e3 else 1e-6
-    Pi[4, 2] = 1.0 / (2000.0 if young else 200.0) if h < 110e3 else 1e-6
-    lift = 1.0 / 100.0 if h < 80e3 else (1.0 / 1000.0 if h < 110e3 else 1e-9)
-    Pi[0, 3], Pi[4, 3], Pi[1, 3], Pi[2, 3] = (0.05 if young else 1.0) * lift, (0.05 if young else 0.3) * lift, lift, lift
-    Pi[1, 2] = 1.0 / 15.0 if h < 110e3 else (1.0 / 500.0 if h < 150e3 else 1e-9)
-    Pi[2, 1] = 1.0 / 400.0 if h < 90e3 else 1.0 / 15.0
-    Pi[3, 1] = 1.0 / 400.0 if h < 90e3 else 1.0 / 15.0
-    Pi[3, 2] = 1.0 / 100.0
-    for i in range(N_MODEL):
-        out = 0.0
-        for j in range(N_MODEL):
-            out += Pi[i, j]
-        leave = 1.0 - math.exp(-out * abs(dt))
-        for j in range(N_MODEL):
-            Pi[i, j] *= leave / out
-        Pi[i, i] = 1.0 - leave
-    return relight / (again + relight)
 
 
 @borrowing
@@ -293,7 +258,7 @@ def seen_as(i, j, x, P, xs, Ps, J):
 
     Unbiased mixing: what i lacks takes j's own mean and variance.  Re-entry and glide share the ballistic coefficient;
     the acceleration of MANOEUVRE and the thrust along the velocity of BOOST are turned into one another, to first order;
-    what falls or glides and is pushed from now on has an unknown push, of `PUSH_SIGMA`.
+    what falls or glides and is pushed from now on has an unknown push, of `PUSH_SIGMA`; above `AIR` nothing lifts.
     ``x (N_MODEL, 9), P (N_MODEL, 9, 9)``; J (9, 9) is scratch.
     """
     n, m = dimension(j), dimension(i)
@@ -316,10 +281,23 @@ def seen_as(i, j, x, P, xs, Ps, J):
             xs[a] = 0.0
             for b in range(6, 9):
                 Ps[a, b] = PUSH_SIGMA * PUSH_SIGMA if a == b else 0.0
+    if j == 3 and altitude(xs[0], xs[1], xs[2]) >= AIR:
+        _without_air(xs, Ps)
     if i == 4 and j == 0:
         _thrust_to_push(x[4], P[4], xs, Ps, J)
     elif i == 0 and j == 4:
         _push_to_thrust(x[0], P[0], P[4, 7, 7], xs, Ps, J)
+
+
+@borrowing
+def _without_air(xs, Ps):
+    """GLIDE's lift and turn where there is no air, in place: their sigma is `LIFTLESS` at most, their mean as much less."""
+    for a in range(7, 9):
+        share = min(LIFTLESS / (math.sqrt(Ps[a, a]) + 1e-9), 1.0)
+        xs[a] *= share
+        for b in range(9):
+            Ps[a, b] *= share
+            Ps[b, a] *= share
 
 
 @borrowing

@@ -1,0 +1,67 @@
+"""How the filters' models switch: rates of lighting, burning out, beginning to be braked or lifted, by height and climb.
+
+All rates (1/s) are *notional* and follow the phases of a flight.  Burnout is nearly absorbing once above the air; drag and lift need
+air.  In empty space a body is left alone (COAST) or is not (GLIDE), and stays so until plots say otherwise: whose thrust was along
+its velocity (BOOST) is nearly always left alone once it is out; who was pushed otherwise, as by an engine that turns it back, has
+thrusters, and may well use them still.  What falls through thin air is not lit again before it comes to `motions.AIR`: an
+engine that brakes a descent does so where the air is about to.
+"""
+
+from __future__ import annotations
+
+import math
+
+from copfuse.kernels import njit
+from copfuse.kernels.motions import AIR, DRAG_CEILING, N_MODEL
+
+SPACE = 110e3  # m: above it even thin air lifts nothing, *notional*
+UNREST_AFTER = 0.25, 0.01  # of those that were pushed (MANOEUVRE, BOOST), how many are not left alone once they are no more, to the others
+UNREST_BEGINS = 1e-7  # 1/s, that a body in space which was left alone is so no more, or the other way round
+_NEVER = 1e-8  # 1/s
+
+
+@njit
+def transition(h, climb, relight, dt, Pi):
+    """Markov transition matrix over dt at altitude h (m) and climb rate (m/s); rows from, columns to.
+
+    ``relight`` is the rate at which what does not burn lights a further stage, beside what these say; returns its share in
+    what goes from COAST to MANOEUVRE.
+    """
+    for i in range(N_MODEL):
+        for j in range(N_MODEL):
+            Pi[i, j] = 0.0
+    falling, air, space = climb < 0.0, h < AIR, h >= SPACE
+    again = (1.0 / 800.0 if falling else 1.0 / 400.0) if h < (AIR if falling else DRAG_CEILING) else _NEVER
+    restless = 1.0 / 800.0 if h < DRAG_CEILING else _NEVER
+    young = h < 15e3 and not falling  # what burns there has just been launched
+    for engine in (0, 4):
+        Pi[engine, 1] = 1.0 / 80.0 if h > 60e3 else (1.0 / 2000.0 if young else 1.0 / 400.0)
+        Pi[1, engine] = again
+        Pi[2, engine] = again if engine == 4 or not air else 1.0 / 50.0
+        Pi[3, engine] = again if engine == 4 else (1.0 / 100.0 if air else max(again, restless))
+        if engine == 0:  # the next stage pushes otherwise than the last one did
+            for fall in (1, 2, 3):
+                Pi[fall, 0] += relight
+    Pi[0, 4] = 1.0 / 10.0
+    Pi[4, 0] = 1.0 / 20.0 if h < 12e3 else (1.0 / 60.0 if h < 70e3 else 1.0 / 600.0)
+    Pi[0, 2] = 1.0 / (2000.0 if young else 60.0) if h < 110e3 else 1e-6
+    Pi[4, 2] = 1.0 / (2000.0 if young else 200.0) if h < 110e3 else 1e-6
+    lift = 1.0 / 100.0 if air else 1.0 / 1000.0
+    if space:
+        Pi[0, 3], Pi[4, 3], Pi[1, 3], Pi[2, 3] = UNREST_AFTER[0] * Pi[0, 1], UNREST_AFTER[1] * Pi[4, 1], UNREST_BEGINS, UNREST_BEGINS
+    else:
+        Pi[0, 3], Pi[4, 3], Pi[1, 3], Pi[2, 3] = (0.05 if young else 1.0) * lift, (0.05 if young else 0.3) * lift, lift, lift
+    braked = h < DRAG_CEILING and (falling or not space)  # where drag begins to tell, or still does
+    Pi[1, 2] = 1.0 / 15.0 if braked else (1.0 / 500.0 if h < DRAG_CEILING else 1e-9)
+    Pi[2, 1] = 1.0 / 400.0 if h < 90e3 or (falling and braked) else 1.0 / 15.0
+    Pi[3, 1] = 1.0 / 400.0 if h < 90e3 else UNREST_BEGINS
+    Pi[3, 2] = 1.0 / 100.0 if h < 90e3 else UNREST_BEGINS
+    for i in range(N_MODEL):
+        out = 0.0
+        for j in range(N_MODEL):
+            out += Pi[i, j]
+        leave = 1.0 - math.exp(-out * abs(dt))
+        for j in range(N_MODEL):
+            Pi[i, j] *= leave / out
+        Pi[i, i] = 1.0 - leave
+    return relight / (again + relight)
