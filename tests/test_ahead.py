@@ -78,7 +78,7 @@ def falling(height: float) -> tuple[np.ndarray, float]:
     return down, np.log(4000.0)
 
 
-def test_what_falls_is_not_thought_to_light_an_engine_in_the_seconds_of_a_link():
+def test_what_falls_is_hardly_thought_to_light_an_engine_in_the_seconds_of_a_link():
     """Eight seconds later it is where drag has let it come, and what is not known is its speed and its drag."""
     x, log_beta = falling(20e3)
     row = local(KOR, 0, START, 0, 0, np.random.default_rng(1))
@@ -89,8 +89,8 @@ def test_what_falls_is_not_thought_to_light_an_engine_in_the_seconds_of_a_link()
     off = then.x6[0] - motion.interpolate(flown.time, flown.x, np.array([8.0]))[0]
     along = flown.x[0, 3:] / np.linalg.norm(flown.x[0, 3:])
     sigma = np.sqrt(along @ then.P6[0, :3, :3] @ along)
-    assert abs(off[:3] @ along) < 50.0 and sigma < 300.0
-    assert pushed(then)[0] < 1e-6
+    assert abs(off[:3] @ along) < 60.0 and sigma < 350.0
+    assert 0.0 < pushed(then)[0] < 0.03
 
 
 @pytest.mark.parametrize("phase", [[0.6, 0.0, 0.4, 0.0], [0.1, 0.0, 0.9, 0.0], [0.0, 0.0, 0.4, 0.6]])

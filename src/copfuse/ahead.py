@@ -15,15 +15,15 @@ from copfuse.phases import relight_within
 from copfuse.tables import Tracks
 
 FALLS = 0.5  # probability of a free fall from which on a track without an engine is taken to fall
-PUSHLESS = np.array([1e-9, 1.0, 1.0, 1.0, 1e-9])  # of what falls every model's likelihood
+RARELY = np.array([0.1, 1.0, 1.0, 1.0, 0.1])  # of what falls every model's likelihood: engines light again a tenth as often, *notional*
 AT_ONCE = 500  # rows that are predicted together: as quick as all together, and of little memory
 
 
 def predicted(tracks: Tracks, rows: Any, time: Any) -> Bank:
     """Rows of Tracks as filter states at ``time`` (s, scalar or (n,)); the push dies out or goes on as the models say.
 
-    What more likely burns not than burns is between two stages, if it has not burnt out, and may light since.  What falls goes on
-    falling: how often pushes begin is set for filters, which plots soon put right where none did, and here no plot does.
+    What more likely burns not than burns is between two stages, if it has not burnt out, and may light since.  What falls mostly goes
+    on falling: pushes begin as often as filters need to find them soon, and where none did plots put that right; here no plot does.
     """
     rows = np.asarray(rows, int)
     p = tracks.phase_probability[rows]
@@ -38,7 +38,7 @@ def predicted(tracks: Tracks, rows: Any, time: Any) -> Bank:
     start = filters.bank(tracks.time[rows], tracks.x[rows], tracks.P[rows], mu, *more)
     then = filters.predict(start, time, relight_within(pause, time - start.time))
     falls = np.flatnonzero((p[:, BOOST] < BURNT_OUT) & (free > FALLS))
-    return with_rows(then, falls, filters.weigh(then[falls], PUSHLESS))
+    return with_rows(then, falls, filters.weigh(then[falls], RARELY))
 
 
 class Ahead:
