@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from copfuse import ahead, correlation
+from copfuse import ahead, correlation, motion
 from copfuse.ahead import Ahead, predicted
+from copfuse.constants import EARTH_A
+from copfuse.phases import pushed
 from test_correlation import JPN, KOR, START, USA, beside, local, tracks_of
 
 
@@ -68,3 +70,33 @@ def test_one_missile_at_rest_is_not_judged_again(monkeypatch):
     known[1].x6[0, 0] += 1e5
     correlation.correlate(entries, known, np.zeros(6), after)
     assert judged and len({e.system for e in entries}) == 2
+
+
+def falling(height: float) -> tuple[np.ndarray, float]:
+    """State of what comes down at Mach 5 and 45 degrees, and the logarithm of its ballistic coefficient."""
+    down = np.array([EARTH_A + height, 0.0, 0.0, -1100.0, 1100.0, 0.0])
+    return down, np.log(4000.0)
+
+
+def test_what_falls_is_hardly_thought_to_light_an_engine_in_the_seconds_of_a_link():
+    """Eight seconds later it is where drag has let it come, and what is not known is its speed and its drag."""
+    x, log_beta = falling(20e3)
+    row = local(KOR, 0, START, 0, 0, np.random.default_rng(1))
+    row |= {"x": x[None], "P": np.diag(np.repeat([50.0, 5.0], 3) ** 2)[None], "phase_probability": np.array([[0.0, 0.0, 1.0, 0.0]])}
+    tracks, _ = tracks_of(row | {"log_beta": np.array([[log_beta, 0.1]])})
+    then = predicted(tracks, [0], 8.0)
+    flown = motion.free_fall(x, float(np.exp(log_beta)))
+    off = then.x6[0] - motion.interpolate(flown.time, flown.x, np.array([8.0]))[0]
+    along = flown.x[0, 3:] / np.linalg.norm(flown.x[0, 3:])
+    sigma = np.sqrt(along @ then.P6[0, :3, :3] @ along)
+    assert abs(off[:3] @ along) < 60.0 and sigma < 350.0
+    assert 0.0 < pushed(then)[0] < 0.03
+
+
+@pytest.mark.parametrize("phase", [[0.6, 0.0, 0.4, 0.0], [0.1, 0.0, 0.9, 0.0], [0.0, 0.0, 0.4, 0.6]])
+def test_what_may_burn_or_is_lifted_may_be_pushed_in_the_seconds_of_a_link(phase):
+    """In boost, between two stages, in a glide or a landing burn."""
+    x, _ = falling(20e3)
+    row = local(KOR, 0, START, 0, 0, np.random.default_rng(1)) | {"x": x[None], "phase_probability": np.array([phase])}
+    tracks, _ = tracks_of(row)
+    assert pushed(predicted(tracks, [0], 8.0))[0] > 0.01

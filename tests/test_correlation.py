@@ -264,3 +264,16 @@ def test_a_wrong_pairing_made_in_a_crowd_is_put_right():
     mixed = sum(judged(one)[0] for one in late)
     early = sum(judged([f for f in one if 58.0 <= f[0] <= 75.0])[0] for one in found)
     assert early > 0 and mixed <= 0.1 * sum(len(one) for one in late)
+
+
+def test_what_comes_late_and_is_behind_its_source_from_the_start_finds_its_place():
+    """Over a slow link: the source was heard of another object 15 s later."""
+    rng = np.random.default_rng(3)
+    parts = [local(KOR, 1, START, 0, 100, rng), local(JPN, 1, START, 0, 100, rng)]
+    parts += [local(USA, 1, beside(START, 60e3), 0, 100, rng), local(USA, 2, START, 0, 85, rng)]
+    tracks, _ = tracks_of(*parts)
+    last = [int(np.flatnonzero((tracks.node == n) & (tracks.track == k))[-1]) for n, k in ((KOR, 1), (JPN, 1), (USA, 1), (USA, 2))]
+    entries = [correlation.Entry(int(tracks.node[r]), r, 0.0, tracks.time[r], 110.0, s) for r, s in zip(last, (0, 0, 1, -1), strict=True)]
+    rows = np.sort(last)
+    correlation.correlate(entries, (rows, ahead.predicted(tracks, rows, 110.0)), np.zeros(6), 2)
+    assert [e.system for e in entries] == [0, 0, 1, 0]

@@ -7,19 +7,23 @@ from typing import Any
 import numpy as np
 
 from copfuse import filters
+from copfuse.coasting import BURNT_OUT, with_rows
 from copfuse.constants import BOOST, GLIDE, REENTRY_ALTITUDE
 from copfuse.filters import Bank
 from copfuse.frames import altitude
 from copfuse.phases import relight_within
 from copfuse.tables import Tracks
 
+FALLS = 0.5  # probability of a free fall from which on a track without an engine is taken to fall
+RARELY = np.array([0.1, 1.0, 1.0, 1.0, 0.1])  # of what falls every model's likelihood: engines light again a tenth as often, *notional*
 AT_ONCE = 500  # rows that are predicted together: as quick as all together, and of little memory
 
 
 def predicted(tracks: Tracks, rows: Any, time: Any) -> Bank:
     """Rows of Tracks as filter states at ``time`` (s, scalar or (n,)); the push dies out or goes on as the models say.
 
-    What more likely burns not than burns is between two stages, if it has not burnt out, and may light since.
+    What more likely burns not than burns is between two stages, if it has not burnt out, and may light since.  What falls mostly goes
+    on falling: pushes begin as often as filters need to find them soon, and where none did plots put that right; here no plot does.
     """
     rows = np.asarray(rows, int)
     p = tracks.phase_probability[rows]
@@ -32,7 +36,9 @@ def predicted(tracks: Tracks, rows: Any, time: Any) -> Bank:
     mu = np.clip(mu, 0.0, 1.0)
     more = (tracks.acceleration[rows], tracks.acceleration_sigma[rows], tracks.log_beta[rows])
     start = filters.bank(tracks.time[rows], tracks.x[rows], tracks.P[rows], mu, *more)
-    return filters.predict(start, time, relight_within(pause, time - start.time))
+    then = filters.predict(start, time, relight_within(pause, time - start.time))
+    falls = np.flatnonzero((p[:, BOOST] < BURNT_OUT) & (free > FALLS))
+    return with_rows(then, falls, filters.weigh(then[falls], RARELY))
 
 
 class Ahead:

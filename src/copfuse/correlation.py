@@ -226,7 +226,7 @@ def correlate(live: list[Entry], known: tuple[np.ndarray, Bank], slack: np.ndarr
     _note_beside(heads, source, life[1], *near, x, P)
     i, j, d2 = _judged(source, life, silent, *near, x, P, slack)
     _part(i, j, d2, label)
-    _descend(i, j, d2, source, silent, label)
+    _descend(i, j, d2, source, silent & (before >= 0), label)  # what is heard of late has a place to find, silent or not
     return _number(live, heads, before, label, next_system)
 
 
@@ -341,14 +341,14 @@ def _part(i: np.ndarray, j: np.ndarray, d2: np.ndarray, label: np.ndarray) -> No
         label[worst] = -2 - len(label) - worst
 
 
-def _descend(i: np.ndarray, j: np.ndarray, d2: np.ndarray, source: np.ndarray, silent: np.ndarray, label: np.ndarray) -> None:
-    """One source after the other anew against the rest, in place, until nothing changes."""
+def _descend(i: np.ndarray, j: np.ndarray, d2: np.ndarray, source: np.ndarray, rests: np.ndarray, label: np.ndarray) -> None:
+    """One source after the other anew against the rest, in place, until nothing changes; those that ``rests (n,)`` says stay."""
     stood = label[i] == label[j]
     cost = np.where(stood, np.minimum(d2 - JOIN - KEEP, -ONLY), d2 - JOIN)
     cost[d2 > PART] = np.inf
     a, b, c = np.r_[i, j], np.r_[j, i], np.r_[cost, cost]
     for _ in range(ROUNDS):
-        moved = [_place(a, b, c, (source == s) & ~silent, label) for s in np.unique(source)]
+        moved = [_place(a, b, c, (source == s) & ~rests, label) for s in np.unique(source)]
         if not any(moved):
             return
 
