@@ -241,7 +241,7 @@ def test_a_soaring_body_flies_as_the_formulas_say(ratio, slow, beta, begin):
     stop.terminal = True
     end = solve_ivp(rate, (0, 3000), x, "DOP853", events=stop, rtol=1e-8, atol=1e-3)
     s = np.r_[x, np.log(beta), 0.0, 0.0]
-    seconds = soar(s, ratio, slow, np.zeros(6), np.zeros(6))
+    seconds = soar(s, ratio, slow, 0.0, np.zeros(6), np.zeros(6))
     assert abs(seconds - end.t[-1]) < min(2.0, 0.5 * end.t[-1])
     assert np.linalg.norm(s[:3] - end.y[:3, -1]) < min(2.0, 0.5 * end.t[-1]) * slow
 

@@ -108,14 +108,14 @@ def _soaring(s, over, ratio, d):
 
 
 @borrowing
-def soar(s, ratio, slow, d, y):
-    """Move state s (7) on with lift until its speed is below ``slow`` m/s or it is on the ground; returns the seconds, nan for never."""
-    t = 0.0
+def soar(s, ratio, slow, t, d, y):
+    """Move state s (7), t s after now, on with lift until its speed is below ``slow`` m/s or it is on the ground; returns the seconds since
+    now, nan for never, and where t is."""
     over = math.exp(-s[6])
     h, k = _soaring(s, over, ratio, d)
     v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
     while h > 0.0 and v > slow:
-        if t > LONGEST_FLIGHT:
+        if not t <= LONGEST_FLIGHT:
             return math.nan
         dt = min(max(0.5 * (h - 100e3) / v, 1.0), 60.0, _SOARING / k)
         for i in range(6):
@@ -187,13 +187,14 @@ def _burning(x, P, log_beta, push, chance, m, states, times, weights, C, lower, 
 @borrowing
 def _lifted(x, log_beta, chance, m, states, times, weights, d, y):
     """Likewise after lift has carried it in each of the ways of `SOARS`."""
+    v = math.sqrt(x[3] * x[3] + x[4] * x[4] + x[5] * x[5])
     for b in range(len(SOARS)):
-        s = states[m + b]
+        further = b > 0 and SOARS[b, 0] == SOARS[b - 1, 0]  # what is to be slower begins as the faster one does
+        s, before = states[m + b], states[m + b - 1] if further else x
         for i in range(6):
-            s[i] = x[i]
+            s[i] = before[i]
         s[6] = log_beta
-        v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
-        times[m + b] = soar(s, SOARS[b, 0], min(SOARS[b, 1], _BACK * v), d, y)
+        times[m + b] = soar(s, SOARS[b, 0], min(SOARS[b, 1], _BACK * v), times[m + b - 1] if further else 0.0, d, y)
         weights[m + b] = chance / len(SOARS)
     return m + len(SOARS)
 
