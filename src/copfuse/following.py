@@ -7,18 +7,34 @@ order (`tracking.follow`): so what was made of the same plots before is, to the 
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from copfuse import tracking
 from copfuse.coasting import Live
 from copfuse.constants import NATIONS
+from copfuse.steady import Kit
 from copfuse.tables import Detections, Tracks
 
 Rows = dict[str, np.ndarray]  # columns that `tracking.follow` makes
 KEYS = ("time", "sensor", "z", "sigma", "snr")  # all that a tracker reads of a plot
-Kept = dict[bytes, tuple[Live, Rows]]  # by the plots of a nation so far, in their steps: its tracks then, and the rows of the last step
+
+
+class Part(NamedTuple):
+    """A nation's rows of a step: ``of`` all nations' that were made with them the rows ``own``; ``plots`` are its plots' numbers then."""
+
+    of: Rows
+    own: np.ndarray
+    plots: np.ndarray
+
+    def called(self, plots: np.ndarray) -> Rows:
+        """The rows where the same plots have these numbers."""
+        made = {name: column[self.own] for name, column in self.of.items()}
+        return {**made, "detection": plots[np.searchsorted(self.plots, made["detection"])]} if made else {}
+
+
+Kept = dict[bytes, tuple[Live, Part]]  # by the plots of a nation so far, in their steps: its tracks then, and the rows of the last step
 
 
 class Nations:
@@ -28,7 +44,7 @@ class Nations:
     """
 
     def __init__(self, scenario: Any, association: str, kept: Kept) -> None:
-        self.scenario, self.association, self.kept = scenario, association, kept
+        self.scenario, self.association, self.kept, self.kit = scenario, association, kept, Kit(scenario)
         self.nation = np.array([NATIONS.index(s.nation) for s in scenario.sensors], int)
         self.states: dict[int, Live] = {}
         self.names: dict[int, bytes] = {}
@@ -36,19 +52,18 @@ class Nations:
     def follow(self, seen: Detections, number: np.ndarray) -> list[Rows]:
         """`tracking.follow` of the plots of a step, which are called ``number (n,)``."""
         if self.association == "mht":  # whose tracks know plots by their numbers
-            return list(tracking.follow(self.states, seen, self.scenario, None, self.association, number))
+            return list(tracking.follow(self.states, seen, self.scenario, None, self.association, number, self.kit))
         nation = self.nation[seen.sensor]
-        mine = {k: np.flatnonzero(nation == k) for k in np.unique(nation).tolist()}
+        mine = {k: np.flatnonzero(nation == k) for k in np.flatnonzero(np.bincount(nation)).tolist()}
         for k, rows in mine.items():
             self.names[k] = _name(self.names.get(k, bytes([k])), seen, rows)
-        new = [k for k in mine if self.names[k] not in self.kept]
-        if new:
-            self._make(seen, {k: mine[k] for k in new})
-        found = []
-        for k, rows in mine.items():
-            self.states[k], made = self.kept[self.names[k]]
-            if made:
-                found.append({**made, "detection": rows[made["detection"]]})
+        new = {k: rows for k, rows in mine.items() if self.names[k] not in self.kept}
+        made = self._make(seen, new) if new else {}
+        for k in mine:
+            self.states[k] = self.kept[self.names[k]][0]
+        if len(new) == len(mine):
+            return [made | {"detection": number[made["detection"]]}] if made else []
+        found = [part for k, rows in mine.items() if (part := self.kept[self.names[k]][1].called(rows))]
         if not found:
             return []
         joined = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
@@ -56,24 +71,24 @@ class Nations:
         order = np.argsort(scan[joined["detection"]], kind="stable")  # as if all nations had gone through the scans together
         return [{name: column[order] for name, column in joined.items()} | {"detection": number[joined["detection"][order]]}]
 
-    def _make(self, seen: Detections, mine: dict[int, np.ndarray]) -> None:
+    def _make(self, seen: Detections, mine: dict[int, np.ndarray]) -> Rows:
         """Track with the plots of some nations, and keep what comes of it."""
         all_of = np.sort(np.concatenate(list(mine.values())))
-        parts = list(tracking.follow(self.states, seen[all_of], self.scenario, None, self.association, all_of))
-        columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
+        states = {k: self.states[k] for k in mine if k in self.states}
+        plots = seen if len(all_of) == len(seen) else seen[all_of]
+        parts = list(tracking.follow(states, plots, self.scenario, None, self.association, all_of, self.kit))
+        made = parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
         for k, rows in mine.items():
-            own = np.flatnonzero(columns["node"] == k) if columns else np.zeros(0, int)
-            made = {name: column[own] for name, column in columns.items()} if len(own) else {}
-            if made:
-                made["detection"] = np.searchsorted(rows, made["detection"])
-            self.kept[self.names[k]] = self.states[k], made
+            own = np.flatnonzero(made["node"] == k) if made else rows[:0]
+            self.kept[self.names[k]] = states[k], Part(made if len(own) else {}, own, rows)
+        return made
 
 
 def _name(before: bytes, seen: Detections, rows: np.ndarray) -> bytes:
     """What names all plots so far: those ``before``, and some of those of a step."""
     digest = hashlib.sha256(before)
     for name in KEYS:
-        digest.update(getattr(seen, name)[rows].tobytes())
+        digest.update(getattr(seen, name)[rows].data)
     return digest.digest()
 
 
@@ -81,7 +96,7 @@ class Hub:
     """The tracks made of several nations' plots in order of time, taken in as they come."""
 
     def __init__(self, scenario: Any, association: str) -> None:
-        self.scenario, self.association, self.taken = scenario, association, 0
+        self.scenario, self.association, self.taken, self.kit = scenario, association, 0, Kit(scenario, "HUB")
         self.rows: list[Rows] = []
         self.states: dict[int, Live] = {}
         self.plots: list[Detections] = []
@@ -89,7 +104,7 @@ class Hub:
     def take(self, plots: Detections) -> None:
         """Take in further plots, none of them before those that were taken."""
         number = np.arange(self.taken, self.taken + len(plots))
-        self.rows += tracking.follow(self.states, plots, self.scenario, "HUB", self.association, number)
+        self.rows += tracking.follow(self.states, plots, self.scenario, "HUB", self.association, number, self.kit)
         self.plots.append(plots)
         self.taken += len(plots)
 
@@ -109,5 +124,5 @@ class Hub:
         """`tracking.track` of plots that it `begins`: only those not taken in are gone through."""
         tracking.usable(plots, self.scenario, self.association)
         states, rest = dict(self.states), np.arange(self.taken, len(plots))
-        rows = [*self.rows, *tracking.follow(states, plots[rest], self.scenario, "HUB", self.association, rest)]
+        rows = [*self.rows, *tracking.follow(states, plots[rest], self.scenario, "HUB", self.association, rest, self.kit)]
         return tracking.table(rows, states, plots, self.scenario, self.association)

@@ -44,7 +44,7 @@ from copfuse.pairing import OWN, RULES, Taken
 from copfuse.phases import further, phase_probability, push, pushed, relight, thrust
 from copfuse.scanning import Scan, bias_sigma, in_order, series
 from copfuse.sensors import place
-from copfuse.steady import Steady
+from copfuse.steady import Kit, Steady
 from copfuse.tables import Detections, Tracks, usable_plots
 
 MOST_SENSORS = 64  # bits in `Tracks.sensors`
@@ -101,15 +101,17 @@ def usable(detections: Detections, scenario: Any, association: str) -> None:
 
 
 def follow(
-    states: dict[int, Live], detections: Detections, scenario: Any, node: str | None, association: str, numbers: np.ndarray | None = None
-) -> Iterator[dict[str, np.ndarray]]:
+    states: dict[int, Live], detections: Detections, scenario: Any, node: str | None, association: str, numbers: np.ndarray | None = None,
+    kit: Kit | None = None,
+) -> Iterator[dict[str, np.ndarray]]:  # fmt: skip
     """The new rows of Tracks (and what `table` needs besides), some hundreds at once; ``states``, each node's tracks, change in place.
 
-    ``numbers`` as in `scanning.scans`.
+    ``numbers`` as in `scanning.scans`; ``kit``: of the scenario and node, where this is done again and again.
     """
     batch: list[dict[str, Any]] = []
     count = 0
-    steady = Steady(states, series(detections, scenario, node, numbers), _rule())
+    kit = kit or Kit(scenario, node)
+    steady = Steady(states, series(detections, scenario, node, numbers, kit.sites), _rule(), kit)
     for change in _changes(steady, association):
         batch.append(change)
         count += len(change["time"])
@@ -394,8 +396,11 @@ def _changed(live: Live, scan: Scan, hit: np.ndarray, free: np.ndarray, taken: T
 
 def _rows(changes: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     """Columns of Tracks, and what `track` makes ``P_common`` of, from what several scans changed."""
-    bank, prior = (Bank.stack([c[name] for c in changes]) for name in ("bank", "prior"))
-    known = {name: np.concatenate([c[name] for c in changes]) for name in changes[0] if name not in ("bank", "prior")}
+    known = dict(changes[0])
+    if len(changes) > 1:
+        joined = {"bank": Bank.stack, "prior": Bank.stack}
+        known = {name: joined.get(name, np.concatenate)([c[name] for c in changes]) for name in known}
+    bank, prior = known.pop("bank"), known.pop("prior")
     burnt, pause = known.pop("burnt"), further(known["time"] - known.pop("lit"))
     acceleration, sigma = push(bank)
     return {
