@@ -34,7 +34,13 @@ class Part(NamedTuple):
         return {**made, "detection": plots[np.searchsorted(self.plots, made["detection"])]} if made else {}
 
 
-Kept = dict[bytes, tuple[Live, Part]]  # by the plots of a nation so far, in their steps: its tracks then, and the rows of the last step
+class Kept:
+    """By the plots of a nation so far, in their steps: its tracks then, with the rows of the last ``step``, and the covariances of all rows
+    (`tracking.finished`) when they were ``whole``."""
+
+    def __init__(self) -> None:
+        self.step: dict[bytes, tuple[Live, Part]] = {}
+        self.whole: dict[bytes, tracking.Covariances] = {}
 
 
 class Nations:
@@ -57,13 +63,13 @@ class Nations:
         mine = {k: np.flatnonzero(nation == k) for k in np.flatnonzero(np.bincount(nation)).tolist()}
         for k, rows in mine.items():
             self.names[k] = _name(self.names.get(k, bytes([k])), seen, rows)
-        new = {k: rows for k, rows in mine.items() if self.names[k] not in self.kept}
+        new = {k: rows for k, rows in mine.items() if self.names[k] not in self.kept.step}
         made = self._make(seen, new) if new else {}
         for k in mine:
-            self.states[k] = self.kept[self.names[k]][0]
+            self.states[k] = self.kept.step[self.names[k]][0]
         if len(new) == len(mine):
             return [made | {"detection": number[made["detection"]]}] if made else []
-        found = [part for k, rows in mine.items() if (part := self.kept[self.names[k]][1].called(rows))]
+        found = [part for k, rows in mine.items() if (part := self.kept.step[self.names[k]][1].called(rows))]
         if not found:
             return []
         joined = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
@@ -80,8 +86,24 @@ class Nations:
         made = parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
         for k, rows in mine.items():
             own = np.flatnonzero(made["node"] == k) if made else rows[:0]
-            self.kept[self.names[k]] = states[k], Part(made if len(own) else {}, own, rows)
+            self.kept.step[self.names[k]] = states[k], Part(made if len(own) else {}, own, rows)
         return made
+
+    def table(self, rows: list[Rows], plots: Detections) -> Tracks:
+        """`tracking.table` of all that `follow` has made of all plots."""
+        finish = self._finished if self.association != "mht" else tracking.finished
+        return tracking.table(rows, self.states, plots, self.scenario, self.association, lambda c: finish(c, plots, self.scenario))
+
+    def _finished(self, columns: Rows, plots: Detections, scenario: Any) -> tracking.Covariances:
+        """`tracking.finished`, done once for each nation and its plots."""
+        P, P_common = np.empty_like(columns["P"]), np.empty_like(columns["P"])
+        for k, name in self.names.items():
+            own = np.flatnonzero(columns["node"] == k)
+            if name not in self.kept.whole and len(own):
+                self.kept.whole[name] = tracking.finished({n: column[own] for n, column in columns.items()}, plots, scenario)
+            if len(own):
+                P[own], P_common[own] = self.kept.whole[name]
+        return P, P_common
 
 
 def _name(before: bytes, seen: Detections, rows: np.ndarray) -> bytes:

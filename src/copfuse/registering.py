@@ -62,7 +62,7 @@ def track_registered(detections: Detections, scenario: Any, node: str | None = N
             out[block[order] == k] = bias_covariance(columns, number, detections, abouts[k])[block[order] == k]
         return out
 
-    made = tracking.table(joined, states, detections, scenario, association, biased)
+    made = tracking.table(joined, states, detections, scenario, association, lambda c: tracking.finished(c, detections, scenario, biased))
     return replace(made, meta={**made.meta, "registration": biases})
 
 

@@ -61,6 +61,8 @@ LOW, GROUNDED = 20e3, 3.0  # m, and standard deviations of height, below which t
 REAL, GHOST = 0.5, 0.15  # chance of a plot, where others have theirs, of a track of an object, at least, and of one of nothing, *notional*
 HIT, MISSED = math.log(GHOST / REAL), math.log((1.0 - GHOST) / (1.0 - REAL))
 DOUBTED = 5.0  # logarithm of the odds from which on a track is taken to be of nothing
+Columns = dict[str, np.ndarray]
+Covariances = tuple[np.ndarray, np.ndarray]
 PLAIN = False  # whether every scan is one `step`: the form that the quick one is held against
 BATCH = 1000  # rows of Tracks that are made together: as quick as all together, and of little memory
 NEAR_MISS = 1.5**2  # a plot within this many times a gate's squared distance was refused by it; beyond, it is simply new
@@ -126,9 +128,9 @@ def follow(
 
 def table(
     rows: list[dict[str, np.ndarray]], states: dict[int, Live], detections: Detections, scenario: Any, association: str,
-    biased: Callable[..., np.ndarray] | None = None,
+    finish: Callable[[Columns], Covariances] | None = None,
 ) -> Tracks:  # fmt: skip
-    """Tracks of all rows that `follow` made, with what may be common to several and what biases leave (`bias_covariance`)."""
+    """Tracks of all rows that `follow` made, with their covariances as `finished` or ``finish`` has them."""
     meta = {
         "sensors": [s.name for s in scenario.sensors], "nodes": list(NODES), "scenario": scenario.name,
         "detections_uid": detections.uid, "counts": {NODES[k]: dict(zip(COUNTS, states[k].counts, strict=True)) for k in sorted(states)},
@@ -139,14 +141,23 @@ def table(
         return Tracks.empty(**meta)
     columns = {name: np.concatenate([r[name] for r in rows]) for name in rows[0]}
     meta["ended"] = ends(columns, states)
-    _, number = np.unique(np.stack([columns["node"], columns["track"]]), axis=1, return_inverse=True)
-    number, covariances = number.ravel(), [columns.pop(name) for name in ("prior", "noisy", "noisy_prior", "share")]
-    columns["P_common"] = np.zeros_like(columns["P"])
-    common(number, columns["time"], columns["x"], columns["P"], *covariances, number.max() + 1, columns["P_common"])
-    columns["P_common"] = filters.within(columns["P_common"], columns["P"])
-    if scenario.bias > 0:
-        columns["P"] = columns["P"] + (biased or bias_covariance)(columns, number, detections, scenario)
-    return Tracks(**columns, meta=meta)
+    P, P_common = finish(columns) if finish else finished(columns, detections, scenario)
+    for name in ("prior", "noisy", "noisy_prior", "share"):
+        del columns[name]
+    return Tracks(**columns | {"P": P, "P_common": P_common}, meta=meta)
+
+
+def finished(columns: Columns, detections: Detections, scenario: Any, biased: Callable[..., np.ndarray] | None = None) -> Covariances:
+    """`Tracks.P` and `Tracks.P_common` of rows that `follow` made, all of their tracks: with what biases leave (`bias_covariance`), and
+    what may be common to several trackers.  Neither depends on the tracks of other nodes."""
+    local = columns["node"].astype(np.int64) * 10**9 + columns["track"]
+    _, number = np.unique(local, return_inverse=True)
+    number, P = number.ravel(), columns["P"]
+    covariances = [columns[name] for name in ("prior", "noisy", "noisy_prior", "share")]
+    P_common = np.zeros_like(P)
+    common(number, columns["time"], columns["x"], P, *covariances, number.max() + 1, P_common)
+    P_common = filters.within(P_common, P)
+    return (P + (biased or bias_covariance)(columns, number, detections, scenario) if scenario.bias > 0 else P), P_common
 
 
 def _changes(steady: Steady, association: str) -> Iterator[dict[str, Any]]:
