@@ -86,14 +86,15 @@ def _lasts(old: Forecast | None, time: float, who: int) -> bool:
     return old is not None and old.who == who and time - old.time < old.left / LASTS
 
 
-def impact_point(x, P, log_beta, push, phase_probability) -> Columns:
+def impact_point(x, P, log_beta, push, phase_probability, least: Any = 0.0) -> Columns:
     """Where and when objects come down under gravity, drag, in boost a rest of the burn, and lift where it may be.
 
     Args: ``x (n, 6)``, ``P (n, 6, 6)``, ``log_beta (n, 2)`` mean and sigma, ``push (n, 3)`` m/s^2,
     ``phase_probability (n, 4)``.  Returns point ``(n, 3)`` m Earth-fixed, covariance ``(n, 3, 3)`` m^2, time to impact
     ``(n,)`` s and its sigma; nan where a part of the distribution stays in orbit.  Where the body
     may have lift (`lift`) the forecast is spread over how far that may carry it.  A further burn is in it from a probability of
-    `MISSED` on.
+    `MISSED` on.  A forecast that can be seen to have a 95 % ellipse with a semi-major axis above ``least`` m (scalar or (n,); 0: any) is
+    not made: nan, too.
     """
     x, P = np.ascontiguousarray(x, float), np.ascontiguousarray(P, float)
     n = len(x)
@@ -101,7 +102,8 @@ def impact_point(x, P, log_beta, push, phase_probability) -> Columns:
     p = np.asarray(phase_probability, float)
     if n:
         boosting = np.where(p[:, BOOST] > MISSED, p[:, BOOST], 0.0)
-        kernel.impact(x, P, np.asarray(log_beta, float), np.asarray(push, float), boosting, lift(x, p), mean, cov, when)
+        size = np.broadcast_to(np.asarray(least, float), n).copy()
+        kernel.impact(x, P, np.asarray(log_beta, float), np.asarray(push, float), boosting, lift(x, p), size, mean, cov, when)
         cov *= _wider(np.where(p[:, BOOST] > MISSED, 0.0, p[:, BOOST]))[:, None, None]
     lost = ~np.isfinite(mean).all(axis=1) | ~np.isfinite(when).all(axis=1)
     mean[lost], cov[lost], when[lost] = np.nan, np.nan, np.nan
