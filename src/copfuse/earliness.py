@@ -12,6 +12,8 @@ import numpy as np
 
 from copfuse import bounds, flights, frames, metrics
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE, NATIONS, NODES, TERMINAL
+from copfuse.foreseeing import firsts
+from copfuse.fusion import Needs
 from copfuse.measures import ratio
 from copfuse.metrics import Match, Sighting
 from copfuse.tables import PLOT, TRACK, Detections, Messages, Picture, Tracks, Truth
@@ -69,11 +71,12 @@ class Seen(NamedTuple):
     sightings: list[Sighting]
 
     @staticmethod
-    def of(run: Any) -> Seen:
-        """Of a `study.Run`, or of anything with its scenario, truth, detections, tracks and picture."""
-        matched = metrics.match(run.picture, run.truth)
-        found = metrics.sightings(run, tuple(1e3 * size for size in ELLIPSES), matched)
-        return Seen(matched, found)
+    def of(run: Any, needs: Needs | None = None) -> Seen:
+        """Of a `study.Run`, or of anything with its scenario, truth, detections, tracks and picture; ``needs``, where that has no forecasts
+        (`fusion.without_ends`)."""
+        matched, sizes = metrics.match(run.picture, run.truth), tuple(1e3 * size for size in ELLIPSES)
+        foreseen = None if needs is None else firsts(run.picture, needs, matched.object, sizes)
+        return Seen(matched, metrics.sightings(run, sizes, matched, foreseen))
 
 
 Limits = dict[tuple[int, str], Any]  # bounds by object and the nations whose plots they stand on

@@ -76,6 +76,33 @@ def carried(
     return out
 
 
+def along(
+    state: dict[str, np.ndarray], log_beta: np.ndarray, push: np.ndarray, who: np.ndarray, line: np.ndarray, keys: Sequence[Hashable],
+    made: dict[Any, Forecast], least: np.ndarray | None = None,
+) -> Columns:  # fmt: skip
+    """Impact forecasts of tracks' rows (n,) in rising time, as `carried` has them; each is a ``line`` of ``state`` (time, x, P,
+    phase_probability), ``log_beta``, ``push``, ``who`` and ``least`` (as of `impact_point`; it holds for those that may be pushed)."""
+    chance = state["phase_probability"]
+    powered, n = pushed(chance), len(chance)
+    values: Columns = np.zeros((n, 3)), np.zeros((n, 3, 3)), np.zeros(n), np.zeros(n)
+    known, size = np.zeros(n, bool), np.zeros(n) if least is None else np.where(powered, least, 0.0)
+
+    def fill(lines: np.ndarray) -> None:
+        some = impact_point(state["x"][lines], state["P"][lines], log_beta[lines], push[lines], chance[lines], size[lines])
+        for column, value in zip(values, some, strict=True):
+            column[lines] = value
+        known[lines] = True
+
+    def make(rows: np.ndarray) -> Columns:
+        wanted = line[rows]
+        if not known[wanted].all():
+            fill(np.array(sorted(set(wanted[~known[wanted]].tolist()))))
+        return values[0][wanted], values[1][wanted], values[2][wanted], values[3][wanted]
+
+    fill(np.unique(line[powered[line]]))  # is never carried on, so that all can be made at once
+    return carried(made, state["time"][line], keys, who[line], powered[line], make)
+
+
 def pushed(phase_probability: np.ndarray) -> np.ndarray:
     """Which rows (n,) of phase probabilities (n, 4) thrust or lift may push, so that what comes of them does not last."""
     return phase_probability[:, BOOST] + phase_probability[:, GLIDE] > PUSHED

@@ -264,9 +264,9 @@ def _size(begin, end, points, times, weights, mean, P):
     """What the semi-major axis, m, of the 95 % region is at least, where these are some points of the forecast; mean (3) and P (3, 3) are
     scratch.
 
-    Whatever the other points do, the variance of the whole is no less than what these add to it about their own mean.  Of that half is in the
-    plane of the ground at the forecast's own mean (these being at most 45 degrees round the Earth from it; else they are so far
-    away that this makes the region large), and a half of the rest along one of the plane's axes.
+    Whatever the other points do, the variance of the whole is no less than what these add to it about their own mean.  A half of that is in
+    the plane of the ground at the forecast's own mean (these being at most 45 degrees round the Earth from it; else they are so far
+    away that this alone makes the region large), and a half of the rest along one of the plane's axes.
     """
     m, total = begin, 0.0
     for p in range(begin, end):
