@@ -153,7 +153,7 @@ def majority(tracks: Tracks, detections: Detections) -> np.ndarray:
     """The object (n,) that gave most plots of each row's local track, -1 where false plots did."""
     if len(tracks) == 0:
         return np.zeros(0, int)
-    _, local = np.unique(np.stack([tracks.node.astype(int), tracks.track]), axis=1, return_inverse=True)
+    _, local = np.unique(tracks.node.astype(np.int64) * 10**9 + tracks.track, return_inverse=True)
     local, thing = local.ravel(), detections.object[tracks.detection] + 1
     count = np.zeros((local.max() + 1, int(thing.max()) + 1), int)
     np.add.at(count, (local, thing), 1)

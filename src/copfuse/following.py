@@ -22,16 +22,12 @@ KEYS = ("time", "sensor", "z", "sigma", "snr")  # all that a tracker reads of a 
 
 
 class Part(NamedTuple):
-    """A nation's rows of a step: ``of`` all nations' that were made with them the rows ``own``; ``plots`` are its plots' numbers then."""
+    """A nation's rows of a step: of those ``of`` all nations that were made together the rows ``own``; ``plots`` are its plots' numbers
+    then."""
 
     of: Rows
     own: np.ndarray
     plots: np.ndarray
-
-    def called(self, plots: np.ndarray) -> Rows:
-        """The rows where the same plots have these numbers."""
-        made = {name: column[self.own] for name, column in self.of.items()}
-        return {**made, "detection": plots[np.searchsorted(self.plots, made["detection"])]} if made else {}
 
 
 class Kept:
@@ -69,13 +65,8 @@ class Nations:
             self.states[k] = self.kept.step[self.names[k]][0]
         if len(new) == len(mine):
             return [made | {"detection": number[made["detection"]]}] if made else []
-        found = [part for k, rows in mine.items() if (part := self.kept.step[self.names[k]][1].called(rows))]
-        if not found:
-            return []
-        joined = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
-        scan = np.cumsum(np.r_[False, (np.diff(seen.time) != 0) | (np.diff(seen.sensor) != 0)])
-        order = np.argsort(scan[joined["detection"]], kind="stable")  # as if all nations had gone through the scans together
-        return [{name: column[order] for name, column in joined.items()} | {"detection": number[joined["detection"][order]]}]
+        found = [(part, rows) for k, rows in mine.items() if len((part := self.kept.step[self.names[k]][1]).own)]
+        return [_joined(found, seen, number)] if found else []
 
     def _make(self, seen: Detections, mine: dict[int, np.ndarray]) -> Rows:
         """Track with the plots of some nations, and keep what comes of it."""
@@ -86,7 +77,7 @@ class Nations:
         made = parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
         for k, rows in mine.items():
             own = np.flatnonzero(made["node"] == k) if made else rows[:0]
-            self.kept.step[self.names[k]] = states[k], Part(made if len(own) else {}, own, rows)
+            self.kept.step[self.names[k]] = states[k], Part(made, own, rows)
         return made
 
     def table(self, rows: list[Rows], plots: Detections) -> Tracks:
@@ -104,6 +95,27 @@ class Nations:
             if len(own):
                 P[own], P_common[own] = self.kept.whole[name]
         return P, P_common
+
+
+def _joined(found: list[tuple[Part, np.ndarray]], seen: Detections, number: np.ndarray) -> Rows:
+    """The rows of nations whose plots are now those of these numbers, as if all had gone through the scans of a step together."""
+    plots = [rows[np.searchsorted(part.plots, part.of["detection"][part.own])] for part, rows in found]
+    scan = np.cumsum(np.r_[False, (seen.time[1:] != seen.time[:-1]) | (seen.sensor[1:] != seen.sensor[:-1])])
+    whole, detection = found[0][0].of, np.concatenate(plots)
+    if sum(len(part.own) for part, _ in found) == len(whole["time"]) and all(part.of is whole for part, _ in found):  # as they were
+        detection[np.concatenate([part.own for part, _ in found])] = np.concatenate(plots)
+        if (np.diff(scan[detection]) >= 0).all():
+            return whole | {"detection": number[detection]}
+        detection = np.concatenate(plots)
+    order = np.argsort(scan[detection], kind="stable")
+    place = np.empty(len(order), int)
+    place[order] = np.arange(len(order))
+    places = np.split(place, np.cumsum([len(part.own) for part, _ in found])[:-1])
+    made = {name: np.empty((len(order), *column.shape[1:]), column.dtype) for name, column in whole.items()}
+    for (part, _), at in zip(found, places, strict=True):
+        for name, column in part.of.items():
+            made[name][at] = column[part.own]
+    return made | {"detection": number[detection[order]]}
 
 
 def _name(before: bytes, seen: Detections, rows: np.ndarray) -> bytes:

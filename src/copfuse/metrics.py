@@ -52,12 +52,14 @@ def match(picture: Picture, truth: Truth) -> Match:
     distance = np.empty((len(picture), where.shape[1]))
     gate = gate_radius(picture.P)
     found, nearest = np.full((2, len(picture)), -1)
-    groups = _groups(picture.node, picture.time)
-    for rows in _lone(groups):  # most pictures of one flight: no assignment to make
+    order, edges = _edges(picture.node, picture.time)
+    size = np.diff(edges)
+    for rows in _some(order[edges[:-1][size == 1]]):  # most pictures of one flight: no assignment to make
         distance[rows] = np.linalg.norm(where[at[rows], :, :3] - picture.x[rows, None, :3], axis=2)
         within = np.where(distance[rows] <= gate[rows, None], distance[rows], np.inf)
         found[rows] = np.where(np.isfinite(within).any(axis=1), np.argmin(within, axis=1), -1) if within.size else -1
-    for rows in [rows for rows in groups if len(rows) > 1]:
+    for begin in np.flatnonzero(size > 1).tolist():
+        rows = order[edges[begin] : edges[begin + 1]]
         distance[rows] = np.linalg.norm(where[at[rows], :, :3] - picture.x[rows, None, :3], axis=2)
         within = np.where(distance[rows] <= gate[rows, None], distance[rows], np.inf)
         pairs = assign(within)
@@ -257,19 +259,22 @@ def _holds_own(picture: Picture, row: int, scenario: Scenario, node: int) -> boo
 # Small parts ---------------------------------------------------------------------------------------------------------
 
 
-def _groups(node: np.ndarray, time: np.ndarray) -> list[np.ndarray]:
-    """Row numbers of each node at each time."""
-    if len(time) == 0:
-        return []
+def _edges(node: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers by node and time, and where among them each node's of each time begin, with the end of all."""
     order = np.lexsort((time, node))
     new = (np.diff(node[order]) != 0) | (np.diff(np.round(time[order], 6)) != 0)
-    return np.split(order, np.flatnonzero(new) + 1)
+    return order, np.flatnonzero(np.r_[True, new, True]) if len(time) else np.zeros(1, int)
 
 
-def _lone(groups: list[np.ndarray], most: int = 10_000) -> list[np.ndarray]:
-    """The rows that stand alone in their groups, so many at a time that their distances to all objects need little memory."""
-    lone = np.array([rows[0] for rows in groups if len(rows) == 1], np.intp)
-    return [lone[a : a + most] for a in range(0, len(lone), most)]
+def _groups(node: np.ndarray, time: np.ndarray) -> list[np.ndarray]:
+    """Row numbers of each node at each time."""
+    order, edges = _edges(node, time)
+    return [order[a:b] for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)]
+
+
+def _some(rows: np.ndarray, most: int = 10_000) -> list[np.ndarray]:
+    """Rows that stand alone in their groups, so many at a time that their distances to all objects need little memory."""
+    return [rows[a : a + most] for a in range(0, len(rows), most)]
 
 
 def _object_count(truth: Truth) -> int:
