@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import copfuse as cf
-from copfuse import cueing, following, fusion, scenario, tracking
+from copfuse import covariances, cueing, following, fusion, scenario, tracking
 from copfuse.constants import NODES
 from copfuse.errors import CopfuseError
 from copfuse.following import Hub
@@ -106,13 +106,13 @@ def test_trackers_leave_what_is_kept_as_it_is():
 @pytest.mark.parametrize("association", ["gnn", "mht"])
 def test_covariances_are_finished_once_for_the_same_plots_of_a_nation(monkeypatch, association):
     """A second pass in which one nation sees something else: to the bit the plain table, and only that nation's rows are gone through."""
-    plots, real, rows = cf.detect(flight(), ABOUT, 1), tracking.finished, []
+    plots, real, rows = cf.detect(flight(), ABOUT, 1), covariances.finished, []
 
     def counted(columns, *rest):
         rows.append(len(columns["P"]))
         return real(columns, *rest)
 
-    monkeypatch.setattr(tracking, "finished", counted)
+    monkeypatch.setattr(covariances, "finished", counted)
     kept, nation = following.Kept(), np.array([s.nation for s in ABOUT.sensors])
     z, done = plots.z.copy(), []
     z[np.flatnonzero(nation[plots.sensor] == "KOR")[-1], 0] += 1.0

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from copfuse import tracking
+from copfuse import covariances, tracking
 from copfuse.coasting import Live
 from copfuse.constants import NATIONS
+from copfuse.covariances import Covariances
 from copfuse.steady import Kit
 from copfuse.tables import Detections, Tracks
 
@@ -32,11 +33,11 @@ class Part(NamedTuple):
 
 class Kept:
     """By the plots of a nation so far, in their steps: its tracks then, with the rows of the last ``step``, and the covariances of all rows
-    (`tracking.finished`) when they were ``whole``."""
+    (`covariances.finished`) when they were ``whole``."""
 
     def __init__(self) -> None:
         self.step: dict[bytes, tuple[Live, Part]] = {}
-        self.whole: dict[bytes, tracking.Covariances] = {}
+        self.whole: dict[bytes, Covariances] = {}
 
 
 class Nations:
@@ -82,16 +83,16 @@ class Nations:
 
     def table(self, rows: list[Rows], plots: Detections) -> Tracks:
         """`tracking.table` of all that `follow` has made of all plots."""
-        finish = self._finished if self.association != "mht" else tracking.finished
+        finish = self._finished if self.association != "mht" else covariances.finished
         return tracking.table(rows, self.states, plots, self.scenario, self.association, lambda c: finish(c, plots, self.scenario))
 
-    def _finished(self, columns: Rows, plots: Detections, scenario: Any) -> tracking.Covariances:
-        """`tracking.finished`, done once for each nation and its plots."""
+    def _finished(self, columns: Rows, plots: Detections, scenario: Any) -> Covariances:
+        """`covariances.finished`, done once for each nation and its plots."""
         P, P_common = np.empty_like(columns["P"]), np.empty_like(columns["P"])
         for k, name in self.names.items():
             own = np.flatnonzero(columns["node"] == k)
             if name not in self.kept.whole and len(own):
-                self.kept.whole[name] = tracking.finished({n: column[own] for n, column in columns.items()}, plots, scenario)
+                self.kept.whole[name] = covariances.finished({n: column[own] for n, column in columns.items()}, plots, scenario)
             if len(own):
                 P[own], P_common[own] = self.kept.whole[name]
         return P, P_common
@@ -154,9 +155,11 @@ class Hub:
             b"".join(getattr(part, name).tobytes() for part in self.plots) == getattr(plots, name)[: self.taken].tobytes() for name in KEYS
         )
 
-    def tracks(self, plots: Detections) -> Tracks:
-        """`tracking.track` of plots that it `begins`: only those not taken in are gone through."""
+    def tracks(self, plots: Detections, common: bool = True) -> Tracks:
+        """`tracking.track` of plots that it `begins`: only those not taken in are gone through.  Without ``common``, all of P may be."""
         tracking.usable(plots, self.scenario, self.association)
         states, rest = dict(self.states), np.arange(self.taken, len(plots))
         rows = [*self.rows, *tracking.follow(states, plots[rest], self.scenario, "HUB", self.association, rest, self.kit)]
-        return tracking.table(rows, states, plots, self.scenario, self.association)
+        return tracking.table(
+            rows, states, plots, self.scenario, self.association, lambda c: covariances.finished(c, plots, self.scenario, common=common)
+        )

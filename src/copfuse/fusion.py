@@ -172,7 +172,7 @@ def _plot_pictures(
     registered, association = "registration" in tracks.meta, tracks.meta.get("association", "gnn")
     begun = [] if registered else [one for one in hubs if one.begins(detections[rows], association)]
     if begun:
-        hub = begun[0].tracks(detections[rows])
+        hub = begun[0].tracks(detections[rows], False)  # in which each line stands on one track
     else:
         hub = tracker(registered)(detections[rows], scenario, node="HUB", association=association)
     heard = np.maximum.accumulate(when)[hub.detection] if len(hub) else np.zeros(0)
@@ -292,8 +292,10 @@ def _states(
     x, P, D = np.zeros((n, s, 6)), np.zeros((n, s, 6, 6)), np.zeros((n, s, 6, 6))
     phase, push, beta = np.zeros((n, s, 4)), np.zeros((n, s, 3)), np.full((n, s, 2), np.inf)
     x[have], P[have], push[have] = bank.x6[at], bank.P6[at], pushed_by(bank)[0][at]
-    D[have] = _common(tracks, rows, bank)[at]
-    D = np.where(disjoint[:, None, None, None], D, P)
+    D[have] = P[have]
+    several = have & _several(have, disjoint)[:, None]
+    some, which = np.unique(place[several], return_inverse=True)
+    D[several] = _common(tracks, rows[some], bank[some])[which]
     boost = tracks.phase_probability[rows][:, BOOST]
     burnt = boost < 0.5
     phase[have] = phase_probability(bank, burnt, np.where(burnt, boost, 0.0))[at]
@@ -307,6 +309,12 @@ def _states(
     }  # fmt: skip
     each = np.arange(n)
     return columns, beta[each, beta[:, :, 1].argmin(axis=1)], push[each, order[:, 0]]
+
+
+def _several(have: np.ndarray, disjoint: np.ndarray) -> np.ndarray:
+    """In which lines (n,) it is asked what is common to their sources: of one alone it is not, nor where all may be."""
+    several: np.ndarray = disjoint & (have.sum(axis=1) > 1)
+    return several
 
 
 def _pooled(phase: np.ndarray, time: np.ndarray) -> np.ndarray:
