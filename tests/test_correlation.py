@@ -59,9 +59,11 @@ def tracks_of(*parts):
 
 def lines(tracks, feed, about=ABOUT):
     """(time, system, {(source, track)}) of a book's lines."""
-    book = correlation.keep_book(tracks, feed, about)
-    who = [{(int(tracks.node[r]), int(tracks.track[r])) for r in row if r >= 0} for row in book.rows]
-    return list(zip(book.time, book.system, who, strict=True))
+    return [
+        (look.time, system, {(int(tracks.node[r]), int(tracks.track[r])) for r in row if r >= 0})
+        for look in correlation.looks(tracks, correlation.listening([feed], about), about)
+        for system, row in zip(look.system.tolist(), look.source, strict=True)
+    ]
 
 
 def beside(x, metres, speed=0.0):

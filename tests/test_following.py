@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import copfuse as cf
-from copfuse import cueing, following, fusion, scenario, tracking
+from copfuse import covariances, cueing, following, fusion, scenario, tracking
+from copfuse.constants import NODES
 from copfuse.errors import CopfuseError
 from copfuse.following import Hub
 
@@ -103,10 +104,36 @@ def test_trackers_leave_what_is_kept_as_it_is():
 
 
 @pytest.mark.parametrize("association", ["gnn", "mht"])
+def test_covariances_are_finished_once_for_the_same_plots_of_a_nation(monkeypatch, association):
+    """A second pass in which one nation sees something else: to the bit the plain table, and only that nation's rows are gone through."""
+    plots, real, rows = cf.detect(flight(), ABOUT, 1), covariances.finished, []
+
+    def counted(columns, *rest):
+        rows.append(len(columns["P"]))
+        return real(columns, *rest)
+
+    monkeypatch.setattr(covariances, "finished", counted)
+    kept, nation = following.Kept(), np.array([s.nation for s in ABOUT.sensors])
+    z, done = plots.z.copy(), []
+    z[np.flatnonzero(nation[plots.sensor] == "KOR")[-1], 0] += 1.0
+    for seen in (plots, replace(plots, z=z), plots):
+        nations, made = following.Nations(ABOUT, association, kept), []
+        for step in (slice(0, 70), slice(70, len(seen))):
+            made += nations.follow(seen[step], np.arange(len(seen))[step])
+        rows.clear()
+        found = nations.table(made, seen)
+        done.append(list(rows))
+        assert same(found, tracking.track(seen, ABOUT, None, association))
+    korean = int((found.node == NODES.index("KOR")).sum())
+    assert 0 < korean < len(found) and sum(done[0]) == len(found)
+    assert done[1:] == ([[korean], []] if association == "gnn" else [[len(found)]] * 2)
+
+
+@pytest.mark.parametrize("association", ["gnn", "mht"])
 def test_step_by_step_in_the_order_of_scans(association):
     plots = cf.detect(flight(), ABOUT, 1)
     edges = np.searchsorted(plots.time, np.arange(0.0, 130.0, 10.0))
-    nations = following.Nations(ABOUT, association, {})
+    nations = following.Nations(ABOUT, association, following.Kept())
     rows = []
     for a, b in zip(edges[:-1], edges[1:], strict=True):
         rows += nations.follow(plots[a:b], np.arange(a, b))

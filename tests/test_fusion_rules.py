@@ -148,7 +148,7 @@ def test_impact_without_air_equals_dop853(height, along, climb):
     x = coasting(height, along, climb)
     want, seconds = free_fall_to_ground(x)
     mean, cov, when = np.zeros((1, 3)), np.zeros((1, 3, 3)), np.zeros((1, 2))
-    impact(x[None], 1e-6 * np.eye(6)[None], np.array([[40.0, 1e-6]]), np.zeros((1, 3)), np.zeros(1), np.zeros(1), mean, cov, when)
+    impact(x[None], 1e-6 * np.eye(6)[None], np.array([[40.0, 1e-6]]), np.zeros((1, 3)), *np.zeros((3, 1)), mean, cov, when)
     assert np.linalg.norm(mean[0] - want) < 50.0 and abs(when[0, 0] - seconds) < 0.1
 
 
@@ -160,7 +160,7 @@ def test_impact_covariance_matches_monte_carlo():
     beta = np.array([np.log(5000.0), 0.3])
     cloud, cov, when = np.zeros((4000, 3)), np.zeros((4000, 3, 3)), np.zeros((4000, 2))
     betas = np.stack([beta[0] + beta[1] * rng.standard_normal(4000), np.full(4000, 1e-6)], axis=1)
-    impact(drawn, np.tile(1e-6 * np.eye(6), (4000, 1, 1)), betas, np.zeros((4000, 3)), np.zeros(4000), np.zeros(4000), cloud, cov, when)
+    impact(drawn, np.tile(1e-6 * np.eye(6), (4000, 1, 1)), betas, np.zeros((4000, 3)), *np.zeros((3, 4000)), cloud, cov, when)
     mean, P, _, _ = forecast.impact_point(x[None], np.diag(sigma**2)[None], beta[None], np.zeros((1, 3)), np.array([[0.0, 1, 0, 0]]))
     lat, lon, _ = frames.geodetic(mean)
     flat = frames.enu_axes(lat, lon)[0, :2]
@@ -183,7 +183,7 @@ def test_an_ellipse_holds_what_air_and_wind_do(height, along, climb, sigma):
     points, cov, when, airless = np.zeros((n, 3)), np.zeros((n, 3, 3)), np.zeros((n, 2)), np.zeros((n, 2))
     for betas, seconds in ((np.full(n, 30.0), airless), (np.log(5000.0) + sigma * rng.standard_normal(n), when)):
         told = np.stack([betas, np.full(n, 1e-6)], axis=1)
-        impact(drawn, np.tile(1e-6 * np.eye(6), (n, 1, 1)), told, np.zeros((n, 3)), none, none, points, cov, seconds)
+        impact(drawn, np.tile(1e-6 * np.eye(6), (n, 1, 1)), told, np.zeros((n, 3)), none, none, none, points, cov, seconds)
     beta = np.array([[np.log(5000.0), sigma]])
     mean, P, _, _ = forecast.impact_point(x[None], np.diag(spread**2)[None], beta, np.zeros((1, 3)), np.array([[0.0, 1, 0, 0]]))
     lat, lon, _ = frames.geodetic(mean)
@@ -241,7 +241,7 @@ def test_a_soaring_body_flies_as_the_formulas_say(ratio, slow, beta, begin):
     stop.terminal = True
     end = solve_ivp(rate, (0, 3000), x, "DOP853", events=stop, rtol=1e-8, atol=1e-3)
     s = np.r_[x, np.log(beta), 0.0, 0.0]
-    seconds = soar(s, ratio, slow, np.zeros(6), np.zeros(6))
+    seconds = soar(s, ratio, slow, 0.0, np.zeros(6), np.zeros(6))
     assert abs(seconds - end.t[-1]) < min(2.0, 0.5 * end.t[-1])
     assert np.linalg.norm(s[:3] - end.y[:3, -1]) < min(2.0, 0.5 * end.t[-1]) * slow
 

@@ -64,8 +64,8 @@ def test_rows_are_those_of_single_runs(small):
 def test_pictures_that_cannot_differ_are_fused_once(monkeypatch):
     """A regime without links hears nothing, so its pictures are those of national pictures with cues, which move no state."""
     fused = []
-    real = fusion.fuse
-    monkeypatch.setattr(units.fusion, "fuse", lambda *a, **o: fused.append(1) or real(*a, **o))
+    real = fusion.without_ends
+    monkeypatch.setattr(units.fusion, "without_ends", lambda *a, **o: fused.append(1) or real(*a, **o))
     plan = sweep.plan(**{**SMALL, "seeds": 1})
     none, realtime = plan.units[0].options.regimes
     silent = type(none)(**{**{f: getattr(none, f) for f in none.__dataclass_fields__}, "name": "silent", "links": ()})

@@ -9,9 +9,11 @@ goes only for evidence against it or for another one that is better by more than
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 from operator import attrgetter
 from typing import Any
 
@@ -54,18 +56,10 @@ class Entry:
     beside: bool = False
 
 
-@dataclass
-class Book:
-    """Who stands where: one line per picture row (time, system track, row of each source or −1)."""
-
-    time: list[float] = field(default_factory=list)
-    system: list[int] = field(default_factory=list)
-    rows: list[np.ndarray] = field(default_factory=list)
-
-
 @dataclass(frozen=True)
 class Look:
-    """Several books at one time s: the distinct rows (k,) that stand in any of them, rising, and those rows as they are then.
+    """Several books, of who stands where, at one time s: the distinct rows (k,) that stand in any of them, rising, and those rows as they
+    are then.
 
     Lines, a book after the other, in rising order of system track: ``book (n,)``, ``system (n,)``, ``source (n, 4)``, the row of each
     source or −1.
@@ -93,6 +87,7 @@ class Node:
         self.ends = deque(ends)
         self.rest = rest.tolist()
         self.order = np.maximum.accumulate(self.when)  # one after the other: nobody hears of a row before those in front of it
+        self.times = self.order.tolist()
         self.at, self.next_system = 0, 0
         self.entries: dict[tuple[int, int], Entry] = {}
         self.first = int(np.ceil(self.when[0] / step))
@@ -101,28 +96,21 @@ class Node:
 
     def hear(self, tracks: Tracks, time: float) -> None:
         """Take in all that has come by now; forget what is over."""
-        end = int(np.searchsorted(self.order, time, side="right"))
-        new = self.rows[self.at : end]
-        columns = [tracks.node[new], tracks.track[new], tracks.time[new], new, self.when[self.at : end]] if len(new) else []
-        if len(new) > FEW:
-            some = _first_and_newest(*columns[:3])
-            columns = [c[some] for c in columns]
-        for facts in zip(*(c.tolist() for c in columns), strict=True):
-            note(self.entries, *facts)
-        self.at = end
+        end = bisect_right(self.times, time, self.at)
+        if end > self.at:
+            self._take_in(tracks, self.rows[self.at : end], self.when[self.at : end])
+            self.at = end
         while self.ends and self.ends[0][0] <= time:
             self.entries.pop(self.ends.popleft()[1:], None)
         self.entries = {k: e for k, e in self.entries.items() if _stays(e, time, self.rest[e.source])}
 
-
-def keep_book(tracks: Tracks, feed: tuple[np.ndarray, np.ndarray], scenario: Any) -> Book:
-    """The whole book of one node's feed, when (n,) s it hears which row (n,) of ``tracks``; see `looks`."""
-    book = Book()
-    for look in looks(tracks, listening([feed], scenario), scenario):
-        book.time += [look.time] * len(look.system)
-        book.system += look.system.tolist()
-        book.rows += list(look.source)
-    return book
+    def _take_in(self, tracks: Tracks, rows: np.ndarray, when: np.ndarray) -> None:
+        columns = [tracks.node[rows], tracks.track[rows], tracks.time[rows], rows, when]
+        if len(rows) > FEW:
+            some = _first_and_newest(*columns[:3])
+            columns = [c[some] for c in columns]
+        for facts in zip(*(c.tolist() for c in columns), strict=True):
+            note(self.entries, *facts)
 
 
 def listening(
@@ -260,8 +248,14 @@ def _at_rest(heads: list[Entry], known: tuple[np.ndarray, Bank], slack: np.ndarr
     if len(heads) == 1:
         return True
     at = np.searchsorted(known[0], [e.row for e in heads])
-    i, j = np.triu_indices(len(heads), 1)
+    i, j = _pairs(len(heads))
     return bool((_squared(known[1].x6[at], known[1].P6[at], i, j, slack) <= PART).all())
+
+
+@cache
+def _pairs(n: int) -> tuple[np.ndarray, ...]:
+    """All pairs i < j of so many, as many as there are sources."""
+    return np.triu_indices(n, 1)
 
 
 def _squared(x: np.ndarray, P: np.ndarray, i: np.ndarray, j: np.ndarray, slack: np.ndarray) -> np.ndarray:

@@ -57,7 +57,7 @@ class Once:
         self.of: tuple[Any, ...] = ()
         self.looking: dict[str, Any] = {}
         self.watches: list[Watch] = []
-        self.kept: Kept = {}
+        self.kept = Kept()
 
     def prepared(self, truth: Truth, scenario: Any, seed: int, association: str) -> Once:
         """Itself, filled; refuses what is not the same as before."""
@@ -118,7 +118,7 @@ def sense(
     for exact in (False, True) if not any(link.responsibility for link in rule.links) else (True,):  # covariances decide who reports
         loop = _Loop(truth, scenario, rule, seed, association, exact, spent, once, idle)
         loop.run()
-        detections, tracks = loop.plots, _timed(spent, "track", loop.tracks, True)
+        detections, tracks = loop.plots, _timed(spent, "track", loop.nations.table, loop.rows, loop.plots)
         messages = _timed(spent, "share", network.share, tracks, scenario, regime=rule, seed=seed, detections=detections)
         if loop.as_foreseen(messages, loop.end) and loop.stable:
             break

@@ -12,6 +12,8 @@ import numpy as np
 
 from copfuse import bounds, flights, frames, metrics
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE, NATIONS, NODES, TERMINAL
+from copfuse.foreseeing import firsts
+from copfuse.fusion import Needs
 from copfuse.measures import ratio
 from copfuse.metrics import Match, Sighting
 from copfuse.tables import PLOT, TRACK, Detections, Messages, Picture, Tracks, Truth
@@ -69,11 +71,12 @@ class Seen(NamedTuple):
     sightings: list[Sighting]
 
     @staticmethod
-    def of(run: Any) -> Seen:
-        """Of a `study.Run`, or of anything with its scenario, truth, detections, tracks and picture."""
-        matched = metrics.match(run.picture, run.truth)
-        found = metrics.sightings(run, tuple(1e3 * size for size in ELLIPSES), matched)
-        return Seen(matched, found)
+    def of(run: Any, needs: Needs | None = None) -> Seen:
+        """Of a `study.Run`, or of anything with its scenario, truth, detections, tracks and picture; ``needs``, where that has no forecasts
+        (`fusion.without_ends`)."""
+        matched, sizes = metrics.match(run.picture, run.truth), tuple(1e3 * size for size in ELLIPSES)
+        foreseen = None if needs is None else firsts(run.picture, needs, matched.object, sizes)
+        return Seen(matched, metrics.sightings(run, sizes, matched, foreseen))
 
 
 Limits = dict[tuple[int, str], Any]  # bounds by object and the nations whose plots they stand on
@@ -150,7 +153,7 @@ def majority(tracks: Tracks, detections: Detections) -> np.ndarray:
     """The object (n,) that gave most plots of each row's local track, -1 where false plots did."""
     if len(tracks) == 0:
         return np.zeros(0, int)
-    _, local = np.unique(np.stack([tracks.node.astype(int), tracks.track]), axis=1, return_inverse=True)
+    _, local = np.unique(tracks.node.astype(np.int64) * 10**9 + tracks.track, return_inverse=True)
     local, thing = local.ravel(), detections.object[tracks.detection] + 1
     count = np.zeros((local.max() + 1, int(thing.max()) + 1), int)
     np.add.at(count, (local, thing), 1)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import association, entering, gaussian, starting, tracking
+from copfuse import association, covariances, entering, gaussian, starting, tracking
 from copfuse.coasting import FORESEEN_BURNING, HOLD, HOLD_SCANS, HOLD_TENTATIVE
 from copfuse.entrants_filters import CUBATURE, EXTENDED, FILTERPY, Expected, Filter, angles, transition
 from copfuse.gaussian import transpose
@@ -61,7 +61,7 @@ def patience(live: Live) -> np.ndarray:
 
 @dataclass
 class Log:
-    """All updates so far, and the number of the next track; what `tracking.bias_covariance` asks for."""
+    """All updates so far, and the number of the next track; what `covariances.bias_covariance` asks for."""
 
     time: list[float] = field(default_factory=list)
     number: list[int] = field(default_factory=list)
@@ -83,7 +83,7 @@ class Log:
         if not self.time or not scenario.bias > 0:
             return np.zeros((len(self.time), 6, 6))
         columns = {"time": np.array(self.time), "detection": np.array(self.detection), "x": np.array(self.x)}
-        return tracking.bias_covariance(columns, np.array(self.number), detections, scenario)
+        return covariances.bias_covariance(columns, np.array(self.number), detections, scenario)
 
 
 def step(live: Live, scan: Scan, by: Filter, log: Log) -> Live:

@@ -76,6 +76,33 @@ def carried(
     return out
 
 
+def along(
+    state: dict[str, np.ndarray], log_beta: np.ndarray, push: np.ndarray, who: np.ndarray, line: np.ndarray, keys: Sequence[Hashable],
+    made: dict[Any, Forecast], least: np.ndarray | None = None,
+) -> Columns:  # fmt: skip
+    """Impact forecasts of tracks' rows (n,) in rising time, as `carried` has them; each is a ``line`` of ``state`` (time, x, P,
+    phase_probability), ``log_beta``, ``push``, ``who`` and ``least`` (as of `impact_point`; it holds for those that may be pushed)."""
+    chance = state["phase_probability"]
+    powered, n = pushed(chance), len(chance)
+    values: Columns = np.zeros((n, 3)), np.zeros((n, 3, 3)), np.zeros(n), np.zeros(n)
+    known, size = np.zeros(n, bool), np.zeros(n) if least is None else np.where(powered, least, 0.0)
+
+    def fill(lines: np.ndarray) -> None:
+        some = impact_point(state["x"][lines], state["P"][lines], log_beta[lines], push[lines], chance[lines], size[lines])
+        for column, value in zip(values, some, strict=True):
+            column[lines] = value
+        known[lines] = True
+
+    def make(rows: np.ndarray) -> Columns:
+        wanted = line[rows]
+        if not known[wanted].all():
+            fill(np.array(sorted(set(wanted[~known[wanted]].tolist()))))
+        return values[0][wanted], values[1][wanted], values[2][wanted], values[3][wanted]
+
+    fill(np.unique(line[powered[line]]))  # is never carried on, so that all can be made at once
+    return carried(made, state["time"][line], keys, who[line], powered[line], make)
+
+
 def pushed(phase_probability: np.ndarray) -> np.ndarray:
     """Which rows (n,) of phase probabilities (n, 4) thrust or lift may push, so that what comes of them does not last."""
     return phase_probability[:, BOOST] + phase_probability[:, GLIDE] > PUSHED
@@ -86,14 +113,15 @@ def _lasts(old: Forecast | None, time: float, who: int) -> bool:
     return old is not None and old.who == who and time - old.time < old.left / LASTS
 
 
-def impact_point(x, P, log_beta, push, phase_probability) -> Columns:
+def impact_point(x, P, log_beta, push, phase_probability, least: Any = 0.0) -> Columns:
     """Where and when objects come down under gravity, drag, in boost a rest of the burn, and lift where it may be.
 
     Args: ``x (n, 6)``, ``P (n, 6, 6)``, ``log_beta (n, 2)`` mean and sigma, ``push (n, 3)`` m/s^2,
     ``phase_probability (n, 4)``.  Returns point ``(n, 3)`` m Earth-fixed, covariance ``(n, 3, 3)`` m^2, time to impact
     ``(n,)`` s and its sigma; nan where a part of the distribution stays in orbit.  Where the body
     may have lift (`lift`) the forecast is spread over how far that may carry it.  A further burn is in it from a probability of
-    `MISSED` on.
+    `MISSED` on.  A forecast that can be seen to have a 95 % ellipse with a semi-major axis above ``least`` m (scalar or (n,); 0: any) is
+    not made: nan, too.
     """
     x, P = np.ascontiguousarray(x, float), np.ascontiguousarray(P, float)
     n = len(x)
@@ -101,7 +129,8 @@ def impact_point(x, P, log_beta, push, phase_probability) -> Columns:
     p = np.asarray(phase_probability, float)
     if n:
         boosting = np.where(p[:, BOOST] > MISSED, p[:, BOOST], 0.0)
-        kernel.impact(x, P, np.asarray(log_beta, float), np.asarray(push, float), boosting, lift(x, p), mean, cov, when)
+        size = np.broadcast_to(np.asarray(least, float), n).copy()
+        kernel.impact(x, P, np.asarray(log_beta, float), np.asarray(push, float), boosting, lift(x, p), size, mean, cov, when)
         cov *= _wider(np.where(p[:, BOOST] > MISSED, 0.0, p[:, BOOST]))[:, None, None]
     lost = ~np.isfinite(mean).all(axis=1) | ~np.isfinite(when).all(axis=1)
     mean[lost], cov[lost], when[lost] = np.nan, np.nan, np.nan

@@ -13,12 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from copfuse import filters, forecast, rules
-from copfuse.ahead import predicted
 from copfuse.checking import choice
 from copfuse.constants import BOOST, NATIONS, NODES
 from copfuse.correlation import Look, Node, listening, looks
@@ -29,16 +28,17 @@ from copfuse.forecast import Forecast
 from copfuse.frames import altitude
 from copfuse.hearing import Ends, Feed, plot_feed, reported, rests, sees_sensors, track_ends, track_feed
 from copfuse.kernels.consider import fall_matrices
+from copfuse.launching import Launched, launched, launches
 from copfuse.naming import common_numbers
 from copfuse.phases import phase_probability
 from copfuse.phases import push as pushed_by
-from copfuse.releases import SETTLED
 from copfuse.tables import PLOT, Detections, Messages, Picture, Tracks, same_table
 from copfuse.tracking import track
 
 PHASE_MEMORY = 4.0  # s in which what a source says of the phase loses weight beside a newer one's, *notional*
 TOGETHER = 2.0  # s within which missiles come down together, as far as can be foreseen, *notional*
 LEAST_PHASE = 1e-4  # and the least probability that it is taken to give any
+ENDS = ("launch_point", "launch_point_P", "impact_point", "impact_point_P", "time_to_impact", "time_to_impact_sigma")
 NOTHING: Feed = (np.zeros(0), np.zeros(0, int))
 BATCH = 2000  # rows of tracks whose pictures are made together: as quick as all together, and of little memory
 
@@ -60,24 +60,24 @@ class Held:
 @dataclass(frozen=True)
 class Sight:
     """Of whose tracks a node (first index) sees which sensors fed them, ``seen (4, 4)``; the bits of ``all`` sensors of each node; how
-    long, s, the tracks that a node hears of another one last at least between reports, ``rest (4, 4)``; by which ``rule`` it fuses them."""
+    long, s, the tracks that a node hears of another one last at least between reports, ``rest (4, 4)``; by which ``rule`` it fuses them;
+    whether it asks for both ``ends`` of the flights."""
 
     seen: np.ndarray
     all: np.ndarray
     rest: np.ndarray
     rule: str
+    ends: bool
 
 
-@dataclass(frozen=True)
-class Launched:
-    """Estimates of launch points, ``point (n, 3)`` m, ``spread (n, 3, 3)`` m^2: ``local (rows,)`` numbers the local tracks, and
-    ``of (nodes, local, 2)`` says which two a node can make of a track (−1: none) from ``known (nodes, local, 2)`` s on."""
+class Needs(NamedTuple):
+    """What impact forecasts of a picture's rows are made of beside its columns, each (n, ...): the ``line`` of those that nodes have
+    alike, whose tracks stand in it (bits), the logarithm of the ballistic coefficient with its sigma, and the push m/s^2."""
 
-    local: np.ndarray
-    of: np.ndarray
-    known: np.ndarray
-    point: np.ndarray
-    spread: np.ndarray
+    line: np.ndarray
+    who: np.ndarray
+    log_beta: np.ndarray
+    push: np.ndarray
 
 
 def fuse(
@@ -93,6 +93,22 @@ def fuse(
     ``hubs`` (`cueing.Sensed`) may have tracked with the first of the plots that are shared, which then is not done again.
     Raises `CopfuseError` where they were not, where plots were shared and ``detections`` is missing, or for another rule.
     """
+    return _fused(tracks, messages, scenario, detections, watch, rule, nodes, hubs, True)[0]
+
+
+def without_ends(
+    tracks: Tracks, messages: Messages, scenario: Any, detections: Detections | None = None, hubs: Sequence[Hub] = ()
+) -> tuple[Picture, Needs]:
+    """The picture of `fuse`, but that launch points and impact forecasts are nan; and what forecasts of its rows are made of."""
+    picture, needs = _fused(tracks, messages, scenario, detections, None, "split", NODES, hubs, False)
+    assert needs is not None
+    return picture, needs
+
+
+def _fused(
+    tracks: Tracks, messages: Messages, scenario: Any, detections: Detections | None, watch: Callable[[float, Held], object] | None,
+    rule: str, nodes: Sequence[str], hubs: Sequence[Hub], ends: bool,
+) -> tuple[Picture, Needs | None]:  # fmt: skip
     choice(rule, rules.TOGETHER, "rule")
     wanted = sorted({NODES.index(choice(name, NODES, "nodes")) for name in nodes})
     same_table("tracks", tracks, messages.meta["tracks_uid"])
@@ -100,13 +116,13 @@ def fuse(
         if detections is None:
             raise CopfuseError("these messages carry plots: call fuse(..., detections=detections)")
         same_table("detections", detections, messages.meta["detections_uid"])
-        return _fuse_plots(tracks, messages, scenario, detections, watch, wanted, hubs)
+        return _fuse_plots(tracks, messages, scenario, detections, watch, wanted, hubs, ends)
     feeds = [track_feed(node, tracks, messages) if node in wanted else NOTHING for node in range(len(NODES))]
-    sight = _sight(scenario, sees_sensors(messages), rests(messages), rule)
-    ends = [track_ends(node, tracks, messages) for node in range(len(NODES))]
-    columns = _sorted(list(_pictures(tracks, feeds, scenario, sight, watch, ends)))
+    sight = _sight(scenario, sees_sensors(messages), rests(messages), rule, ends)
+    over = [track_ends(node, tracks, messages) for node in range(len(NODES))]
+    columns, needs = _sorted(list(_pictures(tracks, feeds, scenario, sight, watch, over)), ends)
     common = common_numbers(columns, tracks, feeds, [reported(node, tracks, messages) for node in range(len(NODES))])
-    return Picture(**columns, common=common, meta=_meta(scenario, messages, "Tracks", tracks.uid))
+    return Picture(**columns, common=common, meta=_meta(scenario, messages, "Tracks", tracks.uid)), needs
 
 
 def _meta(scenario: Any, messages: Messages, pedigree_of: str, uid: str) -> dict[str, Any]:
@@ -116,17 +132,17 @@ def _meta(scenario: Any, messages: Messages, pedigree_of: str, uid: str) -> dict
     }  # fmt: skip
 
 
-def _sight(scenario: Any, seen: np.ndarray, rest: np.ndarray, rule: str = "split") -> Sight:
+def _sight(scenario: Any, seen: np.ndarray, rest: np.ndarray, rule: str = "split", ends: bool = True) -> Sight:
     bits = np.zeros(len(NODES), np.uint64)
     for i, sensor in enumerate(scenario.sensors):
         bits[[NATIONS.index(sensor.nation), -1]] |= np.uint64(1 << i)
-    return Sight(seen, bits, rest, rule)
+    return Sight(seen, bits, rest, rule, ends)
 
 
 def _fuse_plots(
     tracks: Tracks, messages: Messages, scenario: Any, detections: Detections, watch: Callable[[float, Held], object] | None,
-    wanted: list[int], hubs: Sequence[Hub],
-) -> Picture:  # fmt: skip
+    wanted: list[int], hubs: Sequence[Hub], ends: bool,
+) -> tuple[Picture, Needs | None]:  # fmt: skip
     """Every node takes the plots that it knows; nodes that know the same, at the same times, have one picture."""
     feeds = {node: plot_feed(node, messages, scenario, detections) for node in wanted}
     meta = _meta(scenario, messages, "Detections", detections.uid)
@@ -134,11 +150,13 @@ def _fuse_plots(
     for node in reversed(wanted):  # the hub's registration, if there is any, is told last and so is the one that is told
         if all(_differ(feeds[node], feeds[other]) for other in wanted if other > node):
             like = [k for k, feed in feeds.items() if not _differ(feed, feeds[node])]
-            made, registered = _plot_pictures(tracks, feeds[node], scenario, detections, watch, hubs)
-            parts += [{**part, "node": np.full_like(part["node"], k)} for part in made for k in like]
+            made, registered = _plot_pictures(tracks, feeds[node], scenario, detections, watch, hubs, ends)
+            for part in made:
+                own = {} if ends else {"line": part["line"] + node * 10**9}  # lines of others have the same numbers
+                parts += [{**part, **own, "node": np.full_like(part["node"], k)} for k in like]
             meta = {**registered, **meta}
-    columns = _sorted(parts)
-    return Picture(**columns, common=columns["track"], meta=meta)
+    columns, needs = _sorted(parts, ends)
+    return Picture(**columns, common=columns["track"], meta=meta), needs
 
 
 def _differ(one: Feed, other: Feed) -> bool:
@@ -146,20 +164,21 @@ def _differ(one: Feed, other: Feed) -> bool:
 
 
 def _plot_pictures(
-    tracks: Tracks, feed: Feed, scenario: Any, detections: Detections, watch: Callable[[float, Held], object] | None, hubs: Sequence[Hub]
-) -> tuple[list[dict[str, np.ndarray]], dict[str, Any]]:
+    tracks: Tracks, feed: Feed, scenario: Any, detections: Detections, watch: Callable[[float, Held], object] | None, hubs: Sequence[Hub],
+    ends: bool,
+) -> tuple[list[dict[str, np.ndarray]], dict[str, Any]]:  # fmt: skip
     """The columns of one node's picture out of plots, and what was registered; it waits for stragglers, so its tracks are in time order."""
     when, rows = feed
     registered, association = "registration" in tracks.meta, tracks.meta.get("association", "gnn")
     begun = [] if registered else [one for one in hubs if one.begins(detections[rows], association)]
     if begun:
-        hub = begun[0].tracks(detections[rows])
+        hub = begun[0].tracks(detections[rows], False)  # in which each line stands on one track
     else:
         hub = tracker(registered)(detections[rows], scenario, node="HUB", association=association)
     heard = np.maximum.accumulate(when)[hub.detection] if len(hub) else np.zeros(0)
     firm = np.flatnonzero(hub.firm)
     last = _last_plots(hub, rows, detections, scenario)
-    sight = _sight(scenario, np.ones((len(NODES), len(NODES)), bool), np.zeros((len(NODES), len(NODES))))
+    sight = _sight(scenario, np.ones((len(NODES), len(NODES)), bool), np.zeros((len(NODES), len(NODES))), ends=ends)
     made = [
         {**part, "pedigree": last[part["pedigree"].max(axis=1)]}
         for part in _pictures(hub, [(heard[firm], firm)], scenario, sight, watch, [_hub_ends(hub, feed, detections)])
@@ -203,26 +222,28 @@ def _pictures(
 
     What is over is not held, so the memory that this needs does not grow with time.
     """
-    launched = _launched(tracks, feeds)
+    launch = launched(tracks, feeds) if sight.ends else None
     held = Held(listening(feeds, scenario, sight.rest, ends), {})
     some: list[Look] = []
-    many = 0
+    many, lines = 0, 0
     for look in looks(tracks, held.nodes, scenario):
         some.append(look)
         many += len(look.rows)
         if many >= BATCH:
-            yield _columns(tracks, some, launched, held.made, sight)
+            yield _columns(tracks, some, launch, held.made, sight, lines)
+            lines += sum(len(one.book) for one in some)
             some, many = [], 0
         if watch:
             watch(look.time, held)
     if some:
-        yield _columns(tracks, some, launched, held.made, sight)
+        yield _columns(tracks, some, launch, held.made, sight, lines)
 
 
-def _columns(tracks: Tracks, some: list[Look], launched: Launched, made: Forecasts, sight: Sight) -> dict[str, np.ndarray]:
+def _columns(tracks: Tracks, some: list[Look], launch: Launched | None, made: Forecasts, sight: Sight, first: int) -> dict[str, np.ndarray]:
     """The columns of the pictures at some times; what has come down leaves them, for it would stand beside others aloft.
 
-    Nodes that know the same of an object have it alike, so that the arithmetic is done on distinct lines.
+    Nodes that know the same of an object have it alike, so that the arithmetic is done on distinct lines.  Where nothing is known of
+    launch points, `Needs` are in the place of both ends, the lines numbered from the ``first`` on.
     """
     begin = np.cumsum([0, *(len(look.rows) for look in some)])
     place = np.concatenate([np.where(s.source >= 0, b + np.searchsorted(s.rows, s.source), -1) for s, b in zip(some, begin, strict=False)])
@@ -239,8 +260,11 @@ def _columns(tracks: Tracks, some: list[Look], launched: Launched, made: Forecas
         mine = node == k
         up[mine] = ~_down(time[mine], state["x"][line[mine]])
     line, node, system, sensors = line[up], node[up], system[up], sensors[up]
-    own = _launches(launched, node, state["time"][line], state["pedigree"][line])
-    own.update(_impacts(state, beta, push, line, node, system, made))
+    if launch is None:
+        own = {"line": first + line, "who": _who(state["pedigree"])[line], "log_beta": beta[line], "push": push[line]}
+    else:
+        own = launches(launch, node, state["time"][line], state["pedigree"][line])
+        own |= _impacts(state, beta, push, line, node, system, made)
     return {"node": node, "track": system, "sensors": sensors, **{name: column[line] for name, column in state.items()}, **own}
 
 
@@ -268,8 +292,10 @@ def _states(
     x, P, D = np.zeros((n, s, 6)), np.zeros((n, s, 6, 6)), np.zeros((n, s, 6, 6))
     phase, push, beta = np.zeros((n, s, 4)), np.zeros((n, s, 3)), np.full((n, s, 2), np.inf)
     x[have], P[have], push[have] = bank.x6[at], bank.P6[at], pushed_by(bank)[0][at]
-    D[have] = _common(tracks, rows, bank)[at]
-    D = np.where(disjoint[:, None, None, None], D, P)
+    D[have] = P[have]
+    several = have & _several(have, disjoint)[:, None]
+    some, which = np.unique(place[several], return_inverse=True)
+    D[several] = _common(tracks, rows[some], bank[some])[which]
     boost = tracks.phase_probability[rows][:, BOOST]
     burnt = boost < 0.5
     phase[have] = phase_probability(bank, burnt, np.where(burnt, boost, 0.0))[at]
@@ -283,6 +309,12 @@ def _states(
     }  # fmt: skip
     each = np.arange(n)
     return columns, beta[each, beta[:, :, 1].argmin(axis=1)], push[each, order[:, 0]]
+
+
+def _several(have: np.ndarray, disjoint: np.ndarray) -> np.ndarray:
+    """In which lines (n,) it is asked what is common to their sources: of one alone it is not, nor where all may be."""
+    several: np.ndarray = disjoint & (have.sum(axis=1) > 1)
+    return several
 
 
 def _pooled(phase: np.ndarray, time: np.ndarray) -> np.ndarray:
@@ -315,27 +347,15 @@ def _impacts(
 
     ``made`` has each system track's last forecast, in place (`forecast.carried`).
     """
-    chance, have = state["phase_probability"], state["pedigree"] >= 0
-    who, pushed, n = have @ (1 << np.arange(have.shape[1])), forecast.pushed(chance), len(chance)
-    values: forecast.Columns = np.zeros((n, 3)), np.zeros((n, 3, 3)), np.zeros(n), np.zeros(n)
-    known = np.zeros(n, bool)
-
-    def fill(lines: np.ndarray) -> None:
-        some = forecast.impact_point(state["x"][lines], state["P"][lines], log_beta[lines], push[lines], chance[lines])
-        for column, value in zip(values, some, strict=True):
-            column[lines] = value
-        known[lines] = True
-
-    def make(rows: np.ndarray) -> forecast.Columns:
-        wanted = line[rows]
-        if not known[wanted].all():
-            fill(np.array(sorted(set(wanted[~known[wanted]].tolist()))))
-        return values[0][wanted], values[1][wanted], values[2][wanted], values[3][wanted]
-
-    fill(np.unique(line[pushed[line]]))  # is never carried on, so that all can be made at once
     keys = list(zip(node.tolist(), system.tolist(), strict=True))
-    point, cov, left, sigma = forecast.carried(made, state["time"][line], keys, who[line], pushed[line], make)
-    return {"impact_point": point, "impact_point_P": cov, "time_to_impact": left, "time_to_impact_sigma": sigma}
+    found = forecast.along(state, log_beta, push, _who(state["pedigree"]), line, keys, made)
+    return dict(zip(("impact_point", "impact_point_P", "time_to_impact", "time_to_impact_sigma"), found, strict=True))
+
+
+def _who(pedigree: np.ndarray) -> np.ndarray:
+    """Whose tracks stand in lines, as bits (n,)."""
+    who: np.ndarray = (pedigree >= 0) @ (1 << np.arange(pedigree.shape[1]))
+    return who
 
 
 def _down(time: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -351,43 +371,15 @@ def _down(time: np.ndarray, x: np.ndarray) -> np.ndarray:
     return since > np.where(np.isfinite(last), last + TOGETHER, 0.0)[at]
 
 
-def _launched(tracks: Tracks, feeds: list[Feed]) -> Launched:
-    """What every node can say of the launch of every local track: from the first row that it hears, and from one `SETTLED` s later.
-
-    Nothing but what came to a node may stand in its picture, so rows that it has not heard are not used for it.
-    """
-    keys, local = np.unique(tracks.node.astype(np.int64) * 10**9 + tracks.track, return_inverse=True)
-    local = local.ravel()
-    used, known = np.full((len(feeds), len(keys), 2), -1), np.full((len(feeds), len(keys), 2), np.inf)
-    for k, (when, rows) in enumerate(feeds):
-        begun = np.full(len(keys), np.inf)
-        for i, late in enumerate((0.0, SETTLED)):  # its velocity is known better then
-            able = np.flatnonzero(tracks.time[rows] >= begun[local[rows]] + late) if i else np.arange(len(rows))
-            which, first = np.unique(local[rows[able]], return_index=True)
-            used[k, which, i], known[k, which, i] = rows[able[first]], np.maximum.accumulate(when)[able[first]]
-            begun[which] = tracks.time[used[k, which, 0]]
-    made, of = np.unique(used, return_inverse=True)
-    of = of.reshape(used.shape) - np.count_nonzero(made < 0)
-    made = made[made >= 0]
-    estimate, spread = forecast.launch_point(predicted(tracks, made, tracks.time[made]), tracks.phase_probability[made][:, BOOST])
-    return Launched(local, of, known, estimate, spread)
-
-
-def _launches(launched: Launched, node: np.ndarray, time: np.ndarray, source: np.ndarray) -> dict[str, np.ndarray]:
-    """Launch point columns of a ``node``'s lines (n,) at ``time`` s that stand on the rows ``source (n, 4)``: of their local tracks,
-    the sharpest estimate that the node has made so far."""
-    n, local = len(source), launched.local[source]
-    now = (source >= 0)[:, :, None] & (launched.known[node[:, None], local] <= time[:, None, None])
-    which = np.where(now, launched.of[node[:, None], local], -1).reshape(n, -1)
-    size = np.append(np.trace(launched.spread, axis1=1, axis2=2), np.inf)[which]
-    best = np.where((size == size.min(axis=1, keepdims=True)) & (which >= 0), which, len(launched.point)).min(axis=1)
-    point = np.concatenate([launched.point, np.full((1, 3), np.nan)])[best]
-    return {"launch_point": point, "launch_point_P": np.concatenate([launched.spread, np.full((1, 3, 3), np.nan)])[best]}
-
-
-def _sorted(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """The picture's columns, but for the common numbers, by time, node and track."""
-    none = {name: np.zeros((0, *shape), dtype) for name, (dtype, shape) in Picture.COLUMNS.items() if name != "common"}
+def _sorted(parts: list[dict[str, np.ndarray]], ends: bool = True) -> tuple[dict[str, np.ndarray], Needs | None]:
+    """The picture's columns, but for the common numbers, by time, node and track; without ``ends``, `Needs` beside them."""
+    kinds = {name: kind for name, kind in Picture.COLUMNS.items() if name != "common" and (ends or name not in ENDS)}
+    kinds |= {} if ends else {"line": (int, ()), "who": (int, ()), "log_beta": (float, (2,)), "push": (float, (3,))}
+    none = {name: np.zeros((0, *shape), dtype) for name, (dtype, shape) in kinds.items()}
     columns = {name: np.concatenate([one, *(p[name] for p in parts)]) for name, one in none.items()}
     order = np.lexsort((columns["track"], columns["node"], columns["time"]))
-    return {name: column[order] for name, column in columns.items()}
+    columns = {name: column[order] for name, column in columns.items()}
+    if ends:
+        return columns, None
+    needs = Needs(*(columns.pop(name) for name in Needs._fields))
+    return columns | {name: np.full((len(order), *Picture.COLUMNS[name][1]), np.nan) for name in ENDS}, needs

@@ -80,7 +80,7 @@ def track_feed(node: int, tracks: Tracks, messages: Messages) -> Feed:
     when, rows = when[order], rows[order]
     if len(rows) == 0:
         return when, rows
-    local, which = np.unique(np.stack([tracks.node[rows].astype(np.int64), tracks.track[rows]]), axis=1, return_inverse=True)
+    local, which = np.unique(tracks.node[rows].astype(np.int64) * 10**9 + tracks.track[rows], return_inverse=True)
     times, rank = np.unique(tracks.time[rows], return_inverse=True)
     by_track = np.argsort(which.ravel(), kind="stable")
     age = (which.ravel() * len(times) + rank.ravel())[by_track]  # rises from track to track
@@ -88,7 +88,7 @@ def track_feed(node: int, tracks: Tracks, messages: Messages) -> Feed:
     news = np.zeros(len(rows), bool)
     news[by_track] = np.r_[True, age[1:] > newest[:-1]]
     over = {(source, track): time for time, source, track in reversed(track_ends(node, tracks, messages))}
-    news &= when <= np.array([over.get(key, np.inf) for key in zip(*local.tolist(), strict=True)])[which.ravel()]
+    news &= when <= np.array([over.get(key, np.inf) for key in (divmod(k, 10**9) for k in local.tolist())])[which.ravel()]
     return when[news], rows[news]
 
 

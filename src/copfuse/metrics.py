@@ -17,6 +17,7 @@ import numpy as np
 from copfuse import frames, motion
 from copfuse.constants import NODES
 from copfuse.errors import CopfuseError
+from copfuse.foreseeing import Firsts
 from copfuse.measures import assign, error_ellipse, gospa_of, nees, ratio, within_ellipse
 from copfuse.scenario import Scenario
 from copfuse.tables import Detections, Picture, Score, Truth
@@ -51,12 +52,14 @@ def match(picture: Picture, truth: Truth) -> Match:
     distance = np.empty((len(picture), where.shape[1]))
     gate = gate_radius(picture.P)
     found, nearest = np.full((2, len(picture)), -1)
-    groups = _groups(picture.node, picture.time)
-    for rows in _lone(groups):  # most pictures of one flight: no assignment to make
+    order, edges = _edges(picture.node, picture.time)
+    size = np.diff(edges)
+    for rows in _some(order[edges[:-1][size == 1]]):  # most pictures of one flight: no assignment to make
         distance[rows] = np.linalg.norm(where[at[rows], :, :3] - picture.x[rows, None, :3], axis=2)
         within = np.where(distance[rows] <= gate[rows, None], distance[rows], np.inf)
         found[rows] = np.where(np.isfinite(within).any(axis=1), np.argmin(within, axis=1), -1) if within.size else -1
-    for rows in [rows for rows in groups if len(rows) > 1]:
+    for begin in np.flatnonzero(size > 1).tolist():
+        rows = order[edges[begin] : edges[begin + 1]]
         distance[rows] = np.linalg.norm(where[at[rows], :, :3] - picture.x[rows, None, :3], axis=2)
         within = np.where(distance[rows] <= gate[rows, None], distance[rows], np.inf)
         pairs = assign(within)
@@ -159,10 +162,13 @@ class Sighting:
     duplicates: int  # different system tracks that stood beside the one that held it
 
 
-def sightings(run: Any, sizes: tuple[float, ...] = ELLIPSE_SIZES, matched: Match | None = None) -> list[Sighting]:
+def sightings(
+    run: Any, sizes: tuple[float, ...] = ELLIPSE_SIZES, matched: Match | None = None, foreseen: Firsts | None = None
+) -> list[Sighting]:
     """Per missile and node when it was seen, tracked, forecast and lost; ``run`` has scenario and tables (`study.Run`).
 
-    ``matched``: what `match` says of its picture, where that is known.
+    ``matched``: what `match` says of its picture, where that is known; ``foreseen``: what `foreseeing.firsts` says of these sizes, where
+    the picture has no forecasts (then nothing is said of how far off they were).
     """
     truth, picture = run.truth, run.picture
     matched = matched or match(picture, truth)
@@ -173,7 +179,7 @@ def sightings(run: Any, sizes: tuple[float, ...] = ELLIPSE_SIZES, matched: Match
             times, x = truth.time[rows], truth.x[rows]
             grid = score_times(picture, truth, run.scenario)
             flight = _Flight(truth.meta["objects"][i]["name"], i, times, x, grid[(grid >= times[0]) & (grid <= times[-1])])
-            found += [_sighting(flight, node, run, matched, major, sizes) for node in range(len(NODES))]
+            found += [_sighting(flight, node, run, matched, major, sizes, foreseen) for node in range(len(NODES))]
     return found
 
 
@@ -192,12 +198,17 @@ class _Flight(NamedTuple):
         return Moment(float(time[0] - self.time[0]), float(frames.altitude(motion.interpolate(self.time, self.x, at))[0]))
 
 
-def _sighting(flight: _Flight, node: int, run: Any, matched: Match, major: np.ndarray, sizes: tuple[float, ...]) -> Sighting:
+def _sighting(
+    flight: _Flight, node: int, run: Any, matched: Match, major: np.ndarray, sizes: tuple[float, ...], foreseen: Firsts | None
+) -> Sighting:
     picture = run.picture
     mine = picture.node == node
     held = np.flatnonzero(mine & (matched.object == flight.object))
     doubles = mine & (matched.nearest == flight.object)
     told = held[np.isfinite(major[held])]
+    small = [held[major[held] < size][:1] for size in sizes]
+    if foreseen is not None:
+        small = [np.array([row] if row >= 0 else [], int) for row in foreseen.get((flight.object, node), [-1] * len(sizes))]
     held_times = np.unique(np.round(picture.time[held], 6))
     to_the_end = len(held) > 0 and len(flight.grid) > 0 and held_times[-1] >= flight.grid[-1] - 1e-6
     return Sighting(
@@ -207,7 +218,7 @@ def _sighting(flight: _Flight, node: int, run: Any, matched: Match, major: np.nd
         first_plot=flight.moment(own_plots(run.detections, run.scenario, node, flight.object)),
         firm_track=flight.moment(held_times),
         own=bool(len(held)) and _holds_own(picture, int(held[0]), run.scenario, node),
-        ellipses=tuple(_forecast(flight, picture, held[major[held] < size], size) for size in sizes),
+        ellipses=tuple(_forecast(flight, picture, rows, size) for rows, size in zip(small, sizes, strict=True)),
         coverage=float(within_ellipse(picture.impact_point[told], picture.impact_point_P[told], flight.x[-1, :3]).mean())
         if len(told)
         else math.nan,
@@ -248,19 +259,22 @@ def _holds_own(picture: Picture, row: int, scenario: Scenario, node: int) -> boo
 # Small parts ---------------------------------------------------------------------------------------------------------
 
 
-def _groups(node: np.ndarray, time: np.ndarray) -> list[np.ndarray]:
-    """Row numbers of each node at each time."""
-    if len(time) == 0:
-        return []
+def _edges(node: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers by node and time, and where among them each node's of each time begin, with the end of all."""
     order = np.lexsort((time, node))
     new = (np.diff(node[order]) != 0) | (np.diff(np.round(time[order], 6)) != 0)
-    return np.split(order, np.flatnonzero(new) + 1)
+    return order, np.flatnonzero(np.r_[True, new, True]) if len(time) else np.zeros(1, int)
 
 
-def _lone(groups: list[np.ndarray], most: int = 10_000) -> list[np.ndarray]:
-    """The rows that stand alone in their groups, so many at a time that their distances to all objects need little memory."""
-    lone = np.array([rows[0] for rows in groups if len(rows) == 1], np.intp)
-    return [lone[a : a + most] for a in range(0, len(lone), most)]
+def _groups(node: np.ndarray, time: np.ndarray) -> list[np.ndarray]:
+    """Row numbers of each node at each time."""
+    order, edges = _edges(node, time)
+    return [order[a:b] for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)]
+
+
+def _some(rows: np.ndarray, most: int = 10_000) -> list[np.ndarray]:
+    """Rows that stand alone in their groups, so many at a time that their distances to all objects need little memory."""
+    return [rows[a : a + most] for a in range(0, len(rows), most)]
 
 
 def _object_count(truth: Truth) -> int:

@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import registration, tracking
+from copfuse import covariances, registration, tracking
 from copfuse.biases import KINDS, Registration
 from copfuse.coasting import Live
 from copfuse.constants import MIDCOURSE, NATIONS, NODES
 from copfuse.registration import COASTING
 from copfuse.tables import Detections, Tracks
-from copfuse.tracking import bias_covariance
 
 EVERY = 30.0  # s between two looks at the biases; *notional*
 
@@ -59,10 +58,12 @@ def track_registered(detections: Detections, scenario: Any, node: str | None = N
         """Each row by what was left of the biases when it was made."""
         out = np.zeros((len(order), 6, 6))
         for k in np.unique(block):
-            out[block[order] == k] = bias_covariance(columns, number, detections, abouts[k])[block[order] == k]
+            out[block[order] == k] = covariances.bias_covariance(columns, number, detections, abouts[k])[block[order] == k]
         return out
 
-    made = tracking.table(joined, states, detections, scenario, association, biased)
+    made = tracking.table(
+        joined, states, detections, scenario, association, lambda c: covariances.finished(c, detections, scenario, biased)
+    )
     return replace(made, meta={**made.meta, "registration": biases})
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from copfuse import pairing
 from copfuse.constants import NATIONS, NODES
-from copfuse.sensors import CLUTTER_RATE, clutter_density, place
+from copfuse.sensors import CLUTTER_RATE, clutter_density, place, standing, stands
 from copfuse.tables import Detections
 
 RATED = float(np.log(2 * CLUTTER_RATE))  # what false plots are rarer, in logarithms, per m/s of the range rate that they have
@@ -77,30 +77,59 @@ class Series:
         return Scan(float(self.time[first]), at, sensor, self.number[rows], *seen, *facts)
 
 
+class Sites:
+    """What of a scenario's sensors stays the same from scan to scan, to whoever tracks with their plots (``node``: all of them by one);
+    found out when a sensor is first asked for.
+
+    ``origin (sensors, 3)``, ``axes (sensors, 3, 3)`` of those that stand still, ``moving`` the others' numbers; ``bias (sensors, 4)``,
+    ``density``, ``cosines``, ``facts`` as in `Series`.
+    """
+
+    def __init__(self, scenario: Any, node: str | None = None) -> None:
+        n = len(scenario.sensors)
+        self.scenario, self.node = scenario, node
+        self.origin, self.axes, self.bias = np.zeros((n, 3)), np.zeros((n, 3, 3)), np.zeros((n, 4))
+        self.density, self.cosines = np.zeros(n), np.array([s.cosines for s in scenario.sensors], int)
+        self.facts: dict[int, tuple[int, float, bool]] = {}
+        self.moving: set[int] = set()
+
+    def find_out(self, k: int) -> None:
+        """Find out about the sensor of number k."""
+        one = self.scenario.sensors[k]
+        self.bias[k], self.density[k], self.facts[k] = _known(one, self.scenario.bias, self.scenario.clutter, self.node)
+        if stands(one):
+            self.origin[k], self.axes[k] = standing(one)
+        else:
+            self.moving.add(k)
+
+
 def scans(detections: Detections, scenario: Any, node: str | None = None, numbers: np.ndarray | None = None) -> Iterator[Scan]:
     """The scans of a Detections table in time order; ``numbers (n,)``: what its rows are called, where it is a part of another table."""
     every = series(detections, scenario, node, numbers)
     return (every[k] for k in range(len(every)))
 
 
-def series(detections: Detections, scenario: Any, node: str | None = None, numbers: np.ndarray | None = None) -> Series:
-    """Likewise, without making each."""
-    time, sensor = detections.time, detections.sensor
+def series(
+    detections: Detections, scenario: Any, node: str | None = None, numbers: np.ndarray | None = None, sites: Sites | None = None
+) -> Series:
+    """Likewise, without making each; ``sites``: those of the scenario and node, where several tables are gone through."""
+    time, sensor, sites = detections.time, detections.sensor, sites or Sites(scenario, node)
     n, there = len(time), np.flatnonzero(np.bincount(sensor)).tolist()
     edge = np.ones(n + 1, bool)
     edge[1:n] = (time[1:] != time[:-1]) | (sensor[1:] != sensor[:-1])
     edge = np.flatnonzero(edge) if n else np.zeros(1, int)
-    origin, axes, many = np.empty((n, 3)), np.empty((n, 3, 3)), len(scenario.sensors)
-    bias, density, cosines, facts = np.zeros((many, 4)), np.zeros(many), np.zeros(many, int), {}
     for k in there:
-        one, mine = scenario.sensors[k], np.flatnonzero(sensor == k)
-        bias[k], density[k], facts[k] = _known(one, scenario.bias, scenario.clutter, node)
-        origin[mine], axes[mine], cosines[k] = *place(one, time[mine]), one.cosines
-    sigma = np.hypot(detections.sigma, bias[sensor])
-    spots = pairing.spots(detections.z, sigma, origin, axes, cosines[sensor])
+        if k not in sites.facts:
+            sites.find_out(k)
+    origin, axes = sites.origin[sensor], sites.axes[sensor]
+    for k in sites.moving.intersection(there):
+        mine = np.flatnonzero(sensor == k)
+        origin[mine], axes[mine] = place(scenario.sensors[k], time[mine])
+    sigma = np.hypot(detections.sigma, sites.bias[sensor])
+    spots = pairing.spots(detections.z, sigma, origin, axes, sites.cosines[sensor])
     first, number = edge[:-1], np.arange(n) if numbers is None else numbers
     rated = np.logical_or.reduceat(np.isfinite(detections.z[:, 3]), first) if n else np.zeros(0, bool)
-    density = density[sensor[first]] - np.where(rated, RATED, 0.0)
+    density, facts = sites.density[sensor[first]] - np.where(rated, RATED, 0.0), {k: sites.facts[k] for k in there}
     return Series(first, edge[1:], time, sensor, number, detections.z, sigma, origin, axes, spots, density, scenario, facts)
 
 

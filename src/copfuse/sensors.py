@@ -34,8 +34,8 @@ def place(sensor: Sensor, time) -> tuple[np.ndarray, np.ndarray]:
     Raises `CopfuseError` for a sensor without a place (imaging satellites, whose orbits are not modelled).
     """
     time = np.atleast_1d(np.asarray(time, float))
-    level = sensor.platform not in ("geo", "heo", "leo")
-    if level and sensor.orbit is None and np.isfinite(sensor.lat):
+    level = _levelled(sensor)
+    if stands(sensor):
         stand, axes = standing(sensor)
         return np.broadcast_to(stand, (len(time), 3)), np.broadcast_to(axes, (len(time), 3, 3))
     if sensor.orbit is not None:
@@ -50,6 +50,15 @@ def place(sensor: Sensor, time) -> tuple[np.ndarray, np.ndarray]:
     up = np.array([0.0, 0.0, 1.0]) - north[:, 2:] * north
     up /= np.linalg.norm(up, axis=1, keepdims=True)
     return origin, np.stack([frames.cross(north, up), north, up], axis=1)
+
+
+def stands(sensor: Sensor) -> bool:
+    """Whether a sensor's `place` is the same at any time."""
+    return _levelled(sensor) and sensor.orbit is None and bool(np.isfinite(sensor.lat))
+
+
+def _levelled(sensor: Sensor) -> bool:
+    return sensor.platform not in ("geo", "heo", "leo")
 
 
 @lru_cache(maxsize=256)

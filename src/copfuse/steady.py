@@ -43,7 +43,7 @@ from copfuse.kernels.lent import (
 )
 from copfuse.kernels.motions import N_MODEL
 from copfuse.phases import further, relight
-from copfuse.scanning import Series
+from copfuse.scanning import Series, Sites
 
 ROWS = 256  # made in a call at most: more is hardly quicker
 ROOM = 4  # tracks of a node at first
@@ -55,16 +55,35 @@ _FACTS: tuple[tuple[str, int, Any], ...] = (
 )  # fmt: skip
 _FIGURES = ("llr", LLR), ("revisit", REVISIT), ("seen", SEEN), ("doubt", DOUBT), ("lit", LIT)
 _NONE, _NOBODY = Live.empty(), np.zeros(0, int)
+_LIMITS = gate(np.arange(5))  # by how many components a plot has
+
+
+class Kit:
+    """What trackers of one scenario and node use again, one after another: where its sensors stand, and the kernel's arrays."""
+
+    def __init__(self, scenario: Any, node: str | None = None) -> None:
+        self.sites = Sites(scenario, node)
+        self.room = self.most = self.plots = 0  # tracks of a node, rows made in a call, plots of a scan
+
+    def make_room(self, room: int, most: int, plots: int) -> None:
+        """See that there is room for so much."""
+        if room <= self.room and most <= self.most and plots <= self.plots:
+            return
+        self.room, self.most, self.plots = max(room, self.room), max(most, self.most), max(plots, self.plots)
+        n, pairs = (N_NODE + 2) * self.room + 2 * self.most, max(PAIRS, self.room, self.plots) + 1
+        time, x, P, mu, x6, P6 = (np.zeros((n, *one)) for one in _SHAPES)
+        self.rows = Rows(time, x, P, mu, x6, P6, np.zeros((n, 8), int), np.zeros((n, 6)), np.zeros((3, N_NODE), int))
+        self.work = Work(np.zeros((5, pairs), int), np.zeros((5, pairs)), np.zeros((2, self.room, 3)), np.zeros((2, self.plots, 4)))
 
 
 class Steady:
     """What nodes follow while they take the scans ``every``, between ``states`` and the kernel's arrays."""
 
-    def __init__(self, states: dict[int, Live], every: Series, rule: Rule) -> None:
+    def __init__(self, states: dict[int, Live], every: Series, rule: Rule, kit: Kit | None = None) -> None:
         self.states, self.every, self.rule = states, every, rule
         self.scans = _scans(every)
         self.plots = int((every.last - every.first).max(initial=0))
-        self.most = min(ROWS, len(every.time)) + self.plots  # rows made in a call
+        self.kit = kit or Kit(every.scenario)
         self.here: set[int] = set()  # nodes whose tracks are in the arrays, and
         self.newer: set[int] = set()  # those of them that have changed since they came
         self._make_room(max([ROOM, *(len(live) for live in states.values())]))
@@ -72,10 +91,8 @@ class Steady:
     def _make_room(self, room: int) -> None:
         self.give_back()
         self.here.clear()
-        self.room, n, pairs = room, (N_NODE + 2) * room + 2 * self.most, max(PAIRS, room, self.plots) + 1
-        time, x, P, mu, x6, P6 = (np.zeros((n, *one)) for one in _SHAPES)
-        self.rows = Rows(time, x, P, mu, x6, P6, np.zeros((n, 8), int), np.zeros((n, 6)), np.zeros((3, N_NODE), int))
-        self.work = Work(np.zeros((5, pairs), int), np.zeros((5, pairs)), np.zeros((2, room, 3)), np.zeros((2, self.plots, 4)))
+        self.kit.make_room(room, min(ROWS, len(self.every.time)) + self.plots, self.plots)
+        self.room, self.most, self.rows, self.work = self.kit.room, self.kit.most, self.kit.rows, self.kit.work
 
     def _of(self, node: int) -> slice:
         return slice(node * self.room, node * self.room + int(self.rows.counts[COUNT, node]))
@@ -96,13 +113,16 @@ class Steady:
 
     def seen(self, node: int) -> Live:
         """A node's tracks as they are in the arrays; the bank without copies."""
+        return self._live(node, Bank(*(getattr(self.rows, name)[self._of(node)] for name in _BANK)))
+
+    def _live(self, node: int, bank: Bank) -> Live:
         live, rows, of = self.states[node], self.rows, self._of(node)
         counts = dict(zip(COUNTS, live.counts, strict=True))
         for name, more in (("plots", TAKEN), ("taken", TAKEN), ("dropped", DROPPED)):
             counts[name] += int(rows.counts[more, node])
         columns: dict[str, Any] = {name: rows.facts[of, column].astype(kind) for name, column, kind in _FACTS}
         columns |= {name: rows.figures[of, column].copy() for name, column in _FIGURES}
-        return replace(live, bank=Bank(*(getattr(rows, name)[of] for name in _BANK)), counts=tuple(counts.values()), **columns)
+        return replace(live, bank=bank, counts=tuple(counts.values()), **columns)
 
     def give_back(self) -> None:
         """Bring ``states`` up to date."""
@@ -118,8 +138,7 @@ class Steady:
     def get(self, node: int) -> Live:
         """A node's tracks, with ``states`` up to date."""
         if node in self.newer:
-            live = self.seen(node)
-            self.states[node] = replace(live, bank=live.bank[np.arange(len(live))])
+            self.states[node] = self._live(node, Bank(*(getattr(self.rows, name)[self._of(node)].copy() for name in _BANK)))
             self.rows.counts[TAKEN:, node] = 0
             self.newer.discard(node)
         return self.states.get(node, _NONE)
@@ -178,12 +197,13 @@ def _scans(every: Series) -> Scans:
     facts, figures = np.zeros((k, 6), int), np.zeros((k, 3))
     facts[:, lent.FIRST], facts[:, lent.LAST], figures[:, lent.TIME] = every.first, every.last, every.time[every.first]
     figures[:, lent.LOG_DENSITY] = every.log_density
-    for number, (node, revisit, plume) in every.facts.items():
-        bit = np.array(np.uint64(1) << np.uint64(number)).astype(np.int64)
-        facts[sensor == number, lent.NODE :] = node, bit, every.scenario.sensors[number].cosines, plume
-        figures[sensor == number, lent.AGAIN] = revisit
+    most = max(every.facts, default=0) + 1
+    known, again = np.zeros((most, 4), np.int64), np.zeros(most)
+    for k, (node, revisit, plume) in every.facts.items():
+        known[k], again[k] = (node, np.uint64(1 << k).astype(np.int64), every.scenario.sensors[k].cosines, plume), revisit
+    facts[:, lent.NODE :], figures[:, lent.AGAIN] = known[sensor], again[sensor]
     seen, spot = np.empty((2, n, 4)), np.empty((n, 5))
     seen[0], seen[1], spot[:, :3], spot[:, lent.BLUR] = every.z, every.sigma, *every.spots
-    spot[:, lent.LIMIT] = gate(np.arange(5))[np.isfinite(every.z).sum(axis=1)]
+    spot[:, lent.LIMIT] = _LIMITS[np.isfinite(every.z).sum(axis=1)]
     row = np.array(every.number, np.int64)
     return Scans(facts, figures, every.origin[every.first], every.axes[every.first], seen, spot, row)

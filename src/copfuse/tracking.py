@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import filters, multiscan, pairing, starting
+from copfuse import covariances, filters, multiscan, pairing, starting
 from copfuse.association import Pairs, gate
 from copfuse.coasting import (
     BURNT_OUT,
@@ -33,18 +33,17 @@ from copfuse.coasting import (
     with_rows,
 )
 from copfuse.constants import NODES
+from copfuse.covariances import Columns, Covariances, noisy
 from copfuse.errors import CopfuseError, suggestion
 from copfuse.filters import Bank
 from copfuse.frames import altitude
-from copfuse.kernels.consider import common, consider
 from copfuse.kernels.lent import Rule
 from copfuse.kernels.motions import BOOST as THRUSTING
 from copfuse.kernels.motions import REENTRY
 from copfuse.pairing import OWN, RULES, Taken
 from copfuse.phases import further, phase_probability, push, pushed, relight, thrust
-from copfuse.scanning import Scan, bias_sigma, in_order, series
-from copfuse.sensors import place
-from copfuse.steady import Steady
+from copfuse.scanning import Scan, in_order, series
+from copfuse.steady import Kit, Steady
 from copfuse.tables import Detections, Tracks, usable_plots
 
 MOST_SENSORS = 64  # bits in `Tracks.sensors`
@@ -54,9 +53,7 @@ FIRM_SIGMA = 20e3  # m, standard deviation of the position at most: whoever look
 BURNT_HITS = 6  # plots after which an engine may be known to be out
 FORGOTTEN = 1e-3  # probability of the thrusting model under which its thrust is taken as unknown
 RELIGHT = 8.0  # m/s^2 forward that mean a further stage, not lift, *notional*
-BIAS_MEMORY = 30.0  # s over which a sensor's share in a track is forgotten, *notional*
 BURNING = np.array([1.0, 0.01, 0.01, 0.01, 1.0])  # likelihood under each model of a plot by what sees plumes alone, *notional*
-LOOK_TIME = 200.0  # s in which the look at a target turns, so that a constant bias moves it by other amounts, *notional*
 LOW, GROUNDED = 20e3, 3.0  # m, and standard deviations of height, below which the ground is minded
 REAL, GHOST = 0.5, 0.15  # chance of a plot, where others have theirs, of a track of an object, at least, and of one of nothing, *notional*
 HIT, MISSED = math.log(GHOST / REAL), math.log((1.0 - GHOST) / (1.0 - REAL))
@@ -101,15 +98,17 @@ def usable(detections: Detections, scenario: Any, association: str) -> None:
 
 
 def follow(
-    states: dict[int, Live], detections: Detections, scenario: Any, node: str | None, association: str, numbers: np.ndarray | None = None
-) -> Iterator[dict[str, np.ndarray]]:
+    states: dict[int, Live], detections: Detections, scenario: Any, node: str | None, association: str, numbers: np.ndarray | None = None,
+    kit: Kit | None = None,
+) -> Iterator[dict[str, np.ndarray]]:  # fmt: skip
     """The new rows of Tracks (and what `table` needs besides), some hundreds at once; ``states``, each node's tracks, change in place.
 
-    ``numbers`` as in `scanning.scans`.
+    ``numbers`` as in `scanning.scans`; ``kit``: of the scenario and node, where this is done again and again.
     """
     batch: list[dict[str, Any]] = []
     count = 0
-    steady = Steady(states, series(detections, scenario, node, numbers), _rule())
+    kit = kit or Kit(scenario, node)
+    steady = Steady(states, series(detections, scenario, node, numbers, kit.sites), _rule(), kit)
     for change in _changes(steady, association):
         batch.append(change)
         count += len(change["time"])
@@ -124,9 +123,9 @@ def follow(
 
 def table(
     rows: list[dict[str, np.ndarray]], states: dict[int, Live], detections: Detections, scenario: Any, association: str,
-    biased: Callable[..., np.ndarray] | None = None,
+    finish: Callable[[Columns], Covariances] | None = None,
 ) -> Tracks:  # fmt: skip
-    """Tracks of all rows that `follow` made, with what may be common to several and what biases leave (`bias_covariance`)."""
+    """Tracks of all rows that `follow` made, with their covariances as `covariances.finished` or ``finish`` has them."""
     meta = {
         "sensors": [s.name for s in scenario.sensors], "nodes": list(NODES), "scenario": scenario.name,
         "detections_uid": detections.uid, "counts": {NODES[k]: dict(zip(COUNTS, states[k].counts, strict=True)) for k in sorted(states)},
@@ -137,14 +136,10 @@ def table(
         return Tracks.empty(**meta)
     columns = {name: np.concatenate([r[name] for r in rows]) for name in rows[0]}
     meta["ended"] = ends(columns, states)
-    _, number = np.unique(np.stack([columns["node"], columns["track"]]), axis=1, return_inverse=True)
-    number, covariances = number.ravel(), [columns.pop(name) for name in ("prior", "noisy", "noisy_prior", "share")]
-    columns["P_common"] = np.zeros_like(columns["P"])
-    common(number, columns["time"], columns["x"], columns["P"], *covariances, number.max() + 1, columns["P_common"])
-    columns["P_common"] = filters.within(columns["P_common"], columns["P"])
-    if scenario.bias > 0:
-        columns["P"] = columns["P"] + (biased or bias_covariance)(columns, number, detections, scenario)
-    return Tracks(**columns, meta=meta)
+    P, P_common = finish(columns) if finish else covariances.finished(columns, detections, scenario)
+    for name in ("prior", "noisy", "noisy_prior", "share"):
+        del columns[name]
+    return Tracks(**columns | {"P": P, "P_common": P_common}, meta=meta)
 
 
 def _changes(steady: Steady, association: str) -> Iterator[dict[str, Any]]:
@@ -197,28 +192,6 @@ def check_association(name: str) -> None:
     """Refuse a rule of association that is not there."""
     if name not in RULES:
         raise CopfuseError(f"there is no association {name!r}; {suggestion(name, RULES)}")
-
-
-def bias_covariance(columns: dict[str, np.ndarray], number: np.ndarray, detections: Detections, scenario: Any) -> np.ndarray:
-    """What the sensors' unknown biases add to the covariance of each row of Tracks, (n, 6, 6); see `kernels.consider`.
-
-    ``number (n,)`` numbers the tracks of all nodes from 0.
-    """
-    n = len(columns["time"])
-    plot = columns["detection"]
-    sensor = detections.sensor[plot].astype(np.int64)
-    origin, axes = np.zeros((n, 3)), np.zeros((n, 3, 3))
-    for k in np.unique(sensor):
-        mine = sensor == k
-        origin[mine], axes[mine] = place(scenario.sensors[k], columns["time"][mine])
-    bias = np.array([bias_sigma(s, scenario) for s in scenario.sensors])
-    sigma = np.hypot(detections.sigma[plot], np.pad(bias, ((0, 0), (0, 1)))[sensor])
-    cosines = np.array([s.cosines for s in scenario.sensors])
-    B = np.zeros((n, 6, 6))
-    wander = 1.0 / (1.0 / np.maximum([s.bias_time for s in scenario.sensors], 1.0) + 1.0 / LOOK_TIME)
-    counts = number.max() + 1, len(bias)
-    consider(number, sensor, columns["time"], columns["x"], sigma, origin, axes, cosines, *counts, bias, wander, BIAS_MEMORY, B)
-    return B
 
 
 def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, dict[str, Any] | None]:
@@ -394,8 +367,11 @@ def _changed(live: Live, scan: Scan, hit: np.ndarray, free: np.ndarray, taken: T
 
 def _rows(changes: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     """Columns of Tracks, and what `track` makes ``P_common`` of, from what several scans changed."""
-    bank, prior = (Bank.stack([c[name] for c in changes]) for name in ("bank", "prior"))
-    known = {name: np.concatenate([c[name] for c in changes]) for name in changes[0] if name not in ("bank", "prior")}
+    known = dict(changes[0])
+    if len(changes) > 1:
+        joined = {"bank": Bank.stack, "prior": Bank.stack}
+        known = {name: joined.get(name, np.concatenate)([c[name] for c in changes]) for name in known}
+    bank, prior = known.pop("bank"), known.pop("prior")
     burnt, pause = known.pop("burnt"), further(known["time"] - known.pop("lit"))
     acceleration, sigma = push(bank)
     return {
@@ -404,9 +380,3 @@ def _rows(changes: list[dict[str, Any]]) -> dict[str, np.ndarray]:
         "phase_probability": phase_probability(bank, burnt, pause),
         "prior": prior.P6, "noisy": noisy(bank), "noisy_prior": noisy(prior), "share": 1.0 - prior.mu[:, THRUSTING],
     }  # fmt: skip
-
-
-def noisy(bank: Bank) -> np.ndarray:
-    """Mean covariance (n, 6, 6) of the models but that of thrust, which grows by what is uncertain in thrust, from own plots."""
-    w = np.where(np.arange(bank.mu.shape[1]) == THRUSTING, 0.0, bank.mu) + 1e-300
-    return np.einsum("nj,njab->nab", w / w.sum(axis=1, keepdims=True), bank.P[:, :, :6, :6])

@@ -86,9 +86,9 @@ def _rows(unit: Unit, truth: Truth) -> list[list[Any]]:
         messages = network.share(tracks, scenario, regime=regime, seed=seed, detections=detections)
         key = _decides(messages)
         if key not in pictures:
-            picture = fusion.fuse(tracks, messages, scenario, detections=detections, hubs=sensed[before].hubs)
+            picture, needs = fusion.without_ends(tracks, messages, scenario, detections, sensed[before].hubs)
             run = _Tables(scenario, regime.name, seed, truth, detections, tracks, messages, picture)
-            pictures[key] = picture, earliness.Seen.of(run)
+            pictures[key] = picture, earliness.Seen.of(run, needs)
         picture, seen = pictures[key]
         run = _Tables(scenario, regime.name, seed, truth, detections, tracks, messages, picture)
         known = limits.setdefault(detections.uid, {}) if options.bounds else None

@@ -116,7 +116,7 @@ def consider(track, sensor, time, x, sigma, origin, axes, cosines, n_track, n_se
     standard deviations of range m and of the two angles (rad, or u and v), and ``bias_time (n_sensor,)`` s.
     """
     L = np.zeros((n_track * n_sensor, 3, 3))  # of track t by sensor s: t * n_sensor + s
-    last = np.zeros(n_track)
+    last, informed = np.zeros(n_track), np.zeros(n_track * n_sensor, np.int64)  # which of these are not zero
     at, facing = np.zeros((n_sensor, 3)), np.zeros((n_sensor, 3, 3))  # where each sensor last was
     work = np.zeros((7, 3, 3))
     total, inverse, lower, W = work[0], work[1], work[2], work[3]
@@ -127,21 +127,26 @@ def consider(track, sensor, time, x, sigma, origin, axes, cosines, n_track, n_se
         own = t * n_sensor
         keep = math.exp(-(time[row] - last[t]) / memory)
         last[t] = time[row]
+        informed[own + s] = 1
         for i in range(3):
             at[s, i] = origin[row, i]
             for j in range(3):
                 facing[s, i, j] = axes[row, i, j]
-                for k in range(n_sensor):
-                    L[own + k, i, j] *= keep
-        _learn(L[own + s], x[row], sigma[row], origin[row], axes[row], cosines[s], slope, shift, turn)
-        for i in range(3):
-            for j in range(3):
                 total[i, j] = 1e-10 if i == j else 0.0  # a prior of 100 km, so that two angles alone have an inverse
-                for k in range(n_sensor):
-                    total[i, j] += L[own + k, i, j]
+        for k in range(own, own + n_sensor):
+            if informed[k] != 0:
+                for i in range(3):
+                    for j in range(3):
+                        L[k, i, j] *= keep
+        _learn(L[own + s], x[row], sigma[row], origin[row], axes[row], cosines[s], slope, shift, turn)
+        for k in range(own, own + n_sensor):
+            if informed[k] != 0:
+                for i in range(3):
+                    for j in range(3):
+                        total[i, j] += L[k, i, j]
         invert(total, len(total), lower, inverse)
         for k in range(n_sensor):
-            if L[own + k, 0, 0] + L[own + k, 1, 1] + L[own + k, 2, 2] < 1e-12:
+            if informed[own + k] == 0 or L[own + k, 0, 0] + L[own + k, 1, 1] + L[own + k, 2, 2] < 1e-12:
                 continue
             for i in range(3):
                 for j in range(3):

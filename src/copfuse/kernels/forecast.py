@@ -108,14 +108,14 @@ def _soaring(s, over, ratio, d):
 
 
 @borrowing
-def soar(s, ratio, slow, d, y):
-    """Move state s (7) on with lift until its speed is below ``slow`` m/s or it is on the ground; returns the seconds, nan for never."""
-    t = 0.0
+def soar(s, ratio, slow, t, d, y):
+    """Move state s (7), t s after now, on with lift until its speed is below ``slow`` m/s or it is on the ground; returns the seconds since
+    now, nan for never, and where t is."""
     over = math.exp(-s[6])
     h, k = _soaring(s, over, ratio, d)
     v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
     while h > 0.0 and v > slow:
-        if t > LONGEST_FLIGHT:
+        if not t <= LONGEST_FLIGHT:
             return math.nan
         dt = min(max(0.5 * (h - 100e3) / v, 1.0), 60.0, _SOARING / k)
         for i in range(6):
@@ -154,10 +154,11 @@ def _moments(points, times, weights, n, mean, P):
 
 
 @borrowing
-def _burning(x, P, log_beta, push, chance, m, states, times, weights, C, lower, s):
+def _burning(x, P, log_beta, push, chance, ways, m, states, times, weights, C, lower, s):
     """Add, from place m on, the states after each of the further `BURNS` of state x (6), and when that is; returns the next free place.
 
-    A gravity turn magnifies what is not known of the velocity, so each burn starts from six cubature points of it.
+    A gravity turn magnifies what is not known of the velocity, so each burn starts from six cubature points of it, or from the first
+    ``ways`` of them.
     """
     first = max(math.sqrt(push[0] ** 2 + push[1] ** 2 + push[2] ** 2), _LEAST_PUSH)
     pitch = _PITCH * max(1.0 - altitude(x[0], x[1], x[2]) / _PITCHED, 0.1)
@@ -167,33 +168,34 @@ def _burning(x, P, log_beta, push, chance, m, states, times, weights, C, lower, 
     for i in range(3):
         C[i, i] += pitch**2 * (x[3] ** 2 + x[4] ** 2 + x[5] ** 2)
     cholesky(C, len(push), lower)
-    for p in range(6):
+    for p in range(ways):
         for i in range(6):
             s[i] = x[i]
         for i in range(3):
             s[i + 3] += _OF_THREE * (1.0 if p % 2 == 0 else -1.0) * lower[i, p // 2]
         burnt = 0.0
         for b in range(1, len(BURNS)):  # a longer burn begins as the shorter one does
-            at = m + 6 * (b - 1) + p
+            at = m + ways * (b - 1) + p
             burnt = burn(s, first, burnt, BURNS[b])
             for i in range(6):
                 states[at, i] = s[i]
             states[at, 6] = log_beta
             times[at] = burnt
             weights[at] = chance * BURN_WEIGHTS[b] / 6.0
-    return m + _BURNING
+    return m + ways * (len(BURNS) - 1)
 
 
 @borrowing
 def _lifted(x, log_beta, chance, m, states, times, weights, d, y):
     """Likewise after lift has carried it in each of the ways of `SOARS`."""
+    v = math.sqrt(x[3] * x[3] + x[4] * x[4] + x[5] * x[5])
     for b in range(len(SOARS)):
-        s = states[m + b]
+        further = b > 0 and SOARS[b, 0] == SOARS[b - 1, 0]  # what is to be slower begins as the faster one does
+        s, before = states[m + b], states[m + b - 1] if further else x
         for i in range(6):
-            s[i] = x[i]
+            s[i] = before[i]
         s[6] = log_beta
-        v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
-        times[m + b] = soar(s, SOARS[b, 0], min(SOARS[b, 1], _BACK * v), d, y)
+        times[m + b] = soar(s, SOARS[b, 0], min(SOARS[b, 1], _BACK * v), times[m + b - 1] if further else 0.0, d, y)
         weights[m + b] = chance / len(SOARS)
     return m + len(SOARS)
 
@@ -221,7 +223,7 @@ def _starts(t, x, P, log_beta, push, boosting, soaring, m, states, times, weight
     states[m, 6], times[m] = _AIRLESS, 0.0
     m += 1
     if boosting[t] > _LEAST:
-        m = _burning(x[t], P[t], log_beta[t, 0], push[t], boosting[t], m, states, times, weights, C, lower, s)
+        m = _burning(x[t], P[t], log_beta[t, 0], push[t], boosting[t], 6, m, states, times, weights, C, lower, s)
     if soaring > _LEAST:
         m = _lifted(x[t], log_beta[t, 0], soaring, m, states, times, weights, d, y)
     return m
@@ -258,6 +260,29 @@ def _landed(begin, burnt, end, points, times, weights):
 
 
 @borrowing
+def _size(begin, end, points, times, weights, mean, P):
+    """What the semi-major axis, m, of the 95 % region is at least, where these are some points of the forecast; mean (3) and P (3, 3) are
+    scratch.
+
+    Whatever the other points do, the variance of the whole is no less than what these add to it about their own mean.  A half of that is in
+    the plane of the ground at the forecast's own mean (these being at most 45 degrees round the Earth from it; else they are so far
+    away that this alone makes the region large), and a half of the rest along one of the plane's axes.
+    """
+    m, total = begin, 0.0
+    for p in range(begin, end):
+        if not math.isnan(times[p]):
+            for i in range(3):
+                points[m, i] = points[p, i]
+            times[m], weights[m] = times[p], weights[p]
+            total += weights[p]
+            m += 1
+    if m < begin + 2:
+        return 0.0
+    _moments(points[begin:m], times[begin:m], weights[begin:m], m - begin, mean, P)
+    return _REGION * math.sqrt(0.25 * total * (P[0, 0] + P[1, 1] + P[2, 2]))
+
+
+@borrowing
 def _reach(mean, P, burns, B):
     """How many times the region about a mean (3) with covariance (3, 3) must grow to hold that of what burns on, ``burns (3)``,
     ``B (3, 3)``; at least 1.
@@ -270,15 +295,36 @@ def _reach(mean, P, burns, B):
     return max((away + _REGION * own) / (_REGION * both), 1.0)
 
 
+@borrowing
+def _told(t, a, end, boosting, lifting, states, times, weights, mean, cov, when, d, C):
+    """Write the forecast of row t, whose points, from place a to ``end``, have come down."""
+    drift = _drift(times[a:])
+    begun = a + _POINTS
+    burnt, b = _landed(a, begun + 1 + (_BURNING if boosting[t] > _LEAST else 0), end, states, times, weights)
+    when[t, 0], tv = _moments(states[a:b], times[a:b], weights[a:b], b - a, mean[t], cov[t])
+    when[t, 1] = math.sqrt(tv)
+    wider = 1.0 + _SKEW * boosting[t]
+    if burnt > begun:
+        _moments(states[begun:burnt], times[begun:burnt], weights[begun:burnt], burnt - begun, d, C)
+        wider = max(wider, _reach(mean[t], cov[t], d, C) ** 2)
+    for i in range(3):
+        for j in range(3):
+            cov[t, i, j] *= wider
+    side = (boosting[t] * _SIDE + lifting[t] * (1.0 - _NO_SOAR) * _TURN) * (cov[t, 0, 0] + cov[t, 1, 1] + cov[t, 2, 2])
+    for i in range(3):
+        cov[t, i, i] += side + drift
+
+
 @njit
-def impact(x, P, log_beta, push, boosting, lifting, mean, cov, when):
+def impact(x, P, log_beta, push, boosting, lifting, least, mean, cov, when):
     """Impact points ``mean (n, 3)``, ``cov (n, 3, 3)`` and ``when (n, 2)``: time to impact and its sigma, s.
 
     Cubature points of position, velocity and ln(beta) (``log_beta (n, 2)``: mean, sigma) fall to the ground.  With
     probability ``boosting (n,)`` the push (n, 3) goes on for one of the times in `BURNS`, with ``lifting (n,)`` lift carries
     the body on in one of the ways of `SOARS`: a forecast is the distribution over both that it must be, its covariance so wide that the
     95 % region holds that of what burns on (`_reach`).  nan where a point does not come down.  Some rows are followed down together
-    (`fall_all`).
+    (`fall_all`).  Where a few points that burn on tell that the region's semi-major axis is above ``least (n,)`` m, if that is not 0, the
+    others are not followed: ``when`` is nan, too.
     """
     square, vector = np.zeros((2, 7, 7)), np.zeros(18 + LANES + WORK)
     lower, C = square[0], square[1]
@@ -288,26 +334,22 @@ def impact(x, P, log_beta, push, boosting, lifting, mean, cov, when):
     edges, place = np.zeros(_TOGETHER + 1, np.int64), np.zeros(LANES, np.int64)
     for begin in range(0, len(x), _TOGETHER):
         count = min(_TOGETHER, len(x) - begin)
-        m = 0
-        for r in range(count):
-            soaring = lifting[begin + r] * (1.0 - _NO_SOAR)
-            m = _starts(begin + r, x, P, log_beta, push, boosting, soaring, m, states, times, weights, lower, C, s, d, y)
-            edges[r + 1] = m
-        fall_all(m, states, times, w, before, place, y, d)
-        for r in range(count):
-            a, t = edges[r], begin + r
-            drift = _drift(times[a:])
-            begun = a + _POINTS
-            burnt, b = _landed(a, begun + 1 + (_BURNING if boosting[t] > _LEAST else 0), edges[r + 1], states, times, weights)
-            when[t, 0], tv = _moments(states[a:b], times[a:b], weights[a:b], b - a, mean[t], cov[t])
-            when[t, 1] = math.sqrt(tv)
-            wider = 1.0 + _SKEW * boosting[t]
-            if burnt > begun:
-                _moments(states[begun:burnt], times[begun:burnt], weights[begun:burnt], burnt - begun, d, C)
-                wider = max(wider, _reach(mean[t], cov[t], d, C) ** 2)
-            for i in range(3):
-                for j in range(3):
-                    cov[t, i, j] *= wider
-            side = (boosting[t] * _SIDE + lifting[t] * (1.0 - _NO_SOAR) * _TURN) * (cov[t, 0, 0] + cov[t, 1, 1] + cov[t, 2, 2])
-            for i in range(3):
-                cov[t, i, i] += side + drift
+        for t in range(begin, begin + count):
+            when[t, 0] = 0.0
+        for few in (True, False):
+            m = 0
+            for r in range(count):
+                t = begin + r
+                soaring = lifting[t] * (1.0 - _NO_SOAR)
+                if few and least[t] > 0.0 and boosting[t] > _LEAST:
+                    m = _burning(x[t], P[t], log_beta[t, 0], push[t], boosting[t], 1, m, states, times, weights, C, lower, s)
+                if not few and not math.isnan(when[t, 0]):
+                    m = _starts(t, x, P, log_beta, push, boosting, soaring, m, states, times, weights, lower, C, s, d, y)
+                edges[r + 1] = m
+            fall_all(m, states, times, w, before, place, y, d)
+            for r in range(count):
+                a, end, t = edges[r], edges[r + 1], begin + r
+                if few and end > a and _size(a, end, states, times, weights, d, C) > least[t]:
+                    when[t, 0] = math.nan
+                elif not few and end > a:
+                    _told(t, a, end, boosting, lifting, states, times, weights, mean, cov, when, d, C)

@@ -1,0 +1,66 @@
+"""Covariances of tracks when all is tracked: what unknown sensor biases add to them, and what of them several trackers have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from copfuse import filters
+from copfuse.filters import Bank
+from copfuse.kernels.consider import common as find_common
+from copfuse.kernels.consider import consider
+from copfuse.kernels.motions import BOOST as THRUSTING
+from copfuse.scanning import bias_sigma
+from copfuse.sensors import place
+from copfuse.tables import Detections
+
+BIAS_MEMORY = 30.0  # s over which a sensor's share in a track is forgotten, *notional*
+LOOK_TIME = 200.0  # s in which the look at a target turns, so that a constant bias moves it by other amounts, *notional*
+Columns = dict[str, np.ndarray]
+Covariances = tuple[np.ndarray, np.ndarray]
+
+
+def finished(
+    columns: Columns, detections: Detections, scenario: Any, biased: Callable[..., np.ndarray] | None = None, common: bool = True
+) -> Covariances:
+    """`Tracks.P` and `Tracks.P_common` of rows that `tracking.follow` made, all of their tracks: with what biases leave
+    (`bias_covariance`), and what may be common to several trackers (all, where it is not to be found out).  Neither depends on the tracks
+    of other nodes."""
+    _, number = np.unique(columns["node"].astype(np.int64) * 10**9 + columns["track"], return_inverse=True)
+    number, P, P_common = number.ravel(), columns["P"], columns["P"]
+    if common:
+        covariances = [columns[name] for name in ("prior", "noisy", "noisy_prior", "share")]
+        P_common = np.zeros_like(P)
+        find_common(number, columns["time"], columns["x"], P, *covariances, number.max() + 1, P_common)
+        P_common = filters.within(P_common, P)
+    return (P + (biased or bias_covariance)(columns, number, detections, scenario) if scenario.bias > 0 else P), P_common
+
+
+def bias_covariance(columns: dict[str, np.ndarray], number: np.ndarray, detections: Detections, scenario: Any) -> np.ndarray:
+    """What the sensors' unknown biases add to the covariance of each row of Tracks, (n, 6, 6); see `kernels.consider`.
+
+    ``number (n,)`` numbers the tracks of all nodes from 0.
+    """
+    n = len(columns["time"])
+    plot = columns["detection"]
+    sensor = detections.sensor[plot].astype(np.int64)
+    origin, axes = np.zeros((n, 3)), np.zeros((n, 3, 3))
+    for k in np.unique(sensor):
+        mine = sensor == k
+        origin[mine], axes[mine] = place(scenario.sensors[k], columns["time"][mine])
+    bias = np.array([bias_sigma(s, scenario) for s in scenario.sensors])
+    sigma = np.hypot(detections.sigma[plot], np.pad(bias, ((0, 0), (0, 1)))[sensor])
+    cosines = np.array([s.cosines for s in scenario.sensors])
+    B = np.zeros((n, 6, 6))
+    wander = 1.0 / (1.0 / np.maximum([s.bias_time for s in scenario.sensors], 1.0) + 1.0 / LOOK_TIME)
+    counts = number.max() + 1, len(bias)
+    consider(number, sensor, columns["time"], columns["x"], sigma, origin, axes, cosines, *counts, bias, wander, BIAS_MEMORY, B)
+    return B
+
+
+def noisy(bank: Bank) -> np.ndarray:
+    """Mean covariance (n, 6, 6) of the models but that of thrust, which grows by what is uncertain in thrust, from own plots."""
+    w = np.where(np.arange(bank.mu.shape[1]) == THRUSTING, 0.0, bank.mu) + 1e-300
+    return np.einsum("nj,njab->nab", w / w.sum(axis=1, keepdims=True), bank.P[:, :, :6, :6])
