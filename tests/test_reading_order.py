@@ -19,7 +19,7 @@ ORDER = [
     "retrodiction", "association", "matching", "phases", "pairing", "multiscan", "scanning", "coasting", "steady", "tracking",
     "following", "ahead",
     "families", "descent", "batch", "registration", "registering", "correlation", "transit",
-    "reporting", "releases", "network", "hearing", "naming", "fusion", "cueing", "bounds", "boosts", "arcs",
+    "reporting", "releases", "network", "hearing", "naming", "fusion", "telling", "looping", "cueing", "bounds", "boosts", "arcs",
     "reconstruction", "timely", "freezing", "frozen",
     "measures", "metrics", "commonality", "views", "study", "provenance", "earliness", "units", "parts", "intervals", "curves",
     "sheets", "study_figures", "report", "tidy", "sweep",
