@@ -7,7 +7,7 @@ order (`tracking.follow`): so what was made of the same plots before is, to the 
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,27 @@ from copfuse.tables import Detections, Tracks
 
 Rows = dict[str, np.ndarray]  # columns that `tracking.follow` makes
 KEYS = ("time", "sensor", "z", "sigma", "snr")  # all that a tracker reads of a plot
-Kept = dict[bytes, tuple[Live, Rows]]  # by the plots of a nation so far, in their steps: its tracks then, and the rows of the last step
+
+
+class Made(NamedTuple):
+    """What came of all plots of a nation so far: its tracks, and the rows of the last of these plots; ``count`` rows have been made of
+    them all, and those before the last ones are kept by the name ``before``."""
+
+    live: Live
+    rows: Rows
+    count: int
+    before: bytes
+
+
+Kept = dict[bytes, Made]  # by the name of all plots of a nation so far, however they came
+
+
+class _Past(NamedTuple):
+    """How far a nation is: a hash of its plots, how many they are, and how many rows were made of them."""
+
+    digest: Any
+    plots: int = 0
+    rows: int = 0
 
 
 class Nations:
@@ -31,7 +51,15 @@ class Nations:
         self.scenario, self.association, self.kept = scenario, association, kept
         self.nation = np.array([NATIONS.index(s.nation) for s in scenario.sensors], int)
         self.states: dict[int, Live] = {}
-        self.names: dict[int, bytes] = {}
+        self.past: dict[int, _Past] = {}
+
+    def saved(self) -> tuple[dict[int, Live], dict[int, _Past]]:
+        """How far they are, for `restore`."""
+        return dict(self.states), dict(self.past)
+
+    def restore(self, saved: tuple[dict[int, Live], dict[int, _Past]]) -> None:
+        """Forget the plots that have come since."""
+        self.states, self.past = saved
 
     def follow(self, seen: Detections, number: np.ndarray) -> list[Rows]:
         """`tracking.follow` of the plots of a step, which are called ``number (n,)``."""
@@ -39,16 +67,16 @@ class Nations:
             return list(tracking.follow(self.states, seen, self.scenario, None, self.association, number))
         nation = self.nation[seen.sensor]
         mine = {k: np.flatnonzero(nation == k) for k in np.unique(nation).tolist()}
-        for k, rows in mine.items():
-            self.names[k] = _name(self.names.get(k, bytes([k])), seen, rows)
-        new = [k for k in mine if self.names[k] not in self.kept]
+        past = {k: self.past.get(k, _Past(hashlib.sha256(bytes([k])))) for k in mine}
+        now = {k: _further(past[k].digest, seen, rows) for k, rows in mine.items()}
+        new = [k for k in mine if now[k].digest() not in self.kept]
         if new:
-            self._make(seen, {k: mine[k] for k in new})
+            self._make(seen, {k: mine[k] for k in new}, past, now)
         found = []
         for k, rows in mine.items():
-            self.states[k], made = self.kept[self.names[k]]
-            if made:
-                found.append({**made, "detection": rows[made["detection"]]})
+            made = self.kept[now[k].digest()]
+            self.states[k], self.past[k] = made.live, _Past(now[k], past[k].plots + len(rows), made.count)
+            found += [{**part, "detection": rows[part["detection"] - past[k].plots]} for part in self._since(made, past[k].rows)]
         if not found:
             return []
         joined = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
@@ -56,7 +84,18 @@ class Nations:
         order = np.argsort(scan[joined["detection"]], kind="stable")  # as if all nations had gone through the scans together
         return [{name: column[order] for name, column in joined.items()} | {"detection": number[joined["detection"][order]]}]
 
-    def _make(self, seen: Detections, mine: dict[int, np.ndarray]) -> None:
+    def _since(self, made: Made, count: int) -> list[Rows]:
+        """The rows behind the first ``count``."""
+        parts = []
+        while made.count > count:
+            first = made.count - _length(made.rows)
+            parts.append({name: column[max(count - first, 0) :] for name, column in made.rows.items()})
+            if first <= count:
+                break
+            made = self.kept[made.before]
+        return parts[::-1]
+
+    def _make(self, seen: Detections, mine: dict[int, np.ndarray], past: dict[int, _Past], now: dict[int, Any]) -> None:
         """Track with the plots of some nations, and keep what comes of it."""
         all_of = np.sort(np.concatenate(list(mine.values())))
         parts = list(tracking.follow(self.states, seen[all_of], self.scenario, None, self.association, all_of))
@@ -65,16 +104,19 @@ class Nations:
             own = np.flatnonzero(columns["node"] == k) if columns else np.zeros(0, int)
             made = {name: column[own] for name, column in columns.items()} if len(own) else {}
             if made:
-                made["detection"] = np.searchsorted(rows, made["detection"])
-            self.kept[self.names[k]] = self.states[k], made
+                made["detection"] = past[k].plots + np.searchsorted(rows, made["detection"])
+            self.kept[now[k].digest()] = Made(self.states[k], made, past[k].rows + _length(made), past[k].digest.digest())
 
 
-def _name(before: bytes, seen: Detections, rows: np.ndarray) -> bytes:
-    """What names all plots so far: those ``before``, and some of those of a step."""
-    digest = hashlib.sha256(before)
-    for name in KEYS:
-        digest.update(getattr(seen, name)[rows].tobytes())
-    return digest.digest()
+def _length(rows: Rows) -> int:
+    return len(rows["time"]) if rows else 0
+
+
+def _further(digest: Any, seen: Detections, rows: np.ndarray) -> Any:
+    """The hash of all plots so far: those before, and some of those that are seen now."""
+    more = digest.copy()
+    more.update(np.column_stack([getattr(seen, name)[rows] for name in KEYS]).tobytes())
+    return more
 
 
 class Hub:

@@ -102,7 +102,7 @@ class Loop:
         self._settle(Cues.empty(), -1, 0)
         step, stride = 0, 1
         while step < self.steps:
-            last = min(step + stride, self.steps)
+            last = min((step // stride + 1) * stride, self.steps)  # passes whose leaps end alike have more tracks in common
             good = self._leap(step, last)
             stride = min(2 * stride, LONGEST) if good == last else 1
             step = good
@@ -132,10 +132,11 @@ class Loop:
 
     def _saved(self) -> tuple[Any, ...]:
         hubs = {key: hub.saved() for key, hub in self.hubs.items()}
-        return self.seen.n, len(self.rows), dict(self.nations.states), dict(self.nations.names), self.provisional.saved(), hubs
+        return self.seen.n, len(self.rows), self.nations.saved(), self.provisional.saved(), hubs
 
     def _restore(self, saved: tuple[Any, ...]) -> None:
-        plots, rows, self.nations.states, self.nations.names, provisional, hubs = saved
+        plots, rows, nations, provisional, hubs = saved
+        self.nations.restore(nations)
         self.seen.cut(plots)
         del self.rows[rows:]
         self.plots, self.shared = self.seen.table(), None
