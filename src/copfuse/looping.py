@@ -9,6 +9,7 @@ is, to the bit, what single steps make.
 
 from __future__ import annotations
 
+import math
 import time as clock
 from bisect import bisect_right
 from dataclasses import dataclass, replace
@@ -25,19 +26,20 @@ from copfuse.tables import CUE, PLOT, Detections, Growing, Messages, Tracks, sta
 from copfuse.telling import ALWAYS, REACTION, Ahead, Foreseen, Heard
 from copfuse.volumes import Cues, watched
 
-LONGEST = 32  # steps in a leap at most: more of them cost no less, and more is lost where one was wrong
+LONGEST = 16  # steps in a leap at most (1: each alone): with more of them little is saved, and more is lost where one was wrong
 
 
 @dataclass
 class Gaze:
     """One sensor's looks at one object, and how it has looked so far.
 
-    ``cuts (steps + 1,)``: its looks by step.  ``ratio (n,)``: the signal-to-noise ratios with which it looks.  ``cued``: whether its last
-    look, in the step ``last``, heeded a cue.
+    ``about``: its nation and the object.  ``cuts (steps + 1,)``: its looks by step.  ``ratio (n,)``: the signal-to-noise ratios with which
+    it looks.  ``cued``: whether its last look, in the step ``last``, heeded a cue.
     """
 
     watch: Watch
     sight: Sight
+    about: tuple[int, int]
     cuts: list[int]
     ratio: np.ndarray
     last: int = -1
@@ -58,10 +60,16 @@ class Gaze:
         wrong = np.flatnonzero((ratio[:n] != self.ratio[some]) | ((which[:n] >= 0) != self.sight.cued[some]))
         return self.step(some.start + int(wrong[0])) if len(wrong) else last
 
-    @property
-    def about(self) -> tuple[str, int]:
-        """Whose the sensor is, and which object it looks at."""
-        return self.watch.sensor.nation, self.sight.object
+    def news(self, first: int, last: int) -> int:
+        """The first of some steps in which it notices the object; the last: none."""
+        some = self.within(first, last)
+        noticed = self.sight.output[some] > -math.log(self.watch.sensor.pfa)
+        return self.step(some.start + int(noticed.argmax())) if noticed.any() else last
+
+
+def _gaze(watch: Watch, sight: Sight, edges: np.ndarray) -> Gaze:
+    about = NODES.index(watch.sensor.nation), sight.object
+    return Gaze(watch, sight, about, np.searchsorted(sight.time, edges).tolist(), sight.snr.copy())
 
 
 class Loop:
@@ -78,9 +86,9 @@ class Loop:
         self.end = REACTION * self.steps
         self.heeds = np.full(len(NODES), np.inf) if idle else simulate.last_looks(self.watches)
         edges = REACTION * np.arange(self.steps + 1)
-        self.gazes = [Gaze(w, s, np.searchsorted(s.time, edges).tolist(), s.snr.copy()) for w in self.watches for s in w.sights]
+        self.gazes = [_gaze(watch, sight, edges) for watch in self.watches for sight in watch.sights]
         self.false = [np.searchsorted(watch.false[0], edges).tolist() for watch in self.watches]
-        self.cued: dict[tuple[str, int], tuple[int, bool]] = {}  # step of the last look of a nation's radars at an object, whether cued
+        self.aware: set[tuple[int, int]] = set()  # nations, and the objects that they are told of in the step to come
         self.seen = Growing(Detections, **self.looking)
         self.plots = self.seen.table()
         self.rows: list[dict[str, np.ndarray]] = []
@@ -102,12 +110,18 @@ class Loop:
         self._settle(Cues.empty(), -1, 0)
         step, stride = 0, 1
         while step < self.steps:
-            last = min((step // stride + 1) * stride, self.steps)  # passes whose leaps end alike have more tracks in common
+            aware, last = self.aware, self._reach(step, stride)
             good = self._leap(step, last)
-            stride = min(2 * stride, LONGEST) if good == last else 1
+            stride = min(2 * stride, LONGEST) if good == last and self.aware <= aware else 1  # one nation's news are soon others'
             step = good
         self.cues = stack(self.told)
         self.plots = replace(self.plots, meta=self.looking | {"cued": self._earlier()})
+
+    def _reach(self, step: int, stride: int) -> int:
+        """Until before which step to leap: a multiple of the stride, so that leaps of several passes end alike and have tracks in common,
+        or behind the first step in which sensors notice what their nation is not yet told of."""
+        last = min((step // stride + 1) * stride, self.steps)
+        return min([last, *(gaze.news(step, last) + 1 for gaze in self.gazes if gaze.about not in self.aware)])
 
     def _leap(self, step: int, last: int) -> int:
         """Take the steps from one until before another one, of whose looks the first one's are known; which step is the next to take."""
@@ -115,8 +129,10 @@ class Loop:
         seen = timed(self.spent, "detect", self._look, step, last)
         timed(self.spent, "track", self._follow, seen)
         begins = REACTION * np.arange(step + 1, min(last + 1, self.steps))
-        cues, foreseen = timed(self.spent, "share", self._known, begins)
+        cues, objects, foreseen = timed(self.spent, "share", self._known, begins)
         good = timed(self.spent, "detect", self._settle, cues, step, last)
+        now = cues.end == REACTION * (good + 1)
+        self.aware = set(zip(cues.node[now].tolist(), objects[now].tolist(), strict=True))
         if foreseen and good < self.steps:
             self.stable &= self.as_foreseen(self.shared[2], REACTION * good)
         if good < last:
@@ -160,12 +176,12 @@ class Loop:
         before, self.came = self.came, columns
         return before is None or all(np.array_equal(now[: len(then)], then) for now, then in zip(columns, before, strict=True))
 
-    def _known(self, begins: np.ndarray) -> tuple[Cues, dict[bytes, Foreseen]]:
-        """The cues of the steps that begin then s, step after step, and what is foreseen in them."""
+    def _known(self, begins: np.ndarray) -> tuple[Cues, np.ndarray, dict[bytes, Foreseen]]:
+        """The cues of the steps that begin then s, step after step, of which objects (n,) they most likely are, and what is foreseen."""
         begins = begins[begins <= self.heeds.max()]
         shown = any(link.payload == "plot" for link in self.rule.links)
         if len(begins) == 0 or not shown and not any(row["firm"].any() for row in self.rows):
-            return Cues.empty(), {}
+            return Cues.empty(), np.zeros(0, int), {}
         if self.shared is None or self.shared[0] != len(self.plots):  # else nobody has anything new to tell
             tracks = self.tracks(self.exact)
             messages = network.transmissions(tracks, self.scenario, self.rule, self.seed, self.plots)
@@ -177,8 +193,16 @@ class Loop:
             for key, one in heard.items()
             if len(one.row)
         }
-        cues = stack([cues for cues, _ in made.values()]) if made else Cues.empty()
-        return telling.shared_out(cues[np.argsort(cues.end, kind="stable")]), {key: foreseen for key, (_, foreseen) in made.items()}
+        if not made:
+            return Cues.empty(), np.zeros(0, int), {}
+        cues = stack([cues for cues, _ in made.values()])
+        objects = np.concatenate([self._objects(key)[heard[key].tracks.detection[cues.row]] for key, (cues, _) in made.items()])
+        order = np.argsort(cues.end, kind="stable")
+        return telling.shared_out(cues[order]), objects[order], {key: foreseen for key, (_, foreseen) in made.items()}
+
+    def _objects(self, key: bytes) -> np.ndarray:
+        """Of which objects the plots are that tracks are made of; it only decides what is assumed."""
+        return np.concatenate([part.object for part in self.hubs[key].made.plots]) if key else self.plots.object
 
     def _shown(self, messages: Messages, begins: np.ndarray) -> dict[bytes, Heard]:
         """What nations know of tracks made of several nations' plots: who knows the same plots has the same tracks."""
@@ -208,7 +232,7 @@ class Loop:
                 continue
             busy.add(gaze.watch.number)
             sensor, sight = gaze.watch.sensor, gaze.sight
-            cued = gaze.cued if gaze.last == step else self.cued.get(gaze.about, (0, False))[1] and sensor.kind == "radar"
+            cued = gaze.cued if gaze.last == step else gaze.about in self.aware and sensor.kind == "radar"
             snr = sight.snr[later]
             gaze.ratio[later], sight.cued[later] = simulate.gained(sensor, snr, sensor.cue_gain) if cued else snr, cued
             simulate.heed(sensor, sight, some, gaze.ratio[some], sight.cued[some])
@@ -243,9 +267,6 @@ class Loop:
         if len(which) == 0:
             return
         gaze.last, gaze.cued = gaze.step(first + len(which) - 1), bool(which[-1] >= 0)
-        if gaze.watch.sensor.kind == "radar":
-            at, cued = self.cued.get(gaze.about, (-1, False))
-            self.cued[gaze.about] = max(at, gaze.last), gaze.cued if gaze.last > at else cued or gaze.last == at and gaze.cued
         heeded = np.flatnonzero(which >= 0)
         if len(heeded):
             seen = float(gaze.sight.time[first + heeded[0]]), int(cues.source[which[heeded[0]]])
