@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 import copfuse as cf
 from copfuse import ahead, cueing, frames, motion, network, scenario, sensors, study, telling, volumes
 from copfuse.constants import EARTH_A, NODES
-from copfuse.telling import REACTION, Heard
 from copfuse.errors import CopfuseError
 from copfuse.tables import Tracks, Truth, stack
+from copfuse.telling import REACTION, Heard
 from copfuse.volumes import Cues
 
 KOR, JPN, USA, HUB = range(4)

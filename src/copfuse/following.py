@@ -21,12 +21,12 @@ KEYS = ("time", "sensor", "z", "sigma", "snr")  # all that a tracker reads of a 
 
 
 class Made(NamedTuple):
-    """What came of all plots of a nation so far: its tracks, and the rows of the last of these plots; ``count`` rows have been made of
+    """What came of all plots of a nation so far: its tracks, and the rows of the last of these plots; ``many`` rows have been made of
     them all, and those before the last ones are kept by the name ``before``."""
 
     live: Live
     rows: Rows
-    count: int
+    many: int
     before: bytes
 
 
@@ -75,7 +75,7 @@ class Nations:
         found = []
         for k, rows in mine.items():
             made = self.kept[now[k].digest()]
-            self.states[k], self.past[k] = made.live, _Past(now[k], past[k].plots + len(rows), made.count)
+            self.states[k], self.past[k] = made.live, _Past(now[k], past[k].plots + len(rows), made.many)
             found += [{**part, "detection": rows[part["detection"] - past[k].plots]} for part in self._since(made, past[k].rows)]
         if not found:
             return []
@@ -87,8 +87,8 @@ class Nations:
     def _since(self, made: Made, count: int) -> list[Rows]:
         """The rows behind the first ``count``."""
         parts = []
-        while made.count > count:
-            first = made.count - _length(made.rows)
+        while made.many > count:
+            first = made.many - _length(made.rows)
             parts.append({name: column[max(count - first, 0) :] for name, column in made.rows.items()})
             if first <= count:
                 break

@@ -133,7 +133,7 @@ class Loop:
         good = timed(self.spent, "detect", self._settle, cues, step, last)
         now = cues.end == REACTION * (good + 1)
         self.aware = set(zip(cues.node[now].tolist(), objects[now].tolist(), strict=True))
-        if foreseen and good < self.steps:
+        if foreseen and self.shared is not None and good < self.steps:
             self.stable &= self.as_foreseen(self.shared[2], REACTION * good)
         if good < last:
             self._restore(before)

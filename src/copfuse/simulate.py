@@ -203,12 +203,15 @@ def told(looks: list[tuple[Sensor, Sight, slice]], cues: Cues) -> None:
 
 
 def ratios(looks: list[tuple[Sensor, Sight, slice]], cues: Cues) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Signal-to-noise ratios (n,) with which sensors look under their nations' cues, and which row of ``cues`` each look heeds (−1: none)."""
+    """Signal-to-noise ratios (n,) of some looks under the cues of sensors' nations, and which row of ``cues`` each heeds (−1: none)."""
     mine = {name: np.flatnonzero(cues.node == NODES.index(name)) for name in {sensor.nation for sensor, _, _ in looks}}
     heeded = [mine[sensor.nation] for sensor, _, _ in looks]
     gains = volumes.gains(cues, [(sensor, sight.time[some], sight.x[some]) for sensor, sight, some in looks], heeded)
     found = zip(looks, gains, strict=True)
-    return [(np.where(which >= 0, gained(sensor, sight.snr[some], gain), sight.snr[some]), which) for (sensor, sight, some), (gain, which) in found]
+    return [
+        (np.where(which >= 0, gained(sensor, sight.snr[some], gain), sight.snr[some]), which)
+        for (sensor, sight, some), (gain, which) in found
+    ]
 
 
 def gained(sensor: Sensor, snr: np.ndarray, gain: Any) -> np.ndarray:

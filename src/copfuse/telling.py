@@ -195,8 +195,8 @@ class _Lines:
         np.maximum.at(longest, line, behind)
         out, at = np.zeros(len(line), bool), np.zeros(len(line), int)
         for step in range(int(behind.max(initial=-1)) + 1):
-            live = np.flatnonzero((longest >= step) & ~self.out) if step else ()
-            if len(live):
+            live = np.flatnonzero((longest >= step) & ~self.out)
+            if step and len(live):
                 self._move(live, step)
             now = np.flatnonzero(behind == step)
             out[now], at[now] = self.out[line[now]], self.at[line[now]]
