@@ -27,6 +27,7 @@ from copfuse.telling import ALWAYS, REACTION, Ahead, Foreseen, Heard
 from copfuse.volumes import Cues, watched
 
 LONGEST = 16  # steps in a leap at most (1: each alone): with more of them little is saved, and more is lost where one was wrong
+MANY = 500  # plots in a leap, for more of which none is made longer: they cost more to track again than the leap saves
 
 
 @dataclass
@@ -110,9 +111,12 @@ class Loop:
         self._settle(Cues.empty(), -1, 0)
         step, stride = 0, 1
         while step < self.steps:
-            aware, last = self.aware, self._reach(step, stride)
+            aware, plots, last = self.aware, len(self.plots), self._reach(step, stride)
             good = self._leap(step, last)
-            stride = min(2 * stride, LONGEST) if good == last and self.aware <= aware else 1  # one nation's news are soon others'
+            if good < last or not self.aware <= aware:  # one nation's news are soon others'
+                stride = 1
+            elif len(self.plots) - plots < MANY:
+                stride = min(2 * stride, LONGEST)
             step = good
         self.cues = stack(self.told)
         self.plots = replace(self.plots, meta=self.looking | {"cued": self._earlier()})
