@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import copfuse as cf
-from copfuse import ahead, cueing, frames, motion, network, scenario, sensors, study, volumes
+from copfuse import ahead, cueing, frames, motion, network, scenario, sensors, study, telling, volumes
 from copfuse.constants import EARTH_A, NODES
-from copfuse.cueing import REACTION, Heard
 from copfuse.errors import CopfuseError
 from copfuse.tables import Tracks, Truth, stack
+from copfuse.telling import REACTION, Heard
 from copfuse.volumes import Cues
 
 KOR, JPN, USA, HUB = range(4)
@@ -205,13 +205,10 @@ def test_what_comes_out_is_a_fixed_point(regime):
 
 
 def cues_of(tracks: Tracks, messages, about, steps: int) -> Cues:
-    """All cues of finished tables, step after step."""
-    parts, before = [Cues.empty()], None
-    heard = cueing._heard(tracks, messages)
-    for step in range(steps) if len(heard.row) else ():
-        made, before = cueing.told(heard, about, REACTION * step, before)
-        parts.append(cueing.shared_out(made))
-    return stack(parts)
+    """All cues of finished tables, of all steps at once."""
+    heard = telling.heard(tracks, messages)
+    made, _ = telling.told(heard, about, REACTION * np.arange(steps))
+    return telling.shared_out(made[np.argsort(made.end, kind="stable")])
 
 
 def test_going_round_the_loop_with_whole_runs_comes_to_the_same():
@@ -302,8 +299,8 @@ def test_a_nation_is_told_by_what_it_knows_alone(case):
     for step in range(9):
         cues = []
         for k, heard in enumerate(variants):
-            made, ahead[k] = cueing.told(heard, about, REACTION * step, ahead[k])
-            made = cueing.shared_out(made)
+            made, foreseen = telling.told(heard, about, np.array([REACTION * step]), ahead[k])
+            made, ahead[k] = telling.shared_out(made), foreseen.after(0)
             cues.append(made[made.node == JPN])
         assert same(cues[0], cues[1]) and same(cues[0], cues[2])
         seen += len(cues[0])
@@ -328,8 +325,8 @@ def test_what_is_withheld_moves_no_radar():
 def test_several_tracks_share_a_radars_time():
     n = 10
     many = replace(stack([cue(at([150.0])[0], 150.0) for _ in range(n)]), source=np.zeros(n))
-    share = cueing.shared_out(many).share
-    assert np.allclose(share, volumes.ALL_CUES / n) and cueing.shared_out(many[:3]).share[0] == volumes.CUE_SHARE
+    share = telling.shared_out(many).share
+    assert np.allclose(share, volumes.ALL_CUES / n) and telling.shared_out(many[:3]).share[0] == volumes.CUE_SHARE
 
 
 def test_a_link_that_depends_on_the_future_is_refused(monkeypatch):
@@ -449,8 +446,12 @@ def test_cues_that_no_radar_can_heed_may_be_left_out(regime):
 
 def test_what_several_nations_know_is_foreseen_once(monkeypatch):
     tracks, asked = sensed().tracks, []
-    monkeypatch.setattr(cueing, "predicted", lambda t, rows, time: asked.append(len(rows)) or ahead.predicted(t, rows, time))
-    rows = np.flatnonzero(tracks.firm)[:4]
-    of = np.stack([np.repeat([KOR, JPN, USA], 4), np.tile(rows, 3)], axis=1)
-    made = cueing._foreseen(tracks, of, 200.0, None)
-    assert asked == [4] and all(np.array_equal(made.bank.P6[k : k + 4], ahead.predicted(tracks, rows, 200.0).P6) for k in (0, 4, 8))
+    monkeypatch.setattr(telling, "predicted", lambda t, rows, time: asked.append(len(rows)) or ahead.predicted(t, rows, time))
+    _, rows = np.unique(tracks.track[tracks.firm], return_index=True)
+    rows = np.flatnonzero(tracks.firm)[rows]
+    n = len(rows)
+    heard = Heard(tracks, np.repeat([KOR, JPN, USA], n), np.tile(rows, 3), np.zeros(3 * n))
+    made = telling.told(heard, few(), np.array([200.0]))[1].after(0)
+    assert asked == [n] and n > 1 and len(made.row) == 3 * n
+    alone = ahead.predicted(tracks, rows, 205.0)
+    assert all(np.array_equal(made.bank.P6[made.row == row], np.tile(P, (3, 1, 1))) for row, P in zip(rows, alone.P6, strict=True))

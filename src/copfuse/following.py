@@ -22,22 +22,31 @@ Rows = dict[str, np.ndarray]  # columns that `tracking.follow` makes
 KEYS = ("time", "sensor", "z", "sigma", "snr")  # all that a tracker reads of a plot
 
 
-class Part(NamedTuple):
-    """A nation's rows of a step: of those ``of`` all nations that were made together the rows ``own``; ``plots`` are its plots' numbers
-    then."""
+class Made(NamedTuple):
+    """What came of all plots of a nation so far: its tracks, and the rows of the last of these plots; ``many`` rows have been made of
+    them all, and those before the last ones are kept by the name ``before``."""
 
-    of: Rows
-    own: np.ndarray
-    plots: np.ndarray
+    live: Live
+    rows: Rows
+    many: int
+    before: bytes
 
 
 class Kept:
-    """By the plots of a nation so far, in their steps: its tracks then, with the rows of the last ``step``, and the covariances of all rows
-    (`covariances.finished`) when they were ``whole``."""
+    """By the name of all plots of a nation so far, however they came: what was ``made`` of them, and the covariances of all their rows
+    (`covariances.finished`) where they were the ``whole``."""
 
     def __init__(self) -> None:
-        self.step: dict[bytes, tuple[Live, Part]] = {}
+        self.made: dict[bytes, Made] = {}
         self.whole: dict[bytes, Covariances] = {}
+
+
+class _Past(NamedTuple):
+    """How far a nation is: a hash of its plots, how many they are, and how many rows were made of them."""
+
+    digest: Any
+    plots: int = 0
+    rows: int = 0
 
 
 class Nations:
@@ -50,36 +59,63 @@ class Nations:
         self.scenario, self.association, self.kept, self.kit = scenario, association, kept, Kit(scenario)
         self.nation = np.array([NATIONS.index(s.nation) for s in scenario.sensors], int)
         self.states: dict[int, Live] = {}
-        self.names: dict[int, bytes] = {}
+        self.past: dict[int, _Past] = {}
+
+    def saved(self) -> tuple[dict[int, Live], dict[int, _Past]]:
+        """How far they are, for `restore`."""
+        return dict(self.states), dict(self.past)
+
+    def restore(self, saved: tuple[dict[int, Live], dict[int, _Past]]) -> None:
+        """Forget the plots that have come since."""
+        self.states, self.past = saved
 
     def follow(self, seen: Detections, number: np.ndarray) -> list[Rows]:
         """`tracking.follow` of the plots of a step, which are called ``number (n,)``."""
         if self.association == "mht":  # whose tracks know plots by their numbers
             return list(tracking.follow(self.states, seen, self.scenario, None, self.association, number, self.kit))
         nation = self.nation[seen.sensor]
-        mine = {k: np.flatnonzero(nation == k) for k in np.flatnonzero(np.bincount(nation)).tolist()}
+        mine = {k: np.flatnonzero(nation == k) for k in np.unique(nation).tolist()}
+        past = {k: self.past.get(k, _Past(hashlib.sha256(bytes([k])))) for k in mine}
+        now = {k: _further(past[k].digest, seen, rows) for k, rows in mine.items()}
+        new = [k for k in mine if now[k].digest() not in self.kept.made]
+        if new:
+            self._make(seen, {k: mine[k] for k in new}, past, now)
+        found = []
         for k, rows in mine.items():
-            self.names[k] = _name(self.names.get(k, bytes([k])), seen, rows)
-        new = {k: rows for k, rows in mine.items() if self.names[k] not in self.kept.step}
-        made = self._make(seen, new) if new else {}
-        for k in mine:
-            self.states[k] = self.kept.step[self.names[k]][0]
-        if len(new) == len(mine):
-            return [made | {"detection": number[made["detection"]]}] if made else []
-        found = [(part, rows) for k, rows in mine.items() if len((part := self.kept.step[self.names[k]][1]).own)]
-        return [_joined(found, seen, number)] if found else []
+            made = self.kept.made[now[k].digest()]
+            self.states[k], self.past[k] = made.live, _Past(now[k], past[k].plots + len(rows), made.many)
+            found += [{**part, "detection": rows[part["detection"] - past[k].plots]} for part in self._since(made, past[k].rows)]
+        if not found:
+            return []
+        joined = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+        scan = np.cumsum(np.r_[False, (np.diff(seen.time) != 0) | (np.diff(seen.sensor) != 0)])
+        order = np.argsort(scan[joined["detection"]], kind="stable")  # as if all nations had gone through the scans together
+        return [{name: column[order] for name, column in joined.items()} | {"detection": number[joined["detection"][order]]}]
 
-    def _make(self, seen: Detections, mine: dict[int, np.ndarray]) -> Rows:
+    def _since(self, made: Made, count: int) -> list[Rows]:
+        """The rows behind the first ``count``."""
+        parts = []
+        while made.many > count:
+            first = made.many - _length(made.rows)
+            parts.append({name: column[max(count - first, 0) :] for name, column in made.rows.items()})
+            if first <= count:
+                break
+            made = self.kept.made[made.before]
+        return parts[::-1]
+
+    def _make(self, seen: Detections, mine: dict[int, np.ndarray], past: dict[int, _Past], now: dict[int, Any]) -> None:
         """Track with the plots of some nations, and keep what comes of it."""
         all_of = np.sort(np.concatenate(list(mine.values())))
         states = {k: self.states[k] for k in mine if k in self.states}
         plots = seen if len(all_of) == len(seen) else seen[all_of]
         parts = list(tracking.follow(states, plots, self.scenario, None, self.association, all_of, self.kit))
-        made = parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
+        columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
         for k, rows in mine.items():
-            own = np.flatnonzero(made["node"] == k) if made else rows[:0]
-            self.kept.step[self.names[k]] = states[k], Part(made, own, rows)
-        return made
+            own = np.flatnonzero(columns["node"] == k) if columns else np.zeros(0, int)
+            made = {name: column[own] for name, column in columns.items()} if len(own) else {}
+            if made:
+                made["detection"] = past[k].plots + np.searchsorted(rows, made["detection"])
+            self.kept.made[now[k].digest()] = Made(states[k], made, past[k].rows + _length(made), past[k].digest.digest())
 
     def table(self, rows: list[Rows], plots: Detections) -> Tracks:
         """`tracking.table` of all that `follow` has made of all plots."""
@@ -89,8 +125,8 @@ class Nations:
     def _finished(self, columns: Rows, plots: Detections, scenario: Any) -> Covariances:
         """`covariances.finished`, done once for each nation and its plots."""
         P, P_common = np.empty_like(columns["P"]), np.empty_like(columns["P"])
-        for k, name in self.names.items():
-            own = np.flatnonzero(columns["node"] == k)
+        for k, past in self.past.items():
+            name, own = past.digest.digest(), np.flatnonzero(columns["node"] == k)
             if name not in self.kept.whole and len(own):
                 self.kept.whole[name] = covariances.finished({n: column[own] for n, column in columns.items()}, plots, scenario)
             if len(own):
@@ -98,33 +134,15 @@ class Nations:
         return P, P_common
 
 
-def _joined(found: list[tuple[Part, np.ndarray]], seen: Detections, number: np.ndarray) -> Rows:
-    """The rows of nations whose plots are now those of these numbers, as if all had gone through the scans of a step together."""
-    plots = [rows[np.searchsorted(part.plots, part.of["detection"][part.own])] for part, rows in found]
-    scan = np.cumsum(np.r_[False, (seen.time[1:] != seen.time[:-1]) | (seen.sensor[1:] != seen.sensor[:-1])])
-    whole, detection = found[0][0].of, np.concatenate(plots)
-    if sum(len(part.own) for part, _ in found) == len(whole["time"]) and all(part.of is whole for part, _ in found):  # as they were
-        detection[np.concatenate([part.own for part, _ in found])] = np.concatenate(plots)
-        if (np.diff(scan[detection]) >= 0).all():
-            return whole | {"detection": number[detection]}
-        detection = np.concatenate(plots)
-    order = np.argsort(scan[detection], kind="stable")
-    place = np.empty(len(order), int)
-    place[order] = np.arange(len(order))
-    places = np.split(place, np.cumsum([len(part.own) for part, _ in found])[:-1])
-    made = {name: np.empty((len(order), *column.shape[1:]), column.dtype) for name, column in whole.items()}
-    for (part, _), at in zip(found, places, strict=True):
-        for name, column in part.of.items():
-            made[name][at] = column[part.own]
-    return made | {"detection": number[detection[order]]}
+def _length(rows: Rows) -> int:
+    return len(rows["time"]) if rows else 0
 
 
-def _name(before: bytes, seen: Detections, rows: np.ndarray) -> bytes:
-    """What names all plots so far: those ``before``, and some of those of a step."""
-    digest = hashlib.sha256(before)
-    for name in KEYS:
-        digest.update(getattr(seen, name)[rows].data)
-    return digest.digest()
+def _further(digest: Any, seen: Detections, rows: np.ndarray) -> Any:
+    """The hash of all plots so far: those before, and some of those that are seen now."""
+    more = digest.copy()
+    more.update(np.column_stack([getattr(seen, name)[rows] for name in KEYS]).tobytes())
+    return more
 
 
 class Hub:

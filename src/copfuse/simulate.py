@@ -185,17 +185,6 @@ def afresh(watch: Watch) -> Watch:
     return replace(watch, sights=[replace(sight, output=sight.output.copy(), cued=sight.cued.copy()) for sight in watch.sights])
 
 
-def by_step(watches: list[Watch], edges: np.ndarray) -> tuple[list[list[tuple[Watch, Sight, slice]]], list[list[int]]]:
-    """Which looks there are from each of some times s until the next, and where each sensor's false plots are cut by them."""
-    looks: list[list[tuple[Watch, Sight, slice]]] = [[] for _ in edges[1:]]
-    for watch in watches:
-        for sight in watch.sights:
-            cuts = np.searchsorted(sight.time, edges)
-            for step in np.flatnonzero(np.diff(cuts)).tolist():
-                looks[step].append((watch, sight, slice(int(cuts[step]), int(cuts[step + 1]))))
-    return looks, [np.searchsorted(watch.false[0], edges).tolist() for watch in watches]
-
-
 def last_looks(watches: list[Watch]) -> np.ndarray:
     """When s each nation's radars look last at anything (4,); -inf: never, and nobody else heeds cues."""
     last = np.full(len(NODES), -np.inf)
@@ -206,19 +195,34 @@ def last_looks(watches: list[Watch]) -> np.ndarray:
     return last
 
 
-def told(looks: list[tuple[Sensor, Sight, slice]], cues: Cues) -> list[np.ndarray]:
-    """Fill in, in place, what sensors gain in some looks by their nations' cues; which row of ``cues`` each heeds (−1: none)."""
+def told(looks: list[tuple[Sensor, Sight, slice]], cues: Cues) -> None:
+    """Fill in, in place, what sensors gain in some looks by their nations' cues."""
+    for (sensor, sight, some), (ratio, which) in zip(looks, ratios(looks, cues), strict=True):
+        if (which >= 0).any():
+            heed(sensor, sight, some, ratio, which >= 0)
+
+
+def ratios(looks: list[tuple[Sensor, Sight, slice]], cues: Cues) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Signal-to-noise ratios (n,) of some looks under the cues of sensors' nations, and which row of ``cues`` each heeds (−1: none)."""
     mine = {name: np.flatnonzero(cues.node == NODES.index(name)) for name in {sensor.nation for sensor, _, _ in looks}}
     heeded = [mine[sensor.nation] for sensor, _, _ in looks]
     gains = volumes.gains(cues, [(sensor, sight.time[some], sight.x[some]) for sensor, sight, some in looks], heeded)
-    for (sensor, sight, some), (gain, which) in zip(looks, gains, strict=True):
-        cued = which >= 0
-        if cued.any():
-            snr = sight.snr[some]
-            ratio = np.where(cued, np.maximum(snr, np.minimum(gain * snr, volumes.enough(sensor.pfa, sensor.swerling))), snr)
-            sight.output[some] = detector_output(ratio, sensor.swerling, sight.normal[some, :6])
-            sight.cued[some] = cued
-    return [which for _, which in gains]
+    found = zip(looks, gains, strict=True)
+    return [
+        (np.where(which >= 0, gained(sensor, sight.snr[some], gain), sight.snr[some]), which)
+        for (sensor, sight, some), (gain, which) in found
+    ]
+
+
+def gained(sensor: Sensor, snr: np.ndarray, gain: Any) -> np.ndarray:
+    """Signal-to-noise ratios (n,) of a sensor's looks that gain so much, of those in search; it spends no energy beyond need."""
+    return np.maximum(snr, np.minimum(gain * snr, volumes.enough(sensor.pfa, sensor.swerling)))
+
+
+def heed(sensor: Sensor, sight: Sight, some: slice, ratio: np.ndarray, cued: np.ndarray) -> None:
+    """Fill in, in place, some looks' signal-to-noise ratios (n,), and which of them (n,) a cue tells of."""
+    sight.output[some] = detector_output(ratio, sensor.swerling, sight.normal[some, :6])
+    sight.cued[some] = cued
 
 
 def plots(watch: Watch, begin: float = -np.inf, end: float = np.inf) -> Rows:

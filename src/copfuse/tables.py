@@ -153,6 +153,10 @@ class Growing:
             self.columns[name][self.n : end] = columns[name]
         self.n = end
 
+    def cut(self, n: int) -> None:
+        """Leave the first n rows; tables made of more are not to be used any more."""
+        self.n = n
+
     def table(self) -> Any:
         """All rows so far."""
         return self.kind(**{name: column[: self.n] for name, column in self.columns.items()}, meta=self.meta)
