@@ -17,6 +17,7 @@ import numpy as np
 from copfuse import filters, pairing, starting
 from copfuse.coasting import REGISTRATION, Live, Turns, with_rows
 from copfuse.filters import Bank
+from copfuse.kernels.gating import box_pairs
 from copfuse.scanning import Scan
 
 REAL, GHOST = 0.3, 0.05  # chance of a plot of the other one beside a plot of the fainter: of two objects, at least, of one, *notional*
@@ -72,10 +73,10 @@ def _near(live: Live, hit: np.ndarray, time: float) -> tuple[np.ndarray, np.ndar
     """Pairs of a track of ``hit`` and another firm one that may be near it at ``time``."""
     other, x = np.flatnonzero(live.firm), live.bank.x6
     moved = x[other, :3] + x[other, 3:] * (time - live.bank.time[other])[:, None]
-    near = (np.abs(x[hit, None, :3] - moved) <= REACH).all(axis=2) & (hit[:, None] != other)
-    near &= ((x[hit, None, :3] - x[other, :3]) ** 2).sum(axis=2) <= pairing.APART**2  # as `pairing.doubles` has it
-    i, j = np.nonzero(near)
-    return hit[i], other[j]
+    start, found = box_pairs(moved, np.full(moved.shape, REACH), np.ascontiguousarray(x[hit, :3]))
+    i, j = hit[found], np.repeat(other, np.diff(start))
+    near = (i != j) & (((x[i, :3] - x[j, :3]) ** 2).sum(axis=1) <= pairing.APART**2)  # as `pairing.doubles` has it
+    return i[near], j[near]
 
 
 def _squared(bank: Bank, i: np.ndarray, j: np.ndarray, time: float, slack: np.ndarray) -> np.ndarray:
