@@ -185,7 +185,7 @@ def test_the_newest_row_known_for_so_long():
 
 def test_tracks_are_found_again_however_the_plots_came(monkeypatch):
     about = few(HOKKAIDO)
-    plots, kept, counted, real = cf.detect(flight("hokkaido-2017"), about, 1), {}, [0], tracking.follow
+    plots, kept, counted, real = cf.detect(flight("hokkaido-2017"), about, 1), following.Kept(), [0], tracking.follow
     monkeypatch.setattr(tracking, "follow", lambda s, d, *rest: counted.__setitem__(0, counted[0] + len(d)) or real(s, d, *rest))
     made = []
     for edges in (range(0, 160, 10), (0, 30, 60, 150), (0, 50, 90, 150)):
@@ -202,14 +202,14 @@ def test_nations_go_back_to_where_they_were():
     about = few(HOKKAIDO)
     plots = cf.detect(flight("hokkaido-2017"), about, 1)
     n = int(np.searchsorted(plots.time, 90.0))
-    nations = following.Nations(about, "gnn", {})
+    nations = following.Nations(about, "gnn", following.Kept())
     nations.follow(plots[:n], np.arange(n))
     saved = nations.saved()
     wrong = replace(plots, z=plots.z * 1.001)[n:]
     nations.follow(wrong, np.arange(n, len(plots)))
     nations.restore(saved)
     rows = nations.follow(plots[n:], np.arange(n, len(plots)))
-    fresh = following.Nations(about, "gnn", {})
+    fresh = following.Nations(about, "gnn", following.Kept())
     fresh.follow(plots[:n], np.arange(n))
     other = fresh.follow(plots[n:], np.arange(n, len(plots)))
     assert all(a[name].tobytes() == b[name].tobytes() for a, b in zip(rows, other, strict=True) for name in a) and rows

@@ -16,7 +16,7 @@ ORDER = [
     "sensitivity", "swerling", "laydowns", "sensors", "volumes", "coverage", "recorded", "flights", "links", "regimes",
     "scenario", "simulate",
     "ascents", "gaussian", "mixtures", "conversions", "biases", "filters", "starting", "kalman", "forecast", "warming", "rules",
-    "retrodiction", "association", "matching", "phases", "pairing", "multiscan", "scanning", "coasting", "steady",
+    "retrodiction", "association", "matching", "phases", "pairing", "multiscan", "scanning", "coasting", "turns", "steady",
     "covariances", "tracking", "following", "ahead",
     "families", "descent", "batch", "registration", "registering", "correlation", "transit",
     "reporting", "releases", "network", "hearing", "naming", "launching", "fusion", "telling", "looping", "cueing", "bounds", "boosts",

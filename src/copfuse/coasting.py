@@ -29,6 +29,7 @@ FALLING = np.array([1e-9, 1.0, 1.0, 1e-9, 1e-9])  # of such a track every model'
 REGISTRATION = (200.0, 2.0)  # m, m/s: what sensors' biases may leave in a track beyond its covariance, *notional*
 COAST_STEP = 5.0  # s between two predictions of what nobody sees
 AIRLESS = 150e3  # m, from where on they are made at once from where it parted, not step by step
+Turns = dict[tuple[int, int], tuple[float, float]]  # by two numbers, rising: log odds, by the plots of each, that they are one
 COUNTS = ("plots", "taken", "refused", "contested", "new", "dropped", "merged")  # of `Live.counts`: plots, then tracks
 
 
@@ -52,6 +53,7 @@ class Live:
     forest: multiscan.Forest | None = None  # by "mht" rows are leaves; those of one ``number`` are one track
     ended: tuple[tuple[int, float], ...] = ()  # numbers of tracks of some plots that are no more, and s when that was
     parted: dict[int, Bank] = field(default_factory=dict)  # by number: tracks that nobody sees, as of when they began to fall unseen
+    turns: Turns = field(default_factory=dict)  # of tracks beside each other: whether they take turns (`turns`)
 
     def __len__(self) -> int:
         return len(self.number)

@@ -3,7 +3,7 @@
 Each nation tracks with the plots of its own sensors.  A plot that no track claims starts one; a track is firm after
 `FIRM_HITS` plots with a log-likelihood ratio above `FIRM_LLR`, if its position is known to `FIRM_SIGMA`; it is dropped when no plot
 has come for a while, unless it falls freely above the air and is well known (`coasting`), and where others have the plots
-that it should have (`doubted`).
+that it should have (`doubted`), or where another one stands for the same object (`pairing.doubles`, `turns`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import covariances, filters, multiscan, pairing, starting
+from copfuse import covariances, filters, multiscan, pairing, starting, turns
 from copfuse.association import Pairs, gate
 from copfuse.coasting import (
     BURNT_OUT,
@@ -167,10 +167,11 @@ def _changes(steady: Steady, association: str) -> Iterator[dict[str, Any]]:
 
 
 def _part(steady: Steady, scan: Scan, hit: np.ndarray) -> None:
-    """Drop doubles after a scan that was steady."""
-    drop = _doubles(steady.seen(scan.node), hit, scan.time)
+    """Drop doubles, and tracks that take turns with another, after a scan that was steady."""
+    live = steady.seen(scan.node)
+    live, drop = turns.joined(live, hit, _doubles(live, hit, scan.time), scan)
+    steady.remember(scan.node, live.turns)
     if drop.any():
-        live = steady.get(scan.node)
         *others, merged = live.counts
         kept = replace(live[~drop], counts=(*others, merged + _gone(live.number, drop)))
         steady.put(scan.node, with_ends(kept, live, scan.time, FIRM_HITS))
@@ -218,9 +219,10 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, dict[s
     lost = _gone(before, ~np.isin(before, live.number)) if live.forest is not None else 0  # only trees of plots can vanish in an update
     free = np.flatnonzero(~taken.claimed)
     live = _start(live, scan, free)
-    told, own = (hit, taken) if live.forest is None else (hit[live.forest.best[hit]], taken[live.forest.best[hit]])
-    out = _changed(live, scan, told, free, own) if len(told) or len(free) else None
-    drop = _doubles(live, hit[taken.share >= OWN], scan.time) | (live.doubt >= DOUBTED)
+    told, what = (hit, taken) if live.forest is None else (hit[live.forest.best[hit]], taken[live.forest.best[hit]])
+    out = _changed(live, scan, told, free, what) if len(told) or len(free) else None
+    own = hit[taken.share >= OWN]
+    live, drop = turns.joined(live, own, _doubles(live, own, scan.time) | (live.doubt >= DOUBTED), scan)
     now = *_sorted_out(pairs, limit, taken.claimed), dropped, lost + _gone(live.number, drop)
     return replace(live[~drop] if drop.any() else live, counts=tuple(a + b for a, b in zip(counts, now, strict=True))), out
 
