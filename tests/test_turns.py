@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from copfuse import filters, frames, tracking, turns
+from copfuse import filters, frames, motion, tracking, turns
 from copfuse.coasting import Live
 from copfuse.scanning import Scan
 
@@ -31,9 +31,9 @@ def two_tracks() -> Live:
 def scans(sees, seconds: int, bias: float = 1.0):
     """Scans of two radars, one after the other: ``sees(radar, k)`` says the places, relative to the flight's, that plots show."""
     site, axes = frames.ecef(np.radians(37.0), np.radians(127.0), 0.0), frames.enu_axes(np.radians(37.0), np.radians(127.0))
-    flown = filters.bank(0.0, np.r_[PLACE, 0.0, 900.0, 900.0][None], np.eye(6)[None], FALLS[None])
+    flown = motion.free_fall(np.r_[PLACE, 0.0, 900.0, 900.0])
     for k in range(2, 2 * seconds):
-        where = filters.predict(flown, 0.5 * k).x6
+        where = motion.interpolate(flown.time, flown.x, [0.5 * k])
         seen = np.concatenate([where + np.r_[off, 0.0, 0.0, 0.0] for off in sees(k % 2, k)])
         z, n = frames.look(seen, site, axes), len(seen)
         yield Scan(0.5 * k, 0, k % 2, np.arange(n) + 2 * k, z, np.tile(SIGMA, (n, 1)), site, axes, -20.0, 1.0, bias=bias)
