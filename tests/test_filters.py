@@ -228,6 +228,42 @@ def test_what_is_all_but_excluded_does_not_blur_a_fall():
         assert np.sqrt(np.trace(every.P[0, fall, 3:6, 3:6])) < 1.5 * best
 
 
+def test_a_fall_from_high_up_is_not_blurred_by_what_could_lift_or_brake_it():
+    """Ten bodies down from 80 to 40 km under a radar: known nearly as by who knows that air alone slows them down, and truthfully."""
+    rng, n, sigma = np.random.default_rng(9), 10, np.tile([10.0, 4e-4, 4e-4, np.nan], (10, 1))
+    axes, work = frames.enu_axes(np.radians(38.5), np.radians(128.5)), (np.zeros((9, 9)), np.zeros((18, 9)), np.zeros((4, 9)), np.zeros(9))
+    s = np.concatenate([frames.ecef(np.radians(38.5), np.radians(128.5), 80e3), np.array([2400.0, -700.0, -3000.0]) @ axes])
+    true = np.column_stack([np.tile(s, (n, 1)), filters.LOG_BETA[0] + filters.LOG_BETA[1] * rng.standard_normal(n), np.zeros((n, 2))])
+    P = np.diag([10.0**2] * 3 + [0.5**2] * 3)
+    first, spread = true[:, :6] + rng.standard_normal((n, 6)) * np.sqrt(np.diag(P)), np.tile(P, (n, 1, 1))
+    every, alone = (
+        filters.bank(0.0, first, spread, np.tile(mu, (n, 1))) for mu in ([1e-4, 0.02, 0.977, 2e-3, 1e-4], [0.0, 0.0, 1.0, 0.0, 0.0])
+    )
+    wider, found = [], []
+    for t in range(1, 14):
+        for row in range(n):
+            motions.propagate(motions.REENTRY, 7, true[row], 1.0, *work[2:])
+            x, P = alone.x[row, motions.REENTRY], alone.P[row, motions.REENTRY]
+            kernel.predict_model(motions.REENTRY, 7, x, P, 1.0, filters.NOISE, *work)
+        z = np.array([plain_look(row) for row in true]) + np.nan_to_num(sigma) * rng.standard_normal((n, 4))
+        every = filters.update(filters.predict(every, float(t)), z, sigma, ORIGIN, AXES)
+        alone = filters.update(alone, z, sigma, ORIGIN, AXES)
+        error = every.x6 - true[:, :6]
+        found.append(np.einsum("ni,ni->n", error, np.linalg.solve(every.P6, error[:, :, None])[:, :, 0]) / 6.0)
+        wider.append(np.sqrt(np.einsum("naa->n", every.P6[:, :3, :3]) / np.einsum("naa->n", alone.P6[:, :3, :3])))
+    assert 38e3 < frames.altitude(true[0, None, :3])[0] < 45e3 and 0.6 < np.mean(found) < 1.3
+    assert np.mean(wider) < 1.1
+
+
+@pytest.mark.parametrize("height, climb", [(70e3, -3000.0), (30e3, -3000.0), (70e3, -900.0), (30e3, -900.0)])
+def test_what_falls_from_high_up_hardly_ever_turns_and_what_never_was_high_may(height, climb):
+    """Apogees of 529, 489, 111 and 71 km without air: over the 30 s that a steep fall lasts, the odds of a lift or a push."""
+    Pi = np.zeros((motions.N_MODEL, motions.N_MODEL))
+    switching.transition(height, climb, 0.0, 1.0, Pi)
+    turned = 1.0 - (1.0 - Pi[motions.REENTRY, motions.MANOEUVRE] - Pi[motions.REENTRY, motions.GLIDE]) ** 30
+    assert turned < 0.05 if climb < -2000.0 else turned > 0.5
+
+
 def test_who_was_turned_back_is_not_left_alone_and_whose_thrust_was_along_the_velocity_is():
     """Pushed for 20 s by nothing that has a model, or along its velocity, and then out: what becomes of both without a plot."""
     x = np.concatenate([frames.ecef(0.7, 2.2, 200e3), np.array([900.0, 300.0, 1200.0]) @ frames.enu_axes(0.7, 2.2)])

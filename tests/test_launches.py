@@ -14,6 +14,7 @@ import pytest
 from copfuse import flights, frames, motion
 from copfuse.constants import BOOST, EARTH_RADIUS, GLIDE, MIDCOURSE, MU
 from copfuse.errors import CopfuseError
+from copfuse.kernels import switching
 
 ROOT = Path(__file__).parents[1]
 
@@ -85,6 +86,13 @@ def test_build_script_gives_the_packaged_file(shared, monkeypatch, tmp_path, cap
     monkeypatch.setitem(scope, "ROOT", tmp_path)
     script["main"]()
     assert made.read_bytes() == (ROOT / "src" / "copfuse" / "data" / "launches.csv").read_bytes()
+
+
+def test_none_that_climbed_high_was_lifted(record):
+    """What `switching.LOB_TURNS` is: by Laplace's rule of succession, over the 30 s or so that such a fall takes through the air."""
+    known = [row for row in record if row.apogee >= switching.LOB and row.manoeuvre != "unknown"]
+    lifted, n = sum(row.n_missiles for row in known if row.manoeuvre != "none"), sum(row.n_missiles for row in known)
+    assert (lifted, n) == (0, 51) and math.isclose(switching.LOB_TURNS, (lifted + 1) / (n + 2) / 30.0, rel_tol=0.05)
 
 
 # The flights ------------------------------------------------------------------------------------------------------------

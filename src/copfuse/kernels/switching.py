@@ -4,17 +4,21 @@ All rates (1/s) are *notional* and follow the phases of a flight.  Burnout is ne
 air.  In empty space a body is left alone (COAST) or is not (GLIDE), and stays so until plots say otherwise: whose thrust was along
 its velocity (BOOST) is nearly always left alone once it is out; who was pushed otherwise, as by an engine that turns it back, has
 thrusters, and may well use them still.  What falls through thin air is not lit again before it comes to `motions.AIR`: an
-engine that brakes a descent does so where the air is about to.
+engine that brakes a descent does so where the air is about to.  What comes into the air from high up is hardly ever lifted or braked
+there but by the air: who wants to fly in it does not climb so far, and how fast a fall is tells from where it comes.
 """
 
 from __future__ import annotations
 
 import math
 
+from copfuse.constants import G0
 from copfuse.kernels import njit
 from copfuse.kernels.motions import AIR, DRAG_CEILING, N_MODEL
 
 SPACE = 110e3  # m: above it even thin air lifts nothing, *notional*
+LOB = 150e3  # m: none of the record's 51 missiles of known manoeuvre that climbed as high was lifted; first stages brake from 120 km
+LOB_TURNS = 1.0 / 1600.0  # 1/s, that such a fall is lifted or braked by an engine: once in 53 (Laplace's rule), of some 30 s each
 UNREST_AFTER = 0.25, 0.01  # of those that were pushed (MANOEUVRE, BOOST), how many are not left alone once they are no more, to the others
 UNREST_BEGINS = 1e-7  # 1/s, that a body in space which was left alone is so no more, or the other way round
 _NEVER = 1e-8  # 1/s
@@ -33,12 +37,16 @@ def transition(h, climb, relight, dt, Pi):
     falling, air, space = climb < 0.0, h < AIR, h >= SPACE
     again = (1.0 / 800.0 if falling else 1.0 / 400.0) if h < (AIR if falling else DRAG_CEILING) else _NEVER
     restless = 1.0 / 800.0 if h < DRAG_CEILING else _NEVER
+    lobbed = falling and h + climb * climb / (2.0 * G0) >= LOB
     young = h < 15e3 and not falling  # what burns there has just been launched
+    braking, lift = (LOB_TURNS, LOB_TURNS) if lobbed else (1.0 / 50.0, 1.0 / 100.0)
+    if not air:
+        lift = 1.0 / 1000.0
     for engine in (0, 4):
         Pi[engine, 1] = 1.0 / 80.0 if h > 60e3 else (1.0 / 2000.0 if young else 1.0 / 400.0)
         Pi[1, engine] = again
-        Pi[2, engine] = again if engine == 4 or not air else 1.0 / 50.0
-        Pi[3, engine] = again if engine == 4 else (1.0 / 100.0 if air else max(again, restless))
+        Pi[2, engine] = again if engine == 4 or not air else braking
+        Pi[3, engine] = again if engine == 4 else (lift if air else max(again, restless))
         if engine == 0:  # the next stage pushes otherwise than the last one did
             for fall in (1, 2, 3):
                 Pi[fall, 0] += relight
@@ -46,7 +54,6 @@ def transition(h, climb, relight, dt, Pi):
     Pi[4, 0] = 1.0 / 20.0 if h < 12e3 else (1.0 / 60.0 if h < 70e3 else 1.0 / 600.0)
     Pi[0, 2] = 1.0 / (2000.0 if young else 60.0) if h < 110e3 else 1e-6
     Pi[4, 2] = 1.0 / (2000.0 if young else 200.0) if h < 110e3 else 1e-6
-    lift = 1.0 / 100.0 if air else 1.0 / 1000.0
     if space:
         Pi[0, 3], Pi[4, 3], Pi[1, 3], Pi[2, 3] = UNREST_AFTER[0] * Pi[0, 1], UNREST_AFTER[1] * Pi[4, 1], UNREST_BEGINS, UNREST_BEGINS
     else:
