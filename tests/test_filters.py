@@ -271,7 +271,9 @@ def test_who_was_turned_back_is_not_left_alone_and_whose_thrust_was_along_the_ve
     bank = filters.bank(0.0, np.tile(x, (2, 1)), np.tile(P, (2, 1, 1)), [[1.0, 0, 0, 0, 0], [0, 0, 0, 0, 1.0]])
     mu = filters.predict(bank, 2.0).mu
     left_alone, restless = mu[:, motions.COAST], mu[:, motions.GLIDE]
-    assert np.isclose(restless[0], 0.25 * left_alone[0], rtol=0.3) and np.isclose(restless[1], 0.01 * left_alone[1], rtol=0.5)
+    turned, along = switching.UNREST_AFTER
+    assert np.isclose(restless[0], turned * left_alone[0], rtol=0.3) and np.isclose(restless[1], along * left_alone[1], rtol=0.5)
+    assert 0.0 < along < 0.1 * turned
 
 
 def test_in_a_minute_errors_of_what_is_not_left_alone_are_as_large_as_they_are_said_to_be():

@@ -19,7 +19,7 @@ from copfuse.kernels.motions import AIR, DRAG_CEILING, N_MODEL
 SPACE = 110e3  # m: above it even thin air lifts nothing, *notional*
 LOB = 150e3  # m: none of the record's 51 missiles of known manoeuvre that climbed as high was lifted; first stages brake from 120 km
 LOB_TURNS = 1.0 / 1600.0  # 1/s, that such a fall is lifted or braked by an engine: once in 53 (Laplace's rule), of some 30 s each
-UNREST_AFTER = 0.25, 0.01  # of those that were pushed (MANOEUVRE, BOOST), how many are not left alone once they are no more, to the others
+UNREST_AFTER = 0.03, 0.001  # of those that were pushed (MANOEUVRE, BOOST), how many are not left alone once they are no more, to the others
 UNREST_BEGINS = 1e-7  # 1/s, that a body in space which was left alone is so no more, or the other way round
 _NEVER = 1e-8  # 1/s
 
