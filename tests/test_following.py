@@ -13,6 +13,7 @@ from copfuse import covariances, cueing, following, fusion, scenario, tracking
 from copfuse.constants import NODES
 from copfuse.errors import CopfuseError
 from copfuse.following import Hub
+from copfuse.steady import Kit
 
 HOKKAIDO = scenario.load("hokkaido-2017")
 FEW = ("KR-LSAM", "KR-AEG-ES", "JP-AEG-W", "JP-FPS5-SD", "US-TPY2-SJ", "US-SBIRS-GEO", "US-DSP")
@@ -101,6 +102,22 @@ def test_trackers_leave_what_is_kept_as_it_is():
     rest = plots[60:]
     one, two = (list(tracking.follow(dict(states), rest, ABOUT, None, "gnn")) for _ in range(2))
     assert all(a[name].tobytes() == b[name].tobytes() for a, b in zip(one, two, strict=True) for name in a)
+
+
+def test_tracks_that_were_taken_back_take_no_plots():
+    """A pass goes back to before the first tracks of a nation and, with the kit in which these were, on without their plots: as if they
+    had never been."""
+    plots, nation = cf.detect(flight(), ABOUT, 1), np.array([s.nation for s in ABOUT.sensors])
+    late = nation[plots.sensor] != nation[plots.sensor[0]]
+    end = next(i for i in range(2 * len(plots) // 3, len(plots)) if late[i + 1] and not late[i])  # the first scan is of tracks there are
+    made, kit = [], Kit(ABOUT)
+    list(tracking.follow({}, plots[:end], ABOUT, None, "gnn", None, kit))  # taken back
+    for used in (kit, None):
+        states: dict = {}
+        list(tracking.follow(states, plots[:end][~late[:end]], ABOUT, None, "gnn", None, used))
+        rows = list(tracking.follow(states, plots[end:], ABOUT, None, "gnn", None, used))
+        made.append({name: np.concatenate([part[name] for part in rows]).tobytes() for name in rows[0]})
+    assert [name for name in made[0] if made[0][name] != made[1][name]] == []
 
 
 @pytest.mark.parametrize("association", ["gnn", "mht"])

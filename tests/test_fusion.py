@@ -53,6 +53,20 @@ def same_bytes(a, b, node, but=("pedigree",)):
     return all(np.array_equal(getattr(a, n), getattr(b, n), equal_nan=True) for n in a.COLUMNS if n not in but)
 
 
+def test_the_newest_plots_in_a_track_are_those_of_its_rows_so_far(flown):
+    """Of every nation, whatever other tracks took between; row by row."""
+    s, rng = flown[0], np.random.default_rng(3)
+    plots, nation = cf.detect(flown[1], s, seed=1), np.array([NODES.index(x.nation) for x in s.sensors])
+    hub = cf.track(plots, s, node="HUB")
+    hub = dataclasses.replace(hub, track=rng.integers(0, 4, len(hub)))
+    rows = rng.permutation(len(plots))
+    found, mine = fusion._last_plots(hub, rows, plots, s), {}
+    for i, (track, plot) in enumerate(zip(hub.track.tolist(), rows[hub.detection].tolist(), strict=True)):
+        mine[track, nation[plots.sensor[plot]]] = plot
+        assert found[i].tolist() == [mine.get((track, k), -1) for k in range(len(NODES))]
+    assert len(mine) == 12
+
+
 @pytest.mark.parametrize("nation", ["KOR", "JPN", "USA"])
 def test_none_is_deaf_to_the_other_nations(flown, nation):
     """Non-interference: with another nation's plots removed altogether, a national picture under `none` keeps its bytes."""

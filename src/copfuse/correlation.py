@@ -141,14 +141,13 @@ def looks(tracks: Tracks, nodes: dict[int, Node], scenario: Any) -> Iterator[Loo
         rows = np.array(sorted({e.row for n in now.values() for e in n.entries.values()}), int)
         if len(rows):
             bank = ahead.bank(tick - first, rows)
-            lines = [_lines(k, n, t, slack, (rows, bank)) for k, n in now.items()]
-            yield Look(t, rows, bank, *(np.concatenate(columns) for columns in zip(*lines, strict=True)))
+            lines = [(k, system, line) for k, n in now.items() for system, line in _lines(n, t, slack, (rows, bank)).items()]
+            book, system, source = zip(*lines, strict=True)
+            yield Look(t, rows, bank, np.array(book), np.array(system), np.array(source))
 
 
-def _lines(
-    number: int, node: Node, time: float, slack: np.ndarray, known: tuple[np.ndarray, Bank]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One node's columns of a `Look`, what it knows put in its place where it is time to look."""
+def _lines(node: Node, time: float, slack: np.ndarray, known: tuple[np.ndarray, Bank]) -> dict[int, list[int]]:
+    """By system track, rising, one node's lines of a `Look`, what it knows put in its place where it is time to look."""
     live = list(node.entries.values())
     if time - node.checked >= RECHECK or any(e.system < 0 for e in live):
         node.next_system, node.checked = correlate(live, known, slack, node.next_system), time
@@ -156,7 +155,7 @@ def _lines(
     line = {system: [-1] * len(NODES) for system in sorted({e.system for e in live})}
     for e in live:
         line[e.system][e.source] = e.row  # of each source the newest, which is written last
-    return np.full(len(line), number), np.array(list(line), int), np.array(list(line.values()), int).reshape(-1, len(NODES))
+    return line
 
 
 def _first_and_newest(source: np.ndarray, track: np.ndarray, time: np.ndarray) -> np.ndarray:

@@ -204,14 +204,14 @@ def tracker(registered: bool) -> Callable[..., Tracks]:
 
 def _last_plots(hub: Tracks, rows: np.ndarray, detections: Detections, scenario: Any) -> np.ndarray:
     """Per hub track row and nation (and hub: −1), the newest plot in it: (n, 4) rows of Detections."""
-    nation = np.array([NATIONS.index(s.nation) for s in scenario.sensors])
-    last = np.full((len(hub), len(NODES)), -1)
-    newest: dict[int, np.ndarray] = {}
-    for i in range(len(hub)):
-        at = newest.setdefault(int(hub.track[i]), np.full(len(NODES), -1))
-        plot = rows[hub.detection[i]]
-        at[nation[detections.sensor[plot]]] = plot
-        last[i] = at
+    nation, plot, n = np.array([NATIONS.index(s.nation) for s in scenario.sensors]), rows[hub.detection], len(hub)
+    order = np.argsort(hub.track, kind="stable")
+    begin = np.searchsorted(hub.track[order], hub.track[order])  # of each row's track
+    last, own = np.full((n, len(NODES)), -1), nation[detections.sensor[plot[order]]]
+    for k in range(len(NATIONS)):
+        newest = np.maximum.accumulate(np.where(own == k, np.arange(n), -1))
+        have = newest >= begin
+        last[order[have], k] = plot[order[newest[have]]]
     return last
 
 

@@ -26,7 +26,8 @@ from copfuse.tables import CUE, PLOT, Detections, Growing, Messages, Tracks, sta
 from copfuse.telling import ALWAYS, REACTION, Ahead, Foreseen, Heard
 from copfuse.volumes import Cues, watched
 
-LONGEST = 16  # steps in a leap at most (1: each alone): with more of them little is saved, and more is lost where one was wrong
+LONGEST = 64  # steps in a leap at most (1: each alone): with more of them little is saved, and more is lost where one was wrong
+LONGER = 4  # times as long as the last is a leap after one that was right: few are wrong
 MANY = 500  # plots in a leap, for more of which none is made longer: they cost more to track again than the leap saves
 
 
@@ -116,7 +117,7 @@ class Loop:
             if good < last or not self.aware <= aware:  # one nation's news are soon others'
                 stride = 1
             elif len(self.plots) - plots < MANY:
-                stride = min(2 * stride, LONGEST)
+                stride = min(LONGER * stride, LONGEST)
             step = good
         self.cues = stack(self.told)
         self.plots = replace(self.plots, meta=self.looking | {"cued": self._earlier()})

@@ -93,6 +93,7 @@ class Steady:
         self.here.clear()
         self.kit.make_room(room, min(ROWS, len(self.every.time)) + self.plots, self.plots)
         self.room, self.most, self.rows, self.work = self.kit.room, self.kit.most, self.kit.rows, self.kit.work
+        self.rows.counts[:] = 0  # whoever had the kit before may have followed nodes that have no tracks here
 
     def _of(self, node: int) -> slice:
         return slice(node * self.room, node * self.room + int(self.rows.counts[COUNT, node]))
