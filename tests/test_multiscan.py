@@ -172,9 +172,9 @@ def crossing(seed, aside, bodies=2, detected=0.6, clutter=2.0, step=2.0, scans=7
     return s, Detections(time, np.zeros(len(time), int), z, np.tile(SIGMA, (len(z), 1)), np.full(len(z), 20.0), who, meta), np.array(rows)
 
 
-def kept(seed, rule, aside):
+def kept(seed, rule, aside, detected):
     """How many of the two bodies end with the firm track that was nearest to them while they were apart."""
-    s, d, truth = crossing(seed, aside)
+    s, d, truth = crossing(seed, aside, detected=detected)
     t = cf.track(d, s, association=rule)
     firm, k = t[t.firm], np.round(t.time[t.firm] / 2.0).astype(int)
     off = np.linalg.norm(firm.x[:, None, :3] - truth[k, :, :3], axis=2)
@@ -188,12 +188,12 @@ def kept(seed, rule, aside):
 
 @slow_without_compiler
 def test_identities_are_kept_clearly_more_often_where_paths_cross_slowly():
-    """48 crossings at 50 m/s, detected in 6 scans of 10, among two false plots a scan: sign test over pairs of the same plots, 2 %.
+    """48 crossings at 50 m/s, detected in every other scan, among two false plots a scan: sign test over pairs of the same plots, 2 %.
 
-    Both bodies keep their tracks in 27 of these scenes, by `gnn` in 18.
+    Both bodies keep their tracks in 20 of these scenes, by `gnn` in 10.  Not so where plots are dense: detected in 8 scans of 10
+    among four false plots a scan, `gnn` keeps them in 38 of 48 and this in 22.
     """
-    seeds = (*range(24), *range(100, 124))
-    hard, late = (np.array([kept(seed, rule, 25.0) == 2 for seed in seeds]) for rule in ("gnn", "mht"))
+    hard, late = (np.array([kept(seed, rule, 25.0, 0.5) == 2 for seed in range(48)]) for rule in ("gnn", "mht"))
     gained, lost = int((late & ~hard).sum()), int((hard & ~late).sum())
     assert binomtest(gained, gained + lost, 0.5, "greater").pvalue < 0.02
 
