@@ -297,6 +297,23 @@ def test_a_forecast_under_thrust_is_not_carried_past_burnout():
     np.testing.assert_allclose(width[1], np.sqrt(np.trace(alone[1][0])), rtol=0.2)  # but for the push, at a chance of .01
 
 
+def test_what_sources_have_in_common_is_asked_only_where_several_stand_in_a_line(flown, monkeypatch):
+    """To the bit what comes of asking it of every line whose sources are known to be disjoint, and it is asked less often."""
+    s, asked, plain = seldom(flown[0]), [0], fusion._common
+    plots = cf.detect(flown[1], s, seed=1)
+
+    def counted(tracks, rows, bank):
+        asked[-1] += len(rows)
+        return plain(tracks, rows, bank)
+
+    monkeypatch.setattr(fusion, "_common", counted)
+    quick = picture(s, plots, "realtime")
+    asked.append(0)
+    monkeypatch.setattr(fusion, "_several", lambda have, disjoint: disjoint)
+    every = picture(s, plots, "realtime")
+    assert 0 < asked[0] < asked[1] and all(same_bytes(quick, every, node, ()) for node in range(4))
+
+
 def test_forecasts_under_thrust_are_made_together_as_they_would_be_alone(monkeypatch):
     """Of some times in boost and some in free fall, at each of which two nodes have the same line: one call for all of the first."""
     place, axes = frames.ecef(np.radians(39.0), np.radians(126.0), 100e3), frames.enu_axes(np.radians(39.0), np.radians(126.0))

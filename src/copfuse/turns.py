@@ -22,7 +22,7 @@ from copfuse.scanning import Scan
 
 REAL, GHOST = 0.3, 0.05  # chance of a plot of the other one beside a plot of the fainter: of two objects, at least, of one, *notional*
 BOTH, ALONE = math.log(GHOST / REAL), math.log((1.0 - GHOST) / (1.0 - REAL))
-ONE = 4.0  # logarithm of the odds from which on two are taken to be one, if either's plots say so
+ONE = 4.0  # logarithm of the odds from which on two are taken to be one, if the plots of each say so
 BESIDE = 27.9  # squared distance, with what biases may leave, up to which two may be one: chi-squared, 6 components, 1e-4
 REACH = 20e3  # m: tracks farther apart than this are never compared
 
