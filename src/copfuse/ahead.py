@@ -14,7 +14,7 @@ from copfuse.frames import altitude
 from copfuse.phases import relight_within
 from copfuse.tables import Tracks
 
-FALLS = 0.5  # probability of a free fall from which on a track without an engine is taken to fall
+FREELY = 0.5  # probability of a free fall from which on a track without an engine is taken to fall
 RARELY = np.array([0.1, 1.0, 1.0, 1.0, 0.1])  # of what falls every model's likelihood: engines light again a tenth as often, *notional*
 AT_ONCE = 500  # rows that are predicted together: as quick as all together, and of little memory
 
@@ -37,7 +37,7 @@ def predicted(tracks: Tracks, rows: Any, time: Any) -> Bank:
     more = (tracks.acceleration[rows], tracks.acceleration_sigma[rows], tracks.log_beta[rows])
     start = filters.bank(tracks.time[rows], tracks.x[rows], tracks.P[rows], mu, *more)
     then = filters.predict(start, time, relight_within(pause, time - start.time))
-    falls = np.flatnonzero((p[:, BOOST] < BURNT_OUT) & (free > FALLS))
+    falls = np.flatnonzero((p[:, BOOST] < BURNT_OUT) & (free > FREELY))
     return with_rows(then, falls, filters.weigh(then[falls], RARELY))
 
 
