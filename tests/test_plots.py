@@ -16,7 +16,7 @@ from matplotlib.colors import to_hex
 from matplotlib.path import Path as Outline
 
 from conftest import EPOCH, picture_of, plots_of, straight_truth
-from copfuse import curves, frames, maps, metrics, plots
+from copfuse import coverage_chart, curves, frames, maps, metrics, plots
 from copfuse.bounds import Bound, bound
 from copfuse.coverage import Coverage
 from copfuse.errors import CopfuseError
@@ -250,7 +250,7 @@ def test_coverage_is_four_maps_in_discrete_bands_with_gaps_where_nobody_looks(tm
     lowest = np.broadcast_to(np.geomspace(500.0, 4e5, 15), (4, 12, 15)).copy()
     lowest[0, :, 10:] = np.nan
     found = Coverage(lat, lon, ("KOR", "JPN", "USA", "together"), lowest, lowest + 1e5, np.ones(lowest.shape, int))
-    figure = plots.plot_coverage(found, tmp_path / "coverage.png", SENSORS)
+    figure = coverage_chart.plot_coverage(found, tmp_path / "coverage.png", SENSORS)
     assert [ax.get_title(loc="left") for ax in figure.axes[:4]] == ["Korea", "Japan", "United States", "All three together"]
     meshes = [next(c for c in ax.collections if type(c).__name__ == "QuadMesh") for ax in figure.axes[:4]]
     assert [int(np.ma.count(m.get_array())) for m in meshes] == [120, 180, 180, 180]

@@ -26,9 +26,10 @@ ORDER = [
     "curves", "sheets", "study_figures", "report", "tidy", "sweep",
     "rivals", "customary", "soup", "entering", "export", "entrants_naive", "entrants_fusion", "entrants_filters", "entrants_single",
     "entrants_soup", "entrants", "fairness",
-    "robust", "speed", "scale", "raid", "accuracy", "maps", "charts", "verdicts", "view_chart", "plots", "console", "sighted", "compared",
+    "robust", "speed", "scale", "raid", "accuracy", "maps", "charts", "verdicts", "view_chart", "plots", "coverage_chart",
+    "console", "sighted", "compared",
     "judging", "contestant", "arena", "standings", "contest", "contest_page",
-    "reproduction_figures", "reproductions",
+    "reproduction_figures", "published", "reproductions",
     "cli_reproductions", "cli_bench", "cli_views", "cli_study", "cli",
 ]  # fmt: skip
 EXACT = {"__init__"}  # names its modules as text and imports them when first used

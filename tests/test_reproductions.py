@@ -14,14 +14,14 @@ import pytest
 from click.testing import CliRunner
 
 import copfuse as cf
-from copfuse import atmosphere, compared, flights, intervals, laydowns, network, reproduction_figures, reproductions, sighted
+from copfuse import atmosphere, compared, flights, intervals, laydowns, network, published, reproduction_figures, reproductions, sighted
 from copfuse.cli import cli
 from copfuse.errors import CopfuseError
-from copfuse.reproductions import Published
+from copfuse.published import Launched, Published
 from test_report import Page
 from test_study_figures import texts
 
-NAMES = reproductions.reproductions()
+NAMES = published.names()
 LAYDOWN = [sensor.name for sensor in laydowns.laydown("northeast-asia")]
 
 
@@ -54,7 +54,7 @@ def test_there_are_six_and_one_more_name_is_refused():
 @pytest.mark.parametrize("name", NAMES)
 def test_what_a_file_names_exists(name):
     """Launches, regimes, sensors and quantities; every published thing has a source and is held against something of the study."""
-    spec = reproductions.spec(name)
+    spec = published.packaged(name)
     ids = [one.id for one in spec.launch]
     for one in ids:
         assert (resources.files("copfuse") / "data/studies/flights" / f"{one}.toml").is_file() or flights.launches().find(one)
@@ -186,22 +186,22 @@ def test_sums_over_launches_are_per_seed(missed):
     assert told.simulated.startswith(f"{np.mean(by_hand):.3g}") and told.difference.startswith(f"{np.mean(by_hand) - 5.0:+.1f}")
 
 
-@pytest.mark.parametrize(("id", "published"), [("2022-11-18-1", 4135.0), ("2024-10-31-1", 5156.0), ("2017-09-15-1", 1140.0)])
-def test_flight_times_are_within_five_percent_of_the_published_ones(id, published):
+@pytest.mark.parametrize(("id", "said"), [("2022-11-18-1", 4135.0), ("2024-10-31-1", 5156.0), ("2017-09-15-1", 1140.0)])
+def test_flight_times_are_within_five_percent_of_the_published_ones(id, said):
     """They are results: range, apogee and azimuth are all that is known of the flight."""
-    launched = reproductions.Launched(id)
+    launched = Launched(id)
     facts = {
         what: value
-        for _, what, value in reproductions._flight(reproductions.fly(launched)[1], launched, reproductions.spec("lofted-icbms"))
+        for _, what, value in reproductions._flight(reproductions.fly(launched)[1], launched, published.packaged("lofted-icbms"))
     }
-    assert abs(facts["flight_time_s"] / published - 1.0) < 0.05
+    assert abs(facts["flight_time_s"] / said - 1.0) < 0.05
 
 
 def test_a_flight_to_figures_that_the_compilation_lacks():
     row = flights.launches().find("2019-05-04-2")
     assert math.isnan(row.apogee)
-    _, truth = reproductions.fly(reproductions.Launched("2019-05-04-2", range_km=240.0, apogee_km=60.0))
-    facts = {w: v for _, w, v in reproductions._flight(truth, reproductions.Launched("x"), reproductions.spec("missed-2019"))}
+    _, truth = reproductions.fly(Launched("2019-05-04-2", range_km=240.0, apogee_km=60.0))
+    facts = {w: v for _, w, v in reproductions._flight(truth, Launched("x"), published.packaged("missed-2019"))}
     assert abs(facts["apogee_km"] - 60.0) < 1.0 and abs(facts["range_km"] - 240.0) < 2.4
 
 
@@ -223,7 +223,7 @@ def test_two_laydowns_of_one_run(low):
 
 def made_up(gain: float, spread: float, seeds: int = 8) -> reproductions.Reproduction:
     """A reproduction whose Japan is ``gain`` s earlier under realtime, with scatter."""
-    spec, launch = reproductions.spec("first-realtime-event"), "2024-01-14-1"
+    spec, launch = published.packaged("first-realtime-event"), "2024-01-14-1"
     rng, rows = np.random.default_rng(3), []
     for seed in range(seeds):
         for regime, firm in (("none", 90.0), ("realtime", 90.0 - gain + spread * rng.standard_normal()), ("plots", np.nan)):

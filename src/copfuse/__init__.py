@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 # command line's --help are instant.
 _HOME = {
     "fly": "simulate", "detect": "simulate", "track": "tracking", "share": "network", "fuse": "fusion", "score": "metrics",
-    "plot": "plots", "plot_coverage": "plots", "load": "scenario", "run": "study", "Run": "study", "sightings": "metrics",
+    "plot": "plots", "plot_coverage": "coverage_chart", "load": "scenario", "run": "study", "Run": "study", "sightings": "metrics",
     "earlier_detection": "sweep", "Study": "tidy", "reproduce": "reproductions", "view": "views", "explain": "provenance",
     "bound": "bounds", "plot_errors": "curves", "bench": "contest",
     "reconstruct": "reconstruction", "plots_of": "reconstruction",

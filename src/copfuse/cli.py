@@ -232,9 +232,9 @@ def coverage_(sensors: str, grid: int, out: str, table: str | None) -> None:
     radars = laydowns.laydown(sensors)
     say_compiling("coverage")
     found = coverage.coverage(radars, *coverage.region(grid))
-    from copfuse import plots
+    from copfuse import coverage_chart
 
-    plots.plot_coverage(found, picture, radars)
+    coverage_chart.plot_coverage(found, picture, radars)
     coverage.write_csv(found, numbers)
     click.echo(_above_the_airport(coverage.coverage(radars, [AIRPORT[0]], [AIRPORT[1]])))
     click.echo(f"map: {picture}\nnumbers: {numbers}")

@@ -1,7 +1,5 @@
-"""Published events, simulated: packaged studies with their text, what was published about them, and how far the simulation is off.
-
-``data/studies/NAME.toml`` holds what was published (each figure with its source), what is flown and what is assumed; nothing that is
-printed about the simulation is written there.
+"""Published events, simulated: packaged studies with their text, what was published about them (`published`), and how far the
+simulation is off.
 """
 
 from __future__ import annotations
@@ -12,10 +10,9 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
-from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -35,96 +32,14 @@ from copfuse import (
     simulate,
     units,
 )
-from copfuse.checking import checked, read_toml
 from copfuse.curves import written
 from copfuse.errors import CopfuseError, suggestion
+from copfuse.published import Launched, Ray, Spec, Variant, packaged
 from copfuse.scenario import Scenario, load
 from copfuse.tables import Truth, replacing
 
 FLIGHT = ("flight_time_s", "apogee_km", "range_km")  # columns that belong to the flight, not to a node
 SEEN, CAUSE = "seen", "cause"  # quantities of a side: 1 or 0, and the number in sighted.OUTCOMES
-
-
-class Launched(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """One launch: a row of the record or a scenario in ``data/studies/flights``, with range and apogee where the record lacks them."""
-
-    id: str
-    label: str = ""
-    range_km: float | None = None
-    apogee_km: float | None = None
-    alert_s: float | None = None  # s after ignition at which the public was warned
-
-
-class Variant(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """One laydown: all sensors, those that fit ``only``, without those that fit ``exclude``."""
-
-    name: str = "as laid down"
-    only: list[str] = []
-    exclude: list[str] = []
-    ships: float | None = None  # share of days on which each ship is on station
-
-
-class Side(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Sensors that are judged together: did any of them see it?"""
-
-    name: str
-    sensors: list[str]
-
-
-class Place(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A place that a missile passes by: ``pass_s`` is when it is nearest."""
-
-    name: str
-    lat_deg: float
-    lon_deg: float
-    launch: str
-
-
-class Ray(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """An antenna whose lowest visible altitude at a distance is asked for."""
-
-    name: str
-    antenna_m: float
-    distance_km: float
-
-
-class Published(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Something published and the simulated ``quantity`` that it is held against; ``value`` left out: only words."""
-
-    what: str
-    source: str
-    said: str = ""
-    quantity: str = ""
-    who: str = ""
-    launch: str = ""
-    variant: str = ""
-    regime: str = ""
-    value: float | None = None
-    never: bool = False  # published: it did not happen
-    above: bool = False  # published: more than ``value``, nobody said how much
-    total: bool = False  # the value is a sum over launches
-
-
-class Spec(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A packaged study, as its file says."""
-
-    title: str
-    asked: str
-    text: str
-    launch: Annotated[list[Launched], msgspec.Meta(min_length=1)]
-    figure: str
-    caption: str
-    cost_s: float  # CPU seconds of one launch, laydown and seed under all regimes, about
-    seeds: int = 10
-    regimes: list[str] = []
-    assumed: list[str] = []
-    variant: list[Variant] = []
-    side: list[Side] = []
-    place: list[Place] = []
-    ray: list[Ray] = []
-    published: list[Published] = []
-
-
 COLUMNS = ("launch", "variant", "regime", "seed", "who", "quantity", "value")
 
 
@@ -180,22 +95,6 @@ def check_folder(folder: Path) -> Path:
     return folder
 
 
-def reproductions() -> list[str]:
-    """Names of the packaged studies."""
-    folder = resources.files("copfuse") / "data" / "studies"
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
-
-
-@lru_cache(maxsize=16)
-def spec(name: str) -> Spec:
-    """A packaged study's file.  Raises `CopfuseError` for a name that is not there, with those that are."""
-    if name not in reproductions():
-        raise CopfuseError(f"there is no study {name!r}; {suggestion(name, reproductions())}")
-    path = Path(str(resources.files("copfuse") / "data" / "studies" / f"{name}.toml"))
-    found: Spec = checked(Spec, read_toml(path), path.name)
-    return found
-
-
 def reproduce(
     name: str, seeds: int | None = None, launches: Iterable[str] | None = None, regimes: Iterable[str] | None = None,
     n_jobs: int = 1, progress: Callable[[str], None] | None = None, command: str = "",
@@ -206,7 +105,7 @@ def reproduce(
     the result; ``progress`` is called with each part that is done; ``command`` is what the provenance says made it.
     Raises `CopfuseError` for a name, launch, regime or number that cannot be.
     """
-    asked = spec(name)
+    asked = packaged(name)
     if seeds is not None and seeds < 1:
         raise CopfuseError(f"seeds = {seeds} is too few; expected 1 or more")
     keep = msgspec.structs.replace(
@@ -260,7 +159,7 @@ def cost(
     name: str, seeds: int | None = None, launches: Iterable[str] | None = None, regimes: Iterable[str] | None = None
 ) -> tuple[int, float]:
     """How many parts `reproduce` does, and about how many CPU seconds they take."""
-    asked = spec(name)
+    asked = packaged(name)
     keep = msgspec.structs.replace(asked, launch=_chosen(asked, launches), seeds=seeds or asked.seeds)
     share = len(_some(asked.regimes, regimes, "regime")) / max(1, len(asked.regimes))
     return len(_parts(keep)), asked.cost_s * (0.5 + 0.5 * share) * len(_parts(keep))
