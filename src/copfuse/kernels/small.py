@@ -6,6 +6,8 @@ import math
 
 from copfuse.kernels import borrowing
 
+_ROUNDING = 1e-14  # share of its own variance added to each component, so that rounding leaves no covariance indefinite
+
 
 @borrowing(finished=True)
 def cholesky(a, n, lower):
@@ -32,6 +34,40 @@ def cholesky(a, n, lower):
         for i in range(j):
             lower[i, j] = 0.0
     return lifted
+
+
+@borrowing(finished=True)
+def blend(weight, column, rows, count, out):
+    """out (9) = sum of the first ``count`` of some rows of 9, each times what a column of ``weight`` has in its row."""
+    a, b, c, d, e, f, g, h, i = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0  # in registers, not memory
+    for r in range(count):
+        w = weight[r, column]
+        a += w * rows[r, 0]
+        b += w * rows[r, 1]
+        c += w * rows[r, 2]
+        d += w * rows[r, 3]
+        e += w * rows[r, 4]
+        f += w * rows[r, 5]
+        g += w * rows[r, 6]
+        h += w * rows[r, 7]
+        i += w * rows[r, 8]
+    out[0], out[1], out[2], out[3], out[4], out[5], out[6], out[7], out[8] = a, b, c, d, e, f, g, h, i
+
+
+@borrowing
+def squares(rows, count, n, weight, P, s):
+    """P (n, n) = ``weight`` times the sum of the outer squares of the first ``count`` of some rows of 9; s (9) is scratch."""
+    for i in range(n):
+        blend(rows, i, rows, count, s)
+        for j in range(n):
+            P[i, j] = weight * s[j]
+
+
+@borrowing
+def firm_up(P, n):
+    """Lift the diagonal of P's leading n rows by `_ROUNDING`: far below any noise, above what sums of n terms lose."""
+    for i in range(n):
+        P[i, i] += _ROUNDING * P[i, i] + 1e-300
 
 
 @borrowing
