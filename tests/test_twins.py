@@ -318,7 +318,7 @@ def test_squares_and_sums_of_rows():
     rows, weight, out, P = rng.standard_normal((12, 9)), rng.standard_normal((5, 3)), np.zeros(9), np.zeros((7, 7))
     small.blend(weight, 2, rows, 5, out)
     np.testing.assert_allclose(out, weight[:, 2] @ rows[:5], rtol=1e-13, atol=1e-14)
-    small.squares(rows, 11, 7, 0.5, P, out)
+    small.squares(rows, 11, 7, 0.5, P)
     np.testing.assert_allclose(P, 0.5 * rows[:11, :7].T @ rows[:11, :7], rtol=1e-13, atol=1e-14)
     np.testing.assert_array_equal(P, P.T)
 

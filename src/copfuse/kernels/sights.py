@@ -200,7 +200,7 @@ def revise(n, x, P, z, sigma, seen, rows, have):
             of[a, k] = bent[c, k]
     for k in range(_MOVED + 1):
         blend(of, k, K, m, rows[n + m + k])
-    squares(rows, n + m + _MOVED + 1, n, 1.0, P, K[0])
+    squares(rows, n + m + _MOVED + 1, n, 1.0, P)
     firm_up(P, n)
     solve_lower(l4, m, nu)
     q = 0.0
