@@ -24,7 +24,7 @@ from copfuse.accuracy import CELL, SETTLING, TRACKERS
 from copfuse.coasting import Live
 from copfuse.constants import NODES
 from copfuse.filters import Bank
-from copfuse.kernels import estimation
+from copfuse.kernels import estimation, sights
 from copfuse.kernels.motions import DIMENSION, N_MODEL
 from copfuse.scanning import Scan, scans
 from copfuse.scenario import Scenario, load
@@ -248,10 +248,9 @@ def rosenblatt(log_weight, e, log_scale) -> np.ndarray:
 
 def _expected(n: int, x, P, origin, axes, cosines: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean (4,) and covariance (4, 4) without noise of what a model expects, by the tracker's own regression."""
-    first, mean, zz, Z = np.zeros(4), np.zeros(4), np.zeros(4), np.zeros((4, 4))
-    work = np.zeros((9, 9)), np.zeros(9), zz, first, np.zeros((4, 9)), mean, Z, np.zeros((9, 9))
-    estimation.regress(n, x, P, origin, axes, cosines, *work)
-    return mean, Z
+    seen = np.zeros((sights.ROWS, 9))
+    sights.regress(n, x, P, origin, axes, cosines, seen, np.zeros(sights.WORK))
+    return seen[sights.MEAN, :4], seen[sights.SPREAD :][:4, :4]
 
 
 def labels(samples: np.ndarray) -> np.ndarray:

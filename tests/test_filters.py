@@ -13,7 +13,7 @@ from scipy.linalg import expm
 from scipy.stats import chi2
 
 from copfuse import filters, frames, motion
-from copfuse.kernels import earth, falls, mach, motions, switching
+from copfuse.kernels import earth, falls, mach, motions, sights, switching
 from copfuse.kernels import estimation as kernel
 from copfuse.kernels.small import cholesky, inverse, invert
 
@@ -119,9 +119,8 @@ def test_update_equals_filterpy():
         referee.sigmas_f = referee.points_fn.sigma_points(referee.x, referee.P)  # ours redraws after adding the noise
         referee.update(np.array([z[k, 0], (z[k, 1] + np.pi) % (2 * np.pi) - np.pi, z[k, 2]]), R=np.diag(SIGMA[:3] ** 2))
         kernel.predict_model(motions.COAST, 6, x, P, 1.0, filters.NOISE, *work)
-        shapes = ((9, 9), 9, 4, 4, (4, 9), 4, (4, 4), (4, 4), 4)
-        w = [*(np.zeros(shape) for shape in shapes), np.zeros(4, np.int64), np.zeros((4, 4)), np.zeros((9, 4)), np.zeros((9, 9))]
-        kernel.update_model(6, x, P, ORIGIN, AXES, 0, z[k], SIGMA, *w)
+        w = np.zeros((sights.ROWS, 9)), np.zeros((sights.SCRATCH, 9)), np.zeros(4, np.int64), np.zeros(sights.WORK)
+        sights.update_model(6, x, P, ORIGIN, AXES, 0, z[k], SIGMA, *w)
     assert np.allclose(x[:6], referee.x, rtol=0, atol=1e-2)
     assert np.allclose(P[:6, :6], referee.P, rtol=1e-5, atol=1e-3)
     back = filters.from_filterpy(referee, 40.0)

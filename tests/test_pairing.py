@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import copfuse as cf
 from copfuse import filters, frames, pairing, tracking
 from copfuse.association import Pairs, gate, gnn
-from copfuse.kernels import motions, pairwise
+from copfuse.kernels import motions, pairwise, sights
 from copfuse.kernels.gating import boxes
 from copfuse.tables import Detections
 
@@ -273,7 +273,8 @@ def test_a_track_without_pairs_costs_nothing():
     x, P, mu = tracks.x.copy(), tracks.P.copy(), tracks.mu.copy()
     x[0], P[0] = np.nan, np.nan
     d2, loglik = np.zeros(1), np.zeros(1)
-    pairwise.expect_pairs(x, P, mu, ORIGIN, AXES, 0, z, sigma, np.array([0, 0, 1]), np.array([0]), np.inf, d2, loglik)
+    seen = np.empty((1, 5, sights.ROWS, 9))
+    pairwise.expect_pairs(x, P, mu, ORIGIN, AXES, 0, z, sigma, np.array([0, 0, 1]), np.array([0]), np.inf, d2, loglik, seen)
     whole = filters.expect(tracks, z, sigma, ORIGIN, AXES)
     assert d2[0] == whole[0][1, 0] and loglik[0] == whole[1][1, 0]
 

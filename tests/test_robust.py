@@ -18,7 +18,7 @@ import copfuse as cf
 from copfuse import filters, frames, gaussian, kalman
 from copfuse.coasting import COUNTS, Live
 from copfuse.kernels import estimation as kernel
-from copfuse.kernels import motions
+from copfuse.kernels import motions, sights
 from copfuse.scanning import Scan
 from copfuse.tables import Detections, stack
 from copfuse.tracking import step
@@ -239,7 +239,7 @@ def test_lift_fades_going_back_as_it_does_ahead():
 def test_a_target_on_the_sensor_is_measured():
     z = np.zeros(4)
     for cosines in (0, 1):
-        kernel.measure(np.r_[ORIGIN, [1.0, 2.0, 3.0]], ORIGIN, AXES, cosines, z)
+        sights.measure(np.r_[ORIGIN, [1.0, 2.0, 3.0]], ORIGIN, AXES, cosines, z)
         assert np.isfinite(z).all()
 
 

@@ -18,7 +18,7 @@ from copfuse import batch, bounds, filters, frames, laydowns, motion, pairing, s
 from copfuse.constants import NATIONS
 from copfuse.errors import CopfuseError
 from copfuse.kernels import estimation as kernel
-from copfuse.kernels import motions
+from copfuse.kernels import motions, sights
 from copfuse.kernels.consider import consider
 
 JIT = os.environ.get("NUMBA_DISABLE_JIT") != "1"
@@ -157,13 +157,12 @@ def coasted(sigma_range: float, runs: int, seed: int):
     x, P = np.zeros((runs, 9)), np.zeros((runs, 9, 9))
     x[:, :6], P[:, :6, :6] = mean, cov
     moved = np.zeros((9, 9)), np.zeros((18, 9)), np.zeros((4, 9)), np.zeros(9)
-    shapes = ((9, 9), 9, 4, 4, (4, 9), 4, (4, 4), (4, 4), 4)
-    w = [*(np.zeros(s) for s in shapes), np.zeros(4, np.int64), np.zeros((4, 4)), np.zeros((9, 4)), np.zeros((9, 9))]
+    w = np.zeros((sights.ROWS, 9)), np.zeros((sights.SCRATCH, 9)), np.zeros(4, np.int64), np.zeros(sights.WORK)
     nees, ratio = np.zeros(SCANS), np.zeros(SCANS)
     for k in range(SCANS):
         for i in range(runs) if k else ():
             kernel.predict_model(motions.COAST, 6, x[i], P[i], 1.0, filters.NOISE, *moved)
-            kernel.update_model(6, x[i], P[i], ORIGIN, FACE, 1, z[i, k], sigma, *w)
+            sights.update_model(6, x[i], P[i], ORIGIN, FACE, 1, z[i, k], sigma, *w)
         e = x[:, :6] - truth[k]
         nees[k] = np.einsum("ni,ni->n", e, np.linalg.solve(P[:, :6, :6], e[..., None])[..., 0]).mean() / 6
         ratio[k] = np.sqrt((e[:, :3] ** 2).sum(axis=1).mean() / np.trace(C[k, :3, :3]))
@@ -270,7 +269,7 @@ def test_consider_covariance_is_that_of_moved_cosines():
 def test_kernel_measures_what_frames_look_at():
     scene = SimpleNamespace(x=np.r_[frames.point(500e3, -0.3, 0.4, ORIGIN, FACE, 1)[0], [100.0, -2000.0, 700.0]], z=np.zeros(4))
     for cosines in (0, 1):
-        kernel.measure(scene.x, ORIGIN, FACE, cosines, scene.z)
+        sights.measure(scene.x, ORIGIN, FACE, cosines, scene.z)
         want = frames.look(scene.x[None], ORIGIN, FACE, cosines)[0]
         want[1] = np.mod(want[1] + np.pi, 2 * np.pi) - np.pi
         assert np.allclose(scene.z, want, rtol=1e-12, atol=1e-12)

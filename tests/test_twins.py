@@ -24,6 +24,7 @@ from copfuse.kernels import (
     motions,
     pairwise,
     ray,
+    sights,
     small,
     wander,
 )
@@ -256,8 +257,8 @@ def test_forward_substitution():
 
 def test_wrap_is_the_angle_of_the_unit_circle():
     angles = np.array([-20.0, -3.2, -1.0, 0.0, 3.0, 3.2, 7.0, 100.0])
-    np.testing.assert_allclose([estimation.wrap(a) for a in angles], turned(angles), atol=1e-13)
-    assert estimation.wrap(np.pi) == -np.pi
+    np.testing.assert_allclose([sights.wrap(a) for a in angles], turned(angles), atol=1e-13)
+    assert sights.wrap(np.pi) == -np.pi
 
 
 def test_combine_gives_the_moments_of_the_mixture():
@@ -274,7 +275,7 @@ def test_combine_gives_the_moments_of_the_mixture():
 def test_firming_lifts_the_leading_diagonal_by_a_rounding():
     P, units = covariance(4, 2), np.finfo(float).eps
     before = P.copy()
-    estimation.firm_up(P, 3)
+    small.firm_up(P, 3)
     share = np.diag(P - before) / np.diag(before)
     assert np.all(np.abs(share - [1e-14, 1e-14, 1e-14, 0.0]) <= units)
     assert np.all((before == P) | np.eye(4, dtype=bool))
@@ -296,9 +297,10 @@ def test_a_sleeping_model_follows_the_leader(sleeper):
 def test_regression_is_the_cubature_rule(n, cosines):
     x, P = tracks(1e3, -80e3)  # due south, where azimuth wraps
     x, P, (origin, axes) = x[0, 0, :n].copy(), P[0, 0, :n, :n].copy(), sensor()
-    lower, s, z, first, slopes = np.zeros((9, 9)), np.zeros(9), np.zeros(4), np.zeros(4), np.zeros((4, 9))
-    mean, Z, bent = np.zeros(4), np.zeros((4, 4)), np.zeros((9, 9))
-    estimation.regress(n, x, P, origin, axes, cosines, lower, s, z, first, slopes, mean, Z, bent)
+    seen = np.zeros((sights.ROWS, 9))
+    sights.regress(n, x, P, origin, axes, cosines, seen, np.zeros(sights.WORK))
+    slopes, Z, bent = (seen[place : place + 4] for place in (sights.SLOPES, sights.SPREAD, sights.BENT))
+    lower, mean, Z = seen[sights.ROOT :], seen[sights.MEAN, :4], Z[:, :4]
     want, S, cross = plain_moments(x, P, origin, axes, cosines)
     unit = np.sqrt(np.diag(S))
     np.testing.assert_allclose(deviation(mean, want, cosines) / unit, np.zeros(4), atol=1e-9)
@@ -307,14 +309,54 @@ def test_regression_is_the_cubature_rule(n, cosines):
     np.testing.assert_allclose(got / unit / np.sqrt(np.diag(P))[:, None], cross / unit / np.sqrt(np.diag(P))[:, None], atol=1e-9)
     line = linalg.solve(P, cross, assume_a="pos")
     left = S - cross.T @ line  # what no line explains
-    np.testing.assert_allclose((bent[:n, :4].T @ bent[:n, :4] / n) / np.outer(unit, unit), left / np.outer(unit, unit), atol=1e-8)
-    assert np.all(np.abs(bent[:n, :4]).max(axis=0) > 0.0)
+    np.testing.assert_allclose((bent[:, :7] @ bent[:, :7].T) / np.outer(unit, unit), left / np.outer(unit, unit), atol=1e-8)
+    assert np.all(np.abs(bent[:, :7]).max(axis=1) > 0.0)
+
+
+def test_squares_and_sums_of_rows():
+    rng = np.random.default_rng(4)
+    rows, weight, out, P = rng.standard_normal((12, 9)), rng.standard_normal((5, 3)), np.zeros(9), np.zeros((7, 7))
+    small.blend(weight, 2, rows, 5, out)
+    np.testing.assert_allclose(out, weight[:, 2] @ rows[:5], rtol=1e-13, atol=1e-14)
+    small.squares(rows, 11, 7, 0.5, P)
+    np.testing.assert_allclose(P, 0.5 * rows[:11, :7].T @ rows[:11, :7], rtol=1e-13, atol=1e-14)
+    np.testing.assert_array_equal(P, P.T)
+
+
+def test_wide_and_narrow_angles_are_regressed_alike():
+    """A point a degree off by the series, far round the sensor by the arc tangent: the same regression where both are asked."""
+    origin, axes = sensor()
+    x = np.concatenate([origin + axes.T @ [20e3, -50e3, 30e3], VELOCITY])
+    for size in (1.0, 300.0, 12e3, 30e3):  # m
+        P = covariance(6, 5) * np.outer([size] * 3 + [1.0] * 3, [size] * 3 + [1.0] * 3)
+        seen = np.zeros((sights.ROWS, 9))
+        sights.regress(6, x, P, origin, axes, 0, seen, np.zeros(sights.WORK))
+        want, S, _ = plain_moments(x, P, origin, axes, 0)
+        unit = np.sqrt(np.diag(S))
+        np.testing.assert_allclose(deviation(seen[sights.MEAN, :4], want, 0) / unit, np.zeros(4), atol=1e-8)
+        np.testing.assert_allclose(seen[sights.SPREAD :][:4, :4] / np.outer(unit, unit), S / np.outer(unit, unit), atol=1e-8)
+
+
+def test_an_update_of_what_was_expected_is_the_same_to_the_bit():
+    """`update` takes the regressions that `expect_pairs` has left, or makes its own."""
+    (x, P, z), (origin, axes) = scene(), sensor()
+    seen, d2, loglik = np.empty((1, 5, sights.ROWS, 9)), np.zeros(1), np.zeros(1)
+    pairwise.expect_pairs(x, P, WEIGHT[None], origin, axes, 0, z, SIGMA, np.array([0, 1]), np.array([0]), np.inf, d2, loglik, seen)
+    out = []
+    for known in (seen, seen[:0]):
+        new = x.copy(), P.copy(), WEIGHT[None].copy(), np.zeros((1, 6)), np.zeros((1, 6, 6))
+        estimation.update(*new[:3], origin, axes, 0, z[:1], SIGMA[:1], *new[3:], known)
+        out.append(new)
+    assert all(np.array_equal(a, b) for a, b in zip(*out, strict=True))
+    j, one, cov = 2, x[0, 2].copy(), P[0, 2].copy()
+    sights.revise(7, one, cov, z[0], SIGMA[0], seen[0, j], np.zeros((sights.SCRATCH, 9)), np.zeros(4, np.int64))
+    assert np.array_equal(one, out[0][0][0, j]) and np.array_equal(cov, out[0][1][0, j])
 
 
 def test_innovation_takes_what_the_plot_has():
     z, mean = np.array([1000.0, -3.1, np.nan, 5.0]), np.array([990.0, 3.1, 0.2, 2.0])
     sigma, Z, have, nu, S = np.array([3.0, 0.1, 0.1, np.nan]), covariance(4, 3), np.zeros(4, np.int64), np.zeros(4), np.zeros((4, 4))
-    assert estimation.innovation(z, sigma, mean, Z, have, nu, S) == 2
+    assert sights.innovation(z, sigma, mean, Z, have, nu, S) == 2
     assert list(have[:2]) == [0, 1]
     np.testing.assert_allclose(nu[:2], [10.0, 2.0 * np.pi - 6.2], rtol=1e-12)
     np.testing.assert_allclose(S[:2, :2], Z[:2, :2] + np.diag([9.0, 0.01]), rtol=1e-15)
@@ -350,7 +392,9 @@ def scene():
 def test_likelihood_is_the_mixture_density_of_the_models_awake():
     (x, P, z), (origin, axes) = scene(), sensor()
     d2, loglik = np.zeros(3), np.zeros(3)
-    pairwise.expect_pairs(x, P, WEIGHT[None], origin, axes, 0, z, SIGMA, np.array([0, 3]), np.arange(3), np.inf, d2, loglik)
+    pairwise.expect_pairs(
+        x, P, WEIGHT[None], origin, axes, 0, z, SIGMA, np.array([0, 3]), np.arange(3), np.inf, d2, loglik, np.empty((1, 5, sights.ROWS, 9))
+    )
     for k in range(3):
         rows = plain_mixture(x, P, z[k])
         assert loglik[k] == pytest.approx(np.logaddexp.reduce([row[3] for row in rows]), abs=1e-7)
@@ -364,7 +408,7 @@ def test_update_weighs_the_models_by_their_densities():
     weights = np.exp([row[3] for row in rows] - np.logaddexp.reduce([row[3] for row in rows]))
     means = [x[0, j, :6] + (cross @ np.linalg.solve(S, nu))[:6] for j, (nu, S, cross, _) in zip(AWAKE, rows, strict=True)]
     mu, x6, P6 = WEIGHT[None].copy(), np.zeros((1, 6)), np.zeros((1, 6, 6))
-    estimation.update(x, P, mu, origin, axes, 0, z[:1], SIGMA[:1], x6, P6)
+    estimation.update(x, P, mu, origin, axes, 0, z[:1], SIGMA[:1], x6, P6, np.empty((0, 5, sights.ROWS, 9)))
     np.testing.assert_allclose(mu[0, 1:4], weights, atol=2e-8)  # of which those asleep have 1e-8
     np.testing.assert_allclose(x6[0], np.average(means, axis=0, weights=weights), atol=1e-4)
     leader = int(np.argmax(WEIGHT))

@@ -15,7 +15,7 @@ from scipy.special import log_ndtr
 from copfuse import frames
 from copfuse.constants import EARTH_A, EARTH_B
 from copfuse.kernels import estimation as kernel
-from copfuse.kernels import motions, pairwise
+from copfuse.kernels import motions, pairwise, sights
 
 # Spectral densities of the process noise, from what each model leaves out, *notional*.
 JERK = 3.0  # m^2/s^5: pitch-over, staging and whatever has no model change the acceleration by some 2 m/s^2 in a second
@@ -88,6 +88,7 @@ class Bank:
 
 
 _COLUMNS = tuple(Bank.__dataclass_fields__)
+_SEEN = (motions.N_MODEL, sights.ROWS, 9)  # of one track, what kernels make of its models
 _ADDED = (6, 7, 8)  # components after position and velocity
 
 
@@ -164,7 +165,7 @@ def expect_pairs(
     d2, loglik = np.zeros(len(plot)), np.zeros(len(plot))
     if len(plot):
         at = *_plain(origin, axes), int(cosines), *_plain(z, sigma)
-        pairwise.expect_pairs(tracks.x, tracks.P, tracks.mu, *at, *_numbers(start, plot), float(most), d2, loglik)
+        pairwise.expect_pairs(tracks.x, tracks.P, tracks.mu, *at, *_numbers(start, plot), float(most), d2, loglik, np.empty((1, *_SEEN)))
     return d2, loglik
 
 
@@ -172,7 +173,7 @@ def update(tracks: Bank, z, sigma, origin, axes, cosines: int = 0) -> Bank:
     """Predicted tracks, each updated with its own plot: row i of ``z (n, 4), sigma (n, 4)``."""
     new = Bank(tracks.time, tracks.x.copy(), tracks.P.copy(), tracks.mu.copy(), tracks.x6.copy(), tracks.P6.copy())
     if len(tracks):
-        kernel.update(new.x, new.P, new.mu, *_plain(origin, axes), int(cosines), *_plain(z, sigma), new.x6, new.P6)
+        kernel.update(new.x, new.P, new.mu, *_plain(origin, axes), int(cosines), *_plain(z, sigma), new.x6, new.P6, np.empty((0, *_SEEN)))
     return new
 
 
@@ -375,7 +376,7 @@ def to_filterpy(tracks: Bank, row: int, origin, axes) -> Any:
 
     def look(x):
         z = np.zeros(4)
-        kernel.measure(x, origin, axes, 0, z)
+        sights.measure(x, origin, axes, 0, z)
         return z[:3]
 
     # Julier's kappa 0 is the cubature rule, so both programs sum over the same points

@@ -24,7 +24,7 @@ import numpy as np
 from copfuse import customary, frames, kalman, rivals, robust
 from copfuse import filters as bank
 from copfuse.errors import CopfuseError
-from copfuse.kernels import estimation, motions
+from copfuse.kernels import estimation, motions, sights
 from copfuse.tables import replacing
 
 EQUAL = 1e-6  # of the standard deviation: means; of the variances' geometric mean: covariances
@@ -102,11 +102,9 @@ def extended_scans(p: rivals.Problem, tracks: int) -> rivals.Estimates:
 
 
 def _work() -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
-    """Work arrays of `estimation.predict_model` and `estimation.update_model`."""
-    square, have = np.zeros((9, 9)), np.zeros(4, np.int64)
-    (Z, S, l4), (zz, first, z_mean, nu), s = np.zeros((3, 4, 4)), np.zeros((4, 4)), np.zeros(9)
-    predicting = square, np.zeros((18, 9)), np.zeros((4, 9)), np.zeros(9)
-    return predicting, (square, s, zz, first, np.zeros((4, 9)), z_mean, Z, S, nu, have, l4, np.zeros((9, 4)), np.zeros((9, 9)))
+    """Work arrays of `estimation.predict_model` and `sights.update_model`."""
+    predicting = np.zeros((9, 9)), np.zeros((18, 9)), np.zeros((4, 9)), np.zeros(9)
+    return predicting, (np.zeros((sights.ROWS, 9)), np.zeros((sights.SCRATCH, 9)), np.zeros(4, np.int64), np.zeros(sights.WORK))
 
 
 def cubature(p: rivals.Problem) -> rivals.Estimates:
@@ -116,7 +114,7 @@ def cubature(p: rivals.Problem) -> rivals.Estimates:
     xs, Ps = [], []
     for z, sigma in zip(p.z, p.sigma, strict=True):
         estimation.predict_model(motions.COAST, 6, x, P, p.step, bank.NOISE, *predicting)
-        estimation.update_model(6, x, P, p.origin, p.axes, 0, z, sigma, *updating)
+        sights.update_model(6, x, P, p.origin, p.axes, 0, z, sigma, *updating)
         xs.append(x.copy())
         Ps.append(P.copy())
     return np.array(xs), np.array(Ps)

@@ -14,7 +14,7 @@ import numpy as np
 from copfuse.association import gate
 from copfuse.coasting import COUNTS, Live, Turns
 from copfuse.filters import Bank
-from copfuse.kernels import lent
+from copfuse.kernels import lent, sights
 from copfuse.kernels import steady as kernel
 from copfuse.kernels.lent import (
     AT,
@@ -73,7 +73,8 @@ class Kit:
         n, pairs = (N_NODE + 2) * self.room + 2 * self.most, max(PAIRS, self.room, self.plots) + 1
         time, x, P, mu, x6, P6 = (np.zeros((n, *one)) for one in _SHAPES)
         self.rows = Rows(time, x, P, mu, x6, P6, np.zeros((n, 8), int), np.zeros((n, 6)), np.zeros((3, N_NODE), int))
-        self.work = Work(np.zeros((5, pairs), int), np.zeros((5, pairs)), np.zeros((2, self.room, 3)), np.zeros((2, self.plots, 4)))
+        boxes, seen, of = np.zeros((2, self.room, 3)), np.zeros((2, self.plots, 4)), np.zeros((self.room, N_MODEL, sights.ROWS, 9))
+        self.work = Work(np.zeros((5, pairs), int), np.zeros((5, pairs)), boxes, seen, of)
 
 
 class Steady:

@@ -16,7 +16,9 @@ from copfuse.kernels import borrowing, njit
 from copfuse.kernels.earth import altitude
 from copfuse.kernels.lanes import WORK, gather, move, scatter
 from copfuse.kernels.motions import AIR, N_MODEL, PUSH_SIGMA, add_process_noise, ahead, dimension, propagate, seen_as
-from copfuse.kernels.small import cholesky, solve_lower
+from copfuse.kernels.sights import ROWS, SCRATCH, regress, revise
+from copfuse.kernels.sights import WORK as WORK_SEEN
+from copfuse.kernels.small import firm_up
 from copfuse.kernels.switching import transition
 
 NEGLIGIBLE = 1e-3  # model probability below which a model opens no gate
@@ -26,16 +28,7 @@ RARE = 1e-5  # model probability below which a model is left out of the mixture'
 _TRICKLE = 1e-7  # weight in a mixed start below which it is left out there: a push all but excluded would blur what is known best
 UNHEARD = 0.03  # odds of a push or a lift to all falls below which it has no part in their starts, *notional*
 BURNOUT_STEP = 2.0  # s: an engine that may burn is asked as often whether it has gone out
-_NEAREST = 1e-3  # m, a target on top of the sensor is taken as that far away, so that it has a direction
 MOST = 78  # cubature points of all models together
-_ROUNDING = 1e-14  # share of its own variance added to each component, so that rounding leaves no covariance indefinite
-
-
-@borrowing
-def firm_up(P, n):
-    """Lift the diagonal of P's leading n rows by `_ROUNDING`: far below any noise, above what sums of n terms lose."""
-    for i in range(n):
-        P[i, i] += _ROUNDING * P[i, i] + 1e-300
 
 
 @borrowing
@@ -268,163 +261,14 @@ def predict(x, P, mu, dt, relight, noise, x_out, P_out, mu_out, x6, P6):
         combine(x_out[t], P_out[t], mu_out[t], x6[t], P6[t])
 
 
-@borrowing(finished=True)
-def measure(s, origin, axes, cosines, z):
-    """z = range m, azimuth rad (-pi, pi], elevation rad, range rate m/s of state s seen from origin in axes.
-
-    With ``cosines`` not 0 the direction cosines u, v along the first and third axis stand in the angles' places.
-    """
-    dx, dy, dz = s[0] - origin[0], s[1] - origin[1], s[2] - origin[2]
-    e = axes[0, 0] * dx + axes[0, 1] * dy + axes[0, 2] * dz
-    n = axes[1, 0] * dx + axes[1, 1] * dy + axes[1, 2] * dz
-    u = axes[2, 0] * dx + axes[2, 1] * dy + axes[2, 2] * dz
-    r = max(math.sqrt(e * e + n * n + u * u), _NEAREST)
-    z[0] = r
-    if cosines != 0:
-        z[1] = e / r
-        z[2] = u / r
-    else:
-        z[1] = math.atan2(e, n)
-        z[2] = math.atan2(u, math.sqrt(e * e + n * n))
-    z[3] = (dx * s[3] + dy * s[4] + dz * s[5]) / r
-
-
-@borrowing(finished=True)
-def wrap(angle):
-    """The same angle in [-pi, pi)."""
-    return angle - 2.0 * math.pi * math.floor((angle + math.pi) / (2.0 * math.pi))
-
-
-@borrowing
-def regress(n, x, P, origin, axes, cosines, lower, s, z, first, slopes, z_mean, Z, bent):
-    """Statistical linear regression of the measurement on the state: mean, slopes (4, n) on the square root, residual.
-
-    ``z - z_mean = slopes L^-1 (x - mean) + e``; Z (4, 4) becomes the covariance of z without noise.  Of two points across
-    the mean the half difference makes the slope, the half sum what no line explains: row j of ``bent (n, 4 or more)``, less
-    their mean over j, so that ``cov e = bent' bent / n`` is a sum of squares, however small beside Z.
-    """
-    cholesky(P, n, lower)
-    measure(x, origin, axes, cosines, first)
-    spread = math.sqrt(n)
-    w = 1.0 / (2 * n)
-    for c in range(4):
-        z_mean[c] = 0.0
-    for j in range(n):
-        for sign in range(2):
-            f = spread if sign == 0 else -spread
-            for i in range(n):
-                s[i] = x[i] + f * lower[i, j]
-            measure(s, origin, axes, cosines, z)
-            for c in range(4):
-                d = z[c] - first[c]
-                if c == 1 or c == 2:
-                    d = wrap(d)
-                z_mean[c] += w * d
-                slopes[c, j] = w * spread * d if sign == 0 else slopes[c, j] - w * spread * d
-                bent[j, c] = 0.5 * d if sign == 0 else bent[j, c] + 0.5 * d
-    for j in range(n):
-        for c in range(4):
-            bent[j, c] -= z_mean[c]
-    for c in range(4):
-        for d in range(c + 1):
-            t = 0.0
-            for j in range(n):
-                t += slopes[c, j] * slopes[d, j] + 2.0 * w * bent[j, c] * bent[j, d]
-            Z[c, d] = t
-            Z[d, c] = t
-    for c in range(4):
-        z_mean[c] += first[c]
-
-
-@borrowing
-def innovation(z, sigma, z_mean, Z, have, nu, S):
-    """Innovation nu and covariance S over the components that the plot has; returns how many those are."""
-    m = 0
-    for c in range(4):
-        if not (math.isnan(z[c]) or math.isnan(sigma[c])):
-            have[m] = c
-            m += 1
-    for a in range(m):
-        c = have[a]
-        d = z[c] - z_mean[c]
-        nu[a] = wrap(d) if (c == 1 or c == 2) else d
-        for b in range(m):
-            S[a, b] = Z[c, have[b]]
-        S[a, a] += sigma[c] * sigma[c]
-    return m
-
-
-@borrowing
-def update_model(n, x, P, origin, axes, cosines, z, sigma, lower, s, zz, first, slopes, z_mean, Z, S, nu, have, l4, K, bent):
-    """Update one model with one plot in place.
-
-    Joseph's form as a sum of squares, of the square root's, the noises' and the curvature's columns, so that however badly
-    the innovation's covariance is conditioned no difference of large numbers makes P indefinite.
-    """
-    regress(n, x, P, origin, axes, cosines, lower, s, zz, first, slopes, z_mean, Z, bent)
-    m = innovation(z, sigma, z_mean, Z, have, nu, S)
-    cholesky(S, m, l4)
-    for i in range(n):  # K = L slopes' S^-1, a row at a time
-        for a in range(m):
-            t = 0.0
-            for j in range(n):
-                t += lower[i, j] * slopes[have[a], j]
-            K[i, a] = t
-        for a in range(m):
-            t = K[i, a]
-            for b in range(a):
-                t -= l4[a, b] * K[i, b]
-            K[i, a] = t / l4[a, a]
-        for a in range(m - 1, -1, -1):
-            t = K[i, a]
-            for b in range(a + 1, m):
-                t -= l4[b, a] * K[i, b]
-            K[i, a] = t / l4[a, a]
-    for i in range(n):
-        t = 0.0
-        for a in range(m):
-            t += K[i, a] * nu[a]
-        x[i] += t
-        for j in range(n):
-            for a in range(m):
-                lower[i, j] -= K[i, a] * slopes[have[a], j]
-    for i in range(n):
-        for j in range(i + 1):
-            t = 0.0
-            for k in range(n):
-                t += lower[i, k] * lower[j, k]
-            for a in range(m):
-                t += K[i, a] * sigma[have[a]] * sigma[have[a]] * K[j, a]
-            P[i, j] = t
-    share = math.sqrt(1.0 / n)
-    for k in range(n):
-        for i in range(n):
-            t = 0.0
-            for a in range(m):
-                t += K[i, a] * bent[k, have[a]]
-            s[i] = t * share
-        for i in range(n):
-            t = s[i]
-            for j in range(i + 1):
-                P[i, j] += t * s[j]
-    for i in range(n):
-        for j in range(i):
-            P[j, i] = P[i, j]
-    firm_up(P, n)
-    solve_lower(l4, m, nu)
-    q = 0.0
-    for a in range(m):
-        q += nu[a] * nu[a] + 2.0 * math.log(l4[a, a])
-    return -0.5 * (q + m * math.log(2.0 * math.pi))
-
-
 @njit
-def update(x, P, mu, origin, axes, cosines, z, sigma, x6, P6):
-    """Update n predicted tracks in place, each with its own plot row ``z (n, 4), sigma (n, 4)``; combined ``x6, P6`` out."""
-    square, vector = np.zeros((7, 9, 9)), np.zeros((6, 9))
-    lower, bent, K, l4, slopes, Z, S = square[0], square[1], square[2], square[3], square[4], square[5], square[6]
-    s, first, zz, z_mean, nu, ll = vector[0], vector[1], vector[2], vector[3], vector[4], vector[5]
-    have = np.zeros(4, np.int64)
+def update(x, P, mu, origin, axes, cosines, z, sigma, x6, P6, seen):
+    """Update n predicted tracks in place, each with its own plot row ``z (n, 4), sigma (n, 4)``; combined ``x6, P6`` out.
+
+    ``seen (n, N_MODEL, sights.ROWS, 9)`` are their models' regressions as `pairwise.expect_pairs` leaves them, or of no track.
+    """
+    own, rows, have, w = np.zeros((ROWS, 9)), np.zeros((SCRATCH + 1, 9)), np.zeros(4, np.int64), np.zeros(WORK_SEEN)
+    ll = rows[SCRATCH]
     for t in range(len(mu)):
         best = -1e300
         leader = likeliest(mu[t])
@@ -432,11 +276,12 @@ def update(x, P, mu, origin, axes, cosines, z, sigma, x6, P6):
         for j in range(N_MODEL):
             if not mu[t, j] > ASLEEP:
                 continue
-            n = dimension(j)
-            ll[j] = update_model(
-                n, x[t, j], P[t, j], origin, axes, cosines, z[t], sigma[t],
-                lower, s, zz, first, slopes, z_mean, Z, S, nu, have, l4, K, bent,
-            )  # fmt: skip
+            n, look = dimension(j), own
+            if len(seen) > 0:
+                look = seen[t, j]
+            else:
+                regress(n, x[t, j], P[t, j], origin, axes, cosines, look, w)
+            ll[j] = revise(n, x[t, j], P[t, j], z[t], sigma[t], look, rows, have)
             ll[j] += math.log(max(mu[t, j], LEAST))
             best = max(best, ll[j])
         total = 0.0

@@ -17,7 +17,7 @@ from copfuse.kernels import borrowing
 from copfuse.kernels.earth import air, free_acceleration
 from copfuse.kernels.mach import factor_at
 from copfuse.kernels.motions import DRAG_CEILING, DRAG_MOST, LIFT_TIME, MOST_FLOW, MOST_THRUST, across
-from copfuse.kernels.small import cholesky
+from copfuse.kernels.small import cholesky, squares
 
 LANES = 16
 # Places in the work array ``w``, of which every one has `LANES` numbers: state (position, velocity, thrust, mass flow), the state at
@@ -273,20 +273,17 @@ def scatter(n, x, P, lower, points):
 
 @borrowing
 def gather(n, points, x, P):
-    """Mean and covariance of the 2 n points."""
+    """Mean and covariance of the 2 n points, of which the deviations are left."""
     w = 1.0 / (2 * n)
     for i in range(n):
         m = 0.0
         for p in range(2 * n):
             m += points[p, i]
         x[i] = m * w
-    for i in range(n):
-        for j in range(i + 1):
-            c = 0.0
-            for p in range(2 * n):
-                c += (points[p, i] - x[i]) * (points[p, j] - x[j])
-            P[i, j] = c * w
-            P[j, i] = c * w
+    for p in range(2 * n):
+        for i in range(n):
+            points[p, i] -= x[i]
+    squares(points, 2 * n, n, w, P)
 
 
 @borrowing

@@ -49,12 +49,15 @@ class Scans(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Scratch: pairs, boxes about tracks ``(2, room, 3)``, plots of those that have one ``(2, plots, 4)``."""
+    """Scratch: pairs, boxes about tracks ``(2, room, 3)``, plots of those that have one ``(2, plots, 4)``, what is seen of the models of
+    tracks ``(room, N_MODEL, sights.ROWS, 9)``.
+    """
 
     numbers: Any
     figures: Any
     boxes: Any
     plots: Any
+    seen: Any
 
 
 class Waits(NamedTuple):

@@ -7,8 +7,9 @@ import math
 import numpy as np
 
 from copfuse.kernels import borrowing, njit
-from copfuse.kernels.estimation import ASLEEP, LEAST, NEGLIGIBLE, combine, follow, innovation, likeliest, regress, update_model, wrap
+from copfuse.kernels.estimation import ASLEEP, LEAST, NEGLIGIBLE, combine, follow, likeliest
 from copfuse.kernels.motions import N_MODEL, dimension
+from copfuse.kernels.sights import MEAN, ROWS, SCRATCH, SPREAD, WORK, innovation, regress, update_model, wrap
 from copfuse.kernels.small import cholesky, solve_lower
 
 SLIGHT = 1e-6  # weight of a plot below which it is left out of an update
@@ -27,29 +28,29 @@ def apart(z, sigma, z_mean, Z, most):
 
 
 @njit
-def expect_pairs(x, P, mu, origin, axes, cosines, z, sigma, start, plot, most, d2, loglik):
+def expect_pairs(x, P, mu, origin, axes, cosines, z, sigma, start, plot, most, d2, loglik, seen):
     """Squared Mahalanobis distances and log likelihoods (pairs,) of plots under predicted tracks.
 
     Track t is looked at with the plots ``plot[start[t]:start[t + 1]]``.  The likelihood is the mixture's over the models, the
     distance the least of those models that are not negligible: an engine that has just stopped is expected by the coasting
-    model alone.  A plot that is `apart` by more than ``most`` from all of those is infinitely far.
+    model alone.  A plot that is `apart` by more than ``most`` from all of those is infinitely far.  ``seen (n or 1, N_MODEL,
+    sights.ROWS, 9)`` takes the models' regressions, of each track or one after another.
     """
-    square, vector, Z = np.zeros((6, 9, 9)), np.zeros((5, 9)), np.zeros((N_MODEL, 4, 4))
-    lower, l4, S, slopes, z_mean, bent = square[0], square[1], square[2], square[3], square[4], square[5]
-    s, first, zz, nu, ll = vector[0], vector[1], vector[2], vector[3], vector[4]
-    have = np.zeros(4, np.int64)
+    rows, have, w = np.zeros((10, 9)), np.zeros(4, np.int64), np.zeros(WORK)
+    l4, S, nu, ll = rows[:4], rows[4:8], rows[8], rows[9]
     for t in range(len(mu)):
         if start[t] == start[t + 1]:
             continue
+        look = seen[t % len(seen)]
         for j in range(N_MODEL):
             if mu[t, j] > ASLEEP:
-                regress(dimension(j), x[t, j], P[t, j], origin, axes, cosines, lower, s, zz, first, slopes, z_mean[j], Z[j], bent)
+                regress(dimension(j), x[t, j], P[t, j], origin, axes, cosines, look[j], w)
         for p in range(start[t], start[t + 1]):
             k = plot[p]
             d2[p], loglik[p] = np.inf, -np.inf
             near = False
             for j in range(N_MODEL):
-                near = near or (mu[t, j] > NEGLIGIBLE and not apart(z[k], sigma[k], z_mean[j], Z[j], most))
+                near = near or (mu[t, j] > NEGLIGIBLE and not apart(z[k], sigma[k], look[j, MEAN], look[j, SPREAD:], most))
             if not near:
                 continue
             best = -1e300
@@ -57,7 +58,7 @@ def expect_pairs(x, P, mu, origin, axes, cosines, z, sigma, start, plot, most, d
                 ll[j] = -1e300
                 if not mu[t, j] > ASLEEP:
                     continue
-                m = innovation(z[k], sigma[k], z_mean[j], Z[j], have, nu, S)
+                m = innovation(z[k], sigma[k], look[j, MEAN], look[j, SPREAD:], have, nu, S)
                 cholesky(S, m, l4)
                 solve_lower(l4, m, nu)
                 q = 0.0
@@ -160,10 +161,7 @@ def update_weighted(x, P, mu, origin, axes, cosines, z, sigma, start, plot, weig
     chance = np.zeros((most, N_MODEL))
     held = np.zeros(most)
     share = np.zeros(most)
-    work = (
-        np.zeros((9, 9)), np.zeros(9), np.zeros(4), np.zeros(4), np.zeros((4, 9)), np.zeros(4), np.zeros((4, 4)), np.zeros((4, 4)),
-        np.zeros(4), np.zeros(4, np.int64), np.zeros((4, 4)), np.zeros((9, 4)), np.zeros((9, 9)),
-    )  # fmt: skip
+    work = np.zeros((ROWS, 9)), np.zeros((SCRATCH, 9)), np.zeros(4, np.int64), np.zeros(WORK)
     for t in range(len(mu)):
         count = 0
         for p in range(start[t], start[t + 1]):

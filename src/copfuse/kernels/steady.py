@@ -63,12 +63,13 @@ from copfuse.kernels.lent import (
 )
 from copfuse.kernels.motions import BOOST, MANOEUVRE, N_MODEL
 from copfuse.kernels.pairwise import expect_pairs as expect_kernel
+from copfuse.kernels.sights import ROWS
 from copfuse.kernels.standing import standing
 
 _LINE, _ROWS, _THREE, _FOUR = F[::1], F[:, ::1], F[:, :, ::1], F[:, :, :, ::1]
 _predict, _predict_at = standing(predict_kernel, _THREE, _FOUR, _ROWS, _LINE, _LINE, _LINE, _THREE, _FOUR, _ROWS, _ROWS, _THREE)
-_expect, _expect_at = standing(expect_kernel, _THREE, _FOUR, _ROWS, _LINE, _ROWS, I, _ROWS, _ROWS, I[::1], I[::1], F, _LINE, _LINE)
-_update, _update_at = standing(update_kernel, _THREE, _FOUR, _ROWS, _LINE, _ROWS, I, _ROWS, _ROWS, _ROWS, _THREE)
+_expect, _expect_at = standing(expect_kernel, _THREE, _FOUR, _ROWS, _LINE, _ROWS, I, _ROWS, _ROWS, I[::1], I[::1], F, _LINE, _LINE, _FOUR)
+_update, _update_at = standing(update_kernel, _THREE, _FOUR, _ROWS, _LINE, _ROWS, I, _ROWS, _ROWS, _ROWS, _THREE, _FOUR)
 _boxes, _boxes_at = standing(boxes_kernel, _THREE, _FOUR, _ROWS, _LINE, F, F, F, _ROWS, _ROWS)
 _assign, _assign_at = standing(assign_kernel, I[::1], I[::1], _LINE, _LINE, I, I[::1])
 
@@ -196,7 +197,7 @@ def _judged(rows, now, then, near, scans, scan, rule, work, at):
     z, sigma = scans.seen[0, first:last], scans.seen[1, first:last]
     _expect(
         at.expect, x, P, mu, scans.origin[scan], scans.axes[scan], facts[COSINES], z, sigma, start[: near + 1], plot[:pairs],
-        rule.beyond, d2[:pairs], ratio[:pairs],
+        rule.beyond, d2[:pairs], ratio[:pairs], work.seen[:near],
     )  # fmt: skip
     kept, begin = 0, 0
     for r in range(near):
@@ -217,7 +218,20 @@ def _updated(rows, new, m, scans, scan, first, waits, rule, work, at):
     """Update the rows from ``new`` on with their plots, and decide whose engine is out; whether all of that could be done here."""
     facts, end, time, begin = scans.facts[scan], new + m, scans.figures[scan, TIME], scans.figures[first, TIME]
     x, P, mu, x6, P6 = rows.x[new:end], rows.P[new:end], rows.mu[new:end], rows.x6[new:end], rows.P6[new:end]
-    _update(at.update, x, P, mu, scans.origin[scan], scans.axes[scan], facts[COSINES], work.plots[0, :m], work.plots[1, :m], x6, P6)
+    _update(
+        at.update,
+        x,
+        P,
+        mu,
+        scans.origin[scan],
+        scans.axes[scan],
+        facts[COSINES],
+        work.plots[0, :m],
+        work.plots[1, :m],
+        x6,
+        P6,
+        work.seen[:m],
+    )
     for h in range(m):
         r, burnt = new + h, rows.facts[new + h, BURNT] != 0
         if facts[PLUME] != 0:
@@ -299,6 +313,15 @@ def _kept(rows, base, n, near, new, m, bit, rule, work):
     return False
 
 
+@borrowing
+def _hand_down(seen, k, m):
+    """Put what is seen of the models of track k in the place of track m's."""
+    for j in range(N_MODEL):
+        for a in range(ROWS):
+            for b in range(9):
+                seen[m, j, a, b] = seen[k, j, a, b]
+
+
 @borrowing(forceinline=True)
 def _hit(rows, base, then, near, prior, new, scans, scan, rule, work):
     """Make rows of the tracks that take plots; whether all plots are taken, and by firm tracks, and no track has become doubtful."""
@@ -317,6 +340,8 @@ def _hit(rows, base, then, near, prior, new, scans, scan, rule, work):
             p += 1
         for a in range(4):
             work.plots[0, m, a], work.plots[1, m, a] = scans.seen[0, first + plot, a], scans.seen[1, first + plot, a]
+        if m < k:
+            _hand_down(work.seen, k, m)
         rows.time[then + k] = figures[TIME]
         copy_columns(rows, at, then + k)
         copy_row(rows, then + k, prior + m)
