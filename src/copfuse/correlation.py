@@ -24,6 +24,7 @@ from copfuse.coasting import REGISTRATION
 from copfuse.constants import NODES
 from copfuse.filters import Bank
 from copfuse.kernels.assignment import assign_pairs
+from copfuse.kernels.distances import squared_distances
 from copfuse.kernels.gating import box_pairs
 from copfuse.tables import Tracks
 
@@ -37,6 +38,7 @@ SILENT = 10.0  # s behind its source's newest row after which a local track may 
 BESIDE = (3.0, 0.3)  # s, and share of its life, that a track lasts while its source hears of another beside it and not of it, *notional*
 LAP = 2.0  # s by which the lives of the two may overlap, *notional*
 FEW = 20  # rows that are noted one after the other sooner than sorted out
+READ = 1000  # rows of a feed that are read from the table together: as quick as all together, and of little memory
 ROUNDS = 8  # of all sources at most; two are the rule
 _LAST, _AGE, _PLACE = attrgetter("last"), attrgetter("last", "first"), attrgetter("source", "first", "row")
 NO_REST = np.zeros(len(NODES))  # s: nobody reports in slots
@@ -90,6 +92,8 @@ class Node:
         self.times = self.order.tolist()
         self.at, self.next_system = 0, 0
         self.entries: dict[tuple[int, int], Entry] = {}
+        self.facts: list[tuple[int, int, float, int, float]] = []  # of `note`, of rows of the feed that were read last, and
+        self.read = range(0)  # which ones
         self.first = int(np.ceil(self.when[0] / step))
         self.last = int(np.floor((self.when[-1] + max(HOLD, *self.rest)) / step))
         self.checked = self.first * step
@@ -98,19 +102,26 @@ class Node:
         """Take in all that has come by now; forget what is over."""
         end = bisect_right(self.times, time, self.at)
         if end > self.at:
-            self._take_in(tracks, self.rows[self.at : end], self.when[self.at : end])
+            for facts in self._come(tracks, self.at, end):
+                note(self.entries, *facts)
             self.at = end
         while self.ends and self.ends[0][0] <= time:
             self.entries.pop(self.ends.popleft()[1:], None)
-        self.entries = {k: e for k, e in self.entries.items() if _stays(e, time, self.rest[e.source])}
+        for key in [key for key, e in self.entries.items() if not _stays(e, time, self.rest[e.source])]:
+            del self.entries[key]
 
-    def _take_in(self, tracks: Tracks, rows: np.ndarray, when: np.ndarray) -> None:
-        columns = [tracks.node[rows], tracks.track[rows], tracks.time[rows], rows, when]
-        if len(rows) > FEW:
-            some = _first_and_newest(*columns[:3])
-            columns = [c[some] for c in columns]
-        for facts in zip(*(c.tolist() for c in columns), strict=True):
-            note(self.entries, *facts)
+    def _come(self, tracks: Tracks, begin: int, end: int) -> list[tuple[int, int, float, int, float]]:
+        """What is to be noted of rows of the feed."""
+        if end > self.read.stop:
+            self.read = range(begin, max(end, begin + READ))
+            rows, when = self.rows[begin : self.read.stop], self.when[begin : self.read.stop]
+            columns = tracks.node[rows], tracks.track[rows], tracks.time[rows], rows, when
+            self.facts = list(zip(*(c.tolist() for c in columns), strict=True))
+        facts = self.facts[begin - self.read.start : end - self.read.start]
+        if end - begin <= FEW:
+            return facts
+        rows = self.rows[begin:end]
+        return [facts[k] for k in _first_and_newest(tracks.node[rows], tracks.track[rows], tracks.time[rows]).tolist()]
 
 
 def listening(
@@ -259,9 +270,9 @@ def _pairs(n: int) -> tuple[np.ndarray, ...]:
 
 def _squared(x: np.ndarray, P: np.ndarray, i: np.ndarray, j: np.ndarray, slack: np.ndarray) -> np.ndarray:
     """Squared distances (k,) of pairs of entries."""
-    d = x[i] - x[j]
-    S = P[i] + P[j] + np.diag(slack)
-    return np.einsum("ni,ni->n", d, np.linalg.solve(S, d[..., None])[..., 0])
+    d2 = np.empty(len(i))
+    squared_distances(x, P, i, j, slack, d2)
+    return d2
 
 
 def _silent(source: np.ndarray, last: np.ndarray) -> np.ndarray:
