@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from copfuse import bounds, flights, frames, metrics
-from copfuse.constants import BOOST, GLIDE, MIDCOURSE, NATIONS, NODES, TERMINAL
+from copfuse.constants import BOOST, GLIDE, MIDCOURSE, NATIONS, NODES, PHASES, TERMINAL
 from copfuse.foreseeing import firsts
 from copfuse.fusion import Needs
 from copfuse.measures import ratio
@@ -200,8 +200,8 @@ def by_phase(path: Truth, grid: np.ndarray, time: np.ndarray, error: np.ndarray)
     there, then = phase_at(path, grid), phase_at(path, time)
     held = np.isin(np.round(grid, 6), np.round(time, 6))
     for part, codes in PARTS.items():
-        within = np.isin(there, codes)
-        errors = error[np.isin(then, codes)]
+        of_part = np.isin(np.arange(len(PHASES)), codes)
+        within, errors = of_part[there], error[of_part[then]]
         row[f"{part}_custody"] = ratio(float(held[within].sum()), float(within.sum()))
         row[f"{part}_rms_m"] = float(np.sqrt(np.mean(errors**2))) if len(errors) else math.nan
     return row
