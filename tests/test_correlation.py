@@ -251,9 +251,8 @@ def test_squared_distances_are_those_of_numpy():
     x, root, slack = rng.standard_normal((7, 6)), rng.standard_normal((7, 6, 9)), rng.random(6)
     P = root @ np.swapaxes(root, 1, 2)
     i, j = np.triu_indices(7, 1)
-    d, S, d2 = x[i] - x[j], P[i] + P[j] + np.diag(slack), np.empty(len(i))
-    squared_distances(x, P, i, j, slack, d2)
-    assert d2 == pytest.approx(np.einsum("na,nab,nb->n", d, np.linalg.inv(S), d))
+    d, S = x[i] - x[j], P[i] + P[j] + np.diag(slack)
+    assert squared_distances(x, P, i, j, slack) == pytest.approx(np.einsum("na,nab,nb->n", d, np.linalg.inv(S), d))
 
 
 def test_at_rest_nothing_changes():

@@ -260,20 +260,13 @@ def _at_rest(heads: list[Entry], known: tuple[np.ndarray, Bank], slack: np.ndarr
         return True
     at = np.searchsorted(known[0], [e.row for e in heads])
     i, j = _pairs(len(heads))
-    return bool((_squared(known[1].x6[at], known[1].P6[at], i, j, slack) <= PART).all())
+    return bool((squared_distances(known[1].x6[at], known[1].P6[at], i, j, slack) <= PART).all())
 
 
 @cache
 def _pairs(n: int) -> tuple[np.ndarray, ...]:
     """All pairs i < j of so many, as many as there are sources."""
     return np.triu_indices(n, 1)
-
-
-def _squared(x: np.ndarray, P: np.ndarray, i: np.ndarray, j: np.ndarray, slack: np.ndarray) -> np.ndarray:
-    """Squared distances (k,) of pairs of entries."""
-    d2 = np.empty(len(i))
-    squared_distances(x, P, i, j, slack, d2)
-    return d2
 
 
 def _silent(source: np.ndarray, last: np.ndarray) -> np.ndarray:
@@ -316,7 +309,7 @@ def _judged(
     gone, new = np.where(silent[i], i, j), np.where(silent[i], j, i)
     may = (source[i] != source[j]) | ((silent[i] != silent[j]) & (first[new] >= last[gone] - LAP))
     i, j = i[may], j[may]
-    return i, j, _squared(x, P, i, j, slack)
+    return i, j, squared_distances(x, P, i, j, slack)
 
 
 def _together(label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,10 +9,10 @@ from copfuse.kernels.small import cholesky, solve_lower
 
 
 @njit
-def squared_distances(x, P, i, j, slack, d2):
-    """Fill in the squared Mahalanobis distances ``d2 (k,)`` of pairs ``i (k,)``, ``j (k,)`` of independent estimates ``x (n, 6)``,
+def squared_distances(x, P, i, j, slack):
+    """Squared Mahalanobis distances (k,) of pairs ``i (k,)``, ``j (k,)`` of independent estimates ``x (n, 6)``,
     ``P (n, 6, 6)``, whose differences have the variances ``slack (6,)`` besides."""
-    S, lower, d = np.empty((6, 6)), np.zeros((6, 6)), np.empty(6)
+    S, lower, d, d2 = np.empty((6, 6)), np.zeros((6, 6)), np.empty(6), np.empty(len(i))
     for k in range(len(i)):
         for a in range(6):
             d[a] = x[i[k], a] - x[j[k], a]
@@ -24,3 +24,4 @@ def squared_distances(x, P, i, j, slack, d2):
         d2[k] = 0.0
         for a in range(6):
             d2[k] += d[a] * d[a]
+    return d2
