@@ -11,6 +11,7 @@ import pytest
 from copfuse import ahead, correlation, filters
 from copfuse.constants import MIDCOURSE, NODES
 from copfuse.kernels import motions
+from copfuse.kernels.distances import squared_distances
 from copfuse.tables import Tracks
 
 KOR, JPN, USA = range(3)
@@ -243,6 +244,15 @@ def test_least_cost_against_every_partition(sources, best):
         assert least - 1e-9 <= found <= 0.0
         hits.append(found < least + 1e-9)
     assert np.mean(hits) >= best
+
+
+def test_squared_distances_are_those_of_numpy():
+    rng = np.random.default_rng(3)
+    x, root, slack = rng.standard_normal((7, 6)), rng.standard_normal((7, 6, 9)), rng.random(6)
+    P = root @ np.swapaxes(root, 1, 2)
+    i, j = np.triu_indices(7, 1)
+    d, S = x[i] - x[j], P[i] + P[j] + np.diag(slack)
+    assert squared_distances(x, P, i, j, slack) == pytest.approx(np.einsum("na,nab,nb->n", d, np.linalg.inv(S), d))
 
 
 def test_at_rest_nothing_changes():

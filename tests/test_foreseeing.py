@@ -62,18 +62,18 @@ def test_a_picture_without_ends_is_the_whole_one_but_for_them(name, regime, seed
 def test_rows_of_a_study_are_those_of_the_whole_picture(name, regime, seed):
     run, bare, needs = pictures(name, regime, seed)
     less = SimpleNamespace(**{**vars(run), "picture": bare})
-    assert repr(earliness.rows(less, earliness.Seen.of(less, needs))) == repr(earliness.rows(run))
+    assert repr(earliness.rows(less, earliness.pictured(less, needs))) == repr(earliness.rows(run))
 
 
 def test_fewer_forecasts_are_made_than_the_picture_has(monkeypatch):
     run, bare, needs = pictures(*CASES[0])
-    made, real = [], forecast.impact_point
+    made, real = [], forecast._impacts
 
-    def counted(x, *rest):
-        made.append(len(x))
-        return real(x, *rest)
+    def counted(given, rows):
+        made.append(len(rows))
+        return real(given, rows)
 
-    monkeypatch.setattr(forecast, "impact_point", counted)
+    monkeypatch.setattr(forecast, "_impacts", counted)
     foreseeing.firsts(bare, needs, metrics.match(bare, run.truth).object, SIZES[1:2])
     some, _ = sum(made), made.clear()
     about = run.tracks, run.messages, run.scenario, run.detections

@@ -326,12 +326,12 @@ def test_forecasts_under_thrust_are_made_together_as_they_would_be_alone(monkeyp
         "phase_probability": chance, "pedigree": np.tile([0, -1, -1, -1], (n, 1)),
     }  # fmt: skip
     log_beta, push, line = np.tile([8.5, 0.3], (n, 1)), chance[:, :1] * 0.006 * x[3:], np.repeat(np.arange(n), 2)
-    asked, plain = [], forecast.impact_point
-    monkeypatch.setattr(forecast, "impact_point", lambda x, *rest: asked.append(len(x)) or plain(x, *rest))
+    asked, plain = [], forecast._impacts
+    monkeypatch.setattr(forecast, "_impacts", lambda given, rows: asked.append(len(rows)) or plain(given, rows))
     node, none = np.tile([0, 1], n), np.zeros(2 * n, int)
     made = fusion._impacts(state, log_beta, push, line, node, none, {})
     assert asked[0] == 6 and asked[1:] == [1] * (len(asked) - 1) and 1 < len(asked) < 7
     for k in range(7):
-        alone = plain(state["x"][k : k + 1], P[None], log_beta[:1], push[k : k + 1], chance[k : k + 1])
+        alone = forecast.impact_point(state["x"][k : k + 1], P[None], log_beta[:1], push[k : k + 1], chance[k : k + 1])
         for row in (2 * k, 2 * k + 1):
             assert all(made[name][row].tobytes() == one[0].tobytes() for name, one in zip(IMPACT, alone, strict=True))

@@ -7,6 +7,7 @@ import pytest
 
 from copfuse import naming
 from copfuse.hearing import reported
+from copfuse.kernels.numbers import called
 from copfuse.tables import TRACK, Messages, Tracks
 
 KOR, JPN, USA, HUB = range(4)
@@ -104,6 +105,37 @@ def test_nodes_that_have_heard_the_same_number_alike_whatever_they_call_it():
         mine = {(line[0], tuple(line[3].items())): n for line, n in zip(lines, numbered(lines, tracks), strict=True)}
         assert [mine[line[0], tuple(line[3].items())] for line in other] == numbered(other, tracks)
         assert len({(time, n) for (time, _), n in mine.items()}) == len(mine) == 15
+
+
+def plainly_called(edges, time, node, system, member, since, rank):
+    """What `kernels.numbers.called` fills in, time by time."""
+    n = rank.shape[1]
+    stands, first, chosen = np.full(rank.shape, -1), np.full((len(rank), system.max() + 1), -1), np.zeros(len(time), int)
+    for a, b in zip(edges[:-1], edges[1:], strict=True):
+        k, s, now = node[a:b], system[a:b], member[a:b]
+        line, source = np.nonzero(now >= 0)
+        stands[k[line], now[line, source]] = s[line]
+        late = rank + n * (since > time[a])
+        before = first[k, s]
+        able = np.column_stack([np.where(stands[k, before] == s, before, -1), now])
+        best = np.where(able >= 0, late[k[:, None], able], 2 * n).argmin(axis=1)
+        first[k, s] = chosen[a:b] = able[np.arange(b - a), best]
+    return chosen
+
+
+def test_the_kernel_calls_tracks_as_the_plain_form_does():
+    """Two nodes with three system tracks each of nine local tracks that move about, come late and are reported late or never."""
+    rng = np.random.default_rng(6)
+    for _ in range(50):
+        edges, time = 6 * np.arange(11), np.repeat(np.arange(10.0), 6)
+        node, system = np.tile([0, 0, 0, 1, 1, 1], 10), np.tile([0, 1, 2], 20)
+        member = np.concatenate([rng.permutation(9).reshape(3, 3) for _ in range(20)])
+        member = np.where(rng.random(member.shape) < 0.4, -1, member)
+        member[(member < 0).all(axis=1), 0] = 0
+        since, rank = rng.choice([-np.inf, 5.0, np.inf], (2, 9)), np.stack([rng.permutation(9) for _ in range(2)])
+        chosen = np.zeros(60, int)
+        called(edges, time, node, system, member, since, rank, np.full((2, 9), -1), np.full((2, 3), -1), chosen)
+        assert chosen.tolist() == plainly_called(edges, time, node, system, member, since, rank).tolist()
 
 
 def test_a_report_counts_when_it_is_sent_first_to_anybody_whether_it_comes_or_not():

@@ -58,7 +58,8 @@ class Ahead:
         self.longest = int((over - begin).max(initial=0))
         n = len(times) + 1
         self.stand = np.cumsum(np.cumsum(np.bincount(begin, minlength=n) - np.bincount(over, minlength=n)))  # at all times so far
-        self.until, self.key, self.block = 0, none, Bank.empty()  # before which time, and for which times and rows, is predicted
+        self.since, self.until = 0, 0  # from which time on, until before which one, is predicted
+        self.key, self.block, self.edges = none, Bank.empty(), [0]  # for which times and rows, and where those of each time begin
 
     def _standing(self, when: np.ndarray, rows: np.ndarray, wait: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """A node's rows, and for each from which time on until before which it may be the newest of its track."""
@@ -75,7 +76,7 @@ class Ahead:
         if k >= self.until:
             self._predict(k)
         wanted = k * len(self.tracks) + rows
-        begin, over = self.key.searchsorted((k * len(self.tracks), (k + 1) * len(self.tracks))).tolist()
+        begin, over = self.edges[k - self.since], self.edges[k - self.since + 1]
         if over - begin == len(rows) and (self.key[begin:over] == wanted).all():  # all that are known then, as it mostly is
             return self.block[begin:over]
         place = np.minimum(np.searchsorted(self.key, wanted), len(self.key) - 1)
@@ -86,12 +87,13 @@ class Ahead:
     def _predict(self, k: int) -> None:
         """All that may stand at the time k, and at those behind it as long as it is not too much."""
         before = self.stand[k - 1] if k else 0
-        self.until = max(k + 1, int(np.searchsorted(self.stand, before + AT_ONCE, side="right")))
+        self.since, self.until = k, max(k + 1, int(np.searchsorted(self.stand, before + AT_ONCE, side="right")))
         some = slice(*np.searchsorted(self.begin, (k - self.longest, self.until)))
         begin = np.maximum(self.begin[some], k)
         count = np.maximum(np.minimum(self.over[some], self.until) - begin, 0)
         which = np.repeat(np.arange(len(count)), count)
         at = begin[which] + np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)
         self.key = np.unique(at * len(self.tracks) + self.rows[some][which])
+        self.edges = self.key.searchsorted(np.arange(k, self.until + 1) * len(self.tracks)).tolist()
         time, row = np.divmod(self.key, max(len(self.tracks), 1))
         self.block = predicted(self.tracks, row, self.times[time])

@@ -9,11 +9,11 @@ goes only for evidence against it or for another one that is better by more than
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from operator import attrgetter
 from typing import Any
 
@@ -24,6 +24,7 @@ from copfuse.coasting import REGISTRATION
 from copfuse.constants import NODES
 from copfuse.filters import Bank
 from copfuse.kernels.assignment import assign_pairs
+from copfuse.kernels.distances import squared_distances
 from copfuse.kernels.gating import box_pairs
 from copfuse.tables import Tracks
 
@@ -36,9 +37,10 @@ RECHECK = 4.0  # s between looks at whether what stands together still belongs t
 SILENT = 10.0  # s behind its source's newest row after which a local track may have a successor from the same source
 BESIDE = (3.0, 0.3)  # s, and share of its life, that a track lasts while its source hears of another beside it and not of it, *notional*
 LAP = 2.0  # s by which the lives of the two may overlap, *notional*
-FEW = 20  # rows that are noted one after the other sooner than sorted out
+READ = 1000  # rows of a feed that are read together: as quick as all together, and of little memory
 ROUNDS = 8  # of all sources at most; two are the rule
 _LAST, _AGE, _PLACE = attrgetter("last"), attrgetter("last", "first"), attrgetter("source", "first", "row")
+Facts = tuple[int, int, float, int, float]  # of a row, as `note` takes them
 NO_REST = np.zeros(len(NODES))  # s: nobody reports in slots
 
 
@@ -85,32 +87,41 @@ class Node:
     ) -> None:
         self.when, self.rows = feed
         self.ends = deque(ends)
-        self.rest = rest.tolist()
+        self.rest, self.step = rest.tolist(), step
         self.order = np.maximum.accumulate(self.when)  # one after the other: nobody hears of a row before those in front of it
-        self.times = self.order.tolist()
-        self.at, self.next_system = 0, 0
+        self.next_system = 0
         self.entries: dict[tuple[int, int], Entry] = {}
         self.first = int(np.ceil(self.when[0] / step))
         self.last = int(np.floor((self.when[-1] + max(HOLD, *self.rest)) / step))
+        self.news: deque[list[Facts]] = deque()  # of the times to come, as far as they are read
+        self.read = 0  # rows of the feed
         self.checked = self.first * step
 
-    def hear(self, tracks: Tracks, time: float) -> None:
-        """Take in all that has come by now; forget what is over."""
-        end = bisect_right(self.times, time, self.at)
-        if end > self.at:
-            self._take_in(tracks, self.rows[self.at : end], self.when[self.at : end])
-            self.at = end
+    def hear(self, tracks: Tracks, tick: int) -> None:
+        """Take in all that has come by now, the tick behind that of the last time; forget what is over."""
+        if not self.news:
+            self._read(tracks, tick)
+        for facts in self.news.popleft():
+            note(self.entries, *facts)
+        time = tick * self.step
         while self.ends and self.ends[0][0] <= time:
             self.entries.pop(self.ends.popleft()[1:], None)
-        self.entries = {k: e for k, e in self.entries.items() if _stays(e, time, self.rest[e.source])}
+        for key in [key for key, e in self.entries.items() if not _stays(e, time, self.rest[e.source])]:
+            del self.entries[key]
 
-    def _take_in(self, tracks: Tracks, rows: np.ndarray, when: np.ndarray) -> None:
-        columns = [tracks.node[rows], tracks.track[rows], tracks.time[rows], rows, when]
-        if len(rows) > FEW:
-            some = _first_and_newest(*columns[:3])
-            columns = [c[some] for c in columns]
-        for facts in zip(*(c.tolist() for c in columns), strict=True):
-            note(self.entries, *facts)
+    def _read(self, tracks: Tracks, tick: int) -> None:
+        """Some more of the feed, from a tick on: of each local track and tick all that changes an entry."""
+        known = np.searchsorted(self.order, self.step * np.arange(tick, self.last + 1), side="right")  # how many rows at each tick
+        known = known[: max(1, int(np.searchsorted(known, self.read + READ)))]
+        some = slice(self.read, int(known[-1]))
+        rows, when = self.rows[some], self.when[some]
+        at = np.searchsorted(known, np.arange(some.start, some.stop), side="right")
+        columns = tracks.node[rows], tracks.track[rows], tracks.time[rows], rows, when
+        kept = _first_and_newest(at, *columns[:3])
+        facts = list(zip(*(c[kept].tolist() for c in columns), strict=True))
+        cuts = np.searchsorted(at[kept], np.arange(len(known) + 1)).tolist()
+        self.news.extend(facts[a:b] for a, b in pairwise(cuts))
+        self.read = some.stop
 
 
 def listening(
@@ -137,7 +148,7 @@ def looks(tracks: Tracks, nodes: dict[int, Node], scenario: Any) -> Iterator[Loo
         t = tick * step
         now = {k: n for k, n in nodes.items() if n.first <= tick <= n.last}
         for node in now.values():
-            node.hear(tracks, t)
+            node.hear(tracks, tick)
         rows = np.array(sorted({e.row for n in now.values() for e in n.entries.values()}), int)
         if len(rows):
             bank = ahead.bank(tick - first, rows)
@@ -158,10 +169,11 @@ def _lines(node: Node, time: float, slack: np.ndarray, known: tuple[np.ndarray, 
     return line
 
 
-def _first_and_newest(source: np.ndarray, track: np.ndarray, time: np.ndarray) -> np.ndarray:
-    """Of rows, in their order, each local track's first one and the first of its newest ones: nothing else changes an entry."""
-    order = np.lexsort((-time, track, source))
-    begins = np.r_[True, (np.diff(track[order]) != 0) | (np.diff(source[order]) != 0)] if len(order) else np.zeros(0, bool)
+def _first_and_newest(at: np.ndarray, source: np.ndarray, track: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """Of rows, in their order, each local track's first one ``at (n,)`` a time and the first of its newest ones: nothing else changes an
+    entry."""
+    order = np.lexsort((-time, track, source, at))
+    begins = np.r_[True, np.any([np.diff(c[order]) != 0 for c in (track, source, at)], axis=0)][: len(order)]
     first = np.minimum.reduceat(order, np.flatnonzero(begins)) if len(order) else order
     return np.union1d(first, order[begins])
 
@@ -248,20 +260,13 @@ def _at_rest(heads: list[Entry], known: tuple[np.ndarray, Bank], slack: np.ndarr
         return True
     at = np.searchsorted(known[0], [e.row for e in heads])
     i, j = _pairs(len(heads))
-    return bool((_squared(known[1].x6[at], known[1].P6[at], i, j, slack) <= PART).all())
+    return bool((squared_distances(known[1].x6[at], known[1].P6[at], i, j, slack) <= PART).all())
 
 
 @cache
 def _pairs(n: int) -> tuple[np.ndarray, ...]:
     """All pairs i < j of so many, as many as there are sources."""
     return np.triu_indices(n, 1)
-
-
-def _squared(x: np.ndarray, P: np.ndarray, i: np.ndarray, j: np.ndarray, slack: np.ndarray) -> np.ndarray:
-    """Squared distances (k,) of pairs of entries."""
-    d = x[i] - x[j]
-    S = P[i] + P[j] + np.diag(slack)
-    return np.einsum("ni,ni->n", d, np.linalg.solve(S, d[..., None])[..., 0])
 
 
 def _silent(source: np.ndarray, last: np.ndarray) -> np.ndarray:
@@ -304,7 +309,7 @@ def _judged(
     gone, new = np.where(silent[i], i, j), np.where(silent[i], j, i)
     may = (source[i] != source[j]) | ((silent[i] != silent[j]) & (first[new] >= last[gone] - LAP))
     i, j = i[may], j[may]
-    return i, j, _squared(x, P, i, j, slack)
+    return i, j, squared_distances(x, P, i, j, slack)
 
 
 def _together(label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

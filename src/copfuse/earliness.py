@@ -6,12 +6,12 @@ One row per missile and node; `COLUMNS` in this order.  Times are s after the mi
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from copfuse import bounds, flights, frames, metrics
-from copfuse.constants import BOOST, GLIDE, MIDCOURSE, NATIONS, NODES, TERMINAL
+from copfuse.constants import BOOST, GLIDE, MIDCOURSE, NATIONS, NODES, PHASES, TERMINAL
 from copfuse.foreseeing import firsts
 from copfuse.fusion import Needs
 from copfuse.measures import ratio
@@ -64,46 +64,50 @@ KEYS = ("launch", "object", "regime", "seed", "node")  # what names a row
 Row = dict[str, Any]
 
 
-class Seen(NamedTuple):
-    """What a picture is against truth: made once where several regimes give the same picture."""
+def pictured(run: Any, needs: Needs | None = None) -> list[Row]:
+    """What rows tell of the flights and of the nodes' pictures of them, missile by missile, node by node: the same where regimes give
+    the same picture.
 
-    matched: Match
-    sightings: list[Sighting]
+    ``run``: a `study.Run`, or anything with its scenario, truth, detections, tracks and picture; ``needs``, where that has no forecasts
+    (`fusion.without_ends`).
+    """
+    matched, sizes = metrics.match(run.picture, run.truth), tuple(1e3 * size for size in ELLIPSES)
+    foreseen = None if needs is None else firsts(run.picture, needs, matched.object, sizes)
+    sighted = iter(metrics.sightings(run, sizes, matched, foreseen))
+    grid = metrics.score_times(run.picture, run.truth, run.scenario)
+    found = []
+    for number, path in _missiles(run.truth):
+        flight = flown(run.scenario, run.truth.meta["objects"][number], path)
+        for node, name in enumerate(NODES):
+            seen = _moments(next(sighted), run.truth, number) | _picture(run.picture, matched, path, number, node, grid)
+            found.append({**flight, "node": name, **seen})
+    return found
 
-    @staticmethod
-    def of(run: Any, needs: Needs | None = None) -> Seen:
-        """Of a `study.Run`, or of anything with its scenario, truth, detections, tracks and picture; ``needs``, where that has no forecasts
-        (`fusion.without_ends`)."""
-        matched, sizes = metrics.match(run.picture, run.truth), tuple(1e3 * size for size in ELLIPSES)
-        foreseen = None if needs is None else firsts(run.picture, needs, matched.object, sizes)
-        return Seen(matched, metrics.sightings(run, sizes, matched, foreseen))
+
+def _missiles(truth: Truth) -> list[tuple[int, Truth]]:
+    """Every missile's number and its own rows of truth."""
+    return [(i, truth[truth.object == i]) for i, about in enumerate(truth.meta["objects"]) if about["kind"] == "missile"]
 
 
 Limits = dict[tuple[int, str], Any]  # bounds by object and the nations whose plots they stand on
 
 
 def rows(
-    run: Any, seen: Seen | None = None, cueing: bool = False, without: tuple[str, ...] = (), limits: Limits | None = None
+    run: Any, seen: list[Row] | None = None, cueing: bool = False, without: tuple[str, ...] = (), limits: Limits | None = None
 ) -> list[Row]:
     """The rows of one run (a `study.Run` or what has its tables but the score), missile by missile, node by node.
 
-    ``limits``: a dict in which bounds are kept that runs with the same detections share; None leaves the bounds out.
+    ``seen``: what is `pictured`, where that is known.  ``limits``: a dict in which bounds are kept that runs with the same detections
+    share; None leaves the bounds out.
     """
-    seen = seen or Seen.of(run)
+    known = iter(pictured(run) if seen is None else seen)
     of = majority(run.tracks, run.detections)
-    grid = metrics.score_times(run.picture, run.truth, run.scenario)
-    missiles = [i for i, about in enumerate(run.truth.meta["objects"]) if about["kind"] == "missile"]
     about = {"cueing": int(cueing), "without": ";".join(without), "regime": run.regime, "seed": run.seed}
-    sighting = iter(seen.sightings)
     out = []
-    for number in missiles:
-        path = run.truth[run.truth.object == number]
-        flight = flown(run.scenario, run.truth.meta["objects"][number], path)
-        for node, name in enumerate(NODES):
-            row = {**flight, **about, "node": name, **_moments(next(sighting), run.truth, number)}
-            row |= warned(run.tracks, run.messages, of, number, node, float(path.time[0]))
+    for number, path in _missiles(run.truth):
+        for node in range(len(NODES)):
+            row = {**next(known), **about, **warned(run.tracks, run.messages, of, number, node, float(path.time[0]))}
             row["told_s"] = _least(row["told_s"], row["firm_s"])
-            row |= _picture(run.picture, seen, path, number, node, grid)
             row |= _bounds(run, path, number, node, limits) if limits is not None else {f"bound{at}_m": math.nan for at in FIXED}
             out.append({column: _rounded(column, row[column]) for column in COLUMNS})
     return out
@@ -174,9 +178,9 @@ def warned(tracks: Tracks, messages: Messages, of: np.ndarray, number: int, node
 # The picture ---------------------------------------------------------------------------------------------------------
 
 
-def _picture(picture: Picture, seen: Seen, path: Truth, number: int, node: int, grid: np.ndarray) -> Row:
+def _picture(picture: Picture, matched: Match, path: Truth, number: int, node: int, grid: np.ndarray) -> Row:
     """What the rows of a node's picture on one missile tell: errors, custody by phase, tracks beside, age, common numbers."""
-    mine, matched = picture.node == node, seen.matched
+    mine = picture.node == node
     on = np.flatnonzero(mine & (matched.object == number))
     beside = int((mine & (matched.nearest == number)).sum())
     time, error = picture.time[on], np.linalg.norm(matched.error[on, :3], axis=1)
@@ -196,8 +200,8 @@ def by_phase(path: Truth, grid: np.ndarray, time: np.ndarray, error: np.ndarray)
     there, then = phase_at(path, grid), phase_at(path, time)
     held = np.isin(np.round(grid, 6), np.round(time, 6))
     for part, codes in PARTS.items():
-        within = np.isin(there, codes)
-        errors = error[np.isin(then, codes)]
+        of_part = np.isin(np.arange(len(PHASES)), codes)
+        within, errors = of_part[there], error[of_part[then]]
         row[f"{part}_custody"] = ratio(float(held[within].sum()), float(within.sum()))
         row[f"{part}_rms_m"] = float(np.sqrt(np.mean(errors**2))) if len(errors) else math.nan
     return row

@@ -34,9 +34,10 @@ class Made(NamedTuple):
 
 class Kept:
     """By the name of all plots of a nation so far, however they came: what was ``made`` of them, and the covariances of all their rows
-    (`covariances.finished`) where they were the ``whole``."""
+    (`covariances.finished`) where they were the ``whole``; and the trackers' ``kit``."""
 
     def __init__(self) -> None:
+        self.kit: Kit | None = None
         self.made: dict[bytes, Made] = {}
         self.whole: dict[bytes, Covariances] = {}
 
@@ -56,7 +57,8 @@ class Nations:
     """
 
     def __init__(self, scenario: Any, association: str, kept: Kept) -> None:
-        self.scenario, self.association, self.kept, self.kit = scenario, association, kept, Kit(scenario)
+        self.scenario, self.association, self.kept = scenario, association, kept
+        self.kit = kept.kit = kept.kit or Kit(scenario)
         self.nation = np.array([NATIONS.index(s.nation) for s in scenario.sensors], int)
         self.states: dict[int, Live] = {}
         self.past: dict[int, _Past] = {}

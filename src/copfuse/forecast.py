@@ -87,9 +87,10 @@ def along(
     values: Columns = np.zeros((n, 3)), np.zeros((n, 3, 3)), np.zeros(n), np.zeros(n)
     known, size = np.zeros(n, bool), np.zeros(n) if least is None else np.where(powered, least, 0.0)
 
+    given = state["x"], state["P"], log_beta, push, *_chances(state["x"], chance), size
+
     def fill(lines: np.ndarray) -> None:
-        some = impact_point(state["x"][lines], state["P"][lines], log_beta[lines], push[lines], chance[lines], size[lines])
-        for column, value in zip(values, some, strict=True):
+        for column, value in zip(values, _impacts(given, lines), strict=True):
             column[lines] = value
         known[lines] = True
 
@@ -124,14 +125,26 @@ def impact_point(x, P, log_beta, push, phase_probability, least: Any = 0.0) -> C
     not made: nan, too.
     """
     x, P = np.ascontiguousarray(x, float), np.ascontiguousarray(P, float)
+    size = np.broadcast_to(np.asarray(least, float), len(x)).copy()
+    given = x, P, np.asarray(log_beta, float), np.asarray(push, float), *_chances(x, np.asarray(phase_probability, float)), size
+    return _impacts(given, np.arange(len(x)))
+
+
+def _chances(x: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of estimates with phase probabilities ``p (n, 4)``: the chance of boost that is forecast, by how much what is left out of it widens
+    a covariance, and the chance of lift, each (n,)."""
+    told = p[:, BOOST] > MISSED
+    return np.where(told, p[:, BOOST], 0.0), _wider(np.where(told, 0.0, p[:, BOOST])), lift(x, p)
+
+
+def _impacts(given: tuple[np.ndarray, ...], rows: np.ndarray) -> Columns:
+    """`impact_point` of some rows of what is ``given``: states, covariances, drag, push, `_chances` and the least size."""
+    x, P, log_beta, push, boosting, wider, lifts, least = (column[rows] for column in given)
     n = len(x)
     mean, cov, when = np.zeros((n, 3)), np.zeros((n, 3, 3)), np.zeros((n, 2))
-    p = np.asarray(phase_probability, float)
     if n:
-        boosting = np.where(p[:, BOOST] > MISSED, p[:, BOOST], 0.0)
-        size = np.broadcast_to(np.asarray(least, float), n).copy()
-        kernel.impact(x, P, np.asarray(log_beta, float), np.asarray(push, float), boosting, lift(x, p), size, mean, cov, when)
-        cov *= _wider(np.where(p[:, BOOST] > MISSED, 0.0, p[:, BOOST]))[:, None, None]
+        kernel.impact(x, P, log_beta, push, boosting, lifts, least, mean, cov, when)
+        cov *= wider[:, None, None]
     lost = ~np.isfinite(mean).all(axis=1) | ~np.isfinite(when).all(axis=1)
     mean[lost], cov[lost], when[lost] = np.nan, np.nan, np.nan
     return mean, cov, when[:, 0], when[:, 1]

@@ -26,9 +26,10 @@ from copfuse.tables import CUE, PLOT, Detections, Growing, Messages, Tracks, sta
 from copfuse.telling import ALWAYS, REACTION, Ahead, Foreseen, Heard
 from copfuse.volumes import Cues, watched
 
-LONGEST = 64  # steps in a leap at most (1: each alone): with more of them little is saved, and more is lost where one was wrong
-LONGER = 4  # times as long as the last is a leap after one that was right: few are wrong
-MANY = 500  # plots in a leap, for more of which none is made longer: they cost more to track again than the leap saves
+LONGEST = 256  # steps in a leap at most (1: each alone), and in the first, which ends where something is noticed
+SHORT = 2  # after one that was wrong, or when a nation is told of something new: some of its radars soon see that, too
+LONGER = 8  # times as long as the last is a leap after one that was right: few are wrong
+MANY = 2000  # plots in a leap, for more of which none is made longer: they cost more to track again than the leap saves
 
 
 @dataclass
@@ -36,7 +37,7 @@ class Gaze:
     """One sensor's looks at one object, and how it has looked so far.
 
     ``about``: its nation and the object.  ``cuts (steps + 1,)``: its looks by step.  ``ratio (n,)``: the signal-to-noise ratios with which
-    it looks.  ``cued``: whether its last look, in the step ``last``, heeded a cue.
+    it looks.  ``cued``: whether its last look, in the step ``last``, heeded a cue; ``moved``: whether any was ever thought to heed one.
     """
 
     watch: Watch
@@ -46,6 +47,7 @@ class Gaze:
     ratio: np.ndarray
     last: int = -1
     cued: bool = False
+    moved: bool = False
 
     def within(self, first: int, last: int) -> slice:
         """The looks from a step on until before another one."""
@@ -110,12 +112,12 @@ class Loop:
     def run(self) -> None:
         """All steps."""
         self._settle(Cues.empty(), -1, 0)
-        step, stride = 0, 1
+        step, stride = 0, LONGEST
         while step < self.steps:
             aware, plots, last = self.aware, len(self.plots), self._reach(step, stride)
             good = self._leap(step, last)
             if good < last or not self.aware <= aware:  # one nation's news are soon others'
-                stride = 1
+                stride = min(SHORT, LONGEST)
             elif len(self.plots) - plots < MANY:
                 stride = min(LONGER * stride, LONGEST)
             step = good
@@ -240,7 +242,9 @@ class Loop:
             cued = gaze.cued if gaze.last == step else gaze.about in self.aware and sensor.kind == "radar"
             snr = sight.snr[later]
             gaze.ratio[later], sight.cued[later] = simulate.gained(sensor, snr, sensor.cue_gain) if cued else snr, cued
-            simulate.heed(sensor, sight, some, gaze.ratio[some], sight.cued[some])
+            gaze.moved |= bool(sight.cued[some].any())
+            if gaze.moved:
+                simulate.heed(sensor, sight, some, gaze.ratio[some], sight.cued[some])
         made: list[tuple[Any, ...]] = []
         for watch, cuts in zip(self.watches, self.false, strict=True):
             if cuts[step] < cuts[last]:

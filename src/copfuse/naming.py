@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from copfuse.hearing import Feed
+from copfuse.kernels.numbers import called
 from copfuse.tables import Tracks
 
 ORIGINATOR = 10**6  # times the originator's number, plus the local track's, is a common number
@@ -31,7 +32,7 @@ def common_numbers(lines: dict[str, np.ndarray], tracks: Tracks, feeds: list[Fee
     ``lines``: columns of `Picture` in rising time: time, node, track, pedigree.  ``feeds``: what nodes 0, 1, ... hear, ``reports``: what
     they report first of each of their own tracks (`hearing.reported`).
     """
-    time, node, system, pedigree = (lines[column] for column in ("time", "node", "track", "pedigree"))
+    time, (node, system, pedigree) = lines["time"], (lines[column].astype(np.int64) for column in ("node", "track", "pedigree"))
     names, local = np.unique(name(tracks.node, tracks.track), return_inverse=True)
     local, n = local.ravel(), len(names)
     orders = [_orders(k, *ways, tracks, local) for k, ways in enumerate(zip(feeds, reports, strict=True))]
@@ -39,18 +40,10 @@ def common_numbers(lines: dict[str, np.ndarray], tracks: Tracks, feeds: list[Fee
     member = np.where(pedigree >= 0, local[pedigree], -1)
     stands = np.full((len(feeds), n), -1)  # the system track in which a node has seen a local track last
     first = np.full((len(feeds), int(system.max(initial=-1)) + 1), -1)
-    number = np.zeros(len(time), np.int64)
-    edges = np.flatnonzero(np.r_[True, np.diff(time) != 0, True]).tolist() if len(time) else []
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
-        k, s, now = node[a:b], system[a:b], member[a:b]
-        line, source = np.nonzero(now >= 0)
-        stands[k[line], now[line, source]] = s[line]
-        late = rank + n * (since > time[a])  # what is not reported comes last
-        before = first[k, s]
-        able = np.column_stack([np.where(stands[k, before] == s, before, -1), now])
-        best = np.where(able >= 0, late[k[:, None], able], 2 * n).argmin(axis=1)
-        first[k, s] = able[np.arange(b - a), best]
-        number[a:b] = names[first[k, s]]
+    chosen = np.zeros(len(time), np.int64)
+    edges = np.flatnonzero(np.r_[True, np.diff(time) != 0, True]) if len(time) else np.zeros(1, int)
+    called(edges, time, node, system, member, since, rank, stands, first, chosen)
+    number: np.ndarray = names[chosen]
     return number
 
 

@@ -243,10 +243,11 @@ def plots(watch: Watch, begin: float = -np.inf, end: float = np.inf) -> Rows:
 def _noticed(sensor: Sensor, sight: Sight, begin: float, end: float) -> tuple[np.ndarray, np.ndarray]:
     """Which looks between two times notice the object, and their signal-to-noise ratios as measured."""
     first, last = sight.time.searchsorted((begin, end)).tolist()
-    if first == last:
+    over = sight.output[:last] > -np.log(sensor.pfa)
+    if not over[first:].any():
         return np.zeros(0, int), np.zeros(0)
     hit, search, out = (np.zeros(sight.tick[last - 1] + 1, bool) for _ in range(3))
-    hit[sight.tick[:last]] = sight.output[:last] > -np.log(sensor.pfa)
+    hit[sight.tick[:last]] = over
     search[sight.tick[:last]] = sight.search[:last] | sight.cued[:last]
     sensing.looks(hit, search, _hold(sensor), out)
     rows = first + np.flatnonzero(out[sight.tick[first:last]])

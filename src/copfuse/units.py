@@ -75,24 +75,26 @@ def measure(unit: Unit) -> Made:
 def _rows(unit: Unit, truth: Truth) -> list[list[Any]]:
     scenario, seed, options = unit.scenario, unit.seed, unit.options
     sensed: dict[str, Sensed] = {}
-    pictures: dict[str, tuple[Picture, earliness.Seen]] = {}
+    pictures: dict[str, tuple[Picture, list[earliness.Row]]] = {}
     limits: dict[str, earliness.Limits] = {}
     rows, once = [], cueing.Once()
     for regime in options.regimes:
         before = _cue(regime) if options.cues else ""
-        if before not in sensed:
-            sensed[before] = cueing.sense(truth, scenario, regime, seed, cues=options.cues, once=once, idle=False)
-        detections, tracks = sensed[before].detections, sensed[before].tracks
-        messages = network.share(tracks, scenario, regime=regime, seed=seed, detections=detections)
+        known = sensed.get(before)
+        made = known or cueing.sense(truth, scenario, regime, seed, cues=options.cues, once=once, idle=False)
+        detections, tracks, messages = made.detections, made.tracks, made.messages
+        if known:  # the messages are those of another regime
+            messages = network.share(tracks, scenario, regime=regime, seed=seed, detections=detections)
+        sensed[before] = made
         key = _decides(messages)
         if key not in pictures:
-            picture, needs = fusion.without_ends(tracks, messages, scenario, detections, sensed[before].hubs)
+            picture, needs = fusion.without_ends(tracks, messages, scenario, detections, made.hubs)
             run = _Tables(scenario, regime.name, seed, truth, detections, tracks, messages, picture)
-            pictures[key] = picture, earliness.Seen.of(run, needs)
+            pictures[key] = picture, earliness.pictured(run, needs)
         picture, seen = pictures[key]
         run = _Tables(scenario, regime.name, seed, truth, detections, tracks, messages, picture)
-        known = limits.setdefault(detections.uid, {}) if options.bounds else None
-        rows += [list(row.values()) for row in earliness.rows(run, seen, options.cues, options.without, known)]
+        bounds = limits.setdefault(detections.uid, {}) if options.bounds else None
+        rows += [list(row.values()) for row in earliness.rows(run, seen, options.cues, options.without, bounds)]
     return rows
 
 
