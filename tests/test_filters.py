@@ -267,7 +267,7 @@ def test_what_falls_from_high_up_hardly_ever_turns_and_what_never_was_high_may(h
 @pytest.mark.parametrize("height", [100e3, 70e3, 30e3])
 @pytest.mark.parametrize("model", [motions.COAST, motions.REENTRY])
 def test_what_falls_from_high_up_is_turned_in_all_ways_together_as_rarely_as_the_record_says(height, model):
-    """One in 53 in 30 s at most, whichever model takes it over; and in the air nothing goes on as in empty space."""
+    """One in 53 in 30 s at most, whichever model takes it over; and in the air it does not go on as in empty space."""
     Pi = np.zeros((motions.N_MODEL, motions.N_MODEL))
     switching.transition(height, -3000.0, 0.0, 1.0, Pi)
     turned = sum(Pi[model, j] for j in (motions.MANOEUVRE, motions.GLIDE, motions.BOOST)) / (
