@@ -235,7 +235,7 @@ def test_derivative_equals_its_plain_twin(h, speed, climb, course, t, burning, l
 @settings(max_examples=40, deadline=None)
 @given(st.floats(500, 60e3), st.floats(50, 6000), st.floats(-1.2, 1.2), st.floats(-3, 3), st.floats(0.0, 2000.0), st.integers(0, 99))
 def test_air_forces_off_the_ballistic_coefficient_equal_their_plain_twin(h, speed, climb, course, t, seed):
-    """`kernel.unsteady` with its `off_the_curve` and `swaying`, once nothing burns; while a stage does, they are as without."""
+    """Drag off the curve and swaying, and forces across, once nothing burns; while a stage does, they are as without."""
     rng = np.random.default_rng(seed)
     walk, size = rng.standard_normal(16), rng.uniform(0.0, 0.2, 2)
     tones = np.stack([rng.uniform(0.1, 10.0, (3, 16)), rng.uniform(0.0, 6.0, (3, 16))], axis=2)
@@ -262,6 +262,9 @@ def test_air_forces_off_the_ballistic_coefficient_equal_their_plain_twin(h, spee
     across = size[1] * own * (sway[1] * right + sway[2] * np.cross(along, right))
     assert np.isclose(braked, own * max(1.0 + size[0] * sway[0], 0.0), rtol=1e-9)
     np.testing.assert_allclose((swayed - plain)[3:], across - (braked - drag) * along, rtol=1e-6, atol=1e-9 * (drag + own))
+    out, p = np.zeros(6), motion._vector(plan, motion.FINE, False, True)
+    assert kernel.unsteady(t, s, speed, speed / air(height(s[:3]))[1], drag, p, out, np.zeros(3)) == pytest.approx(braked, rel=1e-9)
+    np.testing.assert_allclose(out, [0, 0, 0, *across], rtol=1e-6, atol=1e-9 * (drag + own))
 
 
 _PLAIN = """
