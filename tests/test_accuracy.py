@@ -15,6 +15,7 @@ from copfuse import accuracy, bounds, charts, cli, filters, fusion, metrics, mot
 from copfuse import scenario as scenarios
 from copfuse.accuracy import CUSTODY, DELAY, SAMPLE, SOURCES, Measured
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE, NODES, PHASES, TERMINAL
+from copfuse.kernels import flight
 from copfuse.tables import Detections, Tracks
 
 slow_without_compiler = pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="minutes without compiled kernels")
@@ -322,3 +323,25 @@ def test_each_seed_flies_a_ballistic_coefficient_of_its_own():
     other = simulate.fly(accuracy.population(fall, truth, int(np.argmin(draws))))
     assert np.linalg.norm(other.x[-1, :3] - truth.x[-1, :3]) > 500.0
     assert accuracy.population(glide, simulate.fly(glide), 0) == glide
+
+
+def test_each_seed_flies_a_drag_curve_and_an_attitude_of_its_own():
+    """Drag off the curve and forces across with the filters' own variances and memory; the boost is as planned, the impact elsewhere."""
+    draws = np.array([accuracy.unsteady(np.random.default_rng(seed)) for seed in range(2000)])
+    at, third = flight.PARAMETERS, flight.HYPERSONIC / 3.0
+    p = np.hstack([np.zeros((2000, at)), draws])
+    assert draws.shape[1] == flight.UNSTEADY
+    off = np.array([flight.off_the_curve(third, row) for row in p])
+    assert abs(off.std() / np.sqrt(filters.CURVE * np.log(3.0)) - 1.0) < 0.06
+    assert flight.off_the_curve(5.1, p[0]) == 0.0 and flight.off_the_curve(1e-9, p[0]) == p[0, at + flight.KNOTS - 1]
+    for axis, size, density in ((0, 0, filters.DRAG_ERROR + filters.TRIM), (1, 1, filters.TRIM), (2, 1, filters.TRIM)):
+        force = np.array([[row[flight.SWAY - 2 + size] * flight.swaying(axis, t, row) for t in (700.0, 701.0, 707.0)] for row in p])
+        wanted = density / 2.0 * np.exp(-np.array([0.0, 1.0, 7.0]))
+        assert np.allclose(force.T @ force[:, 0] / 2000, wanted, atol=0.1 * wanted[0])
+    fall = scenarios.load("hokkaido-2017")
+    drawn = accuracy.population(fall, simulate.fly(fall), 0)
+    plain = simulate.fly(replace(drawn, launches=(replace(drawn.launches[0], unsteady=()),)))
+    truth = simulate.fly(drawn)
+    boost = plain.phase == BOOST
+    assert np.array_equal(truth.x[: boost.sum()], plain.x[boost])
+    assert np.linalg.norm(truth.x[-1, :3] - plain.x[-1, :3]) > 30.0

@@ -93,6 +93,18 @@ def test_what_falls_is_hardly_thought_to_light_an_engine_in_the_seconds_of_a_lin
     assert 0.0 < pushed(then)[0] < 0.03
 
 
+def test_what_was_last_heard_of_in_space_is_braked_once_it_is_in_the_air():
+    """At 160 km and 7 km/s nearly straight down; 20 s later, at 23 km, it is where drag has let it come, to what is not known of that."""
+    x = np.array([EARTH_A + 160e3, 0.0, 0.0, -6800.0, 1500.0, 0.0])
+    row = local(KOR, 0, START, 0, 0, np.random.default_rng(1))
+    row |= {"x": x[None], "P": np.diag(np.repeat([10.0, 0.2], 3) ** 2)[None], "phase_probability": np.array([[0.0, 1.0, 0.0, 0.0]])}
+    tracks, _ = tracks_of(row | {"log_beta": np.array([[np.log(2000.0), 0.8]])})
+    then = predicted(tracks, [0], 20.0)
+    flown = motion.free_fall(x, 1500.0)
+    off = then.x6[0] - motion.interpolate(flown.time, flown.x, np.array([20.0]))[0]
+    assert np.linalg.norm(off[:3]) > 50.0 and off @ np.linalg.solve(then.P6[0], off) / 6.0 < 3.0
+
+
 @pytest.mark.parametrize("phase", [[0.6, 0.0, 0.4, 0.0], [0.1, 0.0, 0.9, 0.0], [0.0, 0.0, 0.4, 0.6]])
 def test_what_may_burn_or_is_lifted_may_be_pushed_in_the_seconds_of_a_link(phase):
     """In boost, between two stages, in a glide or a landing burn."""

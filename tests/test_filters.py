@@ -263,6 +263,20 @@ def test_what_falls_from_high_up_hardly_ever_turns_and_what_never_was_high_may(h
     assert turned < 0.05 if climb < -2000.0 else turned > 0.5
 
 
+@pytest.mark.parametrize("height", [100e3, 70e3, 30e3])
+@pytest.mark.parametrize("model", [motions.COAST, motions.REENTRY])
+def test_what_falls_from_high_up_is_turned_in_all_ways_together_as_rarely_as_the_record_says(height, model):
+    """One in 53 in 30 s at most, whichever model takes it over; and in the air it does not go on as in empty space."""
+    Pi = np.zeros((motions.N_MODEL, motions.N_MODEL))
+    switching.transition(height, -3000.0, 0.0, 1.0, Pi)
+    turned = sum(Pi[model, j] for j in (motions.MANOEUVRE, motions.GLIDE, motions.BOOST)) / (
+        Pi[model, motions.COAST] + Pi[model, motions.REENTRY]
+    )
+    assert 0.0 < 30.0 * turned < 1.1 / 53.0
+    if model == motions.COAST:
+        assert (Pi[model, model] < 0.5) == (height < motions.AIR)
+
+
 def test_who_was_turned_back_is_not_left_alone_and_whose_thrust_was_along_the_velocity_is():
     """Pushed for 20 s by nothing that has a model, or along its velocity, and then out: what becomes of both without a plot."""
     x = np.concatenate([frames.ecef(0.7, 2.2, 200e3), np.array([900.0, 300.0, 1200.0]) @ frames.enu_axes(0.7, 2.2)])

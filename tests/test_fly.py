@@ -43,6 +43,7 @@ class Launch:
     separate: bool = False
     debris: int = 0
     aside: float = 0.0
+    unsteady: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

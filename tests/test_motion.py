@@ -232,6 +232,41 @@ def test_derivative_equals_its_plain_twin(h, speed, climb, course, t, burning, l
     np.testing.assert_allclose(out, expected, rtol=1e-9, atol=1e-7)
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.floats(500, 60e3), st.floats(50, 6000), st.floats(-1.2, 1.2), st.floats(-3, 3), st.floats(0.0, 2000.0), st.integers(0, 99))
+def test_air_forces_off_the_ballistic_coefficient_equal_their_plain_twin(h, speed, climb, course, t, seed):
+    """Drag off the curve and swaying, and forces across, once nothing burns; while a stage does, they are as without."""
+    rng = np.random.default_rng(seed)
+    walk, size = rng.standard_normal(16), rng.uniform(0.0, 0.2, 2)
+    tones = np.stack([rng.uniform(0.1, 10.0, (3, 16)), rng.uniform(0.0, 6.0, (3, 16))], axis=2)
+    plan = motion.replace(LIFTED, lift=0.0, unsteady=(*walk, *size, *tones.ravel()))
+    assert len(plan.unsteady) == kernel.UNSTEADY
+    east, north, up = frames.enu_axes(*SITE)
+    level = math.cos(course) * north + math.sin(course) * east
+    s = np.concatenate([frames.ecef(*SITE, h), speed * (math.cos(climb) * level + math.sin(climb) * up)])
+    found = []
+    for flown in (motion.replace(plan, unsteady=()), plan):
+        for stage in (-1, 0):
+            out, d, n, force = np.zeros(6), np.zeros(3), np.zeros(3), np.zeros(3)
+            burns, p = motion._burns(flown), motion._vector(flown, motion.FINE, False, True)
+            kernel.derivative(t, s, stage, 8000.0, 0, burns, p, out, d, n, force)
+            found.append((out, force[kernel.DRAGGING]))
+    (plain, drag), (burning, _), (swayed, braked), (also, _) = found
+    np.testing.assert_array_equal(also, burning)
+    sway = np.sqrt(2.0 / 16.0) * np.cos(tones[:, :, 0] * t + tones[:, :, 1]).sum(axis=1)
+    knots = 5.0 * np.exp(-0.2 * np.arange(16, -1, -1))
+    own = drag * np.exp(np.interp(np.log(speed / air(height(s[:3]))[1]), np.log(knots), [*walk[::-1], 0.0]))
+    along = s[3:] / speed
+    right = np.cross(along, [0.0, 0.0, 1.0])
+    right /= np.linalg.norm(right)
+    across = size[1] * own * (sway[1] * right + sway[2] * np.cross(along, right))
+    assert np.isclose(braked, own * max(1.0 + size[0] * sway[0], 0.0), rtol=1e-9)
+    np.testing.assert_allclose((swayed - plain)[3:], across - (braked - drag) * along, rtol=1e-6, atol=1e-9 * (drag + own))
+    out, p = np.zeros(6), motion._vector(plan, motion.FINE, False, True)
+    assert kernel.unsteady(t, s, speed, speed / air(height(s[:3]))[1], drag, p, out, np.zeros(3)) == pytest.approx(braked, rel=1e-9)
+    np.testing.assert_allclose(out, [0, 0, 0, *across], rtol=1e-6, atol=1e-9 * (drag + own))
+
+
 _PLAIN = """
 import numpy as np
 from copfuse import motion, vehicles

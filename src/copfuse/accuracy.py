@@ -19,6 +19,7 @@ import numpy as np
 from copfuse import bounds, coasting, filters, flights, forecast, fusion, measures, metrics, network, simulate, tracking
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE, NODES, PHASES, TERMINAL
 from copfuse.errors import CopfuseError
+from copfuse.kernels import flight
 from copfuse.scenario import Scenario, load
 from copfuse.tables import Detections, Tracks, Truth
 
@@ -29,6 +30,7 @@ STEP = 1.0  # s between looks at custody
 EDGE = 5.0  # s of track before an event, and
 ROWS = 5  # rows of track after it, the last of them within
 LATEST = 60.0  # s, without which its recognition cannot be judged
+SWAY, FASTEST = 1.0, 10.0  # s, memory of a falling body's attitude, as `filters.DRAG_ERROR` has it, and the fastest of its tones, over that
 
 SOURCES = (*NODES[:3], "HUB plots", *(f"{node} realtime" for node in NODES))  # tracks of own plots; of all plots; pictures
 TRACKERS = range(len(NODES))  # the sources that are trackers
@@ -73,7 +75,7 @@ def study(scenario: Scenario, truth: Truth, seeds: int, jobs: int = -1, pictures
           progress: Progress = None) -> list[Measured]:  # fmt: skip
     """Seeds 0 to ``seeds`` - 1 over ``jobs`` processes (-1: one per core), in order; the first runs here and compiles.
 
-    With ``drawn`` each seed flies ballistic coefficients of its own (`population`), else all fly the ``truth``.
+    With ``drawn`` each seed flies bodies of its own (`population`), else all fly the ``truth``.
     ``progress(iterator, total)`` may wrap the results as they come, as `tqdm.tqdm` does.
     """
     return _spread(_measure_seed, [(scenario, truth, seed, pictures, drawn) for seed in range(seeds)], jobs, progress)
@@ -87,7 +89,7 @@ def _measure_seed(scenario: Scenario, truth: Truth, seed: int, pictures: bool, d
 
 
 def population(scenario: Scenario, truth: Truth, seed: int) -> Scenario:
-    """The scenario with one draw of ballistic coefficients from the prior that the filters believe in (`filters.LOG_BETA`).
+    """The scenario with one draw of bodies from what the filters believe of them: ballistic coefficients (`filters.LOG_BETA`), `unsteady`.
 
     A 95 % region from a prior holds 95 % of the population that the prior describes, not of draws of one and the same body.
     Bodies with lift and recorded flights stay what they are.
@@ -97,8 +99,23 @@ def population(scenario: Scenario, truth: Truth, seed: int) -> Scenario:
         lifts = (truth.phase[np.isin(truth.object, _of_launch(truth, number))] == GLIDE).any()
         stream = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, zlib.crc32(f"{launch.name} beta".encode())])))
         beta = float(np.exp(filters.LOG_BETA[0] + filters.LOG_BETA[1] * stream.standard_normal()))
-        launches.append(launch if lifts or launch.kind == "recorded" else replace(launch, beta=beta))
+        launches.append(launch if lifts or launch.kind == "recorded" else replace(launch, beta=beta, unsteady=unsteady(stream)))
     return replace(scenario, launches=tuple(launches))
+
+
+def unsteady(stream: np.random.Generator) -> tuple[float, ...]:
+    """How one body's air forces differ from those of its ballistic coefficient, as `kernels.flight` takes it, from what filters believe.
+
+    Its own drag curve is a random walk over ln(Mach) of variance `filters.CURVE`.  Its attitude changes the drag along
+    (`filters.DRAG_ERROR`, `filters.TRIM`) and makes forces across (`filters.TRIM`): Ornstein-Uhlenbeck processes of `SWAY` s, as
+    sums of tones of equal strength whose frequencies are spread as such a process's power is.
+    """
+    walk = np.sqrt(filters.CURVE * flight.KNOT) * np.cumsum(stream.standard_normal(flight.KNOTS))
+    amplitude = np.sqrt(np.array([filters.DRAG_ERROR + filters.TRIM, filters.TRIM]) / (2.0 * SWAY))
+    share = (np.arange(flight.TONES) + stream.random((3, flight.TONES))) / flight.TONES
+    rate = np.minimum(np.tan(0.5 * np.pi * share), FASTEST) / SWAY
+    tones = np.stack([rate, stream.uniform(0.0, 2.0 * np.pi, rate.shape)], axis=2)
+    return tuple(np.concatenate([walk, amplitude, tones.ravel()]).tolist())
 
 
 def _of_launch(truth: Truth, number: int) -> list[int]:

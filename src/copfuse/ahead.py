@@ -8,7 +8,7 @@ import numpy as np
 
 from copfuse import filters
 from copfuse.coasting import BURNT_OUT, with_rows
-from copfuse.constants import BOOST, GLIDE, REENTRY_ALTITUDE
+from copfuse.constants import BOOST, G0, GLIDE, REENTRY_ALTITUDE
 from copfuse.filters import Bank
 from copfuse.frames import altitude
 from copfuse.phases import relight_within
@@ -30,7 +30,7 @@ def predicted(tracks: Tracks, rows: Any, time: Any) -> Bank:
     burns = p[:, BOOST] >= 0.5
     pause = np.where(burns, 0.0, p[:, BOOST])
     free = np.clip(1.0 - p[:, BOOST] - p[:, GLIDE], 0.0, 1.0)
-    low = altitude(tracks.x[rows]) < REENTRY_ALTITUDE
+    low = np.minimum(altitude(tracks.x[rows]), _height_then(tracks.x[rows], time - tracks.time[rows])) < REENTRY_ALTITUDE
     engine, lift = np.where(burns, 0.9 * p[:, BOOST], 0.0), 0.9 * p[:, GLIDE]
     mu = np.stack([1.0 - engine - lift - free, np.where(low, 0.0, free), np.where(low, free, 0.0), lift, engine], axis=1)
     mu = np.clip(mu, 0.0, 1.0)
@@ -39,6 +39,12 @@ def predicted(tracks: Tracks, rows: Any, time: Any) -> Bank:
     then = filters.predict(start, time, relight_within(pause, time - start.time))
     falls = np.flatnonzero((p[:, BOOST] < BURNT_OUT) & (free > FREELY))
     return with_rows(then, falls, filters.weigh(then[falls], RARELY))
+
+
+def _height_then(x: np.ndarray, dt: np.ndarray) -> np.ndarray:
+    """Height m, roughly, of falls ``x (n, 6)`` after ``dt (n,)`` s without air: one step over which models switch by where it begins."""
+    place = x[:, :3] + x[:, 3:] * dt[:, None]
+    return altitude(place) - 0.5 * G0 * dt**2
 
 
 class Ahead:

@@ -17,7 +17,9 @@ from copfuse.constants import EARTH_A, EARTH_B
 from copfuse.kernels import estimation as kernel
 from copfuse.kernels import motions, pairwise, sights
 
-# Spectral densities of the process noise, from what each model leaves out, *notional*.
+# Spectral densities of the process noise, from what each model leaves out, *notional*.  For scale, a sharp cone of 9 degrees in Newtonian
+# flow (Anderson, Hypersonic and High-Temperature Gas Dynamics, ch. 3): at 1.3 degrees to the air its drag is 3 % more, at half a degree
+# its lift is a third of its drag; rolled about 1.5 times a second and out of step after 6 s, that leaves a noise like `TRIM`.
 JERK = 3.0  # m^2/s^5: pitch-over, staging and whatever has no model change the acceleration by some 2 m/s^2 in a second
 COAST_ACCELERATION = 1e-12  # m^2/s^3: a floor; gravity is taken to be that of J2 (as it is here; the Earth's has 2e-5 m/s^2 more)
 DRAG_ERROR = 2e-3  # s: 3 % of the drag along it, correlated over a second, as the drag coefficient moves with the attitude

@@ -30,7 +30,10 @@ MOST_THRUST = 200.0  # m/s^2, notional: no boost has more on average
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that decides a flight: site (rad), stages, kick of the pitch-over (east, north; rad from vertical)."""
+    """Everything that decides a flight: site (rad), stages, kick of the pitch-over (east, north; rad from vertical).
+
+    ``unsteady``: how the air forces on it, once it falls, differ from those of its ballistic coefficient (`kernels.flight`), none if empty.
+    """
 
     lat: float
     lon: float
@@ -41,6 +44,7 @@ class Plan:
     lift: float = 0.0
     dive: float = 900.0
     coast_step: float = 0.5
+    unsteady: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +113,7 @@ def _vector(plan: Plan, steps: tuple[float, float, float], sphere: bool, air: bo
     p[kernel.BETA], p[kernel.LIFT], p[kernel.DIVE], p[kernel.TURN] = plan.beta, plan.lift, plan.dive, 0.1
     p[kernel.STEP_BOOST : kernel.STEP_COAST + 1] = steps
     p[kernel.LATEST] = LATEST
-    return p
+    return np.append(p, plan.unsteady)
 
 
 def _burns(plan: Plan) -> np.ndarray:

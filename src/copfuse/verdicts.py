@@ -300,8 +300,9 @@ NOTES = (
     "the filters' own).  Where a silence leaves even the former above 100 km the latter begins anew, as tracks do.",
     "ANEES: mean normalised error squared of 6 components, over 6, with its 95 % interval; 1 is right.  Held: of the seconds",
     "in which the source had a plot within 10 s, the share with a firm track.  In 95 %: how often the ellipse held the true",
-    "point, and its median semi-major axis; each seed flies a ballistic coefficient of its own, drawn from what the filters",
-    "believe beforehand (not bodies with lift, nor recorded flights).  A verdict names what misses its target, or all that reached it.",
+    "point, and its median semi-major axis; each seed flies a ballistic coefficient, a drag curve and a wandering attitude of its",
+    "own, drawn from what the filters believe of them (not bodies with lift, nor recorded flights).  A verdict names what misses",
+    "its target, or all that reached it.",
     "Filters are judged with unbiased sensors, because biases are estimated only where asked (copfuse run --register);",
     "pictures, older than their plots, by ellipses alone.",
 )

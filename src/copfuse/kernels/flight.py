@@ -19,6 +19,12 @@ UP, KICK = 5, 8  # three components each: up at the launch, and the tilt from it
 BETA, LIFT, DIVE, TURN = 11, 12, 13, 14
 STEP_BOOST, STEP_AIR, STEP_COAST, LATEST = 15, 16, 17, 18
 PARAMETERS = 19
+# what may follow them: how a falling body's air forces differ from those of its ballistic coefficient (`unsteady`)
+KNOTS, KNOT = 16, 0.2  # ln(drag) off the curve at so many Mach numbers down from `HYPERSONIC`, this logarithm apart
+HYPERSONIC = 5.0  # Mach number above which drag is on the curve
+TONES = 16  # frequency, rad/s, and phase of each tone of a wandering attitude, on each of three axes
+SWAY = PARAMETERS + KNOTS + 2  # where the tones begin; before them their amplitudes: of drag, and of drag's size across
+UNSTEADY = KNOTS + 2 + 6 * TONES  # numbers in all
 # columns of `force`: magnitudes of the specific forces, m/s^2
 THRUSTING, DRAGGING, LIFTING = range(3)
 
@@ -88,6 +94,43 @@ def lift_wanted(s, d, n, speed, most, p):
 
 
 @borrowing
+def off_the_curve(mach, p):
+    """Logarithm of the drag at a Mach number over that of `drag_factor`: linear in that number's logarithm between the knots."""
+    below = math.log(HYPERSONIC / max(mach, 1e-3)) / KNOT
+    if below <= 0.0:
+        return 0.0
+    i = min(int(below), KNOTS - 1)
+    first = p[PARAMETERS + i - 1] if i > 0 else 0.0
+    return first + min(below - i, 1.0) * (p[PARAMETERS + i] - first)
+
+
+@borrowing
+def swaying(axis, t, p):
+    """Sum of one axis's tones at time t, of variance 1: 0 along the velocity, 1 and 2 across it."""
+    total = 0.0
+    at = SWAY + 2 * TONES * axis
+    for k in range(TONES):
+        total += math.cos(p[at + 2 * k] * t + p[at + 2 * k + 1])
+    return total * math.sqrt(2.0 / TONES)
+
+
+@borrowing
+def unsteady(t, s, speed, mach, drag, p, out, n):
+    """Drag (m/s^2) of a falling body that is off the curve and whose attitude wanders; ``out (6)`` gets the forces across.
+
+    ``n (3)`` is scratch: the axes across are the velocity's normals, level with the equator and otherwise.
+    """
+    drag *= math.exp(off_the_curve(mach, p))
+    level = math.sqrt(s[3] ** 2 + s[4] ** 2) + 1e-9
+    n[0], n[1], n[2] = s[4] / level, -s[3] / level, 0.0
+    side, other = p[SWAY - 1] * drag * swaying(1, t, p), p[SWAY - 1] * drag * swaying(2, t, p)
+    out[3] += side * n[0] - other * n[1] * s[5] / speed
+    out[4] += side * n[1] + other * n[0] * s[5] / speed
+    out[5] += other * (n[1] * s[3] - n[0] * s[4]) / speed
+    return drag * max(1.0 + p[SWAY - 2] * swaying(0, t, p), 0.0)
+
+
+@borrowing
 def derivative(t, s, stage, beta, lifting, stages, p, out, d, n, force):
     """Rates out (6) of the state s (6) in the Earth-fixed frame, and the specific forces (3) that act.
 
@@ -119,6 +162,8 @@ def derivative(t, s, stage, beta, lifting, stages, p, out, d, n, force):
                 out[3 + i] += lift * n[i]
             force[LIFTING] = lift
         drag *= drag_factor(speed / sound)
+        if stage < 0 and len(p) > PARAMETERS:
+            drag = unsteady(t, s, speed, speed / sound, drag, p, out, n)
         for i in range(3):
             out[3 + i] -= drag * s[3 + i] / speed
         force[DRAGGING] = drag

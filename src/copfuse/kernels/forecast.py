@@ -47,6 +47,9 @@ _TOGETHER = 32  # rows whose points fall side by side
 # m/s of wind that nobody forecasts, per axis, mean over the way down, *notional*: it carries a body off by itself times what air delays the
 # fall (the lag rule of Didion; McCoy, Modern Exterior Ballistics, 1999, ch. 7)
 _WIND = 10.0
+# s, per axis: forces across the path as the body's attitude wanders, as the filters believe (`filters.TRIM`), where the air's density grows
+# by e in so many m
+_SWAY, _SCALE = 2e-4, 7e3
 _LEAST_SCATTER = 5.0  # m, per axis: the body is some metres long, and an impact's height is not to a metre that of the ellipsoid
 _FASTEST = 7200.0  # m/s over ground at burnout; what is faster goes to orbit
 
@@ -230,11 +233,28 @@ def _starts(t, x, P, log_beta, push, boosting, soaring, m, states, times, weight
 
 
 @borrowing
-def _drift(times):
-    """Variance, m^2 per axis, by wind and whatever else, where the points of a fall and then the mean without air take ``times``."""
+def _swayed(s, lag, left):
+    """Variance, m^2 per axis, by forces across a fall that ends ``left`` s from now, ``lag`` s later than at state s (6) without air.
+
+    White noise of density `_SWAY` times drag squared, integrated twice.  Drag that grows by e in ``scale`` s puts the body lag times
+    its speed back, and the noise's share of that is sqrt(_SWAY / (4 scale)); steady drag's, sqrt(4 _SWAY / (3 left)).  In the long run the
+    air stops what it has set in motion across, too (within a third of flights integrated with such forces; see tests).
+    """
+    v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
+    sink = -(s[0] * s[3] + s[1] * s[4] + s[2] * s[5]) / math.sqrt(s[0] * s[0] + s[1] * s[1] + s[2] * s[2])
+    scale = _SCALE / max(sink, 1.0)
+    back = v * lag / (1.0 + 0.5 * lag / scale)
+    return _SWAY * back * back * (0.25 / scale + 4.0 / (3.0 * max(left, 1e-3)))
+
+
+@borrowing
+def _drift(states, times):
+    """Variance, m^2 per axis, by wind, attitude and whatever else, where the points of a fall and then the mean without air take ``times``
+    to come down to ``states``."""
     variance = 0.0
     for p in range(_POINTS):
-        variance += _WEIGHT[p // 2] * (_WIND * (times[p] - times[_POINTS])) ** 2
+        lag = times[p] - times[_POINTS]
+        variance += _WEIGHT[p // 2] * ((_WIND * lag) ** 2 + _swayed(states[_POINTS], lag, times[p]))
     return _LEAST_SCATTER**2 + (0.0 if math.isnan(variance) else variance)
 
 
@@ -298,7 +318,7 @@ def _reach(mean, P, burns, B):
 @borrowing
 def _told(t, a, end, boosting, lifting, states, times, weights, mean, cov, when, d, C):
     """Write the forecast of row t, whose points, from place a to ``end``, have come down."""
-    drift = _drift(times[a:])
+    drift = _drift(states[a:], times[a:])
     begun = a + _POINTS
     burnt, b = _landed(a, begun + 1 + (_BURNING if boosting[t] > _LEAST else 0), end, states, times, weights)
     when[t, 0], tv = _moments(states[a:b], times[a:b], weights[a:b], b - a, mean[t], cov[t])
