@@ -5,43 +5,31 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from copfuse import accuracy, filters, forecast, frames, measures, motion
+from copfuse import accuracy, forecast, frames, measures
 from copfuse.kernels import forecast as forecasting
+from falling import fallen, swayed
 
 STEEP = np.concatenate([frames.ecef(0.7, 2.2, 100e3), np.array([2500.0, 1000.0, -6700.0]) @ frames.enu_axes(0.7, 2.2)])
 SHALLOW = np.concatenate([frames.ecef(0.7, 2.2, 100e3), np.array([2800.0, 900.0, -2200.0]) @ frames.enu_axes(0.7, 2.2)])
 
 
-def _fallen(x, beta, unsteady=()):
-    """Time and state (n, 6) of a fall's rows and its drag, m/s^2."""
-    plan = motion.Plan(0.0, 0.0, (), (0.0, 0.0), beta=beta, unsteady=unsteady)
-    p = motion._vector(plan, motion.FINE, False, True)
-    time, rows, force, _ = motion._march(x, 0.0, np.zeros((0, 5)), p)
-    return time, rows, force[:, 1]
-
-
 @pytest.mark.parametrize("beta", [1500.0, 5000.0, 11000.0])
 @pytest.mark.parametrize("first, height", [(STEEP, 100e3), (STEEP, 15e3), (SHALLOW, 100e3), (SHALLOW, 15e3)])
 def test_what_a_wandering_attitude_scatters_is_that_of_its_white_noise_along_the_fall(first, height, beta):
-    """From the integral of `filters.TRIM` times drag squared times how far a push across gets until the ground, braked as the body is."""
-    _, x, _ = _fallen(first, beta)
+    _, x, _ = fallen(first, beta)
     start = x[np.flatnonzero(frames.altitude(x) <= height + 1.0)[0]]
-    (time, x, drag), (airless, end, _) = _fallen(start, beta), _fallen(start, 1e12)
-    braking = drag / np.linalg.norm(x[:, 3:], axis=1)
-    faded = np.concatenate([[0.0], np.cumsum(0.5 * (braking[1:] + braking[:-1]) * np.diff(time))])
-    reach = np.array([np.trapezoid(np.exp(faded[k] - faded[k:]), time[k:]) for k in range(len(time))])
-    expected = np.trapezoid(filters.TRIM * (drag * reach) ** 2, time)
+    (time, x, drag), (airless, end, _) = fallen(start, beta), fallen(start, 1e12)
     found = forecasting._swayed(end[-1].copy(), time[-1] - airless[-1], time[-1])
-    assert 1.0 / 1.35 < np.sqrt(found / expected) < 1.35
+    assert 1.0 / 1.35 < np.sqrt(found / swayed(time, x, drag)) < 1.35
 
 
 @pytest.mark.parametrize("first", [STEEP, SHALLOW])
 def test_ellipses_of_a_fall_in_the_air_hold_bodies_whose_attitude_wanders(first):
     """State and ballistic coefficient known at 30 km: 60 bodies with `accuracy.unsteady` forces come down in the 95 % ellipse."""
-    _, x, _ = _fallen(first, 6000.0)
+    _, x, _ = fallen(first, 6000.0)
     start = x[np.flatnonzero(frames.altitude(x) <= 30e3)[0]]
     P, falling = 1e-4 * np.eye(6)[None], np.array([[0.0, 0.0, 1.0, 0.0]])
     point, cov, _, _ = forecast.impact_point(start[None], P, [[np.log(6000.0), 1e-3]], np.zeros((1, 3)), falling)
-    ends = np.array([_fallen(start, 6000.0, accuracy.unsteady(np.random.default_rng(seed)))[1][-1, :3] for seed in range(60)])
+    ends = np.array([fallen(start, 6000.0, accuracy.unsteady(np.random.default_rng(seed)))[1][-1, :3] for seed in range(60)])
     held = [measures.within_ellipse(point, cov, end)[0] for end in ends]
     assert np.mean(held) > 0.88
