@@ -298,6 +298,25 @@ def test_a_track_is_dropped_by_whose_plots_go_to_another_at_a_sensor_that_should
     assert live.number.tolist() == kept
 
 
+@pytest.mark.parametrize("many", [1, 12])
+def test_a_place_that_many_pass_in_turn_is_no_object(many):
+    """Missiles 2.5 km behind one another at 1250 m/s, seen from the side every 2 s to 1 km: each comes to where the last one was.
+
+    Who sees one alone has a firm track of it at its third plot.
+    """
+    site, axes = frames.ecef(np.radians(37.0), np.radians(120.0), 0.0), frames.enu_axes(np.radians(37.0), np.radians(120.0))
+    first = np.r_[frames.ecef(np.radians(37.0), np.radians(126.0), 90e3), 0.0, 0.0, 1250.0]
+    fall = filters.bank(0.0, first[None], np.eye(6)[None], np.array([[1e-9, 1.0, 1e-9, 1e-9, 1e-9]]))
+    path = np.array([filters.predict(fall, 2.0 * k).x6[0] for k in range(many + 3)])
+    sigma, rng = np.array([20.0, 2e-3, 2e-3, np.nan]), np.random.default_rng(0)
+    live = Live.empty()
+    for k in range(3):
+        z = frames.look(path[k : k + many], site, axes) + rng.normal(size=(many, 4)) * sigma
+        scan = Scan(2.0 * k, 0, 0, np.arange(many), z, np.tile(sigma, (many, 1)), site, axes, -17.0, 2.0)
+        live, _ = step(live, scan)
+    assert live.firm.sum() == (1 if many == 1 else 0)
+
+
 def test_doubt_counts_what_others_have_and_forgets_what_was_good():
     """Four tracks and two plots: it has one; its gate holds that one; its gate holds a plot of nobody's; nothing is near it."""
     live = dataclasses.replace(Live.empty(), sensors=np.ones(4, np.uint64), doubt=np.array([0.5, 1.0, 1.0, 1.0]))
