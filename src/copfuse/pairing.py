@@ -29,7 +29,6 @@ BORN = 0.1  # probability that a track of one plot exists, *notional*
 SUREST = 1e-12, 1e-6  # of a track's existence, 1 less the most and the least that is ever believed, so that it can change again
 TOUCHED = 0.05  # probability that one of the plots in its gate is a track's own, below which `soft` leaves it as it is
 OWN = 0.5  # and above which it counts as seen; a plot claimed with less starts a track
-LARGEST = 600.0  # logarithm of a ratio that is told from greater ones
 RULES = ("gnn", "jpda", "mht")
 
 
@@ -137,8 +136,7 @@ def hard(predicted: Bank, pairs: Pairs, log_density: float, llr: np.ndarray, fir
     """Global nearest neighbour: a track has one plot or none; ``llr (n,)``, its score, gains the logarithm of the ratio.
 
     Of what is not ``firm (n,)`` it is in doubt whether it is there at all: the odds that it has a plot are as small as by `soft`, so that
-    it takes none that fits a firm track nearly as well, and its score gains less where others may have made the plot (`_rivals`).  Plots
-    without a range are left out of that: a launch of many seen by satellites alone would be nowhere for a minute.
+    it takes none that fits a firm track nearly as well.
     """
     ratio = pairs.log_density - log_density
     there = np.where(firm, 1.0, np.maximum(expit(llr + logit(BORN)), SUREST[1]))
@@ -150,20 +148,7 @@ def hard(predicted: Bank, pairs: Pairs, log_density: float, llr: np.ndarray, fir
     bank = filters.update(prior, z[plot], sigma[plot], *place)
     claimed = np.zeros(pairs.plots, bool)
     claimed[plot] = True
-    gain = ratio[own] - np.where(firm[rows] | np.isnan(z[plot, 0]), 0.0, np.log1p(_rivals(pairs, ratio, own, rows, plot)))
-    return Taken(rows, plot, prior, bank, llr[rows] + gain, np.ones(len(rows)), claimed)
-
-
-def _rivals(pairs: Pairs, ratio: np.ndarray, own: np.ndarray, rows: np.ndarray, plot: np.ndarray) -> np.ndarray:
-    """How likely (k,), over a false or a new plot, it is that the tracks ``rows (k,)`` and the plots ``plot (k,)`` that they have taken
-    belong to others: to the other plots in a track's gate, or the other tracks in whose gates its plot is.
-
-    Where many fly side by side there is some plot in every gate, scan by scan, and a track of several objects' plots looks like one of
-    one object.
-    """
-    row = np.repeat(np.arange(len(pairs.start) - 1), np.diff(pairs.start))
-    other = np.where(own, 0.0, np.exp(np.minimum(ratio, LARGEST)))
-    return np.bincount(row, other, len(pairs.start) - 1)[rows] + np.bincount(pairs.plot, other, pairs.plots)[plot]
+    return Taken(rows, plot, prior, bank, llr[rows] + ratio[own], np.ones(len(rows)), claimed)
 
 
 def soft(predicted: Bank, pairs: Pairs, log_density: float, llr: np.ndarray, *scan: Any) -> Taken:
