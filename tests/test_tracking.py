@@ -298,6 +298,27 @@ def test_a_track_is_dropped_by_whose_plots_go_to_another_at_a_sensor_that_should
     assert live.number.tolist() == kept
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_no_track_stands_still_where_many_pass_in_turn(seed):
+    """Missiles 2.5 km behind one another at 1250 m/s, seen from the side every 2 s to 1 km: each comes to where the last one was.
+
+    The foremost has been seen alone for a while when all the others come into view.
+    """
+    site, axes = frames.ecef(np.radians(37.0), np.radians(120.0), 0.0), frames.enu_axes(np.radians(37.0), np.radians(120.0))
+    first = np.r_[frames.ecef(np.radians(37.0), np.radians(126.0), 90e3), 0.0, 0.0, 1250.0]
+    fall = filters.bank(0.0, first[None], np.eye(6)[None], np.array([[1e-9, 1.0, 1e-9, 1e-9, 1e-9]]))
+    path = np.array([filters.predict(fall, 2.0 * k).x6[0] for k in range(12)])
+    sigma, rng = np.array([20.0, 2e-3, 2e-3, np.nan]), np.random.default_rng(seed)
+    live = Live.empty()
+    for k in range(-8, 3):
+        there = path[k + 8 : k + 9] if k < 0 else path[k : k + 9]
+        z = frames.look(there, site, axes) + rng.normal(size=(len(there), 4)) * sigma
+        scan = Scan(2.0 * k, 0, 0, np.arange(len(z)), z, np.tile(sigma, (len(z), 1)), site, axes, -17.0, 2.0)
+        live, _ = step(live, scan)
+    speed = np.linalg.norm(live.bank.x6[live.firm, 3:], axis=1)
+    assert len(speed) == 9 and speed.min() > 700.0 and speed.max() < 1800.0
+
+
 def test_doubt_counts_what_others_have_and_forgets_what_was_good():
     """Four tracks and two plots: it has one; its gate holds that one; its gate holds a plot of nobody's; nothing is near it."""
     live = dataclasses.replace(Live.empty(), sensors=np.ones(4, np.uint64), doubt=np.array([0.5, 1.0, 1.0, 1.0]))

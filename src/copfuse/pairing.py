@@ -132,10 +132,15 @@ def gated(pairs: Pairs, limit: np.ndarray) -> Pairs:
 # Who takes which plot ------------------------------------------------------------------------------------------------
 
 
-def hard(predicted: Bank, pairs: Pairs, log_density: float, llr: np.ndarray, *scan: Any) -> Taken:
-    """Global nearest neighbour: a track has one plot or none; ``llr (n,)``, its score, gains the logarithm of the ratio."""
+def hard(predicted: Bank, pairs: Pairs, log_density: float, llr: np.ndarray, firm: np.ndarray, *scan: Any) -> Taken:
+    """Global nearest neighbour: a track has one plot or none; ``llr (n,)``, its score, gains the logarithm of the ratio.
+
+    Of what is not ``firm (n,)`` it is in doubt whether it is there at all: the odds that it has a plot are as small as by `soft`, so that
+    it takes none that fits a firm track nearly as well.
+    """
     ratio = pairs.log_density - log_density
-    held = gnn_pairs(pairs, ratio, DETECTED)
+    there = np.where(firm, 1.0, np.maximum(expit(llr + logit(BORN)), SUREST[1]))
+    held = gnn_pairs(pairs, ratio, DETECTED * there)
     rows = np.flatnonzero(held >= 0)
     plot, own = held[rows], pairs.plot == np.repeat(held, np.diff(pairs.start))
     z, sigma, *place = scan

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import ascents, filters, frames, gaussian
+from copfuse import ascents, companions, filters, frames, gaussian
 from copfuse.ascents import CLASSES, templates
 from copfuse.errors import CopfuseError
 from copfuse.filters import Bank
@@ -31,11 +31,12 @@ NEGLIGIBLE = 1e-3  # weight of a class that is not listed
 # From one plot -------------------------------------------------------------------------------------------------------
 
 
-def from_one_plot(time: float, z, sigma, origin, axes, cosines: int = 0) -> Bank:
+def from_one_plot(time: float, z, sigma, origin, axes, cosines: int = 0, others: tuple[Bank, np.ndarray] | None = None) -> Bank:
     """Tracks of plots ``z (m, 4), sigma (m, 4)`` of one scan: `filters.start`, and what its height tells of a thing that burns.
 
     The models with a push take height, climb, level speed and push of what flies up from rest (`ascents.at_height`), the others
-    anything that may fall there.  Range rate, where given, then updates the velocity.
+    anything that may fall there.  Beside ``others``, tracks and their hits, the velocity is as theirs (`companions`).  Range rate,
+    where given, then updates it.
     """
     z, sigma = np.atleast_2d(np.asarray(z, float)), np.atleast_2d(np.asarray(sigma, float))
     rate = np.arange(4) == 3
@@ -45,6 +46,8 @@ def from_one_plot(time: float, z, sigma, origin, axes, cosines: int = 0) -> Bank
     told = ascents.at_height(frames.altitude(tracks.x6), np.sqrt(np.einsum("ni,ni->n", lean, up)))
     for i in np.flatnonzero(told.known):
         _rise(tracks, int(i), up[i], lean[i], told)
+    if others is not None:
+        companions.alike(tracks, *companions.velocities(tracks, np.isfinite(z[:, 0]), *others))
     tracks = mixed(tracks)
     if np.isfinite(z[:, 3]).any():
         tracks = filters.update(tracks, np.where(rate, z, np.nan), sigma, origin, axes, cosines)

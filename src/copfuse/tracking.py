@@ -211,8 +211,8 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, dict[s
     if association == "mht":
         live, hit, taken = _branched(live, scan, near, predicted, inside)
     else:
-        take = pairing.soft if association == "jpda" else pairing.hard
-        taken = take(predicted, inside, scan.log_density, live.llr[near], *scan.seen)
+        known: Any = predicted, inside, scan.log_density, live.llr[near]
+        taken = pairing.soft(*known, *scan.seen) if association == "jpda" else pairing.hard(*known, live.firm[near], *scan.seen)
         hit = near[taken.rows]
         live = replace(live, doubt=doubted(live, scan.sensor, near, inside, taken))
         live = _update(live, scan, hit, taken)
@@ -342,8 +342,9 @@ def _start(live: Live, scan: Scan, free: np.ndarray) -> Live:
     n = len(free)
     if n == 0:
         return live
+    others = live.bank, np.where(live.firm, live.hits, 0)
     new = Live(
-        bank=starting.from_one_plot(scan.time, scan.z[free], scan.sigma[free], scan.origin, scan.axes, scan.cosines),
+        bank=starting.from_one_plot(scan.time, scan.z[free], scan.sigma[free], scan.origin, scan.axes, scan.cosines, others),
         number=live.next_number + np.arange(n), hits=np.ones(n, int), llr=np.zeros(n), firm=np.zeros(n, bool),
         burnt=np.zeros(n, bool), sensors=np.full(n, np.uint64(1) << np.uint64(scan.sensor)),
         revisit=np.full(n, scan.revisit), seen=np.full(n, scan.time), doubt=np.zeros(n), lit=np.full(n, -np.inf),
