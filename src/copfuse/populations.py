@@ -26,8 +26,8 @@ def population(scenario: Scenario, truth: Truth, seed: int) -> Scenario:
     """The scenario with one draw of flights.  Per launch, all independent:
 
     - ln of the ballistic coefficient after burnout: normal, `filters.LOG_BETA`;
-    - while a stage burns, thrust off its plan by `filters.STEERING` on three axes (0.32 m/s^2 on each for a second: of a thrust of 25 m/s^2 a
-      degree across in all and 1 % along) and slowly along it by `filters.THRUST_JERK` (0.27 m/s^2, 1 %, for half a minute);
+    - while a stage burns, thrust off its plan by `filters.STEERING` on three axes (0.32 m/s^2 on each for a second: of a thrust of 25 m/s^2
+      a degree across in all and 1 % along) and slowly along it by `filters.THRUST_JERK` (0.27 m/s^2, 1 %, for half a minute);
     - in the fall a drag curve over the Mach number off the common one (`filters.CURVE`), an attitude that wanders (`filters.DRAG_ERROR`,
       `filters.TRIM`), and a wind, the same all the way down (`kernels.forecast.WIND`).
 

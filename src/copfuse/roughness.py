@@ -7,6 +7,7 @@ y' = A(t) y + white noise around the true flight, independently of the parameter
 together (a posterior bound of a state with random constants: Tichavsky et al., IEEE T-SP 46(5), 1998, sec. IV; Van Trees 1968,
 sec. 2.4), linear and Gaussian given the flight, so that it is the Kalman filter's covariance; kept as a root of information (Bierman,
 Factorization Methods for Discrete Sequential Estimation, 1977, ch. V-VII), because parameters are nearly collinear.
+That a population aims its pitch-over by the pushes (`motion.aimed`) is left out: the kick's prior is far wider than that.
 """
 
 from __future__ import annotations
