@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from copfuse import bounds, families, frames, motion, sensitivity
+from copfuse import families, frames, informing, motion, sensitivity
 from copfuse import sensors as sensing
 from copfuse.batch import gather, miss
 from copfuse.kernels import flight
@@ -82,7 +82,7 @@ def limit(plan: motion.Plan, begin: float, detections: Detections, scenario: Sce
     rows, noise = np.empty((len(weight), 4, len(sigma))), weight * miss(plots, x[row])
     for k in np.unique(plots.sensor):
         mine, sensor = np.flatnonzero(plots.sensor == k), scenario.sensors[k]
-        H = bounds.jacobian(x[row[mine]], *sensing.place(sensor, plots.time[mine]), sensor.cosines)
+        H = informing.jacobian(x[row[mine]], *sensing.place(sensor, plots.time[mine]), sensor.cosines)
         rows[mine] = weight[mine, :, None] * (np.nan_to_num(H) @ phi[row[mine]])
     Q, R = np.linalg.qr(np.vstack([np.eye(len(sigma)), rows.reshape(-1, len(sigma)) * sigma]))
     error = sigma * np.linalg.solve(R, Q.T @ np.r_[off / sigma, noise.ravel()])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from copfuse import accuracy, forecast, frames, measures
+from copfuse import forecast, frames, measures, populations
 from copfuse.kernels import forecast as forecasting
 from falling import fallen, swayed
 
@@ -25,11 +25,11 @@ def test_what_a_wandering_attitude_scatters_is_that_of_its_white_noise_along_the
 
 @pytest.mark.parametrize("first", [STEEP, SHALLOW])
 def test_ellipses_of_a_fall_in_the_air_hold_bodies_whose_attitude_wanders(first):
-    """State and ballistic coefficient known at 30 km: 60 bodies with `accuracy.unsteady` forces come down in the 95 % ellipse."""
+    """State and ballistic coefficient known at 30 km: 60 bodies with `populations.unsteady` forces come down in the 95 % ellipse."""
     _, x, _ = fallen(first, 6000.0)
     start = x[np.flatnonzero(frames.altitude(x) <= 30e3)[0]]
     P, falling = 1e-4 * np.eye(6)[None], np.array([[0.0, 0.0, 1.0, 0.0]])
     point, cov, _, _ = forecast.impact_point(start[None], P, [[np.log(6000.0), 1e-3]], np.zeros((1, 3)), falling)
-    ends = np.array([fallen(start, 6000.0, accuracy.unsteady(np.random.default_rng(seed)))[1][-1, :3] for seed in range(60)])
+    ends = np.array([fallen(start, 6000.0, populations.unsteady(np.random.default_rng(seed)))[1][-1, :3] for seed in range(60)])
     held = [measures.within_ellipse(point, cov, end)[0] for end in ends]
     assert np.mean(held) > 0.88

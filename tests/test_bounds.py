@@ -13,7 +13,7 @@ from scipy.stats import chi2
 
 import copfuse as cf
 from conftest import EPOCH
-from copfuse import bounds, filters, frames, motion, sensors
+from copfuse import bounds, filters, frames, informing, motion, sensors
 from copfuse.constants import MIDCOURSE
 from copfuse.kernels import motions
 from copfuse.laydowns import Sensor
@@ -114,7 +114,7 @@ def test_jacobian_equals_finite_differences(seed):
     rng = np.random.default_rng(seed)
     place = frames.point(rng.uniform(20e3, 3e6, 5), rng.uniform(0, 6.28, 5), rng.uniform(-0.2, 1.4, 5), ORIGIN, AXES)
     x = np.hstack([place, rng.normal(0, 3000, (5, 3))])
-    H = bounds.jacobian(x, ORIGIN, AXES)
+    H = informing.jacobian(x, ORIGIN, AXES)
     for i, h in enumerate((1.0, 1.0, 1.0, 0.1, 0.1, 0.1)):
         d = frames.look(x + h * np.eye(6)[i], ORIGIN, AXES) - frames.look(x - h * np.eye(6)[i], ORIGIN, AXES)
         d[:, 1] = np.mod(d[:, 1] + np.pi, 2 * np.pi) - np.pi
@@ -183,7 +183,7 @@ def test_batch_information_equals_the_recursion_without_process_noise():
     x = motion.interpolate(flown.time, flown.x, np.arange(0.0, 61.0))
     middle = motion.interpolate(flown.time, flown.x, np.arange(0.5, 60.0))
     step = np.concatenate([np.eye(6)[None], bounds.transitions(middle, np.ones(60), np.zeros(60, bool), 5000.0)[:, :6, :6]])
-    gained = bounds.plot_information(x, np.array([15.0, 1e-3, 1e-3, 2.0]), ORIGIN, AXES)
+    gained = informing.plot_information(x, np.array([15.0, 1e-3, 1e-3, 2.0]), ORIGIN, AXES)
     start = np.diag(np.repeat([1e-8, 1e-4], 3))
     J = bounds.recursion(step, np.zeros((6, 6)), gained, start)[-1]
     Phi, batch = np.eye(6), start.copy()
@@ -204,7 +204,7 @@ def test_the_mean_measured_ratio_of_plots_is_that_of_the_detector(swerling, snr)
     """Within four standard errors of what the simulated detector lets through; for a steady target not below it."""
     output = detector_output(np.full(200_000, snr), swerling, np.random.default_rng(4).standard_normal((200_000, 6)))
     passed = output[output > -np.log(1e-4)] - 1.0
-    off = bounds.plot_snr(snr, 1e-4, swerling) - passed.mean()
+    off = informing.plot_snr(snr, 1e-4, swerling) - passed.mean()
     error = 4.0 * passed.std() / np.sqrt(len(passed))
     assert off > -error and (swerling == 0 or off < error)
 
@@ -219,7 +219,7 @@ def test_the_chance_of_a_plot_is_what_the_ticks_give():
         made = (rng.random(40_000) < pd[k]) & (searching[k] | (k - last <= 5))
         last = np.where(made, k, last)
         hits[k] = made.mean()
-    assert np.all(np.abs(bounds._plot_chance(pd, searching, 5) - hits) < 4.5 * np.sqrt(0.25 / 40_000))
+    assert np.all(np.abs(informing._plot_chance(pd, searching, 5) - hits) < 4.5 * np.sqrt(0.25 / 40_000))
 
 
 # The bound of a flight --------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from copfuse.constants import BOOST, EARTH_OMEGA, GLIDE, MIDCOURSE, TERMINAL
 from copfuse.errors import CopfuseError
 from copfuse.kernels import flight as kernel
 from copfuse.kernels.earth import air
+from copfuse.kernels.mach import drag_factor
 
 pytestmark = pytest.mark.kernels
 
@@ -234,12 +235,12 @@ def test_derivative_equals_its_plain_twin(h, speed, climb, course, t, burning, l
 
 @settings(max_examples=40, deadline=None)
 @given(st.floats(500, 60e3), st.floats(50, 6000), st.floats(-1.2, 1.2), st.floats(-3, 3), st.floats(0.0, 2000.0), st.integers(0, 99))
-def test_air_forces_off_the_ballistic_coefficient_equal_their_plain_twin(h, speed, climb, course, t, seed):
-    """Drag off the curve and swaying, and forces across, once nothing burns; while a stage does, they are as without."""
+def test_forces_off_the_plan_equal_their_plain_twin(h, speed, climb, course, t, seed):
+    """In the fall drag off the curve and swaying, forces across, and wind; while a stage burns, pushes along and across its thrust."""
     rng = np.random.default_rng(seed)
-    walk, size = rng.standard_normal(16), rng.uniform(0.0, 0.2, 2)
-    tones = np.stack([rng.uniform(0.1, 10.0, (3, 16)), rng.uniform(0.0, 6.0, (3, 16))], axis=2)
-    plan = motion.replace(LIFTED, lift=0.0, unsteady=(*walk, *size, *tones.ravel()))
+    walk, size, wind, rough = rng.standard_normal(16), rng.uniform(0.0, 0.2, 2), rng.normal(0.0, 10.0, 2), rng.uniform(0.0, 0.5, 2)
+    tones = np.stack([rng.uniform(0.1, 10.0, (7, 16)), rng.uniform(0.0, 6.0, (7, 16))], axis=2)
+    plan = motion.replace(LIFTED, lift=0.0, unsteady=(*walk, *size, *wind, *rough, *tones.ravel()))
     assert len(plan.unsteady) == kernel.UNSTEADY
     east, north, up = frames.enu_axes(*SITE)
     level = math.cos(course) * north + math.sin(course) * east
@@ -251,20 +252,38 @@ def test_air_forces_off_the_ballistic_coefficient_equal_their_plain_twin(h, spee
             burns, p = motion._burns(flown), motion._vector(flown, motion.FINE, False, True)
             kernel.derivative(t, s, stage, 8000.0, 0, burns, p, out, d, n, force)
             found.append((out, force[kernel.DRAGGING]))
-    (plain, drag), (burning, _), (swayed, braked), (also, _) = found
-    np.testing.assert_array_equal(also, burning)
+    (plain, drag), (burning, dragged), (swayed, braked), (pushed, also) = found
     sway = np.sqrt(2.0 / 16.0) * np.cos(tones[:, :, 0] * t + tones[:, :, 1]).sum(axis=1)
+
+    def normals(along):
+        right = np.cross(along, [0.0, 0.0, 1.0])
+        return np.stack([right / np.linalg.norm(right), np.cross(along, right / np.linalg.norm(right))])
+
+    out, d = np.zeros(6), np.zeros(3)
+    kernel.thrust_direction(t, s, p, d)
+    off = (rough[0] * sway[3] + rough[1] * sway[6]) * d + rough[0] * sway[4:6] @ normals(d)
+    assert also == dragged
+    np.testing.assert_allclose((pushed - burning)[3:], off, atol=1e-8)
+    kernel.rough(t, d, p, out, n)
+    np.testing.assert_allclose(out[3:], off, atol=1e-12)
+    blown = np.array(kernel.blowing(s, p))
+    r = s[:3] / np.linalg.norm(s[:3])
+    np.testing.assert_allclose(blown, wind[0] * east + wind[1] * np.cross(r, east), atol=1e-9)
+    through = s[3:] - blown
+    fast, sound = np.linalg.norm(through), air(height(s[:3]))[1]
     knots = 5.0 * np.exp(-0.2 * np.arange(16, -1, -1))
-    own = drag * np.exp(np.interp(np.log(speed / air(height(s[:3]))[1]), np.log(knots), [*walk[::-1], 0.0]))
-    along = s[3:] / speed
-    right = np.cross(along, [0.0, 0.0, 1.0])
-    right /= np.linalg.norm(right)
-    across = size[1] * own * (sway[1] * right + sway[2] * np.cross(along, right))
+    straight = drag * (fast / speed) ** 2 * drag_factor(fast / sound) / drag_factor(speed / sound)
+    own = straight * np.exp(np.interp(np.log(fast / sound), np.log(knots), [*walk[::-1], 0.0]))
     assert np.isclose(braked, own * max(1.0 + size[0] * sway[0], 0.0), rtol=1e-9)
-    np.testing.assert_allclose((swayed - plain)[3:], across - (braked - drag) * along, rtol=1e-6, atol=1e-9 * (drag + own))
-    out, p = np.zeros(6), motion._vector(plan, motion.FINE, False, True)
-    assert kernel.unsteady(t, s, speed, speed / air(height(s[:3]))[1], drag, p, out, np.zeros(3)) == pytest.approx(braked, rel=1e-9)
+    along = s[3:] / speed
+    across = size[1] * own * sway[1:3] @ normals(along)
+    np.testing.assert_allclose((swayed - plain)[3:], across - braked * through / fast + drag * along, rtol=1e-6, atol=1e-9 * (drag + own))
+    out = np.zeros(6)
+    assert kernel.unsteady(t, s, speed, fast / sound, straight, p, out, np.zeros(3)) == pytest.approx(braked, rel=1e-9)
     np.testing.assert_allclose(out, [0, 0, 0, *across], rtol=1e-6, atol=1e-9 * (drag + own))
+    out[:] = 0.0
+    kernel.sideways(*along, 2.0, -3.0, out, np.zeros(3))
+    np.testing.assert_allclose(out[3:], np.array([2.0, -3.0]) @ normals(along), atol=1e-9)
 
 
 _PLAIN = """

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import copfuse as cf
-from copfuse import batch, bounds, filters, frames, laydowns, motion, pairing, scanning, sensors
+from copfuse import batch, bounds, filters, frames, informing, laydowns, motion, pairing, scanning, sensors
 from copfuse.constants import NATIONS
 from copfuse.errors import CopfuseError
 from copfuse.kernels import estimation as kernel
@@ -97,12 +97,12 @@ def test_jacobian_against_differences():
     rng = np.random.default_rng(4)
     place = frames.point(rng.uniform(20e3, 3e6, 5), rng.uniform(-0.6, 0.6, 5), rng.uniform(-0.6, 0.6, 5), ORIGIN, FACE, 1)
     x = np.hstack([place, rng.uniform(-3e3, 3e3, (5, 3))])
-    H = bounds.jacobian(x, ORIGIN, FACE, 1)
+    H = informing.jacobian(x, ORIGIN, FACE, 1)
     for i, h in enumerate([1.0] * 3 + [0.01] * 3):
         d = frames.look(x + h * np.eye(6)[i], ORIGIN, FACE, 1) - frames.look(x - h * np.eye(6)[i], ORIGIN, FACE, 1)
         assert np.allclose(H[:, :, i], d / (2 * h), rtol=1e-5, atol=1e-11 if i < 3 else 1e-6)
     sigma = np.tile([10.0, 1e-3, 1e-3, NAN], (5, 1))
-    whole = bounds.plot_information(x, sigma, ORIGIN, FACE, cosines=1)
+    whole = informing.plot_information(x, sigma, ORIGIN, FACE, cosines=1)
     assert np.allclose(whole, np.einsum("nci,c,ncj->nij", H[:, :3], sigma[0, :3] ** -2.0, H[:, :3]))
 
 
@@ -139,7 +139,7 @@ def lens(sigma_range: float, runs: int, seed: int):
     truth, sigma = np.array(truth), np.array([sigma_range, 1e-3, 1e-3, NAN])
     rng = np.random.default_rng(seed)
     z = frames.look(truth, ORIGIN, FACE, 1) + sigma * rng.standard_normal((runs, SCANS, 4))
-    information = bounds.plot_information(truth, np.tile(sigma, (SCANS, 1)), ORIGIN, FACE, cosines=1)
+    information = informing.plot_information(truth, np.tile(sigma, (SCANS, 1)), ORIGIN, FACE, cosines=1)
     middle, one, no = 0.5 * (truth[1:] + truth[:-1]), np.ones(SCANS - 1), np.zeros(SCANS - 1, bool)
     F, Q = (f(middle, one, no, 5000.0)[:, :6, :6] for f in (bounds.transitions, bounds.process_noise))
     first = information[0] + np.diag([0.0] * 3 + [SPREAD**-2] * 3)

@@ -78,7 +78,7 @@ def test_a_seed_with_a_large_bound_leaves_more_to_chance(verify):
 
 def test_the_bound_of_a_plan_is_that_of_plain_least_squares(verify):
     """Two radars of a laydown see a launch of the record: the root against the inverse of the information written out."""
-    from copfuse import bounds, sensors, simulate
+    from copfuse import informing, sensors, simulate
 
     scenario = replace(load("hokkaido-2017"), bias=0.0)
     plan = trajectories(scenario.launches[0])[0][0].plan
@@ -93,7 +93,7 @@ def test_the_bound_of_a_plan_is_that_of_plain_least_squares(verify):
     for k in range(len(detections)):
         at, sensor = detections.time[k : k + 1], scenario.sensors[detections.sensor[k]]
         x, phi = motion.states(plan, at), sensitivity.slopes(plan, 0.0, at)[0]
-        H = bounds.jacobian(x, *sensors.place(sensor, at), sensor.cosines)[0]
+        H = informing.jacobian(x, *sensors.place(sensor, at), sensor.cosines)[0]
         noise = detections.z[k] - frames.look(x, *sensors.place(sensor, at), sensor.cosines)[0]
         noise[1:3] = np.mod(noise[1:3] + np.pi, 2.0 * np.pi) - np.pi
         for row, s, off in zip(H, detections.sigma[k], noise, strict=True):

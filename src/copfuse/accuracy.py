@@ -9,17 +9,16 @@ bound are then what is compared.  `study` does this for many seeds, over process
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from copfuse import bounds, coasting, filters, flights, forecast, fusion, measures, metrics, network, simulate, tracking
-from copfuse.constants import BOOST, GLIDE, MIDCOURSE, NODES, PHASES, TERMINAL
+from copfuse import bounds, coasting, flights, forecast, fusion, informing, measures, metrics, network, simulate, tracking
+from copfuse.constants import BOOST, MIDCOURSE, NODES, PHASES, TERMINAL
 from copfuse.errors import CopfuseError
-from copfuse.kernels import flight
+from copfuse.populations import population
 from copfuse.scenario import Scenario, load
 from copfuse.tables import Detections, Tracks, Truth
 
@@ -30,7 +29,6 @@ STEP = 1.0  # s between looks at custody
 EDGE = 5.0  # s of track before an event, and
 ROWS = 5  # rows of track after it, the last of them within
 LATEST = 60.0  # s, without which its recognition cannot be judged
-SWAY, FASTEST = 1.0, 10.0  # s, memory of a falling body's attitude, as `filters.DRAG_ERROR` has it, and the fastest of its tones, over that
 
 SOURCES = (*NODES[:3], "HUB plots", *(f"{node} realtime" for node in NODES))  # tracks of own plots; of all plots; pictures
 TRACKERS = range(len(NODES))  # the sources that are trackers
@@ -75,7 +73,7 @@ def study(scenario: Scenario, truth: Truth, seeds: int, jobs: int = -1, pictures
           progress: Progress = None) -> list[Measured]:  # fmt: skip
     """Seeds 0 to ``seeds`` - 1 over ``jobs`` processes (-1: one per core), in order; the first runs here and compiles.
 
-    With ``drawn`` each seed flies bodies of its own (`population`), else all fly the ``truth``.
+    With ``drawn`` each seed makes a flight of its own (`population`), else all fly the ``truth``.
     ``progress(iterator, total)`` may wrap the results as they come, as `tqdm.tqdm` does.
     """
     return _spread(_measure_seed, [(scenario, truth, seed, pictures, drawn) for seed in range(seeds)], jobs, progress)
@@ -86,40 +84,6 @@ def _measure_seed(scenario: Scenario, truth: Truth, seed: int, pictures: bool, d
         scenario = population(scenario, truth, seed)
         truth = simulate.fly(scenario)
     return measure(scenario, truth, seed, pictures)
-
-
-def population(scenario: Scenario, truth: Truth, seed: int) -> Scenario:
-    """The scenario with one draw of bodies from what the filters believe of them: ballistic coefficients (`filters.LOG_BETA`), `unsteady`.
-
-    A 95 % region from a prior holds 95 % of the population that the prior describes, not of draws of one and the same body.
-    Bodies with lift and recorded flights stay what they are.
-    """
-    launches = []
-    for number, launch in enumerate(scenario.launches):
-        lifts = (truth.phase[np.isin(truth.object, _of_launch(truth, number))] == GLIDE).any()
-        stream = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, zlib.crc32(f"{launch.name} beta".encode())])))
-        beta = float(np.exp(filters.LOG_BETA[0] + filters.LOG_BETA[1] * stream.standard_normal()))
-        launches.append(launch if lifts or launch.kind == "recorded" else replace(launch, beta=beta, unsteady=unsteady(stream)))
-    return replace(scenario, launches=tuple(launches))
-
-
-def unsteady(stream: np.random.Generator) -> tuple[float, ...]:
-    """How one body's air forces differ from those of its ballistic coefficient, as `kernels.flight` takes it, from what filters believe.
-
-    Its own drag curve is a random walk over ln(Mach) of variance `filters.CURVE`.  Its attitude changes the drag along
-    (`filters.DRAG_ERROR`, `filters.TRIM`) and makes forces across (`filters.TRIM`): Ornstein-Uhlenbeck processes of `SWAY` s, as
-    sums of tones of equal strength whose frequencies are spread as such a process's power is.
-    """
-    walk = np.sqrt(filters.CURVE * flight.KNOT) * np.cumsum(stream.standard_normal(flight.KNOTS))
-    amplitude = np.sqrt(np.array([filters.DRAG_ERROR + filters.TRIM, filters.TRIM]) / (2.0 * SWAY))
-    share = (np.arange(flight.TONES) + stream.random((3, flight.TONES))) / flight.TONES
-    rate = np.minimum(np.tan(0.5 * np.pi * share), FASTEST) / SWAY
-    tones = np.stack([rate, stream.uniform(0.0, 2.0 * np.pi, rate.shape)], axis=2)
-    return tuple(np.concatenate([walk, amplitude, tones.ravel()]).tolist())
-
-
-def _of_launch(truth: Truth, number: int) -> list[int]:
-    return [k for k, about in enumerate(truth.meta["objects"]) if about.get("launch") == number]
 
 
 def study_record(every: int, bias: float, jobs: int = -1, progress: Progress = None) -> list[Measured]:
@@ -247,16 +211,12 @@ def _missiles(truth: Truth) -> list[int]:
     return [k for k, about in enumerate(truth.meta["objects"]) if about["kind"] == "missile" and (truth.object == k).any()]
 
 
-def _phase(path: Truth, time: np.ndarray) -> np.ndarray:
-    return path.phase[np.clip(np.searchsorted(path.time, time, side="right") - 1, 0, len(path) - 1)]
-
-
 def _samples(seen: _Seen, rows: np.ndarray, path: Truth, limits: tuple[Any, Any], about: dict[str, Any]) -> np.ndarray:
     """One line per cell: the newest row of ``rows`` in it, beside the bound at the same time."""
     rows = rows[_last_of(np.floor(seen.table.time[rows] / CELL))]
     table, error = seen.table[rows], seen.error[rows]
     out = np.zeros(len(rows), SAMPLE)
-    out["source"], out["object"], out["phase"] = seen.source, path.object[0], _phase(path, table.time)
+    out["source"], out["object"], out["phase"] = seen.source, path.object[0], informing.phase_at(path, table.time)
     out["time"], out["settled"] = table.time, table.time >= seen.firm[rows] + SETTLING
     out["position"], out["velocity"] = (error[:, :3] ** 2).sum(axis=1), (error[:, 3:] ** 2).sum(axis=1)
     out["nees"] = measures.nees(error, table.P)
@@ -330,7 +290,7 @@ def _custody(seen: _Seen, rows: np.ndarray, path: Truth, plots: Detections) -> n
     out = np.zeros(len(PHASES), CUSTODY)
     out["source"], out["object"], out["phase"] = seen.source, path.object[0], np.arange(len(PHASES))
     for name, flag in (("covered", many > 0), ("held", (many > 0) & held), ("double", double), ("lost", double & ~held)):
-        out[name] = np.bincount(_phase(path, time)[flag], minlength=len(PHASES))
+        out[name] = np.bincount(informing.phase_at(path, time)[flag], minlength=len(PHASES))
     return out[out["covered"] > 0]
 
 

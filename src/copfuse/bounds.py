@@ -7,7 +7,7 @@ bound, the modified Riccati equation (Sinopoli et al., IEEE T-AC 49(9), 2004) an
 A lower bound needs a stated model.  While the engine burns or the body lifts, what is not gravity is a Wiener
 process with `filters.JERK`, the filter's own model: a smoother thrust can be followed better.  Else the body falls with
 drag, an unknown ballistic coefficient and the filter's small noise.  The other model that is offered is the true one with
-unknown parameters (`sensitivity`).  Sensor biases are not in the bound.
+unknown parameters (`sensitivity`) and, in boost, the pushes that are drawn (`roughness`).  Sensor biases are not in the bound.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from copfuse import filters, frames, motion, sensitivity, simulate
-from copfuse import sensors as sensing
+from copfuse import filters, frames, informing, motion, roughness, sensitivity, simulate
 from copfuse.constants import BOOST, EARTH_OMEGA, GLIDE, NODES, REENTRY_ALTITUDE
 from copfuse.errors import CopfuseError, suggestion
 from copfuse.kernels import earth, mach, motions
@@ -27,7 +26,6 @@ from copfuse.tables import Detections, Truth
 
 PRIOR = (1e6, 1e4)  # m, m/s per axis before the first plot: next to nothing, *notional*
 STEP = 1.0  # s, the most that one transition matrix spans
-RARE = 0.01  # a look with less chance of a plot does not count as the first
 MODELS = ("filter", "true")
 SAME = 10.0  # m by which a truth may differ from the flight of its launch's plan
 WIDTH = 10  # position, velocity, acceleration that is not gravity, ln(ballistic coefficient)
@@ -99,34 +97,6 @@ def _inverse(a: np.ndarray) -> np.ndarray:
     scale = np.sqrt(np.outer(np.diag(a), np.diag(a)))
     inverse = np.linalg.inv(a / scale) / scale
     return 0.5 * (inverse + inverse.T)
-
-
-def jacobian(x, origin, axes, cosines: int = 0) -> np.ndarray:
-    """Derivatives (n, 4, 6) of range, azimuth, elevation (or u, v) and range rate (`frames.look`) by states ``x (n, 6)``."""
-    x = np.atleast_2d(np.asarray(x, float))
-    axes = np.broadcast_to(axes, (len(x), 3, 3))
-    d, v = x[:, :3] - origin, x[:, 3:]
-    r = np.linalg.norm(d, axis=1, keepdims=True)
-    east, north, up = (np.einsum("ni,ni->n", axes[:, i], d)[:, None] for i in range(3))
-    level2 = east**2 + north**2
-    H = np.zeros((len(x), 4, 6))
-    H[:, 0, :3] = H[:, 3, 3:] = d / r
-    if cosines:
-        H[:, 1, :3] = (axes[:, 0] - east * d / (r * r)) / r
-        H[:, 2, :3] = (axes[:, 2] - up * d / (r * r)) / r
-    else:
-        H[:, 1, :3] = (north * axes[:, 0] - east * axes[:, 1]) / level2
-        H[:, 2, :3] = (level2 * axes[:, 2] - up * (east * axes[:, 0] + north * axes[:, 1])) / (r * r * np.sqrt(level2))
-    H[:, 3, :3] = (v - np.einsum("ni,ni->n", d, v)[:, None] * d / (r * r)) / r
-    return H
-
-
-def plot_information(x, sigma, origin, axes, chance=1.0, cosines: int = 0) -> np.ndarray:
-    """Information (n, 6, 6) of plots of states ``x (n, 6)`` with ``sigma (n, 4)``, nan where nothing is measured,
-    times the ``chance`` that each is made."""
-    H = jacobian(x, origin, axes, cosines)
-    weight = np.where(np.isnan(sigma), 0.0, 1.0 / np.square(sigma)) * np.reshape(chance, (-1, 1))
-    return np.einsum("nci,nc,ncj->nij", H, weight, H)
 
 
 def transitions(x, dt, driven, beta: float) -> np.ndarray:
@@ -215,8 +185,9 @@ def bound(
     ``noise`` scales the process noise of free flight: 1 bounds filters that believe in it, 0 is the limit for a true fall.
 
     ``model="true"`` bounds who knows the true equations of motion and lacks their parameters alone: launch point and time,
-    pitch-over, thrust, mass flow, burn times, drag, lift, with the weak prior in `sensitivity`; nothing is random
-    (``noise`` counts as 0), so plots of the boost help in the fall.  Spent stages and fragments fall with an unknown state.
+    pitch-over, thrust, mass flow, burn times, drag, lift, with the weak prior in `sensitivity`; nothing else is random
+    (``noise`` counts as 0) but the pushes on stages whose thrust is off its plan (`roughness`), so plots of the boost help in the
+    fall.  Spent stages and fragments fall with an unknown state.
 
     Raises `CopfuseError` for an object, node, sensor or model that does not exist, and with ``model="true"`` for a missile
     whose flight follows no plan.
@@ -228,17 +199,19 @@ def bound(
         raise CopfuseError(f"the truth has no path of object {object!r}; its objects are 0 to {int(truth.object.max(initial=-1))}")
     chosen, label = _chosen(scenario, node, sensors)
     if detections is None:
-        time, information = _expected(path, truth.meta["objects"][object], scenario, chosen, seed)
+        time, told = informing.expected(path, truth.meta["objects"][object], scenario, chosen, seed)
     else:
-        time, information = _made(path, detections[detections.object == object], scenario, chosen)
+        time, told = informing.made(path, detections[detections.object == object], scenario, chosen)
     if len(time) == 0:
         return Bound(np.zeros(0), np.zeros((0, 6, 6)), label)
-    grid, gained = on_a_grid(path, time, information)
+    grid, gained = on_a_grid(path, time, told)
     about = truth.meta["objects"][object]
     if model == "true" and about.get("kind", "missile") == "missile":
         plan, begin = _planned(path, about, scenario)
         phi, most = sensitivity.slopes(plan, begin, grid), sensitivity.burnt(plan, begin, grid)
-        return Bound(grid, sensitivity.lowest(phi, gained, sensitivity.prior(plan), most), label)
+        sigma, pushed = sensitivity.prior(plan), roughness.driven(plan, begin, grid)
+        known = phi, gained, sigma, most
+        return Bound(grid, roughness.lowest(*known, pushed) if pushed else sensitivity.lowest(*known), label)
     return Bound(grid, seen(carried(steps(path, grid, noise if model == "filter" else 0.0), gained)), label)
 
 
@@ -270,77 +243,6 @@ def _chosen(scenario: Any, node: str | None, names: Sequence[str] | None) -> tup
     return [s for s in scenario.sensors if everyone or s.nation == node], node or "HUB"
 
 
-def _made(path: Truth, plots: Detections, scenario: Any, chosen: list[Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Times and information (n, 6, 6) of the plots that were made."""
-    names = plots.meta["sensors"]
-    times, parts = [np.zeros(0)], [np.zeros((0, 6, 6))]
-    for sensor in chosen:
-        mine = plots[plots.sensor == (names.index(sensor.name) if sensor.name in names else -1)]
-        if len(mine):
-            x = motion.interpolate(path.time, path.x, mine.time)
-            times.append(mine.time)
-            parts.append(plot_information(x, mine.sigma, *sensing.place(sensor, mine.time), cosines=sensor.cosines))
-    return np.concatenate(times), np.concatenate(parts)
-
-
-def _expected(path: Truth, about: dict[str, Any], scenario: Any, chosen: list[Any], seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Times and expected information (n, 6, 6) of every look that may see the object, from the first that is not RARE."""
-    empty = simulate.detect(Truth.empty(objects=[]), replace(scenario, clutter=0.0), seed=seed)  # draws who is there, and when they look
-    end = float(path.time[-1]) if scenario.duration is None else min(float(path.time[-1]), scenario.duration)
-    times, parts, chances = [np.zeros(0)], [np.zeros((0, 6, 6))], [np.zeros(0)]
-    for sensor in chosen:
-        if sensor.name not in empty.meta["schedule"]:
-            continue
-        time, searching = _ticks(empty.meta["schedule"][sensor.name], float(path.time[0]), end)
-        x = motion.interpolate(path.time, path.x, time) if len(time) else np.zeros((0, 6))
-        pd, snr = sensing.detection_chance(sensor, x, time, about["rcs"], motion.burning(time, _phase(path, time), about.get("pauses", ())))
-        chance = _plot_chance(pd, searching, max(3, round(sensor.search_revisit / sensor.track_revisit)))
-        rows = np.flatnonzero(chance > 1e-6)
-        x, time, chance = x[rows], time[rows], chance[rows]
-        origin, axes = sensing.place(sensor, time)
-        look = frames.look(x, origin, axes)
-        sigma = sensing.accuracy(sensor, plot_snr(snr[rows], sensor.pfa, sensor.swerling), look[:, 1], look[:, 2])
-        times.append(time)
-        parts.append(plot_information(x, sigma, origin, axes, chance, sensor.cosines))
-        chances.append(chance)
-    time, information, chance = np.concatenate(times), np.concatenate(parts), np.concatenate(chances)
-    kept = time >= time[chance > RARE].min(initial=np.inf)
-    return time[kept], information[kept]
-
-
-def _ticks(schedule: dict[str, float], begin: float, end: float) -> tuple[np.ndarray, np.ndarray]:
-    """A sensor's ticks within an object's life, and which of them search the whole volume."""
-    number = np.arange(max(0, int(np.floor((end - schedule["first"]) / schedule["track"])) + 1))
-    time = schedule["first"] + schedule["track"] * number
-    searching = number % round(schedule["search"] / schedule["track"]) == 0
-    return time[time >= begin], searching[time >= begin]
-
-
-def _plot_chance(pd: np.ndarray, searching: np.ndarray, hold: int) -> np.ndarray:
-    """Probability (n,) of a plot at every tick: a sensor looks where it searches or noticed within ``hold`` ticks before."""
-    chance, lately = pd * searching, np.zeros(hold)  # lately[i]: the newest plot was i + 1 ticks ago
-    for k in range(len(pd)) if not searching.all() else ():
-        looking = 1.0 if searching[k] else float(lately.sum())
-        chance[k] = pd[k] * looking
-        lately[1:] = lately[:-1] * (1.0 - pd[k])
-        lately[0] = chance[k]
-    return chance
-
-
-def plot_snr(snr, pfa: float, swerling: int) -> np.ndarray:
-    """Mean measured signal-to-noise ratio of looks that pass the threshold: of the detector's output, less the noise.
-
-    Exact for Swerling's cases 1 to 4 and one pulse; for a steady target the figure of case 1, which is not below its own.
-    """
-    snr = np.asarray(snr, float)
-    threshold = -np.log(pfa)
-    if swerling not in (3, 4):
-        return threshold + snr
-    half = 1.0 + 0.5 * snr
-    share, z = 0.5 * snr / half, threshold / half
-    return threshold - 1.0 + half * (1.0 + share * (z + 1.0)) / (1.0 + share * z)
-
-
 def on_a_grid(path: Truth, time: np.ndarray, information: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Times no further apart than STEP, changes of phase among them, and the information gained at each (n, 6, 6)."""
     first, last = float(time.min()), float(path.time[-1])
@@ -362,7 +264,7 @@ class Steps(NamedTuple):
 def steps(path: Truth, grid: np.ndarray, noise: float) -> Steps:
     """The filters' model of motion along a path between the times of a grid (n,); ``noise`` as in `bound`."""
     halfway, dt = 0.5 * (grid[1:] + grid[:-1]), np.diff(grid)
-    driven = np.isin(_phase(path, halfway), (BOOST, GLIDE))
+    driven = np.isin(informing.phase_at(path, halfway), (BOOST, GLIDE))
     x, beta = motion.interpolate(path.time, path.x, halfway), effective_beta(path)
     return Steps(transitions(x, dt, driven, beta), process_noise(x, dt, driven, beta, noise), driven)
 
@@ -391,10 +293,6 @@ def seen(P: np.ndarray) -> np.ndarray:
     return 0.5 * (P + P.transpose(0, 2, 1))[:, :6, :6]
 
 
-def _phase(path: Truth, time: np.ndarray) -> np.ndarray:
-    return path.phase[np.clip(np.searchsorted(path.time, time, side="right") - 1, 0, len(path) - 1)]
-
-
 def _fresh(P: np.ndarray) -> np.ndarray:
     """Position and velocity of P, with acceleration and ballistic coefficient as known beforehand."""
     new = np.diag(np.r_[np.zeros(6), np.full(3, filters.ACCELERATION_SIGMA**2), filters.LOG_BETA[1] ** 2])
@@ -406,7 +304,7 @@ def effective_beta(path: Truth) -> float:
     """The ballistic coefficient kg/m^2 that fits best, by least squares, the deceleration of a path's free flight in the air."""
     dt, middle = np.diff(path.time), 0.5 * (path.time[1:] + path.time[:-1])
     x = motion.interpolate(path.time, path.x, middle)
-    rows = (dt > 0.05) & ~np.isin(_phase(path, middle), (BOOST, GLIDE)) & (frames.altitude(x) < REENTRY_ALTITUDE)
+    rows = (dt > 0.05) & ~np.isin(informing.phase_at(path, middle), (BOOST, GLIDE)) & (frames.altitude(x) < REENTRY_ALTITUDE)
     x, push = x[rows], (np.diff(path.x[:, 3:], axis=0)[rows].T / dt[rows]).T
     fall = np.array([earth.free_acceleration(*s[:5]) for s in x]).reshape(-1, 3)
     speed, rate, _, _ = _drag(x, 1.0)

@@ -32,7 +32,7 @@ MOST_THRUST = 200.0  # m/s^2, notional: no boost has more on average
 class Plan:
     """Everything that decides a flight: site (rad), stages, kick of the pitch-over (east, north; rad from vertical).
 
-    ``unsteady``: how the air forces on it, once it falls, differ from those of its ballistic coefficient (`kernels.flight`), none if empty.
+    ``unsteady``: how the forces on it differ from those of stages and ballistic coefficient (`kernels.flight`), not at all if empty.
     """
 
     lat: float
@@ -324,6 +324,22 @@ def arc(lat: float, lon: float, azimuth: float, altitude: float, speed: float, a
         f"no boost from rest burns out at {altitude / 1e3:g} km with {speed:g} m/s and {math.degrees(angle):g} degrees ({told}); "
         f"try {'less height or more speed' if slow else 'more height or less speed'}"
     )
+
+
+def aimed(plan: Plan, model: Plan) -> Plan:
+    """The plan with the kick that gives its velocity at the last burnout the direction that ``model`` has there.
+
+    A gravity turn multiplies what turns it early; a missile's guidance steers that out.
+    """
+    way = burnout_state(model)[3:]
+    across = np.linalg.svd(way[None])[2][1:]
+
+    def miss(kick: np.ndarray) -> np.ndarray:
+        v = burnout_state(replace(plan, kick=tuple(kick)))[3:]
+        return across @ v / float(np.linalg.norm(v))
+
+    kick, _ = newton(miss, np.array(plan.kick), np.full(2, 0.1), 1e-6)
+    return replace(plan, kick=(float(kick[0]), float(kick[1])))
 
 
 def _one_stage(lat: float, lon: float, azimuth: float, profile: Profile, spent: float, u: np.ndarray) -> Plan:

@@ -50,7 +50,7 @@ class Launch:
     separate: bool = False  # spent stages become objects of their own
     debris: int = 0  # fragments released at the last burnout
     aside: float = 0.0  # m to the right of the place, looking along the azimuth (record)
-    unsteady: tuple[float, ...] = ()  # of its plan, as `accuracy.population` draws it (record, ballistic)
+    unsteady: tuple[float, ...] = ()  # of its plan, as `populations.population` draws it (record, ballistic)
 
 
 @dataclass(frozen=True)

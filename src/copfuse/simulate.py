@@ -52,7 +52,8 @@ def trajectories(launch: Launch) -> list[tuple[motion.Trajectory, dict[str, Any]
     """The missile of a launch and whatever it sheds: trajectories from ignition at 0 s, and what each object is."""
     flown, profile = _missile(launch)
     if flown.plan is not None and (launch.beta is not None or launch.aside or launch.unsteady):
-        plan = replace(_moved_aside(flown.plan, launch.aside), unsteady=launch.unsteady)
+        plan = _moved_aside(flown.plan, launch.aside)
+        plan = motion.aimed(replace(plan, unsteady=launch.unsteady), plan) if launch.unsteady else plan
         flown = replace(motion.launch(plan if launch.beta is None else replace(plan, beta=launch.beta)), about=flown.about)
     rcs = profile.rcs if launch.rcs is None else launch.rcs
     made = [(flown, "missile", launch.name, rcs)]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import bounds, motion, sensors
+from copfuse import bounds, informing, motion, sensors
 from copfuse.bounds import Bound
 from copfuse.tables import Detections, Truth
 
@@ -50,7 +50,7 @@ def _information(path: Truth, plots: Detections, scenario: Any) -> np.ndarray:
     for k in np.unique(plots.sensor).tolist():
         mine, sensor = plots.sensor == k, scenario.sensors[k]
         where = sensors.place(sensor, plots.time[mine])
-        told[mine] = bounds.plot_information(x[mine], plots.sigma[mine], *where, cosines=sensor.cosines)
+        told[mine] = informing.plot_information(x[mine], plots.sigma[mine], *where, cosines=sensor.cosines)
     return told
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from copfuse import accuracy as measuring
-from copfuse import charts, measures, metrics, simulate
+from copfuse import charts, measures, metrics, populations, simulate
 from copfuse import scenario as scenarios
 from copfuse.accuracy import DELAYS, SOURCES, TRACKERS, Measured
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE, PHASES, TERMINAL
@@ -254,7 +254,8 @@ def accuracy(
     truth = simulate.fly(one)
     results = measuring.study(one, truth, seeds, jobs, pictures, progress=progress)
     made = figures(results, one.name, bias, any(launch.kind == "recorded" for launch in one.launches))
-    say(_told(f"{one.name}: {one.title}", f"{seeds} seeds", bias, (time.perf_counter() - begin) / seeds, made))
+    title = f"{one.name}: {one.title}\n{populations.told(one, truth)}"
+    say(_told(title, f"{seeds} seeds", bias, (time.perf_counter() - begin) / seeds, made))
     if folder:
         folder.mkdir(exist_ok=True)
         name = one.name + (f"-bias-{bias:g}" if bias else "")
@@ -300,9 +301,11 @@ NOTES = (
     "the filters' own).  Where a silence leaves even the former above 100 km the latter begins anew, as tracks do.",
     "ANEES: mean normalised error squared of 6 components, over 6, with its 95 % interval; 1 is right.  Held: of the seconds",
     "in which the source had a plot within 10 s, the share with a firm track.  In 95 %: how often the ellipse held the true",
-    "point, and its median semi-major axis; each seed flies a ballistic coefficient, a drag curve and a wandering attitude of its",
-    "own, drawn from what the filters believe of them (not bodies with lift, nor recorded flights).  A verdict names what misses",
-    "its target, or all that reached it.",
+    "point, and its median semi-major axis.  Each seed flies a ballistic coefficient, a drag curve, a wandering attitude and a wind",
+    "in its fall, and a thrust in boost that is off by some half a degree and 1 %, all its own and drawn from what filters and",
+    "forecasts believe of them, aimed so that the velocity at burnout keeps its direction (not bodies with lift, nor recorded",
+    "flights); the bound by the true equations knows how such pushes are drawn, not which.  A verdict names what misses its target,",
+    "or all that reached it.",
     "Filters are judged with unbiased sensors, because biases are estimated only where asked (copfuse run --register);",
     "pictures, older than their plots, by ellipses alone.",
 )

@@ -19,12 +19,16 @@ UP, KICK = 5, 8  # three components each: up at the launch, and the tilt from it
 BETA, LIFT, DIVE, TURN = 11, 12, 13, 14
 STEP_BOOST, STEP_AIR, STEP_COAST, LATEST = 15, 16, 17, 18
 PARAMETERS = 19
-# what may follow them: how a falling body's air forces differ from those of its ballistic coefficient (`unsteady`)
+# what may follow them: how the forces differ from those of stages and ballistic coefficient (`unsteady`, `blowing`, `rough`)
 KNOTS, KNOT = 16, 0.2  # ln(drag) off the curve at so many Mach numbers down from `HYPERSONIC`, this logarithm apart
 HYPERSONIC = 5.0  # Mach number above which drag is on the curve
-TONES = 16  # frequency, rad/s, and phase of each tone of a wandering attitude, on each of three axes
-SWAY = PARAMETERS + KNOTS + 2  # where the tones begin; before them their amplitudes: of drag, and of drag's size across
-UNSTEADY = KNOTS + 2 + 6 * TONES  # numbers in all
+ATTITUDE = PARAMETERS + KNOTS  # of a fall, standard deviations over the drag: of the drag itself, and of forces across
+WIND = ATTITUDE + 2  # m/s, to the east and to the north
+ROUGH = WIND + 2  # m/s^2 while a stage burns, standard deviations: of pushes on three axes, and of slow ones along the thrust
+TONES = 16  # frequency, rad/s, and phase of each tone on an axis: three of the attitude, three and the slow one of the thrust
+SWAY = ROUGH + 2  # where the tones begin
+PUSHES = 4  # axes that a stage's pushes have, the last one the slow one
+UNSTEADY = KNOTS + 6 + 2 * TONES * (3 + PUSHES)  # numbers in all
 # columns of `force`: magnitudes of the specific forces, m/s^2
 THRUSTING, DRAGGING, LIFTING = range(3)
 
@@ -106,7 +110,7 @@ def off_the_curve(mach, p):
 
 @borrowing
 def swaying(axis, t, p):
-    """Sum of one axis's tones at time t, of variance 1: 0 along the velocity, 1 and 2 across it."""
+    """Sum of one axis's tones at time t, of variance 1: of a fall 0 along the velocity, 1 and 2 across it; 3 to 6 as in `rough`."""
     total = 0.0
     at = SWAY + 2 * TONES * axis
     for k in range(TONES):
@@ -115,19 +119,43 @@ def swaying(axis, t, p):
 
 
 @borrowing
+def sideways(x, y, z, side, other, out, n):
+    """Add to ``out (6)`` accelerations across the unit vector (x, y, z): level with the equator and normal to both; n (3) is scratch."""
+    level = math.sqrt(x * x + y * y) + 1e-12
+    n[0], n[1], n[2] = y / level, -x / level, 0.0
+    out[3] += side * n[0] - other * n[1] * z
+    out[4] += side * n[1] + other * n[0] * z
+    out[5] += other * (n[1] * x - n[0] * y)
+
+
+@borrowing
 def unsteady(t, s, speed, mach, drag, p, out, n):
     """Drag (m/s^2) of a falling body that is off the curve and whose attitude wanders; ``out (6)`` gets the forces across.
 
-    ``n (3)`` is scratch: the axes across are the velocity's normals, level with the equator and otherwise.
+    n (3) is scratch.
     """
     drag *= math.exp(off_the_curve(mach, p))
-    level = math.sqrt(s[3] ** 2 + s[4] ** 2) + 1e-9
-    n[0], n[1], n[2] = s[4] / level, -s[3] / level, 0.0
-    side, other = p[SWAY - 1] * drag * swaying(1, t, p), p[SWAY - 1] * drag * swaying(2, t, p)
-    out[3] += side * n[0] - other * n[1] * s[5] / speed
-    out[4] += side * n[1] + other * n[0] * s[5] / speed
-    out[5] += other * (n[1] * s[3] - n[0] * s[4]) / speed
-    return drag * max(1.0 + p[SWAY - 2] * swaying(0, t, p), 0.0)
+    size = p[ATTITUDE + 1] * drag
+    sideways(s[3] / speed, s[4] / speed, s[5] / speed, size * swaying(1, t, p), size * swaying(2, t, p), out, n)
+    return drag * max(1.0 + p[ATTITUDE] * swaying(0, t, p), 0.0)
+
+
+@borrowing
+def blowing(s, p):
+    """Wind at state s, Earth-fixed, m/s: the same everywhere to the east and to the north, level to a fifth of a degree."""
+    level2 = s[0] * s[0] + s[1] * s[1] + 1e-9
+    level = math.sqrt(level2)
+    east, north = p[WIND] / level, p[WIND + 1] / (level * math.sqrt(level2 + s[2] * s[2]))
+    return -east * s[1] - north * s[2] * s[0], east * s[0] - north * s[2] * s[1], north * level2
+
+
+@borrowing
+def rough(t, d, p, out, n):
+    """Add to ``out (6)`` what a stage's thrust along d (3), a unit vector, is off its plan: along it, across it, and slowly along it."""
+    along = p[ROUGH] * swaying(3, t, p) + p[ROUGH + 1] * swaying(6, t, p)
+    for i in range(3):
+        out[3 + i] += along * d[i]
+    sideways(d[0], d[1], d[2], p[ROUGH] * swaying(4, t, p), p[ROUGH] * swaying(5, t, p), out, n)
 
 
 @borrowing
@@ -152,7 +180,13 @@ def derivative(t, s, stage, beta, lifting, stages, p, out, d, n, force):
         beta *= 1.0 - (t - stages[stage, START]) / stages[stage, TAU]
     if p[AIR] > 0.5 and speed > 0.0:
         density, sound = air(height(p[SPHERE], s[0], s[1], s[2]))
-        drag = 0.5 * density * speed * speed / beta
+        x, y, z, wind = s[3], s[4], s[5], speed  # velocity in the air
+        falling = stage < 0 and len(p) > PARAMETERS
+        if falling:
+            east, north, up = blowing(s, p)
+            x, y, z = x - east, y - north, z - up
+            wind = math.sqrt(x * x + y * y + z * z)
+        drag = 0.5 * density * wind * wind / beta
         if lifting and drag > 0.0:
             most = p[LIFT] * drag
             upward(p[SPHERE], s, n)
@@ -161,17 +195,20 @@ def derivative(t, s, stage, beta, lifting, stages, p, out, d, n, force):
             for i in range(3):
                 out[3 + i] += lift * n[i]
             force[LIFTING] = lift
-        drag *= drag_factor(speed / sound)
-        if stage < 0 and len(p) > PARAMETERS:
-            drag = unsteady(t, s, speed, speed / sound, drag, p, out, n)
-        for i in range(3):
-            out[3 + i] -= drag * s[3 + i] / speed
+        drag *= drag_factor(wind / sound)
+        if falling:
+            drag = unsteady(t, s, speed, wind / sound, drag, p, out, n)
+        out[3] -= drag * x / wind
+        out[4] -= drag * y / wind
+        out[5] -= drag * z / wind
         force[DRAGGING] = drag
     if stage >= 0:
         thrust = stages[stage, THRUST] / (1.0 - (t - stages[stage, START]) / stages[stage, TAU])
         thrust_direction(t, s, p, d)
         for i in range(3):
             out[3 + i] += thrust * d[i]
+        if len(p) > PARAMETERS:
+            rough(t, d, p, out, n)
         force[THRUSTING] = thrust
 
 

@@ -46,7 +46,7 @@ _AIRLESS = 30.0  # the mean with this ln(beta), of no weight: it falls as if the
 _TOGETHER = 32  # rows whose points fall side by side
 # m/s of wind that nobody forecasts, per axis, mean over the way down, *notional*: it carries a body off by itself times what air delays the
 # fall (the lag rule of Didion; McCoy, Modern Exterior Ballistics, 1999, ch. 7)
-_WIND = 10.0
+WIND = 10.0
 # s, per axis: forces across the path as the body's attitude wanders, as the filters believe (`filters.TRIM`), where the air's density grows
 # by e in so many m
 _SWAY, _SCALE = 2e-4, 7e3
@@ -254,7 +254,7 @@ def _drift(states, times):
     variance = 0.0
     for p in range(_POINTS):
         lag = times[p] - times[_POINTS]
-        variance += _WEIGHT[p // 2] * ((_WIND * lag) ** 2 + _swayed(states[_POINTS], lag, times[p]))
+        variance += _WEIGHT[p // 2] * ((WIND * lag) ** 2 + _swayed(states[_POINTS], lag, times[p]))
     return _LEAST_SCATTER**2 + (0.0 if math.isnan(variance) else variance)
 
 
