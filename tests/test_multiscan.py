@@ -104,16 +104,38 @@ def test_a_search_cut_short_still_gives_sets_that_are_allowed():
 
 
 def one_leaf(plots):
-    return np.array([0]), np.array([10.0]), np.array([5]), Forest(np.array([plots]), np.ones(1, bool))
+    return np.array([0]), Forest(np.array([plots]), np.ones(1, bool), np.array([10.0]))
 
 
 def test_a_leaf_branches_into_each_plot_and_a_miss():
     """Ratios 2 and −1: three leaves, the likelier plot in the best set; window and parent by hand."""
-    number, llr, hits, forest = one_leaf(list(range(WINDOW)))
+    number, forest = one_leaf(list(range(WINDOW)))
     pairs = Pairs(np.array([0, 2]), np.array([0, 1]), np.zeros(2), np.zeros(2), 2)
-    new = multiscan.branch(number, llr, hits, forest, np.array([0, 0]), pairs, np.array([2.0, -1.0]), np.array([50, 51]))
+    new = multiscan.branch(number, forest, np.array([0, 0]), pairs, np.array([2.0, -1.0]), np.array([50, 51]), np.ones(1, bool))
     assert new.pair.tolist() == [0, 1, -1] and new.parent.tolist() == [0, 0, 0] and new.forest.best.tolist() == [True, False, False]
     assert new.forest.window[:, -1].tolist() == [50, 51, -1] and (new.forest.window[:, :-1] == np.arange(1, WINDOW)).all()
+
+
+def test_a_scan_costs_a_miss_and_a_plot_gains_what_it_does_over_one():
+    """Scores by hand, with odds of 4 of a plot over a miss and of 1 / 2 of a miss; none is paid to a sensor that has not seen the tree."""
+    number, forest = one_leaf(list(range(WINDOW)))
+    pairs = Pairs(np.array([0, 1]), np.array([0]), np.zeros(1), np.zeros(1), 1)
+    for seen, cost in ((True, np.log(0.5)), (False, 0.0)):
+        new = multiscan.branch(number, forest, np.array([0]), pairs, np.array([1.5]), np.array([50]), np.array([seen]))
+        np.testing.assert_allclose(new.forest.score, [10.0 + cost + np.log(4.0) + 1.5, 10.0 + cost], rtol=1e-12)
+    none = multiscan.branch(number, forest, np.zeros(0, int), pairs, np.zeros(0), np.zeros(0, int), np.ones(1, bool))
+    assert none.forest is forest and np.allclose(Forest.empty().started(np.array([3])).score, np.log(1.0 / 9.0))
+
+
+def test_a_second_tree_on_one_object_is_not_worth_its_misses():
+    """Two trees that each could have made the next six plots, alike: one takes them all, as two that share them are as good plot by plot."""
+    number, forest = np.array([0, 1]), Forest.empty().started(np.array([0, 1]))
+    for plot in range(2, 8):
+        n = len(number)
+        pairs = Pairs(np.arange(n + 1), np.zeros(n, int), np.zeros(n), np.zeros(n), 1)
+        new = multiscan.branch(number, forest, np.arange(n), pairs, np.full(n, 3.0), np.array([plot]), np.ones(n, bool))
+        number, forest = number[new.parent], new.forest
+    assert forest.best.sum() == 1 and forest.window[forest.best][0, -6:].tolist() == list(range(2, 8))
 
 
 def test_what_is_settled_is_as_the_best_set_says():
