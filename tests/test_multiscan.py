@@ -128,7 +128,7 @@ def test_a_scan_costs_a_miss_and_a_plot_gains_what_it_does_over_one():
 
 
 def test_a_second_tree_on_one_object_is_not_worth_its_misses():
-    """Two trees that each could have made the next six plots, alike: one takes them all, as two that share them are as good plot by plot."""
+    """Two trees that each could have made the next six plots, alike: one takes all, though plot by plot two that share are as good."""
     number, forest = np.array([0, 1]), Forest.empty().started(np.array([0, 1]))
     for plot in range(2, 8):
         n = len(number)
