@@ -194,9 +194,9 @@ def crossing(seed, aside, bodies=2, detected=0.6, clutter=2.0, step=2.0, scans=7
     return s, Detections(time, np.zeros(len(time), int), z, np.tile(SIGMA, (len(z), 1)), np.full(len(z), 20.0), who, meta), np.array(rows)
 
 
-def kept(seed, rule, aside, detected):
+def kept(seed, rule, aside, detected, clutter):
     """How many of the two bodies end with the firm track that was nearest to them while they were apart."""
-    s, d, truth = crossing(seed, aside, detected=detected)
+    s, d, truth = crossing(seed, aside, detected=detected, clutter=clutter)
     t = cf.track(d, s, association=rule)
     firm, k = t[t.firm], np.round(t.time[t.firm] / 2.0).astype(int)
     off = np.linalg.norm(firm.x[:, None, :3] - truth[k, :, :3], axis=2)
@@ -208,16 +208,27 @@ def kept(seed, rule, aside, detected):
     return held
 
 
+def against_gnn(detected, clutter, scenes):
+    """In how many crossings at 50 m/s `mht` keeps both tracks and `gnn` does not, and the other way round, of the same plots."""
+    hard, late = (np.array([kept(seed, rule, 25.0, detected, clutter) == 2 for seed in range(scenes)]) for rule in ("gnn", "mht"))
+    return int((late & ~hard).sum()), int((hard & ~late).sum())
+
+
 @slow_without_compiler
 def test_identities_are_kept_clearly_more_often_where_paths_cross_slowly():
-    """48 crossings at 50 m/s, detected in every other scan, among two false plots a scan: sign test over pairs of the same plots, 2 %.
-
-    Both bodies keep their tracks in 20 of these scenes, by `gnn` in 10.  Where plots are dense (detected in 8 scans of 10, four false
-    plots a scan) nothing is gained.
-    """
-    hard, late = (np.array([kept(seed, rule, 25.0, 0.5) == 2 for seed in range(48)]) for rule in ("gnn", "mht"))
-    gained, lost = int((late & ~hard).sum()), int((hard & ~late).sum())
+    """24 scenes, detected in every other scan among two false plots: sign test, 2 %.  9 gained, none lost."""
+    gained, lost = against_gnn(0.5, 2.0, 24)
     assert binomtest(gained, gained + lost, 0.5, "greater").pvalue < 0.02
+
+
+@slow_without_compiler
+def test_identities_are_not_kept_less_often_where_plots_are_dense():
+    """32 scenes, detected in 8 scans of 10 among eight false plots: sign test, 2 %.
+
+    5 gained, 1 lost; were births and misses free, 3 and 13.
+    """
+    gained, lost = against_gnn(0.8, 8.0, 32)
+    assert gained + lost and binomtest(lost, gained + lost, 0.5, "greater").pvalue > 0.02
 
 
 @slow_without_compiler
