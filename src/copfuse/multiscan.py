@@ -19,13 +19,12 @@ from copfuse import pairing
 from copfuse.association import Pairs
 from copfuse.filters import Bank
 from copfuse.kernels.hypotheses import leaf_weights
-from copfuse.pairing import BORN, DETECTED, SELDOM
+from copfuse.pairing import DETECTED, SELDOM
 
 WINDOW = 16  # scans with a plot in its gate, after which a tree's choice is settled
 BEST = 100  # sets of leaves that are kept of each cluster
 SPAN = 9.0  # logarithm of how much less probable than the best set one may be
 MOST = 100_000  # leaves looked at in search of a cluster's best sets; beyond, they may not be the best
-BIRTH = math.log(BORN / (1.0 - BORN))  # a tree's score with its first plot alone: the odds that this is an object's
 MISSED = math.log(1.0 - SELDOM)  # what a scan with plots in its gates costs a tree
 SEEN = math.log(DETECTED / (1.0 - DETECTED))  # what a plot adds over a miss, beside its likelihood ratio
 
@@ -35,7 +34,8 @@ class Forest:
     """The leaves' memory: ``window (n, WINDOW)``, numbers of plots, newest last, −1 for a miss; ``best (n,)``, in the best set.
 
     ``score (n,)`` is the logarithm of the odds that an object is there and made all the leaf's plots, to their being false (Sittler,
-    IEEE Trans. Military Electronics 8(2), 1964; Blackman & Popoli 1999, sec. 6.2): `BIRTH`, each plot's ratio and the misses.
+    IEEE Trans. Military Electronics 8(2), 1964; Blackman & Popoli 1999, sec. 6.2): each plot's ratio and the misses, from 0,
+    as the density has false and new plots.
     """
 
     window: np.ndarray
@@ -54,7 +54,7 @@ class Forest:
         """With new trees at the end, of one plot each, ``plots (k,)``; they are in the best set, which left them their plots."""
         new = np.full((len(plots), WINDOW), -1)
         new[:, -1] = plots
-        score = np.concatenate([self.score, np.full(len(plots), BIRTH)])
+        score = np.concatenate([self.score, np.zeros(len(plots))])
         return Forest(np.concatenate([self.window, new]), np.concatenate([self.best, np.ones(len(plots), bool)]), score)
 
 
