@@ -19,35 +19,43 @@ from copfuse import pairing
 from copfuse.association import Pairs
 from copfuse.filters import Bank
 from copfuse.kernels.hypotheses import leaf_weights
-from copfuse.pairing import DETECTED
+from copfuse.pairing import DETECTED, SELDOM
 
 WINDOW = 16  # scans with a plot in its gate, after which a tree's choice is settled
 BEST = 100  # sets of leaves that are kept of each cluster
 SPAN = 9.0  # logarithm of how much less probable than the best set one may be
 MOST = 100_000  # leaves looked at in search of a cluster's best sets; beyond, they may not be the best
-SEEN = math.log(DETECTED / (1.0 - DETECTED))  # what a plot adds to the score beside its likelihood ratio
+MISSED = math.log(1.0 - SELDOM)  # what a scan with plots in its gates costs a tree
+SEEN = math.log(DETECTED / (1.0 - DETECTED))  # what a plot adds over a miss, beside its likelihood ratio
 
 
 @dataclass(frozen=True)
 class Forest:
-    """The leaves' memory: ``window (n, WINDOW)``, numbers of plots, newest last, −1 for a miss; ``best (n,)``, in the best set."""
+    """The leaves' memory: ``window (n, WINDOW)``, numbers of plots, newest last, −1 for a miss; ``best (n,)``, in the best set.
+
+    ``score (n,)`` is the logarithm of the odds that an object is there and made all the leaf's plots, to their being false (Sittler,
+    IEEE Trans. Military Electronics 8(2), 1964; Blackman & Popoli 1999, sec. 6.2): each plot's ratio and the misses, from 0,
+    as the density has false and new plots.
+    """
 
     window: np.ndarray
     best: np.ndarray
+    score: np.ndarray
 
     def __getitem__(self, rows: Any) -> Forest:
-        return Forest(self.window[rows], self.best[rows])
+        return Forest(self.window[rows], self.best[rows], self.score[rows])
 
     @staticmethod
     def empty() -> Forest:
         """No leaf yet."""
-        return Forest(np.zeros((0, WINDOW), np.int64), np.zeros(0, bool))
+        return Forest(np.zeros((0, WINDOW), np.int64), np.zeros(0, bool), np.zeros(0))
 
     def started(self, plots) -> Forest:
         """With new trees at the end, of one plot each, ``plots (k,)``; they are in the best set, which left them their plots."""
         new = np.full((len(plots), WINDOW), -1)
         new[:, -1] = plots
-        return Forest(np.concatenate([self.window, new]), np.concatenate([self.best, np.ones(len(plots), bool)]))
+        score = np.concatenate([self.score, np.zeros(len(plots))])
+        return Forest(np.concatenate([self.window, new]), np.concatenate([self.best, np.ones(len(plots), bool)]), score)
 
 
 @dataclass(frozen=True)
@@ -59,21 +67,24 @@ class Branches:
     forest: Forest
 
 
-def branch(number, llr, hits, forest: Forest, row, pairs: Pairs, ratio, plots) -> Branches:
+def branch(number, forest: Forest, row, pairs: Pairs, ratio, plots, seen) -> Branches:
     """Branch the leaves by a scan's pairs, and prune.
 
-    ``number (n,)`` is each leaf's tree; ``llr (n,)`` and ``hits (n,)`` are its log-likelihood ratio and its plots.  Pair p, of
-    ``pairs`` in gates, joins the leaf ``row[p]`` with plot ``plots[pairs.plot[p]]`` at the log-likelihood ratio ``ratio[p]``.  A miss
-    costs nothing, as in `pairing.hard`, so that a tree which no sensor looks at loses nothing.
+    ``number (n,)`` is each leaf's tree, ``seen (n,)`` whether it has a plot of this sensor.  Pair p, of ``pairs`` in gates, joins the
+    leaf ``row[p]`` with plot ``plots[pairs.plot[p]]`` at the log-likelihood ratio ``ratio[p]``.
+
+    A scan that has plots in a tree's gates costs all its leaves `MISSED`, and one with a plot gains over a miss what it does in
+    `pairing.hard`.  Were misses free, a second tree on an object that has one already would be as good as one alone: the two would
+    share its plots at no loss.  A sensor that has not seen the tree may not be able to (see `tracking.doubted`), and costs nothing.
     """
     n = len(number)
     if len(row) == 0:
         return Branches(np.arange(n), np.full(n, -1), forest)
-    score = llr + SEEN * (hits - 1)
     parent = np.concatenate([np.arange(n), row])
     pair = np.concatenate([np.full(n, -1), np.arange(len(row))])
-    grown = np.concatenate([score, score[row] + ratio + SEEN])
     touched = np.isin(number, number[row])
+    missed = forest.score + MISSED * (touched & np.isin(number, number[seen]))
+    grown = np.concatenate([missed, missed[row] + ratio + SEEN])
     window = forest.window[parent]
     shift = touched[parent]
     window[shift, :-1] = window[shift, 1:]
@@ -83,7 +94,7 @@ def branch(number, llr, hits, forest: Forest, row, pairs: Pairs, ratio, plots) -
     parent, pair, window, grown = parent[order], pair[order], window[order], grown[order]
     weight, best = weigh(number[parent], window, grown)
     keep = (weight > 0.0) & settled(number[parent], touched[parent], window, best)
-    return Branches(parent[keep], pair[keep], Forest(window[keep], best[keep]))
+    return Branches(parent[keep], pair[keep], Forest(window[keep], best[keep], grown[keep]))
 
 
 def weigh(number, window, score) -> tuple[np.ndarray, np.ndarray]:

@@ -25,6 +25,7 @@ UNLIKELY = 1e-4  # probability of a model below which it takes no part in that l
 SAME_OBJECT = 16.8  # squared distance of two tracks of one node taken as one object: chi-squared, 6 components, 99 %
 APART = 100e3  # m: tracks farther apart than this are never compared
 DETECTED = 0.8  # probability of detection where a track's gate holds plots
+SELDOM = 0.5  # chance of a plot, where others have theirs, of a track of an object, at least, *notional*
 BORN = 0.1  # probability that a track of one plot exists, *notional*
 SUREST = 1e-12, 1e-6  # of a track's existence, 1 less the most and the least that is ever believed, so that it can change again
 TOUCHED = 0.05  # probability that one of the plots in its gate is a track's own, below which `soft` leaves it as it is

@@ -40,7 +40,7 @@ from copfuse.frames import altitude
 from copfuse.kernels.lent import Rule
 from copfuse.kernels.motions import BOOST as THRUSTING
 from copfuse.kernels.motions import REENTRY
-from copfuse.pairing import OWN, RULES, Taken
+from copfuse.pairing import OWN, RULES, SELDOM, Taken
 from copfuse.phases import further, phase_probability, push, pushed, relight, thrust
 from copfuse.scanning import Scan, in_order, series
 from copfuse.steady import Kit, Steady
@@ -55,8 +55,8 @@ FORGOTTEN = 1e-3  # probability of the thrusting model under which its thrust is
 RELIGHT = 8.0  # m/s^2 forward that mean a further stage, not lift, *notional*
 BURNING = np.array([1.0, 0.01, 0.01, 0.01, 1.0])  # likelihood under each model of a plot by what sees plumes alone, *notional*
 LOW, GROUNDED = 20e3, 3.0  # m, and standard deviations of height, below which the ground is minded
-REAL, GHOST = 0.5, 0.15  # chance of a plot, where others have theirs, of a track of an object, at least, and of one of nothing, *notional*
-HIT, MISSED = math.log(GHOST / REAL), math.log((1.0 - GHOST) / (1.0 - REAL))
+GHOST = 0.15  # chance of a plot of a track of nothing, where others have theirs, *notional*
+HIT, MISSED = math.log(GHOST / SELDOM), math.log((1.0 - GHOST) / (1.0 - SELDOM))
 DOUBTED = 5.0  # logarithm of the odds from which on a track is taken to be of nothing
 PLAIN = False  # whether every scan is one `step`: the form that the quick one is held against
 BATCH = 1000  # rows of Tracks that are made together: as quick as all together, and of little memory
@@ -254,7 +254,8 @@ def _branched(live: Live, scan: Scan, near: np.ndarray, predicted: Bank, pairs: 
     """The leaves after a scan, updated; which of them took a plot, and what; claimed is what the best set of leaves took."""
     forest = multiscan.Forest.empty() if live.forest is None else live.forest
     ratio, row = pairs.log_density - scan.log_density, np.repeat(np.arange(len(near)), np.diff(pairs.start))
-    new = multiscan.branch(live.number, live.llr, live.hits, forest, near[row], pairs, ratio, scan.rows)
+    seen = ((live.sensors >> np.uint64(scan.sensor)) & np.uint64(1)).astype(bool)
+    new = multiscan.branch(live.number, forest, near[row], pairs, ratio, scan.rows, seen)
     live = replace(replace(live, forest=None)[new.parent], forest=new.forest)
     hit = np.flatnonzero(new.pair >= 0)
     pair = new.pair[hit]
