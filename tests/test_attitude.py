@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from copfuse import forecast, frames, measures, populations
+from copfuse import filters, forecast, frames, measures, populations
 from copfuse.kernels import forecast as forecasting
 from falling import fallen, swayed
 
@@ -21,6 +21,10 @@ def test_what_a_wandering_attitude_scatters_is_that_of_its_white_noise_along_the
     (time, x, drag), (airless, end, _) = fallen(start, beta), fallen(start, 1e12)
     found = forecasting._swayed(end[-1].copy(), time[-1] - airless[-1], time[-1])
     assert 1.0 / 1.35 < np.sqrt(found / swayed(time, x, drag)) < 1.35
+
+
+def test_forecasts_and_filters_believe_in_the_same_forces_across():
+    assert forecasting._SWAY == filters.TRIM
 
 
 @pytest.mark.parametrize("first", [STEEP, SHALLOW])

@@ -98,26 +98,11 @@ def test_hard_pairs_are_what_the_matrix_gives(n, m, dt, angles, seed):
     d2, loglik = filters.expect(predicted, *scan)
     row = np.repeat(np.arange(n), np.diff(pairs.start))
     assert np.array_equal(np.stack([row, pairs.plot]), np.stack(np.nonzero(d2 <= limit)))
-    taken = pairing.hard(predicted, pairs, -30.0, np.zeros(n), np.ones(n, bool), *scan)
+    taken = pairing.hard(predicted, pairs, -30.0, np.zeros(n), *scan)
     column = gnn(d2, loglik + 30.0, limit).argmax(axis=1) - 1
     assert np.array_equal(taken.rows, np.flatnonzero(column >= 0)) and np.array_equal(taken.plot, column[column >= 0])
     assert np.array_equal(taken.llr, loglik[taken.rows, taken.plot] + 30.0)
     assert np.array_equal(np.flatnonzero(taken.claimed), np.sort(taken.plot))
-
-
-@pytest.mark.parametrize("likelier", [1, 2])
-def test_of_two_that_are_not_firm_the_likelier_has_the_plot(likelier):
-    """A firm track and two that are not beside it, both at one place, and a fourth far off; a plot at each place."""
-    x6 = np.hstack([frames.point(np.full(4, 3e5), np.array([0.0, 0.0, 0.0, 0.5]), np.full(4, 0.6), ORIGIN, AXES), np.zeros((4, 3))])
-    x6[1:3, 0] += 300.0
-    tracks = filters.bank(0.0, x6, np.tile(np.diag([300.0**2] * 3 + [10.0**2] * 3), (4, 1, 1)), np.full((4, 5), 0.2))
-    z = frames.look(x6[[0, 1, 3]], ORIGIN, AXES) * [1.0, 1.0, 1.0, np.nan]
-    scan = z, np.tile(SIGMA, (3, 1)), ORIGIN, AXES, 0
-    pairs = pairing.judged(tracks, np.array([0, 2, 4, 6, 7]), np.array([0, 1, 0, 1, 0, 1, 2]), *scan)
-    llr, firm = np.array([30.0, 0.0, 0.0, 0.0]), np.array([True, False, False, False])
-    llr[likelier] = 3.0
-    taken = pairing.hard(tracks, pairs, -30.0, llr, firm, *scan)
-    assert dict(zip(taken.rows.tolist(), taken.plot.tolist(), strict=True)) == {0: 0, likelier: 1, 3: 2}
 
 
 @given(st.integers(1, 6), st.floats(-40.0, 40.0), st.integers(0, 2**32 - 1))
@@ -172,8 +157,8 @@ def test_nothing_is_in_reach_of_nothing(n, m):
     start, plot = pairing.reachable(tracks, 1.0, z, sigma, ORIGIN, AXES)
     assert start.tolist() == [0] * (n + 1) and len(plot) == 0
     empty = Pairs(start, plot, np.zeros(0), np.zeros(0), m)
-    for rule, more in ((pairing.hard, [np.zeros(n, bool)]), (pairing.soft, [])):
-        taken = rule(tracks, empty, 0.0, np.zeros(n), *more, z, sigma, ORIGIN, AXES, 0)
+    for rule in (pairing.hard, pairing.soft):
+        taken = rule(tracks, empty, 0.0, np.zeros(n), z, sigma, ORIGIN, AXES, 0)
         assert len(taken.rows) == 0 and taken.claimed.tolist() == [False] * m
 
 

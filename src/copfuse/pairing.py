@@ -133,15 +133,10 @@ def gated(pairs: Pairs, limit: np.ndarray) -> Pairs:
 # Who takes which plot ------------------------------------------------------------------------------------------------
 
 
-def hard(predicted: Bank, pairs: Pairs, log_density: float, llr: np.ndarray, firm: np.ndarray, *scan: Any) -> Taken:
-    """Global nearest neighbour: a track has one plot or none; ``llr (n,)``, its score, gains the logarithm of the ratio.
-
-    Of what is not ``firm (n,)`` it is in doubt whether it is there at all: the odds that it has a plot are as small as by `soft`, so that
-    it takes none that fits a firm track nearly as well.
-    """
+def hard(predicted: Bank, pairs: Pairs, log_density: float, llr: np.ndarray, *scan: Any) -> Taken:
+    """Global nearest neighbour: a track has one plot or none; ``llr (n,)``, its score, gains the logarithm of the ratio."""
     ratio = pairs.log_density - log_density
-    there = np.where(firm, 1.0, np.maximum(expit(llr + logit(BORN)), SUREST[1]))
-    held = gnn_pairs(pairs, ratio, DETECTED * there)
+    held = gnn_pairs(pairs, ratio, DETECTED)
     rows = np.flatnonzero(held >= 0)
     plot, own = held[rows], pairs.plot == np.repeat(held, np.diff(pairs.start))
     z, sigma, *place = scan

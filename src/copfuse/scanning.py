@@ -151,10 +151,12 @@ def in_order(scan: Scan) -> Scan:
 
 
 def bias_sigma(sensor: Any, scenario: Any) -> np.ndarray:
-    """Standard deviations of a sensor's bias in range m and its two angles (rad, or u and v) in this scenario; not to be changed."""
+    """Standard deviations of a sensor's bias in range m and its two angles (rad, or u and v) in this scenario, read-only."""
     return _widened(sensor, scenario.bias)
 
 
 @lru_cache(maxsize=256)
 def _widened(sensor: Any, scale: float) -> np.ndarray:
-    return np.nan_to_num(scale * np.asarray(sensor.bias_sigma[:3], float))
+    sigma = np.nan_to_num(scale * np.asarray(sensor.bias_sigma[:3], float))
+    sigma.flags.writeable = False  # all callers have the same
+    return sigma

@@ -211,8 +211,8 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, dict[s
     if association == "mht":
         live, hit, taken = _branched(live, scan, near, predicted, inside)
     else:
-        known: Any = predicted, inside, scan.log_density, live.llr[near]
-        taken = pairing.soft(*known, *scan.seen) if association == "jpda" else pairing.hard(*known, live.firm[near], *scan.seen)
+        take = pairing.soft if association == "jpda" else pairing.hard
+        taken = take(predicted, inside, scan.log_density, live.llr[near], *scan.seen)
         hit = near[taken.rows]
         live = replace(live, doubt=doubted(live, scan.sensor, near, inside, taken))
         live = _update(live, scan, hit, taken)
