@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from functools import partial
 
 import numpy as np
 import pytest
@@ -157,7 +158,7 @@ def test_nothing_is_in_reach_of_nothing(n, m):
     start, plot = pairing.reachable(tracks, 1.0, z, sigma, ORIGIN, AXES)
     assert start.tolist() == [0] * (n + 1) and len(plot) == 0
     empty = Pairs(start, plot, np.zeros(0), np.zeros(0), m)
-    for rule in (pairing.hard, pairing.soft):
+    for rule in (pairing.hard, partial(pairing.soft, firm=np.zeros(n, bool))):
         taken = rule(tracks, empty, 0.0, np.zeros(n), z, sigma, ORIGIN, AXES, 0)
         assert len(taken.rows) == 0 and taken.claimed.tolist() == [False] * m
 
@@ -288,13 +289,30 @@ def test_soft_scores_are_the_odds_that_a_track_exists():
     pairs = pairing.judged(tracks, np.array([0, 1]), np.array([0]), *scan)
     for ratio in (-3.0, 0.0, 4.0, 9.0):
         density = float(pairs.log_density[0]) - ratio
-        taken = pairing.soft(tracks, pairs, density, np.array([2.0]), *scan)
+        taken = pairing.soft(tracks, pairs, density, np.array([2.0]), *scan, firm=np.ones(1, bool))
         gain = np.log(1.0 - pairing.DETECTED + pairing.DETECTED * np.exp(ratio))
         own = 1.0 / (1.0 + 1.0 / np.exp(2.0 + np.log(pairing.BORN / (1 - pairing.BORN))))  # existence before
         share = own * pairing.DETECTED * np.exp(ratio) / (1.0 - own * pairing.DETECTED + own * pairing.DETECTED * np.exp(ratio))
         assert len(taken.rows) == (share > pairing.TOUCHED) and taken.claimed[0] == (share >= pairing.OWN)
         if len(taken.rows):
             assert taken.llr[0] == pytest.approx(2.0 + gain, abs=1e-6) and taken.share[0] == pytest.approx(share, abs=1e-12)
+
+
+def test_a_track_that_is_not_firm_takes_one_plot_whole():
+    """Three plots in one gate: the firm track has a share in each, the other the likeliest, as `hard` updates it; its odds are alike."""
+    rng = np.random.default_rng(4)
+    tracks = some_tracks(rng, 1)
+    z, sigma = (np.repeat(a, 3, axis=0) for a in some_plots(rng, tracks, 1))
+    z[:, 1] += [0.0, 0.5 * sigma[0, 1], sigma[0, 1]]
+    scan = z, sigma, ORIGIN, AXES, 0
+    pairs = pairing.judged(tracks, np.array([0, 3]), np.arange(3), *scan)
+    density, llr = float(pairs.log_density.max()) - 3.0, np.array([2.0])
+    firm, new = (pairing.soft(tracks, pairs, density, llr, *scan, firm=np.array([f])) for f in (True, False))
+    hard = pairing.hard(tracks, pairs, density, llr, *scan)
+    np.testing.assert_allclose(new.bank.x6, hard.bank.x6, rtol=1e-12)
+    np.testing.assert_allclose(new.bank.P6, hard.bank.P6, rtol=1e-9, atol=1e-9)
+    assert new.plot.tolist() == hard.plot.tolist() and new.share.tolist() == [1.0] and new.claimed.tolist() == hard.claimed.tolist()
+    assert new.llr == firm.llr and firm.share[0] < 1.0 and np.abs(firm.bank.x6 - hard.bank.x6).max() > 1.0
 
 
 # Through the tracker -------------------------------------------------------------------------------------------------

@@ -147,16 +147,22 @@ def hard(predicted: Bank, pairs: Pairs, log_density: float, llr: np.ndarray, *sc
     return Taken(rows, plot, prior, bank, llr[rows] + ratio[own], np.ones(len(rows)), claimed)
 
 
-def soft(predicted: Bank, pairs: Pairs, log_density: float, llr: np.ndarray, *scan: Any) -> Taken:
-    """Joint integrated probabilistic data association: every track has its share in each plot of its gate.
+def soft(predicted: Bank, pairs: Pairs, log_density: float, llr: np.ndarray, *scan: Any, firm: np.ndarray) -> Taken:
+    """Joint integrated probabilistic data association: every firm track has its share in each plot of its gate.
 
-    ``llr (n,)`` is the gain of the logarithm of the odds that the track exists, over those of a track of one plot.
+    ``llr (n,)`` is the gain of the logarithm of the odds that the track exists, over those of a track of one plot.  Tracks that are not
+    ``firm (n,)`` take one plot or none, as by `hard`: their gates are wide for want of a velocity, and the mean of all plots within, with
+    all their spread, is as wide again, so that among a few false plots none ever became firm (two-point starts branch for that
+    reason: Bar-Shalom & Li 1995, sec. 3.3).
     """
+    ratio, count, row = pairs.log_density - log_density, np.diff(pairs.start), np.repeat(np.arange(len(llr)), np.diff(pairs.start))
     before = expit(llr + logit(BORN))
-    weight, missed = jpda_pairs(pairs, pairs.log_density - log_density, DETECTED * before)
+    weight, missed = jpda_pairs(pairs, ratio, DETECTED * before)
     after = np.clip(existence(missed, before, DETECTED), SUREST[1], 1.0 - SUREST[0])
-    row = np.repeat(np.arange(len(llr)), np.diff(pairs.start))
-    rows = np.flatnonzero((np.diff(pairs.start) > 0) & (1.0 - missed > TOUCHED))
+    held = np.where(firm, -1, gnn_pairs(pairs, ratio, DETECTED))
+    weight = np.where(firm[row], weight, pairs.plot == held[row])
+    missed = np.where(firm, missed, held < 0)
+    rows = np.flatnonzero((count > 0) & (1.0 - missed > TOUCHED))
     mine = np.isin(row, rows)
     start = _starts(np.searchsorted(rows, row[mine]), len(rows))
     plot, share = pairs.plot[mine], weight[mine]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,7 @@ def track(detections: Detections, scenario: Any, node: str | None = None, associ
     gate and sigma, and what a constant bias leaves in an estimate is added to its covariance
     (`kernels.consider`; nothing estimates the biases here).
 
-    ``association`` is "gnn", one plot a track, or "jpda", by which every plot in a track's gate has its share in the update
+    ``association`` is "gnn", one plot a track, or "jpda", by which every plot in a firm track's gate has its share in the update
     (`pairing.soft`): ``detection`` is then the likeliest plot, and ``llr`` what the logarithm of the odds that the track exists
     has gained since its first plot.  By "mht" association waits: a track is a tree of some ways to have taken the last plots
     (`multiscan`), a row says what the best set of all tracks' ways said at its time, and a later row may stand on
@@ -211,7 +212,7 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, dict[s
     if association == "mht":
         live, hit, taken = _branched(live, scan, near, predicted, inside)
     else:
-        take = pairing.soft if association == "jpda" else pairing.hard
+        take = partial(pairing.soft, firm=live.firm[near]) if association == "jpda" else pairing.hard
         taken = take(predicted, inside, scan.log_density, live.llr[near], *scan.seen)
         hit = near[taken.rows]
         live = replace(live, doubt=doubted(live, scan.sensor, near, inside, taken))
