@@ -6,11 +6,14 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from copfuse import intervals
 from copfuse.errors import CopfuseError
-from copfuse.intervals import Interval, bootstrap, difference, paired
+from copfuse.intervals import Interval, bootstrap, comparing, difference, paired
+from copfuse.kernels.medians import weighted_medians
 from copfuse.tidy import Study
 from made_studies import made_study
 
@@ -42,13 +45,17 @@ def test_resampled_statistics_are_those_of_the_values_written_out(sizes):
     np.testing.assert_array_equal(intervals.resampled_medians(values, cluster, counts), [np.median(w) for w in written])
 
 
-def test_medians_in_chunks_are_the_same(monkeypatch):
-    rng = np.random.default_rng(4)
-    values, cluster = rng.normal(size=60), np.repeat(np.arange(12), 5)
-    counts = rng.multinomial(12, np.full(12, 1 / 12), size=100)
-    whole = intervals.resampled_medians(values, cluster, counts)
-    monkeypatch.setattr(intervals, "CHUNK", 200)
-    np.testing.assert_array_equal(intervals.resampled_medians(values, cluster, counts), whole)
+@given(st.integers(1, 30), st.integers(1, 6), st.integers(0, 2**32 - 1))
+def test_weighted_medians_are_those_of_counts_summed_up(n, k, seed):
+    """The kernel against numpy: where the summed counts of values in rising order reach the middle ones."""
+    rng = np.random.default_rng(seed)
+    values, cluster = np.sort(rng.integers(0, 9, n).astype(float)), rng.permutation(np.r_[np.arange(k), rng.integers(k, size=n)])[:n]
+    counts = rng.multinomial(k, np.full(k, 1.0 / k), size=20)
+    counts = counts[counts[:, cluster].sum(axis=1) > 0]
+    upto, out = np.cumsum(counts[:, cluster], axis=1), np.empty(len(counts))
+    weighted_medians(values, cluster, counts, out)
+    middle = [[np.searchsorted(row, rank, side="right") for rank in ((row[-1] - 1) // 2, row[-1] // 2)] for row in upto]
+    np.testing.assert_array_equal(out, values[np.array(middle, int).reshape(-1, 2)].mean(axis=1))
 
 
 @pytest.mark.parametrize("statistic", ["mean", "median"])
@@ -116,6 +123,18 @@ def test_a_difference_counts_never_beside_how_much():
     assert (found.launches, found.flights, found.both_launches, found.both) == (12, 12, 6, 6)
     assert found.gain == Interval(20.0, 20.0, 20.0)
     assert found.only.value == pytest.approx(50.0) and 5.0 < found.only.low < 50.0 < found.only.high < 95.0
+
+
+def test_each_difference_is_found_once(monkeypatch):
+    """However often it is asked for, in the print and in the report, and as by itself."""
+    study, asked = made_study(8, 2), []
+    monkeypatch.setattr(intervals, "bootstrap", lambda *a, **k: asked.append(a) or bootstrap(*a, **k))
+    found = [study.compare("custody", "plots", "none", "KOR"), study.compare("custody", "plots", "none", "KOR", "all")]
+    assert found[0] is found[1] and len(asked) == 2
+    assert found[0] == difference(study.columns, "custody", "plots", "none", "KOR")
+    assert comparing(study.columns)("firm_s", "realtime", "none", "JPN", "MRBM") == difference(
+        study.columns, "firm_s", "realtime", missile_class="MRBM"
+    )
 
 
 def test_names_that_a_study_does_not_have_are_refused():

@@ -114,12 +114,12 @@ def test_nothing_is_concluded_that_an_interval_does_not_carry(study):
     columns = {name: column.copy() for name, column in study.columns.items()}
     fused, alone = columns["regime"] == "realtime", columns["regime"] == "none"
     columns["firm_s"][fused] = columns["firm_s"][alone] + np.random.default_rng(5).normal(0.0, 20.0, alone.sum())
-    told = [line for line in report.conclusions(columns, REGIMES) if line.startswith("realtime")]
+    told = [line for line in report.conclusions(intervals.comparing(columns), REGIMES) if line.startswith("realtime")]
     assert len(told) == 1 and told[0].count("no difference shown") == 3
     few = columns["launch"] <= np.unique(columns["launch"])[2]
-    told = report.conclusions({name: column[few] for name, column in columns.items()}, REGIMES)
+    told = report.conclusions(intervals.comparing({name: column[few] for name, column in columns.items()}), REGIMES)
     assert len(told) == 4 and all(line.count("too few launches to say") == 3 for line in told)
-    told = report.conclusions(study.columns, REGIMES)
+    told = report.conclusions(study.compare, REGIMES)
     assert "Japan: 4" in told[2] and "earlier" in told[2] and told[0].count("no difference shown") == 3
 
 
@@ -146,7 +146,7 @@ def test_pictures_are_made_smaller_and_stay_pictures():
     html = report.picture(figure, "a line")
     data = base64.b64decode(html.partition("base64,")[2].partition('"')[0])
     store = io.BytesIO()
-    figure.savefig(store, format="png", dpi=report.DPI)
+    figure.savefig(store, format="png")
     with Image.open(io.BytesIO(data)) as small, Image.open(store) as full:
         assert small.size == full.size and len(data) < len(store.getvalue())
         assert np.abs(np.asarray(small.convert("RGB"), int) - np.asarray(full.convert("RGB"), int)).max() < 40

@@ -149,7 +149,7 @@ def test_a_study_of_one_regime_or_one_row_still_draws(tmp_path):
 
 def test_a_study_without_rows_is_refused():
     with pytest.raises(CopfuseError, match="no rows"):
-        sf.draw(SimpleNamespace(columns={name: column[:0] for name, column in table(1, 1).items()}, meta=META), "nowhere")
+        sf.regimes_of({name: column[:0] for name, column in table(1, 1).items()})
 
 
 def test_regimes_keep_their_colours_and_own_ones_get_others():

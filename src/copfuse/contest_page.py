@@ -18,7 +18,6 @@ from copfuse.constants import PHASES
 from copfuse.curves import DASHED, DOTTED, PHASE_COLOURS
 from copfuse.sheets import MARKERS, framed, inset, no_data, panel, plain_log
 from copfuse.standings import Contest
-from copfuse.study_figures import put
 
 # Okabe and Ito (2008) without black, which is the reference's
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C510A")
@@ -35,12 +34,7 @@ def write(contest: Contest, path: str | Path, figures: str | Path | None = None)
     """
     drawn = []
     for name, (draw, caption) in FIGURES.items():
-        made = draw(contest)
-        if figures is not None:
-            put(made, name, figures)
-        drawn += [
-            report.picture(figure, caption + (f" Sheet {i} of {len(made)}." if len(made) > 1 else "")) for i, figure in enumerate(made, 1)
-        ]
+        drawn += report.sheets(draw(contest), name, caption, figures)
     meta = _meta(contest)
     tables = [
         report.table([head.replace("-\n", "-").replace("\n", " ") for head in s.heads], s.lines, s.title, meta)

@@ -9,18 +9,19 @@ American Statistician 69(4), 2015).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 from scipy.special import ndtr, stdtrit
 
 from copfuse.errors import CopfuseError, suggestion
+from copfuse.kernels.medians import weighted_medians
 
 RESAMPLES, SEED, LEVEL = 2000, 20231219, 0.95
 LEAST = 6  # launches below which there is no interval: the range of five medians holds the true one less often than 95 %
-CHUNK = 4_000_000  # numbers of a resampling that are in memory at once
 
 Columns = dict[str, np.ndarray]
 
@@ -85,12 +86,20 @@ def bootstrap(values: Any, clusters: Any, statistic: str = "mean", level: float 
         return Interval(value, math.nan, math.nan)
     if (values == values[0]).all():
         return Interval(value, value, value)
-    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, n])))
-    counts = rng.multinomial(n, np.full(n, 1.0 / n), size=resamples)
+    counts = _resamplings(n, resamples, seed)
     drawn = resampled_means(values, cluster, counts) if statistic == "mean" else resampled_medians(values, cluster, counts)
     tail = 0.5 - 0.5 * (widened(level, n) if widen else level)
     low, high = np.quantile(drawn, (tail, 1.0 - tail))
     return Interval(value, float(low), float(high))
+
+
+@lru_cache(maxsize=64)
+def _resamplings(n: int, resamples: int, seed: int) -> np.ndarray:
+    """How often each of n clusters is drawn (resamples, n)."""
+    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, n])))
+    counts = rng.multinomial(n, np.full(n, 1.0 / n), size=resamples)
+    counts.flags.writeable = False
+    return counts
 
 
 def resampled_means(values: np.ndarray, cluster: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -102,16 +111,8 @@ def resampled_means(values: np.ndarray, cluster: np.ndarray, counts: np.ndarray)
 def resampled_medians(values: np.ndarray, cluster: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """The median (r,) likewise: of an even number of values the mean of the middle two."""
     order = np.argsort(values, kind="stable")
-    values, cluster = values[order], cluster[order]
-    n, out = len(values), np.empty(len(counts))
-    step = max(1, CHUNK // n)
-    for a in range(0, len(counts), step):
-        upto = np.cumsum(counts[a : a + step, cluster], axis=1)
-        total, row = upto[:, -1], np.arange(len(upto))
-        lift = row * (int(total.max()) + 1)  # rows one above the other: one search in all of them
-        flat = (upto + lift[:, None]).ravel()
-        below, above = (np.searchsorted(flat, rank + lift, side="right") - row * n for rank in ((total - 1) // 2, total // 2))
-        out[a : a + step] = 0.5 * (values[below] + values[above])
+    out = np.empty(len(counts))
+    weighted_medians(values[order], cluster[order], np.ascontiguousarray(counts), out)
     return out
 
 
@@ -135,6 +136,12 @@ MEASURES: dict[str, tuple[str, str, float, str, bool]] = {
 
 def paired(columns: Columns, measure: str, regime: str, baseline: str, rows: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
     """The launch (n,), and the measure under both regimes (n,) each, of every launch, object, seed and node that has rows of both."""
+    ours, theirs = _pairs(columns, regime, baseline, rows)
+    return columns["launch"][ours], columns[measure][ours], columns[measure][theirs]
+
+
+def _pairs(columns: Columns, regime: str, baseline: str, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers (n,) under either regime, sorted by launch, object, seed and node."""
     for name in (regime, baseline):
         known = np.unique(columns["regime"]).tolist()
         if name not in known:
@@ -146,7 +153,41 @@ def paired(columns: Columns, measure: str, regime: str, baseline: str, rows: np.
         sides.append(dict(zip(keys, mine.tolist(), strict=True)))
     common = sorted(sides[0].keys() & sides[1].keys())
     ours, theirs = (np.array([side[key] for key in common], int) for side in sides)
-    return columns["launch"][ours], columns[measure][ours], columns[measure][theirs]
+    return ours, theirs
+
+
+Compare = Callable[..., Difference]
+
+
+def comparing(columns: Columns, resamples: int = RESAMPLES) -> Compare:
+    """`difference` of one study, by measure, regime, baseline, node and class: each is found once, however often it is asked for."""
+    numbered = {**columns, "launch": np.unique(columns["launch"], return_inverse=True)[1]} if "launch" in columns else columns
+
+    @cache
+    def pairs(regime: str, baseline: str, node: str, missile_class: str) -> tuple[np.ndarray, np.ndarray]:
+        rows = columns["node"] == node
+        if missile_class != "all":
+            rows = rows & (columns["missile_class"] == missile_class)
+        return _pairs(numbered, regime, baseline, rows)
+
+    @cache
+    def found(measure: str, regime: str, baseline: str, node: str, missile_class: str) -> Difference:
+        if measure not in MEASURES:
+            raise CopfuseError(f"there is no measure {measure!r}; {suggestion(measure, MEASURES)}")
+        _, _, factor, statistic, less = MEASURES[measure]
+        ours, theirs = pairs(regime, baseline, node, missile_class)
+        launch, with_it, without = numbered["launch"][ours], columns[measure][ours], columns[measure][theirs]
+        have, had = np.isfinite(with_it), np.isfinite(without)
+        both = have & had
+        gain = factor * (without - with_it if less else with_it - without)[both]
+        return Difference(
+            measure, regime, baseline, node, missile_class,
+            len(np.unique(launch)), len(launch), len(np.unique(launch[both])), int(both.sum()),
+            bootstrap(gain, launch[both], statistic, resamples=resamples),
+            bootstrap(100.0 * (have.astype(float) - had), launch, "mean", resamples=resamples),
+        )  # fmt: skip
+
+    return lambda measure, regime, baseline="none", node="JPN", missile_class="all": found(measure, regime, baseline, node, missile_class)
 
 
 def difference(
@@ -158,21 +199,7 @@ def difference(
     A flight that has the measure under one regime only ("never" under the other) says nothing of how much, so it is counted beside:
     ``gain`` is over the flights that have it under both.
     """
-    if measure not in MEASURES:
-        raise CopfuseError(f"there is no measure {measure!r}; {suggestion(measure, MEASURES)}")
-    rows = columns["node"] == node
-    if missile_class != "all":
-        rows = rows & (columns["missile_class"] == missile_class)
-    _, _, factor, statistic, less = MEASURES[measure]
-    launch, ours, theirs = paired(columns, measure, regime, baseline, rows)
-    have, had = np.isfinite(ours), np.isfinite(theirs)
-    both = have & had
-    gain = factor * (theirs - ours if less else ours - theirs)[both]
-    return Difference(
-        measure, regime, baseline, node, missile_class, len(np.unique(launch)), len(launch), len(np.unique(launch[both])), int(both.sum()),
-        bootstrap(gain, launch[both], statistic, resamples=resamples),
-        bootstrap(100.0 * (have.astype(float) - had), launch, "mean", resamples=resamples),
-    )  # fmt: skip
+    return comparing(columns, resamples)(measure, regime, baseline, node, missile_class)
 
 
 # The print -----------------------------------------------------------------------------------------------------------
@@ -181,24 +208,28 @@ SHOWN = ("told_s", "firm_s", "ellipse50_s", "ellipse10_s", "custody", "midcourse
 NATIONS = ("KOR", "JPN", "USA")
 
 
-def summary(columns: Columns, meta: dict[str, Any]) -> str:
-    """What `print(study)` says: gains over national pictures, real time against plots, Japan's and Korea's by class; notional."""
+def summary(columns: Columns, meta: dict[str, Any], compare: Compare | None = None) -> str:
+    """What `print(study)` says: gains over national pictures, real time against plots, Japan's and Korea's by class; notional.
+
+    ``compare``: `comparing` of these columns, where differences may have been found before.
+    """
+    compare = compare or comparing(columns)
     regimes = [name for name in meta["regimes"] if name in set(columns["regime"].tolist())]
     lines = _heads(columns, meta)
     baseline = "none" if "none" in regimes else None
     if baseline and len(regimes) > 1:
         others = [r for r in regimes if r != baseline]
         lines += ["", f"Against {baseline}, all classes: median (times, errors) or mean (custody), with 95 % intervals"]
-        lines += _table(columns, [(m, n, "all") for m in SHOWN for n in NATIONS], others, baseline)
+        lines += _table(compare, [(m, n, "all") for m in SHOWN for n in NATIONS], others, baseline)
         lines += ["", f"Flights that have it only so, less those that have it only under {baseline}, in % (mean)"]
-        lines += _table(columns, [(m, n, "all") for m in SHOWN[:4] for n in NATIONS], others, baseline, only=True)
+        lines += _table(compare, [(m, n, "all") for m in SHOWN[:4] for n in NATIONS], others, baseline, only=True)
         classes = sorted(set(columns["missile_class"].tolist()))
         lines += ["", f"Firm track earlier than under {baseline}, s, by class"]
-        lines += _table(columns, [("firm_s", n, c) for c in classes for n in NATIONS], others, baseline, by_class=True)
+        lines += _table(compare, [("firm_s", n, c) for c in classes for n in NATIONS], others, baseline, by_class=True)
     if {"realtime", "plots"} <= set(regimes):
         lines += ["", "realtime against plots (negative: later, less, larger)"]
-        lines += _table(columns, [(m, n, "all") for m in SHOWN for n in (*NATIONS, "HUB")], ["realtime"], "plots")
-    return "\n".join([*lines, "", *_words(columns, regimes)])
+        lines += _table(compare, [(m, n, "all") for m in SHOWN for n in (*NATIONS, "HUB")], ["realtime"], "plots")
+    return "\n".join([*lines, "", *_words(compare, regimes)])
 
 
 def plural(n: int, one: str, more: str = "") -> str:
@@ -227,7 +258,7 @@ def _heads(columns: Columns, meta: dict[str, Any]) -> list[str]:
 
 
 def _table(
-    columns: Columns,
+    compare: Compare,
     lines: Sequence[tuple[str, str, str]],
     regimes: Sequence[str],
     baseline: str,
@@ -238,7 +269,7 @@ def _table(
     wide = 24
     out = [f"{'class' if by_class else 'measure':<27}{'node':<5}{'launches':>8}{'flights':>8}" + "".join(f"{r:>{wide}}" for r in regimes)]
     for measure, node, kind in lines:
-        found = [difference(columns, measure, regime, baseline, node, kind) for regime in regimes]
+        found = [compare(measure, regime, baseline, node, kind) for regime in regimes]
         if not any(d.flights for d in found):
             continue
         name, unit = MEASURES[measure][:2]
@@ -261,13 +292,13 @@ def _cell(found: Interval) -> str:
 _VERDICTS = ((1, "median firm track earlier for"), (-1, "median firm track later for"), (0, "no difference of the median shown for"))
 
 
-def _words(columns: Columns, regimes: Sequence[str]) -> list[str]:
+def _words(compare: Compare, regimes: Sequence[str]) -> list[str]:
     """What the intervals carry, in sentences; and what the columns mean."""
     said = []
     for regime in [r for r in regimes if r != "none"] if "none" in regimes else []:
         sure: dict[int, list[str]] = {1: [], -1: [], 0: []}
         for node in NATIONS:
-            found = difference(columns, "firm_s", regime, "none", node)
+            found = compare("firm_s", regime, "none", node)
             if found.both:
                 sure[found.gain.sure].append(node)
         parts = [f"{word} {', '.join(sure[k])}" for k, word in _VERDICTS if sure[k]]

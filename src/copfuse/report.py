@@ -12,14 +12,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from copfuse import intervals, study_figures
 from copfuse.constants import NATIONS
 from copfuse.sheets import NOTIONAL, TITLES, facts, provenance
 from copfuse.tables import replacing
 
-DPI = 110  # of embedded figures
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1.2rem; color: #222; }
 h1 { font-size: 1.7rem; margin-bottom: .2rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid #ccc; }
@@ -81,11 +78,22 @@ def _cell(text: str) -> str:
 
 def picture(figure: Any, caption: str) -> str:
     """A matplotlib figure, embedded, with its caption."""
-    store = io.BytesIO()
-    figure.savefig(store, format="png", dpi=DPI)
-    data = base64.b64encode(_smaller(store.getvalue())).decode("ascii")
+    return embedded(study_figures.png(figure), caption)
+
+
+def embedded(png: bytes, caption: str) -> str:
+    """A figure drawn before, embedded, with its caption."""
+    data = base64.b64encode(_smaller(png)).decode("ascii")
     told = escape(" ".join(f"{caption} Simulated; figures of sensors and delays are notional.".split()))
     return f'<figure>\n<img alt="{told}" src="data:image/png;base64,{data}">\n<figcaption>{told}</figcaption>\n</figure>'
+
+
+def sheets(figures: Sequence[Any], name: str, caption: str, folder: str | Path | None = None) -> list[str]:
+    """The sheets of one figure, each drawn once: embedded, with their caption, and as PNG files of that name in a folder, if given."""
+    made = [study_figures.png(figure) for figure in figures]
+    if folder is not None:
+        study_figures.put(made, name, folder)
+    return [embedded(png, caption + (f" Sheet {i} of {len(made)}." if len(made) > 1 else "")) for i, png in enumerate(made, 1)]
 
 
 def _smaller(png: bytes) -> bytes:
@@ -137,22 +145,17 @@ def put(text: str, path: str | Path) -> Path:
 
 
 def write(study: Any, path: str | Path, figures: str | Path | None = None) -> Path:
-    """The report of a study (``columns``, ``meta``; see `tidy.Study`) as one HTML file, and its figures in a folder ``figures``, if given.
+    """The report of a `tidy.Study` as one HTML file, and its figures in a folder ``figures``, if given.
 
     Raises `CopfuseError` for a study without rows and for a path that cannot be written.
     """
-    regimes = study_figures.regimes_of(study.columns)
+    regimes, columns = study_figures.regimes_of(study.columns), study_figures.named(study.columns)
     drawn = []
-    for name, (draw, caption_of) in study_figures.FIGURES.items():
-        made = draw(study.columns, study.meta)
-        if figures is not None:
-            study_figures.put(made, name, figures)
-        drawn += [
-            picture(figure, caption_of + (f" Sheet {i} of {len(made)}." if len(made) > 1 else "")) for i, figure in enumerate(made, 1)
-        ]
+    for name, (draw, caption) in study_figures.FIGURES.items():
+        drawn += sheets(draw(columns, study.meta), name, caption, figures)
     parts = [
         ("What was asked", paragraphs([ASKED])),
-        ("What came out", "\n".join([paragraphs(conclusions(study.columns, regimes), "li"), *summary(study.columns, study.meta, regimes)])),
+        ("What came out", "\n".join([paragraphs(conclusions(study.compare, regimes), "li"), *summary(study, regimes)])),
         ("Figures", "\n".join(drawn)),
         ("What to know before quoting any of this", paragraphs(NOTES, "li")),
     ]
@@ -162,12 +165,12 @@ def write(study: Any, path: str | Path, figures: str | Path | None = None) -> Pa
     return put(page("Earlier detection by sharing", parts, study.meta), path)
 
 
-def summary(columns: Mapping[str, np.ndarray], meta: Mapping[str, Any], regimes: Sequence[str]) -> list[str]:
+def summary(study: Any, regimes: Sequence[str]) -> list[str]:
     """Tables of paired differences against none with their intervals: every measure over all classes, then the firm track by class."""
     others = [r for r in regimes if r != study_figures.BASE]
     if study_figures.BASE not in regimes or not others:
         return [paragraphs(["There are no two regimes with none among them, so there is nothing to compare."])]
-    classes = sorted(set(columns["missile_class"].tolist()))
+    classes = sorted(set(study.columns["missile_class"].tolist()))
     told = (
         "[95 % bootstrap interval over launches; few: below "
         f"{intervals.LEAST} there is none]; positive is earlier, more, smaller; n: flights that have it under both"
@@ -179,11 +182,11 @@ def summary(columns: Mapping[str, np.ndarray], meta: Mapping[str, Any], regimes:
     ):
         cells = []
         for measure, node, kind in lines:
-            found = [intervals.difference(dict(columns), measure, regime, study_figures.BASE, node, kind) for regime in others]
+            found = [study.compare(measure, regime, study_figures.BASE, node, kind) for regime in others]
             name, unit = intervals.MEASURES[measure][:2]
             label = f"{name}, {unit}" if heads[0] == "measure" else kind
             cells.append([label, TITLES[node], *(_difference(d) for d in found)])
-        made.append(table([*heads, *(f"{r} against none" for r in others)], cells, f"{caption} {told}", meta))
+        made.append(table([*heads, *(f"{r} against none" for r in others)], cells, f"{caption} {told}", study.meta))
     return made
 
 
@@ -194,15 +197,15 @@ def _difference(found: Any) -> str:
     return f"{found.gain.value + 0.0:.1f} [{ends}] n {found.both}"
 
 
-def conclusions(columns: Mapping[str, np.ndarray], regimes: Sequence[str]) -> list[str]:
-    """One sentence per regime on the firm track, of which each part is carried by its interval."""
+def conclusions(compare: intervals.Compare, regimes: Sequence[str]) -> list[str]:
+    """One sentence per regime on the firm track, of which each part is carried by its interval; ``compare``: `intervals.comparing`."""
     if study_figures.BASE not in regimes:
         return []
     told = []
     for regime in [r for r in regimes if r != study_figures.BASE]:
         parts = []
         for node in NATIONS:
-            gain = intervals.difference(dict(columns), "firm_s", regime, study_figures.BASE, node).gain
+            gain = compare("firm_s", regime, study_figures.BASE, node).gain
             if gain.low != gain.low:
                 parts.append(f"{TITLES[node]}: too few launches to say")
             elif gain.sure:

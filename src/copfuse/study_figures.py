@@ -7,6 +7,7 @@ Figures show; what may be concluded stands in the summary, with intervals.  matp
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,9 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from copfuse.constants import NATIONS
-from copfuse.curves import PHASE_COLOURS, written
+from copfuse.curves import PHASE_COLOURS
 from copfuse.errors import CopfuseError
 from copfuse.sheets import MARKERS, REGIME_COLOURS, TITLES, WIDTHS, colours, faint, framed, inset, no_data, panel, plain_log, regime_legend
+from copfuse.tables import replacing
 
 Columns = Mapping[str, np.ndarray]
 BASE = "none"
@@ -27,19 +29,22 @@ BINS_KM = (0.0, 40.0, 70.0, 100.0, 200.0, 600.0, 1500.0, 10000.0)  # apogees who
 PHASES = ("boost", "midcourse", "terminal")
 
 
-def draw(study: Any, folder: str | Path, kind: str = "png") -> list[Path]:
-    """Draw every figure of a study (with ``columns`` and ``meta``) into ``folder``, in the order of `FIGURES`; their paths.
+def png(figure: Any) -> bytes:
+    """A figure as PNG."""
+    store = io.BytesIO()
+    figure.savefig(store, format="png")
+    return store.getvalue()
 
-    Raises `CopfuseError` where the study has no rows and where a file cannot be written.
+
+def put(sheets: Sequence[bytes], name: str, folder: str | Path) -> list[Path]:
+    """Write the sheets of one figure, PNG, into ``folder``: NAME.png, NAME-2.png, ...; their paths.
+
+    Raises `CopfuseError` where a file cannot be written.
     """
-    return [path for name, (one, _) in FIGURES.items() for path in put(one(study.columns, study.meta), name, folder, kind)]
-
-
-def put(sheets: Sequence[Any], name: str, folder: str | Path, kind: str = "png") -> list[Path]:
-    """Write the sheets of one figure into ``folder``: NAME.png, NAME-2.png, ...; their paths."""
-    paths = [Path(folder) / f"{name}{f'-{number}' if number > 1 else ''}.{kind}" for number in range(1, len(sheets) + 1)]
-    for figure, path in zip(sheets, paths, strict=True):
-        written(figure, path)
+    paths = [Path(folder) / f"{name}{f'-{number}' if number > 1 else ''}.png" for number in range(1, len(sheets) + 1)]
+    for sheet, path in zip(sheets, paths, strict=True):
+        with replacing(path) as temporary:
+            Path(temporary).write_bytes(sheet)
     return paths
 
 
@@ -57,8 +62,15 @@ def regimes_of(columns: Columns) -> list[str]:
     return [r for r in REGIME_COLOURS if r in there] + [r for r in there if r not in REGIME_COLOURS]
 
 
+def named(columns: Columns) -> Columns:
+    """The columns with `flights_of` them as "flight", so that it is asked for once."""
+    return {**columns, "flight": flights_of(columns)}
+
+
 def flights_of(columns: Columns) -> np.ndarray:
     """One text per row that names its flight: launch, object and every setting but regime, seed and node."""
+    if "flight" in columns:
+        return columns["flight"]
     parts = [columns[name].astype(str) for name in ("launch", "object", "cueing", "without") if name in columns]
     return np.array(["|".join(row) for row in zip(*parts, strict=True)])
 
@@ -74,11 +86,14 @@ class Paired(NamedTuple):
 
 def paired(columns: Columns, name: str, regime: str, base: str = BASE) -> Paired:
     """A column's values under ``base`` and ``regime``, for every flight, seed and node that has rows of both."""
-    key = np.array(["|".join(row) for row in zip(flights_of(columns), columns["seed"].astype(str), columns["node"], strict=True)])
+    flight, key = flights_of(columns), np.zeros(len(columns["seed"]), np.int64)
+    for part in (flight, columns["seed"], columns["node"]):
+        known, which = np.unique(part, return_inverse=True)
+        key = key * len(known) + which
     rows = [np.flatnonzero(columns["regime"] == r) for r in (base, regime)]
     _, first, second = np.intersect1d(key[rows[0]], key[rows[1]], return_indices=True)
     a, b = rows[0][first], rows[1][second]
-    return Paired(flights_of(columns)[a], columns["node"][a], columns[name][a].astype(float), columns[name][b].astype(float))
+    return Paired(flight[a], columns["node"][a], columns[name][a].astype(float), columns[name][b].astype(float))
 
 
 def by_flight(flight: np.ndarray, value: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,13 @@ class Study:
     def __repr__(self) -> str:
         return f"Study({len(self)} rows)"
 
+    @cached_property
+    def compare(self) -> intervals.Compare:
+        """`intervals.difference` of this study, each found once: by measure, regime, baseline, node and class."""
+        return intervals.comparing(self.columns)
+
     def __str__(self) -> str:
-        return intervals.summary(self.columns, self.meta)
+        return intervals.summary(self.columns, self.meta, self.compare)
 
     def save(self, folder: str | Path) -> Path:
         """Write ``study.csv`` and ``study.json`` into ``folder``, each whole or not at all.  Raises `CopfuseError` where that cannot be."""
