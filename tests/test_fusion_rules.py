@@ -11,8 +11,10 @@ from scipy.optimize import minimize_scalar
 
 from copfuse import filters, forecast, frames, fusion
 from copfuse.kernels import earth, mach
-from copfuse.kernels.forecast import impact, soar
+from copfuse.kernels.falls import LANES
+from copfuse.kernels.forecast import impact
 from copfuse.kernels.intersection import intersect, intersect_rows
+from copfuse.kernels.soars import SOARS, WORK_SOARING, soar_all
 from falling import fallen, swayed
 
 pytestmark = pytest.mark.kernels
@@ -217,16 +219,23 @@ def test_a_forecast_in_boost_is_wider_than_in_coast():
     assert sizes[0] > 100e3 and sizes[0] > 10 * sizes[1]
 
 
+def soared(states, ways):
+    """`soar_all` of states (m, 7): where they come to, and when."""
+    states, times = np.array(states), np.zeros(len(states))
+    soar_all(len(states), np.array(ways), states, times, np.zeros(WORK_SOARING), np.zeros(LANES, np.int64))
+    return states, times
+
+
 @pytest.mark.parametrize(
-    "ratio, slow, beta, begin",
-    [(1.0, 1500.0, 5000.0, (55e3, 2800.0, -300.0)), (3.0, 900.0, 5000.0, (55e3, 2800.0, -300.0)), (1.0, 200.0, 54.0, (3e3, 300.0, -300.0))],
+    "way, beta, begin", [(1, 5000.0, (55e3, 2800.0, -300.0)), (5, 5000.0, (55e3, 2800.0, -300.0)), (2, 700.0, (3e3, 1900.0, -300.0))]
 )
-def test_a_soaring_body_flies_as_the_formulas_say(ratio, slow, beta, begin):
+def test_a_soaring_body_flies_as_the_formulas_say(way, beta, begin):
     """Lift that turns the path level, at most 2 ratio times the drag, which it raises by the parabolic polar: DOP853 (SciPy).
 
     A light one is stopped within a second.
     """
     w, x = np.array([0, 0, 7.292115e-5]), coasting(*begin)
+    ratio, slow = SOARS[way - 1, 0], min(SOARS[way - 1, 1], 0.7 * np.linalg.norm(x[3:]))
 
     def rate(_, s):
         p, v = s[:3], s[3:]
@@ -249,10 +258,24 @@ def test_a_soaring_body_flies_as_the_formulas_say(ratio, slow, beta, begin):
 
     stop.terminal = True
     end = solve_ivp(rate, (0, 3000), x, "DOP853", events=stop, rtol=1e-8, atol=1e-3)
-    s = np.r_[x, np.log(beta), 0.0, 0.0]
-    seconds = soar(s, ratio, slow, 0.0, np.zeros(6), np.zeros(6))
+    (s,), (seconds,) = soared([np.r_[x, np.log(beta)]], [way])
     assert abs(seconds - end.t[-1]) < min(2.0, 0.5 * end.t[-1])
     assert np.linalg.norm(s[:3] - end.y[:3, -1]) < min(2.0, 0.5 * end.t[-1]) * slow
+
+
+def test_a_body_soars_in_company_as_it_does_alone():
+    """More bodies than fit side by side, some of which go on more slowly from where they came to, and some that only fall."""
+    rng = np.random.default_rng(3)
+    n, ways = 3 * LANES, np.array([1, -2, 3, -4, 5, 0])
+    begin = np.array([[*coasting(rng.uniform(20e3, 90e3), rng.uniform(600, 4e3), -200.0), rng.uniform(7, 9)] for _ in range(n)])
+    states, times = soared(np.repeat(begin, len(ways), axis=0), np.tile(ways, n))
+    for i, start in enumerate(begin):
+        of = slice(len(ways) * i, len(ways) * (i + 1))
+        alone, when = soared([start, start, start], [3, -4, 0])
+        np.testing.assert_array_equal(states[of][[2, 3, 5]], alone)
+        np.testing.assert_array_equal(times[of][[2, 3, 5]], when)
+        np.testing.assert_array_equal(alone[2], start)
+        assert when[1] >= when[0] > 0.0 == when[2] and times[of][4] > 0.0
 
 
 def test_lift_is_allowed_for_where_it_may_be():

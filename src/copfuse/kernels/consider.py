@@ -8,7 +8,7 @@ import numpy as np
 
 from copfuse.constants import EARTH_OMEGA, MU
 from copfuse.kernels import borrowing, njit
-from copfuse.kernels.small import invert
+from copfuse.kernels.small import inverse
 
 
 @borrowing
@@ -86,15 +86,12 @@ def _move(W, x, origin, axes, cosines, bias, bias_time, slope, shift, turn, g, m
             continue
         _cross(turn[c], x[3:6], moved)
         for i in range(3):
-            g[i] = 0.0
-            g[3 + i] = 0.0
-            for m in range(3):
-                g[i] += W[i, m] * shift[c, m]
-                if c > 0:
-                    g[3 + i] += W[i, m] * moved[m]
+            g[i] = W[i, 0] * shift[c, 0] + W[i, 1] * shift[c, 1] + W[i, 2] * shift[c, 2]
+            g[3 + i] = W[i, 0] * moved[0] + W[i, 1] * moved[1] + W[i, 2] * moved[2] if c > 0 else 0.0
         for i in range(6):
+            own = bias[c] ** 2 * g[i]
             for j in range(6):
-                B[i, j] += bias[c] ** 2 * g[i] * g[j]
+                B[i, j] += own * g[j]
         wander = (bias[c] / bias_time) ** 2
         for i in range(3):
             for j in range(3):
@@ -119,7 +116,7 @@ def consider(track, sensor, time, x, sigma, origin, axes, cosines, n_track, n_se
     last, informed = np.zeros(n_track), np.zeros(n_track * n_sensor, np.int64)  # which of these are not zero
     at, facing = np.zeros((n_sensor, 3)), np.zeros((n_sensor, 3, 3))  # where each sensor last was
     work = np.zeros((7, 3, 3))
-    total, inverse, lower, W = work[0], work[1], work[2], work[3]
+    total, known, lower, W = work[0], work[1], work[2], work[3]
     slope, shift, turn = work[4], work[5], work[6]
     g, moved = np.zeros(6), np.zeros(3)
     for row in range(len(time)):
@@ -144,19 +141,17 @@ def consider(track, sensor, time, x, sigma, origin, axes, cosines, n_track, n_se
                 for i in range(3):
                     for j in range(3):
                         total[i, j] += L[k, i, j]
-        invert(total, len(total), lower, inverse)
+        inverse(total, len(total), lower, known)
         for k in range(n_sensor):
             if informed[own + k] == 0 or L[own + k, 0, 0] + L[own + k, 1, 1] + L[own + k, 2, 2] < 1e-12:
                 continue
             for i in range(3):
                 for j in range(3):
-                    W[i, j] = 0.0
-                    for m in range(3):
-                        W[i, j] += inverse[i, m] * L[own + k, m, j]
+                    W[i, j] = known[i, 0] * L[own + k, 0, j] + known[i, 1] * L[own + k, 1, j] + known[i, 2] * L[own + k, 2, j]
             _move(W, x[row], at[k], facing[k], cosines[k], bias[k], bias_time[k], slope, shift, turn, g, moved, B[row])
 
 
-@njit
+@borrowing
 def fall_matrix(x, dt, F, A, power):
     """F (6, 6): derivative of a state after dt s of free fall by the state before, to third order in dt.
 
@@ -171,20 +166,21 @@ def fall_matrix(x, dt, F, A, power):
             F[i, j] = 1.0 if i == j else 0.0
             power[i, j] = F[i, j]
     for i in range(3):
-        A[i, i + 3] = 1.0
         for j in range(3):
             A[i + 3, j] = 3.0 * g * x[i] * x[j] / r2 - (g if i == j else 0.0)
     A[3, 0] += w * w
     A[4, 1] += w * w
     A[3, 4] = 2.0 * w
     A[4, 3] = -2.0 * w
-    row = np.zeros(6)
+    row = A[0]  # the rows of velocity are known: of them A has none
     for order in range(1, 4):
         for i in range(6):
-            for j in range(6):
-                row[j] = 0.0
-                for k in range(6):
-                    row[j] += power[i, k] * A[k, j] * dt / order
+            x0, x1, x2 = power[i, 3], power[i, 4], power[i, 5]
+            for j in range(3):
+                row[j] = x0 * A[3, j] * dt / order + x1 * A[4, j] * dt / order + x2 * A[5, j] * dt / order
+                row[3 + j] = power[i, j] * dt / order
+            row[3] += x1 * A[4, 3] * dt / order
+            row[4] += x0 * A[3, 4] * dt / order
             for j in range(6):
                 power[i, j] = row[j]
                 F[i, j] += row[j]
@@ -203,14 +199,16 @@ def _carry(F, P, half, out):
     """out = F P F'."""
     for i in range(6):
         for j in range(6):
-            half[i, j] = 0.0
+            total = 0.0
             for k in range(6):
-                half[i, j] += F[i, k] * P[k, j]
+                total += F[i, k] * P[k, j]
+            half[i, j] = total
     for i in range(6):
         for j in range(6):
-            out[i, j] = 0.0
+            total = 0.0
             for k in range(6):
-                out[i, j] += half[i, k] * F[j, k]
+                total += half[i, k] * F[j, k]
+            out[i, j] = total
 
 
 @njit
@@ -227,7 +225,7 @@ def common(track, time, x, P, prior, noisy, noisy_prior, share, n_track, D):
     """
     seen = np.zeros(n_track, np.int64) - 1
     scratch = np.zeros((8, 6, 6))
-    lower, inverse, A, F = scratch[0], scratch[1], scratch[2], scratch[3]
+    lower, known, A, F = scratch[0], scratch[1], scratch[2], scratch[3]
     drifted, grown, half, work = scratch[4], scratch[5], scratch[6], scratch[7]
     for row in range(len(time)):
         before = seen[track[row]]
@@ -241,11 +239,12 @@ def common(track, time, x, P, prior, noisy, noisy_prior, share, n_track, D):
         fall_matrix(x[before], dt, F, work, half)
         _carry(F, noisy[before], half, drifted)
         _carry(F, D[before], half, grown)
-        invert(prior[row], len(inverse), lower, inverse)
+        inverse(prior[row], len(known), lower, known)
         for i in range(6):
             for j in range(6):
                 grown[i, j] += share[row] * (noisy_prior[row, i, j] - drifted[i, j])
-                A[i, j] = 0.0
+                total = 0.0
                 for k in range(6):
-                    A[i, j] += P[row, i, k] * inverse[k, j]
+                    total += P[row, i, k] * known[k, j]
+                A[i, j] = total
         _carry(A, grown, half, D[row])

@@ -135,27 +135,33 @@ def mix(x, P, mu, Pi, h, fresh, thin, x_out, P_out, mu_out, xs, Ps, J):
                 P_out[j, a, b] = 0.0
         for i in range(N_MODEL):
             w = (1.0 if i == j else 0.0) if alone else (Pi[i, j] * mu[i] / told if _heard(i, j, mu, thin) else 0.0)
-            if w > _TRICKLE:
+            if not w > _TRICKLE:
+                continue
+            as_it_is = i == j != 3 or (j == 1 and 1 < i < 4)  # GLIDE's own lift is another one where there is no air
+            own = x[i] if as_it_is else xs[i]
+            if not as_it_is:
                 seen_as(i, j, x, P, xs[i], Ps[i], J)
                 if i == 1 and j == 0 and fresh > 0.0:
                     pushed_anew(fresh, xs[i], Ps[i])
                 if h > 0.0 and (i == 0 or i == 4) and 0 < j < 4:
                     burnt_within(i, x[i], h, xs[i], Ps[i])
-                for a in range(n):
-                    x_out[j, a] += w * (xs[i, a] - x[j, a])  # about the target's own, so that nothing is lost to the Earth's size
+            for a in range(n):
+                x_out[j, a] += w * (own[a] - x[j, a])  # about the target's own, so that nothing is lost to the Earth's size
         for a in range(n):
             x_out[j, a] += x[j, a]
         for i in range(N_MODEL):
             w = (1.0 if i == j else 0.0) if alone else (Pi[i, j] * mu[i] / told if _heard(i, j, mu, thin) else 0.0)
             if w > _TRICKLE:
+                as_it_is = i == j != 3 or (j == 1 and 1 < i < 4)
+                own, spread = (x[i] if as_it_is else xs[i]), (P[i] if as_it_is else Ps[i])
                 for a in range(6):
-                    da = xs[i, a] - x_out[j, a]
+                    da = own[a] - x_out[j, a]
                     for b in range(6):  # all of them: six by six go into vector instructions
-                        P_out[j, a, b] += w * (Ps[i, a, b] + da * (xs[i, b] - x_out[j, b]))
+                        P_out[j, a, b] += w * (spread[a, b] + da * (own[b] - x_out[j, b]))
                 for a in range(6, n):
-                    da = xs[i, a] - x_out[j, a]
+                    da = own[a] - x_out[j, a]
                     for b in range(a + 1):
-                        P_out[j, a, b] += w * (Ps[i, a, b] + da * (xs[i, b] - x_out[j, b]))
+                        P_out[j, a, b] += w * (spread[a, b] + da * (own[b] - x_out[j, b]))
         for a in range(6, n):
             for b in range(a):
                 P_out[j, b, a] = P_out[j, a, b]

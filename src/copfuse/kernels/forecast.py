@@ -8,16 +8,14 @@ import numpy as np
 
 from copfuse.kernels import borrowing, njit
 from copfuse.kernels.earth import altitude, free_acceleration
-from copfuse.kernels.falls import LANES, LONGEST_FLIGHT, WORK, fall_all, flow
-from copfuse.kernels.motions import across, ahead
+from copfuse.kernels.falls import LANES, WORK, fall_all
 from copfuse.kernels.small import cholesky
+from copfuse.kernels.soars import SOARS, WORK_SOARING, soar_all
 
 # A forecast in boost stands for these further burn times, s, with these weights; *notional*, as is the time in which a burning
 # missile's acceleration grows by e as it empties
 BURNS = np.array([0.0, 10.0, 25.0, 50.0, 90.0, 150.0, 240.0])
 BURN_WEIGHTS = np.array([0.13, 0.13, 0.14, 0.14, 0.15, 0.15, 0.16])
-# Where lift must be allowed for: greatest lift over drag, and the speed, m/s, at which it ends in a dive; *notional*
-SOARS = np.array([[1.0, 1500.0], [1.0, 900.0], [2.0, 1500.0], [2.0, 900.0], [3.0, 900.0]])
 _NO_SOAR = 0.2  # share of a lifting body's forecasts that fall freely from here
 _EMPTYING = 60.0  # s
 _FULLEST = 0.7  # logarithm of the most that the push grows before a stage is empty and the next begins lower, *notional*
@@ -29,9 +27,6 @@ _LEAST = 0.01  # chance of a further burn, or of lift, from which on it is follo
 _BURNING = 6 * (len(BURNS) - 1)  # points of a further burn
 _SIDE = 0.02  # share of the along-path variance that a forecast in boost allows across it: steering
 _TURN = 0.04  # likewise where there is lift: turns
-_BACK = 0.7  # lift ends at this share of the speed at the latest
-_SOARING = 0.2  # share of its speed that drag may take from a body with lift in a step
-_LEVELLING = 0.1  # 1/s, how fast lift takes the sink out of a path, *notional*
 # Least sigma of ln(beta), because the drag coefficient will change with the Mach number, unseen as yet; as in the flights simulated
 # here, *notional*
 _DRAG_TO_COME = 0.10
@@ -80,55 +75,6 @@ def burn(s, push, t, seconds):
         s[4] += dt * (py + by)
         s[5] += dt * (pz + bz)
         t += dt
-    return t
-
-
-@borrowing
-def _soaring(s, over, ratio, d):
-    """d = rates of state s (6) under drag (``over`` = 1 / beta) and the lift that turns the path level; returns the height and
-    drag over speed.
-
-    Parabolic polar: drag is D0 (1 + (lift / most)^2) with most = 2 ratio D0, so that lift over drag is greatest, ``ratio``, at ``most``.
-    """
-    d[3], d[4], d[5], h, k, r = flow(s[0], s[1], s[2], s[3], s[4], s[5], over)
-    for i in range(3):
-        d[i] = s[i + 3]
-    v, e0, e1, e2 = ahead(s)
-    clean = k * v
-    most = 2.0 * ratio * clean
-    if most < 1e-6:
-        return h, k
-    u0, u1, u2, _, _, _ = across(s, e0, e1, e2)
-    sine = (s[0] * e0 + s[1] * e1 + s[2] * e2) / r
-    falling = d[3] * u0 + d[4] * u1 + d[5] * u2
-    wanted = -falling - v * v * math.sqrt(max(1.0 - sine * sine, 0.0)) / r - _LEVELLING * v * sine
-    lift = min(max(wanted, 0.0), most)
-    more = clean * (lift / most) ** 2
-    d[3] += lift * u0 - more * e0
-    d[4] += lift * u1 - more * e1
-    d[5] += lift * u2 - more * e2
-    return h, k
-
-
-@borrowing
-def soar(s, ratio, slow, t, d, y):
-    """Move state s (7), t s after now, on with lift until its speed is below ``slow`` m/s or it is on the ground; returns the seconds since
-    now, nan for never, and where t is."""
-    over = math.exp(-s[6])
-    h, k = _soaring(s, over, ratio, d)
-    v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
-    while h > 0.0 and v > slow:
-        if not t <= LONGEST_FLIGHT:
-            return math.nan
-        dt = min(max(0.5 * (h - 100e3) / v, 1.0), 60.0, _SOARING / k)
-        for i in range(6):
-            y[i] = s[i] + 0.5 * dt * d[i]
-        _soaring(y, over, ratio, d)
-        for i in range(6):
-            s[i] += dt * d[i]
-        t += dt
-        h, k = _soaring(s, over, ratio, d)
-        v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
     return t
 
 
@@ -189,23 +135,22 @@ def _burning(x, P, log_beta, push, chance, ways, m, states, times, weights, C, l
 
 
 @borrowing
-def _lifted(x, log_beta, chance, m, states, times, weights, d, y):
-    """Likewise after lift has carried it in each of the ways of `SOARS`."""
-    v = math.sqrt(x[3] * x[3] + x[4] * x[4] + x[5] * x[5])
+def _lifted(x, log_beta, chance, m, states, weights, ways):
+    """Likewise those that lift is to carry in each of the ways of `SOARS` (`soar_all`)."""
     for b in range(len(SOARS)):
-        further = b > 0 and SOARS[b, 0] == SOARS[b - 1, 0]  # what is to be slower begins as the faster one does
-        s, before = states[m + b], states[m + b - 1] if further else x
         for i in range(6):
-            s[i] = before[i]
-        s[6] = log_beta
-        times[m + b] = soar(s, SOARS[b, 0], min(SOARS[b, 1], _BACK * v), times[m + b - 1] if further else 0.0, d, y)
+            states[m + b, i] = x[i]
+        states[m + b, 6] = log_beta
         weights[m + b] = chance / len(SOARS)
+        further = b > 0 and SOARS[b, 0] == SOARS[b - 1, 0]  # what is to be slower begins as the faster one does
+        ways[m + b] = -(b + 1) if further else b + 1
     return m + len(SOARS)
 
 
 @borrowing
-def _starts(t, x, P, log_beta, push, boosting, soaring, m, states, times, weights, lower, C, s, d, y):
+def _starts(t, x, P, log_beta, push, boosting, soaring, m, states, times, weights, lower, C, s, ways):
     """Add, from place m on, all states that the forecast of row t follows to the ground, and their weights; returns the next free place."""
+    begin = m
     for i in range(6):
         for j in range(6):
             C[i, j] = P[t, i, j]
@@ -227,8 +172,10 @@ def _starts(t, x, P, log_beta, push, boosting, soaring, m, states, times, weight
     m += 1
     if boosting[t] > _LEAST:
         m = _burning(x[t], P[t], log_beta[t, 0], push[t], boosting[t], 6, m, states, times, weights, C, lower, s)
+    for p in range(begin, m):
+        ways[p] = 0
     if soaring > _LEAST:
-        m = _lifted(x[t], log_beta[t, 0], soaring, m, states, times, weights, d, y)
+        m = _lifted(x[t], log_beta[t, 0], soaring, m, states, weights, ways)
     return m
 
 
@@ -346,12 +293,12 @@ def impact(x, P, log_beta, push, boosting, lifting, least, mean, cov, when):
     (`fall_all`).  Where a few points that burn on tell that the region's semi-major axis is above ``least (n,)`` m, if that is not 0, the
     others are not followed: ``when`` is nan, too.
     """
-    square, vector = np.zeros((2, 7, 7)), np.zeros(18 + LANES + WORK)
+    square, vector = np.zeros((2, 7, 7)), np.zeros(18 + LANES + max(WORK, WORK_SOARING))
     lower, C = square[0], square[1]
     y, d, s, before, w = vector[:6], vector[6:12], vector[12:18], vector[18 : 18 + LANES], vector[18 + LANES :]
     most = _POINTS + 1 + _BURNING + len(SOARS)
     states, times, weights = np.zeros((_TOGETHER * most, 7)), np.zeros(_TOGETHER * most), np.zeros(_TOGETHER * most)
-    edges, place = np.zeros(_TOGETHER + 1, np.int64), np.zeros(LANES, np.int64)
+    edges, place, ways = np.zeros(_TOGETHER + 1, np.int64), np.zeros(LANES, np.int64), np.zeros(_TOGETHER * most, np.int64)
     for begin in range(0, len(x), _TOGETHER):
         count = min(_TOGETHER, len(x) - begin)
         for t in range(begin, begin + count):
@@ -364,8 +311,10 @@ def impact(x, P, log_beta, push, boosting, lifting, least, mean, cov, when):
                 if few and least[t] > 0.0 and boosting[t] > _LEAST:
                     m = _burning(x[t], P[t], log_beta[t, 0], push[t], boosting[t], 1, m, states, times, weights, C, lower, s)
                 if not few and not math.isnan(when[t, 0]):
-                    m = _starts(t, x, P, log_beta, push, boosting, soaring, m, states, times, weights, lower, C, s, d, y)
+                    m = _starts(t, x, P, log_beta, push, boosting, soaring, m, states, times, weights, lower, C, s, ways)
                 edges[r + 1] = m
+            if not few:
+                soar_all(m, ways, states, times, w, place)
             fall_all(m, states, times, w, before, place, y, d)
             for r in range(count):
                 a, end, t = edges[r], edges[r + 1], begin + r

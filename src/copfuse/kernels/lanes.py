@@ -290,15 +290,20 @@ def gather(n, points, x, P):
 def _put(w, i, model, s):
     """State s of a model into lane i."""
     for c in range(8):
-        of = s[c] if c < 6 or model == 4 else 0.0
-        w[_S + c * LANES + i] = of
-        w[_Y + c * LANES + i] = of
-        w[_Q + c * LANES + i] = 0.0
+        w[_S + c * LANES + i] = s[c] if c < 6 or model == 4 else 0.0
     for c in range(3):
         w[_P + c * LANES + i] = s[6 + c] if model == 0 else 0.0
     w[_E + i] = math.exp(-s[6]) if model == 2 or model == 3 else 0.0
     w[_L + i] = s[7] if model == 3 else 0.0
     w[_L + LANES + i] = s[8] if model == 3 else 0.0
+
+
+@borrowing
+def _begin(w):
+    """Rates are asked for at the states themselves first, and none are summed up yet."""
+    for i in range(8 * LANES):
+        w[_Y + i] = w[_S + i]
+        w[_Q + i] = 0.0
 
 
 @borrowing
@@ -314,6 +319,7 @@ def move(points, model, count, dt, w):
             j = model[p]
             thrust, drag, lift = thrust or j == 4, drag or j == 2 or j == 3, lift or j == 3
             _put(w, i, j, points[p])
+        _begin(w)
         _go(w, dt, thrust, drag, lift)
         for i in range(min(LANES, count - first)):
             p = first + i
