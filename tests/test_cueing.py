@@ -14,6 +14,7 @@ import copfuse as cf
 from copfuse import ahead, cueing, frames, motion, network, scenario, sensors, study, telling, volumes
 from copfuse.constants import EARTH_A, NODES
 from copfuse.errors import CopfuseError
+from copfuse.kernels import cued
 from copfuse.tables import Tracks, Truth, stack
 from copfuse.telling import REACTION, Heard
 from copfuse.volumes import Cues
@@ -453,6 +454,13 @@ def test_the_kernel_of_gains_says_what_numpy_does(name):
     (gain, which), plain = volumes.gain(radar, cues, time, at(time)), plain_gain(radar, cues, time, at(time))
     np.testing.assert_allclose(gain, plain[0], rtol=1e-12)
     np.testing.assert_array_equal(which, plain[1])
+    best, by, many = np.zeros(len(time)), np.full(len(time), -1), len(cues)
+    facts = np.zeros((1, cued.FACTS))
+    facts[0, cued.MOST] = radar.cue_gain
+    facts[0, cued.UP], facts[0, cued.BEAM : cued.BEAM + 2] = 1.0, 1e-3  # it stands at the Earth's centre, and has no energy for any cue
+    ends, about = (np.array([0, len(time)]), np.array([0, many])), (cues.begin, cues.end, cues.time, cues.x, cues.P, cues.acceleration)
+    cued.gains(facts, ends[0], time, at(time), ends[1], np.arange(many), *about, cues.share, volumes.SIGMAS, best, by)
+    assert not best.any() and (by == -1).all()
     assert gain.min() == 0.0 and gain.max() == radar.cue_gain and ((gain > 0.0) & (gain < radar.cue_gain)).any()
     assert (which[time >= 180.0] == -1).all() and len(set(which.tolist())) > 50
 

@@ -11,6 +11,7 @@ from scipy.stats import chi2
 import copfuse as cf
 from copfuse import covariances, filters, forecast, phases, tracking
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE
+from copfuse.kernels import rows
 from copfuse.kernels.motions import BOOST as THRUSTING
 from copfuse.kernels.motions import MANOEUVRE, PUSH_SIGMA
 from copfuse.measures import within_ellipse
@@ -62,12 +63,18 @@ def test_the_kernels_of_rows_say_what_numpy_does():
     bank = filters.bank(100.0, x6, root @ np.swapaxes(root, 1, 2), mu, rng.normal(0.0, 30.0, (n, 3)), rng.uniform(1.0, 20.0, n))
     prior = filters.predict(bank, 101.0)
     time, burnt, lit = np.full(n, 100.0), rng.random(n) < 0.5, rng.choice([-np.inf, 99.0, 92.0], n)
-    made = phases.said(bank, prior, time, burnt, lit)
+    made, pause = phases.said(bank, prior, time, burnt, lit), phases.further(time - lit)
+    named = [np.empty((n, 3)), np.empty(n), np.empty((n, 4)), np.empty((n, 6, 6))]
+    rows.pushes(bank.x, bank.P, bank.mu, bank.x6, *named[:2])
+    rows.phases(bank.mu, bank.x6, burnt, pause, phases.BOOST_CEILING, named[2])
+    rows.unthrusting(bank.mu, bank.P, named[3])
+    for name, column in zip(("acceleration", "acceleration_sigma", "phase_probability", "noisy"), named, strict=True):
+        assert column.tobytes() == made[name].tobytes()
     acceleration, sigma = phases.push(bank)
     plain = {
         "acceleration": acceleration, "acceleration_sigma": sigma,
         "noisy": covariances.noisy(bank), "noisy_prior": covariances.noisy(prior),
-        "phase_probability": phases.phase_probability(bank, burnt, phases.further(time - lit)),
+        "phase_probability": phases.phase_probability(bank, burnt, pause),
     }  # fmt: skip
     for name, column in plain.items():
         np.testing.assert_allclose(made[name], column, rtol=1e-12, atol=1e-12 * np.abs(column).max(), err_msg=name)
