@@ -14,6 +14,7 @@ import copfuse as cf
 from copfuse import ahead, cueing, frames, motion, network, scenario, sensors, study, telling, volumes
 from copfuse.constants import EARTH_A, NODES
 from copfuse.errors import CopfuseError
+from copfuse.kernels import cued
 from copfuse.tables import Tracks, Truth, stack
 from copfuse.telling import REACTION, Heard
 from copfuse.volumes import Cues
@@ -408,10 +409,8 @@ def test_registered_tracks_may_be_asked_for():
     assert "registration" in made.tracks.meta and same(made.detections, plain.detections) and same(made.cues, plain.cues)
 
 
-@pytest.mark.parametrize("at_once", [10, 100_000])
-def test_several_radars_are_told_at_once_what_each_is_told_alone(at_once, monkeypatch):
-    """To the bit, however many are taken together, with cues that some of them do not heed and satellites among them."""
-    monkeypatch.setattr(volumes, "AT_ONCE", at_once)
+def test_several_radars_are_told_at_once_what_each_is_told_alone():
+    """To the bit, with cues that some of them do not heed and satellites among them."""
     cues = stack([along(3e3, JPN), along(8e3, JPN, 60.0)])
     radars = [RADARS[n] for n in ("JP-AEG-W", "US-SBIRS-GEO", "JP-FPS5-SD", "JP-AEG-E")]
     looks = [(radar, np.arange(90.0 + k, 170.0, 1.0 + k), at(np.arange(90.0 + k, 170.0, 1.0 + k))) for k, radar in enumerate(radars)]
@@ -420,6 +419,50 @@ def test_several_radars_are_told_at_once_what_each_is_told_alone(at_once, monkey
         alone = volumes.gain(look[0], cues, *look[1:])
         assert all(a.tobytes() == b.tobytes() for a, b in zip(found, alone, strict=True))
     assert sum((which >= 0).any() for _, which in together) >= 2 and (together[1][1] == -1).all()
+
+
+def plain_gain(sensor, cues, time, x):
+    """`volumes.gain` in numpy, every look against every cue: what `kernels.cued` is held against."""
+    look, cue = (k.ravel() for k in np.meshgrid(np.arange(len(time)), np.arange(len(cues)), indexing="ij"))
+    ahead = (time[look] - cues.time[cue])[:, None]
+    origin, up = frames.ecef(sensor.lat, sensor.lon, sensor.alt), frames.enu_axes(sensor.lat, sensor.lon)[2]
+    there = cues.x[cue, :3] + ahead * cues.x[cue, 3:] + 0.5 * ahead**2 * cues.acceleration[cue] - origin
+    P, ahead = cues.P[cue], ahead[:, :, None]
+    spread = P[:, :3, :3] + ahead * (P[:, :3, 3:] + P[:, 3:, :3]) + ahead**2 * P[:, 3:, 3:]
+    away = np.maximum(np.linalg.norm(there, axis=1, keepdims=True), 1e3)
+    level = np.cross(there / away, up)
+    level /= np.linalg.norm(level, axis=1, keepdims=True)
+    axes = np.stack([level, np.cross(level, there / away)], axis=1)
+    seen = x[look, :3] - origin
+    off = np.arctan2(np.einsum("nai,ni->na", axes, seen), np.einsum("ni,ni->n", there / away, seen)[:, None])
+    sigma, beam = np.sqrt(np.einsum("nai,nij,naj->na", axes, spread, axes)) / away, np.array([sensor.beamwidth_az, sensor.beamwidth_el])
+    inside = (np.abs(off) <= volumes.SIGMAS * sigma + 0.5 * beam).all(axis=1)
+    inside &= (cues.begin[cue] <= time[look]) & (time[look] < cues.end[cue])
+    wide = np.prod(1.0 + 2.0 * volumes.SIGMAS * sigma / beam, axis=1)
+    won = cues.share[cue] * sensor.track_revisit / sensor.search_revisit * volumes.beams(sensor) / wide
+    won = np.where(inside & (won >= 1.0), won, 0.0).reshape(len(time), len(cues))
+    return np.minimum(won.max(axis=1), sensor.cue_gain), np.where(won.any(axis=1), won.argmax(axis=1), -1)
+
+
+@pytest.mark.parametrize("name", ["JP-AEG-W", "KR-GP-BS"])
+def test_the_kernel_of_gains_says_what_numpy_does(name):
+    """`cued.gains`: cues off the object, too wide, over, and twice the same, of which the first is heeded."""
+    beside = along(300.0, JPN)
+    beside = replace(beside, x=beside.x + np.array([2e5, 2e5, 0.0, 0.0, 0.0, 0.0]))
+    cues = stack([along(2e4, JPN), along(8e3, JPN, 110.0), along(2e4, JPN), along(5e5, JPN), beside, along(50.0, JPN, 150.0)])
+    radar, time = RADARS[name], np.arange(60.0, 200.0, 0.7)
+    (gain, which), plain = volumes.gain(radar, cues, time, at(time)), plain_gain(radar, cues, time, at(time))
+    np.testing.assert_allclose(gain, plain[0], rtol=1e-12)
+    np.testing.assert_array_equal(which, plain[1])
+    best, by, many = np.zeros(len(time)), np.full(len(time), -1), len(cues)
+    facts = np.zeros((1, cued.FACTS))
+    facts[0, cued.MOST] = radar.cue_gain
+    facts[0, cued.UP], facts[0, cued.BEAM : cued.BEAM + 2] = 1.0, 1e-3  # it stands at the Earth's centre, and has no energy for any cue
+    ends, about = (np.array([0, len(time)]), np.array([0, many])), (cues.begin, cues.end, cues.time, cues.x, cues.P, cues.acceleration)
+    cued.gains(facts, ends[0], time, at(time), ends[1], np.arange(many), *about, cues.share, volumes.SIGMAS, best, by)
+    assert not best.any() and (by == -1).all()
+    assert gain.min() == 0.0 and gain.max() == radar.cue_gain and ((gain > 0.0) & (gain < radar.cue_gain)).any()
+    assert (which[time >= 180.0] == -1).all() and len(set(which.tolist())) > 50
 
 
 def test_radars_of_several_nations_are_told_at_once_what_each_is_told_by_its_nations_cues():

@@ -9,8 +9,9 @@ import pytest
 from scipy.stats import chi2
 
 import copfuse as cf
-from copfuse import filters, forecast, phases, tracking
+from copfuse import covariances, filters, forecast, phases, tracking
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE
+from copfuse.kernels import rows
 from copfuse.kernels.motions import BOOST as THRUSTING
 from copfuse.kernels.motions import MANOEUVRE, PUSH_SIGMA
 from copfuse.measures import within_ellipse
@@ -47,6 +48,37 @@ def test_what_has_just_burnt_out_may_be_in_boost_still():
     assert plain[BOOST] == 0.0 and plain[GLIDE] > 0.0 and pause[BOOST] == pytest.approx(0.3)
     np.testing.assert_allclose(pause[1:], 0.7 * plain[1:])
     assert phases.phase_probability(bank, np.array([False]), 0.3)[0, BOOST] >= 0.5
+
+
+def test_the_kernels_of_rows_say_what_numpy_does():
+    """`rows.pushes`, `rows.phases` and `rows.unthrusting` against `push`, `phase_probability` and `covariances.noisy`: at any height,
+    climbing or not, burnt out or not, standing still, and with one model sure."""
+    rng, n = np.random.default_rng(4), 400
+    x6 = np.zeros((n, 6))
+    x6[:, 0], x6[:, 3:] = 6371e3 + rng.choice([5e3, 60e3, 400e3, 1200e3], n), rng.normal(0.0, 2e3, (n, 3))
+    x6[0, 3:] = 0.0
+    root = rng.normal(size=(n, 6, 6)) * np.repeat([1e3, 30.0], 3)
+    mu = rng.dirichlet(np.full(5, 0.3), n)
+    mu[1] = np.eye(5)[THRUSTING]
+    bank = filters.bank(100.0, x6, root @ np.swapaxes(root, 1, 2), mu, rng.normal(0.0, 30.0, (n, 3)), rng.uniform(1.0, 20.0, n))
+    prior = filters.predict(bank, 101.0)
+    time, burnt, lit = np.full(n, 100.0), rng.random(n) < 0.5, rng.choice([-np.inf, 99.0, 92.0], n)
+    made, pause = phases.said(bank, prior, time, burnt, lit), phases.further(time - lit)
+    named = [np.empty((n, 3)), np.empty(n), np.empty((n, 4)), np.empty((n, 6, 6))]
+    rows.pushes(bank.x, bank.P, bank.mu, bank.x6, *named[:2])
+    rows.phases(bank.mu, bank.x6, burnt, pause, phases.BOOST_CEILING, named[2])
+    rows.unthrusting(bank.mu, bank.P, named[3])
+    for name, column in zip(("acceleration", "acceleration_sigma", "phase_probability", "noisy"), named, strict=True):
+        assert column.tobytes() == made[name].tobytes()
+    acceleration, sigma = phases.push(bank)
+    plain = {
+        "acceleration": acceleration, "acceleration_sigma": sigma,
+        "noisy": covariances.noisy(bank), "noisy_prior": covariances.noisy(prior),
+        "phase_probability": phases.phase_probability(bank, burnt, pause),
+    }  # fmt: skip
+    for name, column in plain.items():
+        np.testing.assert_allclose(made[name], column, rtol=1e-12, atol=1e-12 * np.abs(column).max(), err_msg=name)
+    assert (made["phase_probability"] > 0.1).sum(axis=0).min() > 10
 
 
 def test_the_rate_of_relighting_moves_the_models():

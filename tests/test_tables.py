@@ -63,6 +63,19 @@ def test_one_row_by_number_stays_a_table():
     assert len(table[3]) == 1 and same(table[3], table[3:4])
 
 
+@pytest.mark.parametrize("rows", [slice(None, None, -1), slice(1, 6, 2), slice(2, 5), [3, 1], np.arange(7) > 2, 4])
+def test_parts_are_what_a_table_of_their_columns_is(rows):
+    """In one piece, read-only and of the same types, whichever way they were chosen; nothing is kept that was known of the whole."""
+    table = made(Detections, 7)
+    part = (table.uid, table[rows])[1]
+    number = np.atleast_1d(np.arange(7)[rows])
+    whole = Detections(**{name: getattr(table, name)[number] for name in Detections.COLUMNS}, meta=table.meta)
+    assert same(part, whole) and part.uid == whole.uid
+    for name, (dtype, _) in Detections.COLUMNS.items():
+        column = getattr(part, name)
+        assert column.flags.c_contiguous and not column.flags.writeable and column.dtype == dtype
+
+
 def test_columns_are_read_only():
     table = made(Truth, 3)
     with pytest.raises(ValueError, match="read-only"):

@@ -137,11 +137,10 @@ def predict(tracks: Bank, time, relight=0.0) -> Bank:
     ``relight``: rate (1/s, scalar or (n,)) at which those whose engine has just gone out light a further stage (`phases.relight`).
     """
     n = len(tracks)
-    now = np.broadcast_to(np.asarray(time, float), n).copy()
-    x, P, mu = np.zeros_like(tracks.x), np.zeros_like(tracks.P), np.zeros_like(tracks.mu)
-    x6, P6 = np.zeros((n, 6)), np.zeros((n, 6, 6))
+    now, again = np.empty(n), np.empty(n)
+    now[:], again[:] = time, relight
+    x, P, mu, x6, P6 = (np.zeros(getattr(tracks, name).shape) for name in _COLUMNS[1:])
     if n:
-        again = np.broadcast_to(np.asarray(relight, float), n).copy()
         kernel.predict(tracks.x, tracks.P, tracks.mu, now - tracks.time, again, NOISE, x, P, mu, x6, P6)
     return Bank(now, x, P, mu, x6, P6)
 

@@ -78,7 +78,8 @@ class Nations:
         nation = self.nation[seen.sensor]
         mine = {k: np.flatnonzero(nation == k) for k in np.unique(nation).tolist()}
         past = {k: self.past.get(k, _Past(hashlib.sha256(bytes([k])))) for k in mine}
-        now = {k: _further(past[k].digest, seen, rows) for k, rows in mine.items()}
+        read = np.column_stack([getattr(seen, name) for name in KEYS])
+        now = {k: _further(past[k].digest, read[rows]) for k, rows in mine.items()}
         new = [k for k in mine if now[k].digest() not in self.kept.made]
         if new:
             self._make(seen, {k: mine[k] for k in new}, past, now)
@@ -89,7 +90,9 @@ class Nations:
             found += [{**part, "detection": rows[part["detection"] - past[k].plots]} for part in self._since(made, past[k].rows)]
         if not found:
             return []
-        joined = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+        joined = _joined(found)
+        if len(mine) == 1:
+            return [joined | {"detection": number[joined["detection"]]}]
         scan = np.cumsum(np.r_[False, (np.diff(seen.time) != 0) | (np.diff(seen.sensor) != 0)])
         order = np.argsort(scan[joined["detection"]], kind="stable")  # as if all nations had gone through the scans together
         return [{name: column[order] for name, column in joined.items()} | {"detection": number[joined["detection"][order]]}]
@@ -111,10 +114,9 @@ class Nations:
         states = {k: self.states[k] for k in mine if k in self.states}
         plots = seen if len(all_of) == len(seen) else seen[all_of]
         parts = list(tracking.follow(states, plots, self.scenario, None, self.association, all_of, self.kit))
-        columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
+        columns = _joined(parts) if parts else {}
         for k, rows in mine.items():
-            own = np.flatnonzero(columns["node"] == k) if columns else np.zeros(0, int)
-            made = {name: column[own] for name, column in columns.items()} if len(own) else {}
+            made = _of(columns, k)
             if made:
                 made["detection"] = past[k].plots + np.searchsorted(rows, made["detection"])
             self.kept.made[now[k].digest()] = Made(states[k], made, past[k].rows + _length(made), past[k].digest.digest())
@@ -136,14 +138,25 @@ class Nations:
         return P, P_common
 
 
+def _of(rows: Rows, node: int) -> Rows:
+    """Those of a node; none without columns."""
+    own = np.flatnonzero(rows["node"] == node) if rows else ()
+    return dict(rows) if len(own) == _length(rows) else {name: column[own] for name, column in rows.items()} if len(own) else {}
+
+
+def _joined(parts: list[Rows]) -> Rows:
+    """All rows, in order."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if len(parts) > 1 else parts[0]
+
+
 def _length(rows: Rows) -> int:
     return len(rows["time"]) if rows else 0
 
 
-def _further(digest: Any, seen: Detections, rows: np.ndarray) -> Any:
-    """The hash of all plots so far: those before, and some of those that are seen now."""
+def _further(digest: Any, read: np.ndarray) -> Any:
+    """The hash of all plots so far: those before, and those of which this is ``read`` now."""
     more = digest.copy()
-    more.update(np.column_stack([getattr(seen, name)[rows] for name in KEYS]).tobytes())
+    more.update(read.tobytes())
     return more
 
 

@@ -85,7 +85,7 @@ class Loop:
     ) -> None:  # fmt: skip
         """Sensors that nothing has cued, ``looking`` as in `Detections.meta`, until ``last`` s."""
         self.scenario, self.rule, self.seed, self.association, self.exact, self.spent = scenario, rule, seed, association, exact, spent
-        self.looking, self.watches = looking, [simulate.afresh(watch) for watch in watches]
+        self.looking, self.alone, self.watches = looking, watches, [simulate.afresh(watch) for watch in watches]
         self.steps = int(last // REACTION) + 1
         self.end = REACTION * self.steps
         self.heeds = np.full(len(NODES), np.inf) if idle else simulate.last_looks(self.watches)
@@ -293,11 +293,11 @@ class Loop:
     def _earlier(self) -> list[dict[str, Any]]:
         """Which radars saw which objects earlier than they would have without cues, as `Detections.meta` has it."""
         found = []
-        for watch in self.watches:
-            for sight in watch.sights:
+        for watch, before in zip(self.watches, self.alone, strict=True):
+            for sight, uncued in zip(watch.sights, before.sights, strict=True):
                 if (watch.number, sight.object) in self.by:
                     at, source = self.by[watch.number, sight.object]
-                    first, alone = (simulate.first_plot(watch.sensor, s) for s in (sight, simulate.uncued(watch.sensor, sight)))
+                    first, alone = (simulate.first_plot(watch.sensor, s) for s in (sight, uncued))
                     if first is not None and (alone is None or first < alone):
                         name = NODES[source] if source >= 0 else "watch"
                         found.append(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE, REENTRY_ALTITUDE, TERMINAL
 from copfuse.filters import Bank
 from copfuse.frames import altitude
+from copfuse.kernels import rows as kernel
 from copfuse.kernels.motions import BOOST as THRUSTING
 from copfuse.kernels.motions import GLIDE as LIFTING
-from copfuse.kernels.motions import MANOEUVRE
+from copfuse.kernels.motions import MANOEUVRE, REENTRY
 
 BOOST_CEILING = 1000e3  # m, no engine burns above: the last stage of a lofted ICBM burns out at 600 to 900 km, *notional*
 
@@ -93,3 +96,22 @@ def phase_probability(bank: Bank, burnt: np.ndarray, pause=0.0) -> np.ndarray:
     p *= np.where(boost > p[:, BOOST], (1.0 - boost) / np.maximum(1.0 - p[:, BOOST], 1e-9), 1.0)[:, None]
     p[:, BOOST] = boost
     return p
+
+
+def said(bank: Bank, prior: Bank, time: np.ndarray, burnt: np.ndarray, lit: np.ndarray) -> dict[str, Any]:
+    """What rows of Tracks say of estimates at times (n,) s, nothing of it shared with the banks: whether each has ``burnt (n,)`` out, and
+    was last ``lit (n,)`` s; and what of them and of what was predicted, ``prior``, `covariances.finished` asks for.
+
+    To the bit `push`, `phase_probability` and `covariances.noisy`, in a sixth of their time.
+    """
+    n = len(bank)
+    push, sigma, phase, noisy, before = np.empty((n, 3)), np.empty(n), np.empty((n, 4)), np.empty((n, 6, 6)), np.empty((n, 6, 6))
+    kernel.pushes(bank.x, bank.P, bank.mu, bank.x6, push, sigma)
+    kernel.phases(bank.mu, bank.x6, burnt, further(time - lit), BOOST_CEILING, phase)
+    kernel.unthrusting(bank.mu, bank.P, noisy)
+    kernel.unthrusting(prior.mu, prior.P, before)
+    return {
+        "x": bank.x6.copy(), "P": bank.P6.copy(), "acceleration": push, "acceleration_sigma": sigma,
+        "log_beta": np.stack([bank.x[:, REENTRY, 6], np.sqrt(bank.P[:, REENTRY, 6, 6])], axis=1), "phase_probability": phase,
+        "prior": prior.P6.copy(), "noisy": noisy, "noisy_prior": before, "share": 1.0 - prior.mu[:, THRUSTING],
+    }  # fmt: skip

@@ -109,15 +109,18 @@ def radar_snr(sensor: Sensor, distance, rcs) -> np.ndarray:
 
 def scan_angle(sensor: Sensor, azimuth, elevation) -> tuple[np.ndarray, np.ndarray]:
     """Cosines of the angle off the normal of the face that looks there: in azimuth alone, and in all."""
-    azimuth, elevation = np.asarray(azimuth, float), np.asarray(elevation, float)
-    if sensor.faces:
-        share = sensor.azimuth_width / sensor.faces
-        off = np.mod(azimuth - sensor.boresight + 0.5 * sensor.azimuth_width, 2.0 * np.pi)
-        across = np.cos(np.mod(off, share) - 0.5 * share)
-    else:
-        across = np.ones_like(azimuth)
+    across, elevation = _off_normal(sensor, np.asarray(azimuth, float)), np.asarray(elevation, float)
     whole = np.cos(elevation) * across * np.cos(sensor.face_tilt) + np.sin(elevation) * np.sin(sensor.face_tilt)
     return across, np.maximum(whole, 1e-3)
+
+
+def _off_normal(sensor: Sensor, azimuth: np.ndarray) -> np.ndarray:
+    """The first of them alone."""
+    if not sensor.faces:
+        return np.ones_like(azimuth)
+    share = sensor.azimuth_width / sensor.faces
+    off = np.mod(azimuth - sensor.boresight + 0.5 * sensor.azimuth_width, 2.0 * np.pi)
+    return np.cos(np.mod(off, share) - 0.5 * share)
 
 
 def accuracy(sensor: Sensor, snr, azimuth, elevation) -> np.ndarray:
@@ -145,7 +148,7 @@ def accuracy(sensor: Sensor, snr, azimuth, elevation) -> np.ndarray:
         sigma[:, 2] = np.maximum(sensor.beamwidth_el / (1.6 * root), sensor.sigma_angle_min)
         sigma[:, 3] = sensor.sigma_range_rate
         return sigma
-    across, _ = scan_angle(sensor, azimuth, elevation)
+    across = _off_normal(sensor, azimuth)
     along = np.maximum(np.cos(elevation - sensor.face_tilt), 0.02)
     sigma[:, 0] = np.maximum(sensor.range_resolution / root, sensor.sigma_range_min)
     sigma[:, 1] = np.maximum(sensor.beamwidth_az / (1.6 * root * across), sensor.sigma_angle_min) / level

@@ -234,11 +234,14 @@ def plots(watch: Watch, begin: float = -np.inf, end: float = np.inf) -> Rows:
         return np.zeros(0), np.zeros((0, 4)), np.zeros((0, 4)), np.zeros(0), np.zeros(0, int)
     time, z, bias, normal = (np.concatenate([getattr(s, name)[rows] for rows, _, s in kept]) for name in ("time", "z", "bias", "normal"))
     measured = np.concatenate([part[1] for part in kept])
-    error = sensors.accuracy(watch.sensor, measured, z[:, 1], z[:, 2]) * normal[:, 6:]
+    sigma = sensors.accuracy(watch.sensor, measured, z[:, 1], z[:, 2])
+    error = sigma * normal[:, 6:]
     error[:, :3] += bias
-    number = np.concatenate([np.full(len(rows), s.object) for rows, _, s in kept])
+    number = np.repeat([s.object for _, _, s in kept], [len(rows) for rows, _, _ in kept])
     z = _wrapped(watch.sensor, z + error)
-    return time, z, sensors.accuracy(watch.sensor, measured, z[:, 1], z[:, 2]), measured, number
+    if not watch.sensor.cosines:  # else it is the same wherever the object is
+        sigma = sensors.accuracy(watch.sensor, measured, z[:, 1], z[:, 2])
+    return time, z, sigma, measured, number
 
 
 def _noticed(sensor: Sensor, sight: Sight, begin: float, end: float) -> tuple[np.ndarray, np.ndarray]:
@@ -259,11 +262,6 @@ def first_plot(sensor: Sensor, sight: Sight) -> float | None:
     """When a sensor notices an object first, s; None: never."""
     rows, _ = _noticed(sensor, sight, -np.inf, np.inf)
     return float(sight.time[rows[0]]) if len(rows) else None
-
-
-def uncued(sensor: Sensor, sight: Sight) -> Sight:
-    """A sight as it is when nothing cues the sensor."""
-    return replace(sight, output=detector_output(sight.snr, sensor.swerling, sight.normal[:, :6]), cued=np.zeros(len(sight.time), bool))
 
 
 def _checked(truth: Truth, seed: int) -> list[dict[str, Any]]:

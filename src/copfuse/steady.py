@@ -42,7 +42,7 @@ from copfuse.kernels.lent import (
     Work,
 )
 from copfuse.kernels.motions import N_MODEL
-from copfuse.phases import further, relight
+from copfuse.phases import further, relight, said
 from copfuse.scanning import Series, Sites
 
 ROWS = 256  # made in a call at most: more is hardly quicker
@@ -174,8 +174,10 @@ class Steady:
         not numpy's to the last bit.
         """
         time = self.scans.figures[scan : scan + self.most, lent.TIME]
-        lit = np.unique(np.concatenate([self.rows.figures[self._of(node), LIT] for node in self.here]))
+        lit = np.array(sorted({one for node in self.here for one in self.rows.figures[self._of(node), LIT].tolist()}))
         lit = lit[further(time[0] - lit) > 0.0]
+        if len(lit) == 0:
+            return Waits(lit, np.zeros((2, 0, len(time))))
         since = time - lit[:, None]
         return Waits(lit, np.stack([relight(since), further(since)]))
 
@@ -185,14 +187,15 @@ class Steady:
         return slice(prior, prior + rows), slice(prior + self.most, prior + self.most + rows)
 
     def _changed(self, made: int) -> dict[str, Any]:
-        prior, bank = (Bank(*(getattr(self.rows, name)[part].copy() for name in _BANK)) for part in self._made(made))
+        prior, bank = (Bank(*(getattr(self.rows, name)[part] for name in _BANK)) for part in self._made(made))
         facts, figures = (part[self._made(made)[1]] for part in (self.rows.facts, self.rows.figures))
         scan = facts[:, SCAN]
+        time = self.scans.figures[scan, lent.TIME]
         return {
-            "time": self.scans.figures[scan, lent.TIME], "node": self.scans.facts[scan, lent.NODE], "track": facts[:, NUMBER].copy(),
-            "hits": facts[:, HITS].copy(), "llr": figures[:, LLR].copy(), "firm": np.ones(made, bool), "burnt": facts[:, BURNT] != 0,
-            "lit": figures[:, LIT].copy(),
-            "detection": facts[:, DETECTION].copy(), "sensors": facts[:, SENSORS].astype(np.uint64), "bank": bank, "prior": prior,
+            "time": time, "node": self.scans.facts[scan, lent.NODE], "track": facts[:, NUMBER].copy(), "hits": facts[:, HITS].copy(),
+            "llr": figures[:, LLR].copy(), "firm": np.ones(made, bool),
+            "detection": facts[:, DETECTION].copy(), "sensors": facts[:, SENSORS].astype(np.uint64),
+            **said(bank, prior, time, facts[:, BURNT] != 0, figures[:, LIT]),
         }  # fmt: skip
 
 

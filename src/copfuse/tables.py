@@ -51,9 +51,20 @@ class Table:
 
     def __getitem__(self, rows: Any) -> Self:
         """The chosen rows (mask, slice or row numbers) as a table of the same kind."""
+        if isinstance(rows, slice) and rows.step not in (None, 1):
+            rows = np.arange(len(self))[rows]  # a column is in one piece
         rows = np.atleast_1d(rows) if not isinstance(rows, slice) else rows
-        make: Any = type(self)
-        return make(**{name: getattr(self, name)[rows] for name in self.COLUMNS}, meta=vars(self)["meta"])
+        own = vars(self)
+        return self._of({name: own[name][rows] for name in self.COLUMNS}, own["meta"])
+
+    @classmethod
+    def _of(cls, columns: dict[str, np.ndarray], meta: dict[str, Any]) -> Self:
+        """A table of columns that are known to be as `COLUMNS` says, each in one piece and of nobody else."""
+        made = object.__new__(cls)
+        for column in columns.values():
+            column.flags.writeable = False
+        vars(made).update(columns, meta=meta)
+        return made
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self)} rows: {', '.join(self.COLUMNS)})"
@@ -159,7 +170,7 @@ class Growing:
 
     def table(self) -> Any:
         """All rows so far."""
-        return self.kind(**{name: column[: self.n] for name, column in self.columns.items()}, meta=self.meta)
+        return self.kind._of({name: column[: self.n] for name, column in self.columns.items()}, self.meta)
 
 
 def same_table(name: str, table: Table, uid: str) -> None:

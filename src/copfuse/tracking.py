@@ -34,15 +34,14 @@ from copfuse.coasting import (
     with_rows,
 )
 from copfuse.constants import NODES
-from copfuse.covariances import Columns, Covariances, noisy
+from copfuse.covariances import Columns, Covariances
 from copfuse.errors import CopfuseError, suggestion
 from copfuse.filters import Bank
 from copfuse.frames import altitude
 from copfuse.kernels.lent import Rule
 from copfuse.kernels.motions import BOOST as THRUSTING
-from copfuse.kernels.motions import REENTRY
 from copfuse.pairing import OWN, RULES, SELDOM, Taken
-from copfuse.phases import further, phase_probability, push, pushed, relight, thrust
+from copfuse.phases import further, pushed, relight, said, thrust
 from copfuse.scanning import Scan, in_order, series
 from copfuse.steady import Kit, Steady
 from copfuse.tables import Detections, Tracks, usable_plots
@@ -197,7 +196,7 @@ def check_association(name: str) -> None:
 
 
 def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, dict[str, Any] | None]:
-    """One scan: drop what is stale, associate, update, start; returns the tracks and what `_rows` makes new rows of Tracks of."""
+    """One scan: drop what is stale, associate, update, start; returns the tracks and its new rows of Tracks, if any."""
     counts = live.counts
     scan = scan if association != "mht" else in_order(scan)
     live, stale = coasted(live, scan.time, scan.bias)
@@ -357,31 +356,19 @@ def _start(live: Live, scan: Scan, free: np.ndarray) -> Live:
 
 
 def _changed(live: Live, scan: Scan, hit: np.ndarray, free: np.ndarray, taken: Taken) -> dict[str, Any]:
-    """Of the tracks ``hit`` and those just started from the plots ``free``: the columns of Tracks that need no arithmetic, and banks."""
+    """Of the tracks ``hit`` and those just started from the plots ``free``: the columns of Tracks, and what `table` needs besides."""
     begun = np.arange(len(live) - len(free), len(live))
     changed = np.concatenate([hit, begun])
-    bank = live.bank[changed]
+    bank, time = live.bank[changed], np.full(len(changed), scan.time)
     prior = Bank.stack([taken.prior, bank[len(hit) :]]) if len(free) else taken.prior
     return {
-        "time": np.full(len(changed), scan.time), "node": np.full(len(changed), scan.node), "track": live.number[changed],
+        "time": time, "node": np.full(len(changed), scan.node), "track": live.number[changed],
         "hits": live.hits[changed], "llr": live.llr[changed], "firm": live.firm[changed],
-        "burnt": live.burnt[changed], "lit": live.lit[changed],
-        "detection": scan.rows[np.concatenate([taken.plot, free])], "sensors": live.sensors[changed], "bank": bank, "prior": prior,
+        "detection": scan.rows[np.concatenate([taken.plot, free])], "sensors": live.sensors[changed],
+        **said(bank, prior, time, live.burnt[changed], live.lit[changed]),
     }  # fmt: skip
 
 
 def _rows(changes: list[dict[str, Any]]) -> dict[str, np.ndarray]:
-    """Columns of Tracks, and what `track` makes ``P_common`` of, from what several scans changed."""
-    known = dict(changes[0])
-    if len(changes) > 1:
-        joined = {"bank": Bank.stack, "prior": Bank.stack}
-        known = {name: joined.get(name, np.concatenate)([c[name] for c in changes]) for name in known}
-    bank, prior = known.pop("bank"), known.pop("prior")
-    burnt, pause = known.pop("burnt"), further(known["time"] - known.pop("lit"))
-    acceleration, sigma = push(bank)
-    return {
-        **known, "x": bank.x6, "P": bank.P6, "acceleration": acceleration, "acceleration_sigma": sigma,
-        "log_beta": np.stack([bank.x[:, REENTRY, 6], np.sqrt(bank.P[:, REENTRY, 6, 6])], axis=1),
-        "phase_probability": phase_probability(bank, burnt, pause),
-        "prior": prior.P6, "noisy": noisy(bank), "noisy_prior": noisy(prior), "share": 1.0 - prior.mu[:, THRUSTING],
-    }  # fmt: skip
+    """What several scans changed, together."""
+    return {name: np.concatenate([change[name] for change in changes]) for name in changes[0]} if len(changes) > 1 else changes[0]

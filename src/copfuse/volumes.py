@@ -14,12 +14,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from copfuse.constants import NODES
-from copfuse.frames import cross, ecef, enu_axes
+from copfuse.frames import ecef, enu_axes
+from copfuse.kernels import cued as kernel
 from copfuse.swerling import required_snr
 from copfuse.tables import Table
 
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 CUE_SHARE = 0.1  # of the time that search has, for one cue; *notional*
 ALL_CUES = 0.5  # likewise for all cues of a radar together; *notional*
 SIGMAS = 3.0  # standard deviations from the centre of a cued volume to its faces
-AT_ONCE = 5000  # looks and cues that are gone through together, about
 ENOUGH = 0.9  # probability of detection in a look, for more than which a radar spends no energy; *notional*
 
 _F = np.float64
@@ -94,75 +95,30 @@ def gains(
     ``heeded``: which rows of ``cues``, rising, each heeds, where these are of several nations.
     """
     every = np.arange(len(cues))
-    pairs = [_pairs(cues, rows, sensor, time) for (sensor, time, _), rows in zip(looks, heeded or [every] * len(looks), strict=True)]
-    found = [(np.zeros(len(time)), np.full(len(time), -1)) for _, time, _ in looks]
-    many = np.cumsum([len(cue) for cue, _ in pairs])
-    for part in np.split(np.arange(len(looks)), np.flatnonzero(np.diff(many // AT_ONCE)) + 1):
-        some = [k for k in part.tolist() if len(pairs[k][0])]
-        if some:
-            _fill_in([found[k] for k in some], cues, [looks[k] for k in some], [pairs[k] for k in some])
-    return found
+    n = np.cumsum([0, *(len(time) for _, time, _ in looks)])
+    rows = [rows if _can_heed(sensor) else every[:0] for (sensor, _, _), rows in zip(looks, heeded or [every] * len(looks), strict=True)]
+    best, which = np.zeros(n[-1]), np.full(n[-1], -1)
+    if sum(map(len, rows)):
+        facts, time, x = np.stack([_facts(sensor) for sensor, _, _ in looks]), *(np.concatenate([one[i] for one in looks]) for i in (1, 2))
+        given = cues.begin, cues.end, cues.time, cues.x, cues.P, cues.acceleration, cues.share, SIGMAS
+        kernel.gains(facts, n, time, x, np.cumsum([0, *map(len, rows)]), np.concatenate(rows), *given, best, which)
+    ends = n.tolist()
+    return [(best[a:b], which[a:b]) for a, b in pairwise(ends)]
 
 
-def _fill_in(
-    found: list[tuple[np.ndarray, np.ndarray]], cues: Cues, looks: list[tuple[Sensor, np.ndarray, np.ndarray]],
-    pairs: list[tuple[np.ndarray, np.ndarray]],
-) -> None:  # fmt: skip
-    """The gains of looks and by which cue, in place: ``pairs`` are the cues and looks that are there at one time."""
-    who = np.repeat(np.arange(len(pairs)), [len(cue) for cue, _ in pairs])
-    cue, look = (np.concatenate(rows) for rows in zip(*pairs, strict=True))
-    radars = [sensor for sensor, _, _ in looks]
-    time = np.concatenate([time[rows] for (_, time, _), (_, rows) in zip(looks, pairs, strict=True)])
-    place = np.concatenate([x[rows, :3] for (_, _, x), (_, rows) in zip(looks, pairs, strict=True)])
-    off, sigma = _across(radars, who, cues, cue, time, place)
-    beam = np.array([[r.beamwidth_az, r.beamwidth_el] for r in radars])[who]
-    inside = (np.abs(off) <= SIGMAS * sigma + 0.5 * beam).all(axis=1)
-    wide = np.prod(1.0 + 2.0 * SIGMAS * sigma / beam, axis=1)
-    rate, room = np.array([[r.track_revisit / r.search_revisit, beams(r)] for r in radars]).T
-    won = cues.share[cue] * rate[who] * (room[who] / wide)
-    good = np.flatnonzero(inside & (won >= 1.0))
-    good = good[np.lexsort((-cue[good], won[good], who[good]))]  # of equal volumes the first; the best is written last
-    for n, (radar, (best, which)) in enumerate(zip(radars, found, strict=True)):
-        mine = good[slice(*np.searchsorted(who[good], (n, n + 1)))]
-        best[look[mine]], which[look[mine]] = np.minimum(won[mine], radar.cue_gain), cue[mine]
+def _can_heed(sensor: Sensor) -> bool:
+    """Whether it is a radar with a place; infrared sensors heed no cue."""
+    return sensor.kind == "radar" and math.isfinite(sensor.lat)
 
 
-def _pairs(cues: Cues, heeded: np.ndarray, sensor: Sensor, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which of some cues and which looks of a sensor, rows of both (n,), are there at one time; infrared sensors heed none."""
-    if sensor.kind != "radar" or len(heeded) == 0 or not math.isfinite(sensor.lat):
-        return np.zeros(0, int), np.zeros(0, int)
-    first, last = time.searchsorted(cues.begin[heeded]), time.searchsorted(cues.end[heeded])
-    count = np.maximum(last - first, 0)
-    which = np.repeat(np.arange(len(heeded)), count)
-    return heeded[which], np.arange(len(which)) + (first - np.cumsum(count) + count)[which]
-
-
-def _across(
-    radars: list[Sensor], who: np.ndarray, cues: Cues, cue: np.ndarray, time: np.ndarray, place: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Of pairs of a look and a cue: the object's angles off the volume's centre, level and upright, (n, 2) rad, and the volume's sigmas."""
-    sites = [_site(r.lat, r.lon, r.alt) for r in radars]
-    origin, up = (np.array([site[i] for site in sites])[who] for i in (0, 1))
-    ahead = (time - cues.time[cue])[:, None]
-    there = cues.x[cue, :3] + ahead * cues.x[cue, 3:] + 0.5 * ahead**2 * cues.acceleration[cue] - origin
-    P, ahead = cues.P[cue], ahead[:, :, None]
-    spread = P[:, :3, :3] + ahead * (P[:, :3, 3:] + P[:, 3:, :3]) + ahead**2 * P[:, 3:, 3:]
-    away = np.maximum(np.linalg.norm(there, axis=1, keepdims=True), 1e3)
-    sight = there / away
-    level = cross(sight, up)
-    level /= np.maximum(np.linalg.norm(level, axis=1, keepdims=True), 1e-9)
-    axes = np.stack([level, cross(level, sight)], axis=1)
-    object_sight = place - origin
-    object_sight /= np.maximum(np.linalg.norm(object_sight, axis=1, keepdims=True), 1.0)
-    off = np.arctan2(np.einsum("nai,ni->na", axes, object_sight), np.einsum("ni,ni->n", sight, object_sight)[:, None])
-    sigma = np.sqrt(np.maximum(np.einsum("nai,nij,naj->na", axes, spread, axes), 0.0)) / away
-    return off, sigma
-
-
-@lru_cache(maxsize=128)
-def _site(lat: float, lon: float, alt: float) -> tuple[np.ndarray, np.ndarray]:
-    """Where a radar stands, (3,) m, and what is up there."""
-    return ecef(lat, lon, alt), enu_axes(lat, lon)[2]
+@lru_cache(maxsize=256)
+def _facts(sensor: Sensor) -> np.ndarray:
+    """What `kernels.cued` asks for of a radar."""
+    if not _can_heed(sensor):
+        return np.zeros(kernel.FACTS)
+    origin, up = ecef(sensor.lat, sensor.lon, sensor.alt), enu_axes(sensor.lat, sensor.lon)[2]
+    beam, rate = (sensor.beamwidth_az, sensor.beamwidth_el), sensor.track_revisit / sensor.search_revisit
+    return np.array([*origin, *up, *beam, rate, beams(sensor), sensor.cue_gain])
 
 
 def watched(scenario: Any) -> Cues:
