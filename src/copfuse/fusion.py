@@ -1,6 +1,6 @@
 """``fuse()``: every node's picture from its own tracks and what it has heard.
 
-Bookkeeping first (`correlation`: which local tracks, from whom, stand in which system track at which time), then arithmetic
+Bookkeeping first (`books`: which local tracks, from whom, stand in which system track at which time), then arithmetic
 on all rows at once: predict to the picture's time, fuse by split covariance intersection, forecast both ends of the
 flight.  The split follows the pedigree: errors of plots that only one track has used are independent, process noise
 and priors are not, and where two tracks have a sensor in common nothing is taken as independent; a track whose sensors a node may not
@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from copfuse import filters, forecast, rules
+from copfuse.books import Look, Node, listening, looks
 from copfuse.checking import choice
 from copfuse.constants import BOOST, NATIONS, NODES
-from copfuse.correlation import Look, Node, listening, looks
 from copfuse.errors import CopfuseError
 from copfuse.filters import Bank
 from copfuse.following import Hub
@@ -87,8 +87,8 @@ def fuse(
 ) -> Picture:  # fmt: skip
     """The picture at each of KOR, JPN, USA and HUB every ``scenario.picture_step`` seconds, sorted by time, then node.
 
-    ``messages`` must be made from ``tracks`` (and from ``detections`` where plots were shared).  ``watch`` is called with every
-    time s that the picture has come to and what is held then.  ``rule``, one of `rules.TOGETHER`, says how several nations' tracks of
+    ``messages`` must be made from ``tracks`` (and from ``detections`` where plots were shared).  ``watch`` is called with
+    times s that the picture has come to and what is held then.  ``rule``, one of `rules.TOGETHER`, says how several nations' tracks of
     one object become one estimate; where plots are shared there is only one track.  ``nodes``: whose pictures are made, if not all.
     ``hubs`` (`cueing.Sensed`) may have tracked with the first of the plots that are shared, which then is not done again.
     Raises `CopfuseError` where they were not, where plots were shared and ``detections`` is missing, or for another rule.
@@ -234,7 +234,7 @@ def _pictures(
             lines += sum(len(one.book) for one in some)
             some, many = [], 0
         if watch:
-            watch(look.time, held)
+            watch(float(look.time[-1]), held)
     if some:
         yield _columns(tracks, some, launch, held.made, sight, lines)
 
@@ -246,7 +246,7 @@ def _columns(tracks: Tracks, some: list[Look], launch: Launched | None, made: Fo
     launch points, `Needs` are in the place of both ends, the lines numbered from the ``first`` on.
     """
     begin = np.cumsum([0, *(len(look.rows) for look in some)])
-    place = np.concatenate([np.where(s.source >= 0, b + np.searchsorted(s.rows, s.source), -1) for s, b in zip(some, begin, strict=False)])
+    place = np.concatenate([np.where(s.place >= 0, b + s.place, -1) for s, b in zip(some, begin, strict=False)])
     rows = np.concatenate([look.rows for look in some])
     node, system = np.concatenate([s.book for s in some]), np.concatenate([s.system for s in some])
     source = np.where(place >= 0, rows[place], -1)
