@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from copfuse import filters
-from copfuse.coasting import BURNT_OUT, with_rows
+from copfuse.coasting import BURNT_OUT
 from copfuse.constants import BOOST, G0, GLIDE, REENTRY_ALTITUDE
 from copfuse.filters import Bank
 from copfuse.frames import altitude
+from copfuse.kernels.estimation import combine
 from copfuse.phases import relight_within
 from copfuse.tables import Tracks
 
@@ -38,7 +39,11 @@ def predicted(tracks: Tracks, rows: Any, time: Any) -> Bank:
     start = filters.bank(tracks.time[rows], tracks.x[rows], tracks.P[rows], mu, *more)
     then = filters.predict(start, time, relight_within(pause, time - start.time))
     falls = np.flatnonzero((p[:, BOOST] < BURNT_OUT) & (free > FREELY))
-    return with_rows(then, falls, filters.weigh(then[falls], RARELY))
+    mu = then.mu[falls] * RARELY
+    then.mu[falls] = mu / mu.sum(axis=1, keepdims=True)
+    for t in falls.tolist():  # `filters.weigh`, but in place: nobody else has it yet
+        combine(then.x[t], then.P[t], then.mu[t], then.x6[t], then.P6[t])
+    return then
 
 
 def _height_then(x: np.ndarray, dt: np.ndarray) -> np.ndarray:

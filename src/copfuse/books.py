@@ -73,7 +73,6 @@ class _State(NamedTuple):
     beside: np.ndarray
 
 
-_OF = (("row", "row"), ("last", "time"), ("heard", "when"))  # of an entry's what, and in which column of `News`
 NO_LINES = Lines(np.zeros(0, int), np.zeros(0, int), np.zeros((0, len(NODES)), int))
 
 
@@ -177,10 +176,11 @@ class Node:
 
     def _newest(self, e: Entry, own: np.ndarray, tick: int, time: np.ndarray) -> _State:
         """An entry from a tick on, at times (n,), as long as it `stays`, if of what comes just ``own`` is noted of it."""
-        newest = np.maximum.accumulate(np.r_[e.last, self.news.time[own]])
-        own = own[self.news.time[own] > newest[:-1]]
+        known = np.concatenate(([e.last], self.news.time[own]))
+        own = own[known[1:] > np.maximum.accumulate(known[:-1])]
         at = self.news.tick[own].searchsorted(np.arange(tick, tick + len(time)), side="right")
-        row, last, heard = (np.r_[getattr(e, name), getattr(self.news, column)[own]][at] for name, column in _OF)
+        was, news = (e.row, e.last, e.heard), (self.news.row, self.news.time, self.news.when)
+        row, last, heard = (np.concatenate(([one], column[own]))[at] for one, column in zip(was, news, strict=True))
         beside, lived, rest = (at == 0) & e.beside, last - e.first, self.rest[e.source]
         patience = np.minimum(HOLD, np.where(beside, BESIDE[0] + BESIDE[1] * lived, SILENT + lived))
         over = (time - heard > np.maximum(patience, rest)) | (time - last > 2 * HOLD + rest)
