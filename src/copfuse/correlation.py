@@ -84,6 +84,9 @@ def correlate(live: list[Entry], known: tuple[np.ndarray, Bank], slack: np.ndarr
     heads = _heads(live)
     if not heads or _at_rest(heads, known, slack):
         return next_system
+    if len(live) == 1:  # new, and alone
+        live[0].system = next_system
+        return next_system + 1
     source, row, label = (np.array([getattr(e, name) for e in heads]) for name in ("source", "row", "system"))
     life = np.array([e.first for e in heads]), np.array([e.last for e in heads])
     label = np.where(label >= 0, label, -2 - np.arange(len(heads)))
