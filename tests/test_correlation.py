@@ -91,6 +91,13 @@ def test_a_track_that_is_told_to_be_no_more_leaves_at_once_and_the_others_keep_t
     assert found[62.0][1][1] == found[98.0][1][1] == found[40.0][1][1]  # its number
 
 
+def test_word_of_an_end_that_comes_while_nothing_is_known_ends_nothing_that_comes_later():
+    rng = np.random.default_rng(1)
+    tracks, feed = tracks_of(local(KOR, 1, START, 0, 20, rng), local(KOR, 1, START, 100, 120, rng))
+    found = lines(tracks, feed, ends=[[(90.5, KOR, 1), (120.5, KOR, 1)]])
+    assert [t for t, _, _ in found if t > 60.0] == np.arange(100.0, 121.0, 2.0).tolist()
+
+
 def test_three_sources_of_one_object_are_one_number_over_every_hand_over():
     """KOR sees it first and loses it, JPN goes on, USA last: one system track throughout, always with its one number."""
     for seed in range(10):

@@ -129,8 +129,8 @@ class Node:
             del self.entries[key]
 
     def _quiet(self, end: int) -> int:
-        """The tick until before which nothing comes, or as far as is read, or the ``end``."""
-        upto = min(end, self.until)
+        """The tick until before which nothing comes, nor word of an end, or as far as is read, or the ``end``."""
+        upto = min(end, self.until, *(int(over // self.step) for over, _, _ in list(self.ends)[:1]))
         return min(upto, int(self.news.tick[self.heard])) if self.heard < len(self.news.tick) else upto
 
     def _look(self, tick: int, ahead: Ahead, first: int, slack: np.ndarray) -> Lines:
