@@ -43,6 +43,7 @@ def test_what_stands_is_there_to_the_bit(at_once, monkeypatch):
             newest |= {int(r) for r, w in last.values() if t - w <= wait}
         rows = np.array(sorted(newest), int)
         if len(rows):
+            made.reach(k)
             assert same(made.bank(k, rows), predicted(tracks, rows, t))
             assert same(made.bank(k, rows[::2]), predicted(tracks, rows[::2], t))
             used += len(rows)
@@ -52,7 +53,9 @@ def test_what_stands_is_there_to_the_bit(at_once, monkeypatch):
 def test_what_nobody_has_heard_is_predicted_all_the_same():
     tracks, _ = some_tracks()
     rows = np.array([3, 5])
-    assert same(Ahead(tracks, [], np.array([0.0, 50.0])).bank(1, rows), predicted(tracks, rows, 50.0))
+    made = Ahead(tracks, [], np.array([0.0, 50.0]))
+    assert same(made.bank(1, rows), predicted(tracks, rows, 50.0))
+    assert made.moments(np.array([1, 1]), rows)[1].tobytes() == predicted(tracks, rows, 50.0).P6.tobytes()
 
 
 def test_one_missile_at_rest_is_not_judged_again(monkeypatch):

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from copfuse import ahead, correlation, filters
+from copfuse import ahead, books, correlation, filters
 from copfuse.constants import MIDCOURSE, NODES
 from copfuse.kernels import motions
 from copfuse.kernels.distances import squared_distances
@@ -58,12 +58,12 @@ def tracks_of(*parts):
     return table, (table.time, np.arange(n))
 
 
-def lines(tracks, feed, about=ABOUT):
+def lines(tracks, feed, about=ABOUT, ends=()):
     """(time, system, {(source, track)}) of a book's lines."""
     return [
-        (look.time, system, {(int(tracks.node[r]), int(tracks.track[r])) for r in row if r >= 0})
-        for look in correlation.looks(tracks, correlation.listening([feed], about), about)
-        for system, row in zip(look.system.tolist(), look.source, strict=True)
+        (time, system, {(int(tracks.node[r]), int(tracks.track[r])) for r in look.rows[place[place >= 0]]})
+        for look in books.looks(tracks, books.listening([feed], about, ends=ends), about)
+        for time, system, place in zip(look.time.tolist(), look.system.tolist(), look.place, strict=True)
     ]
 
 
@@ -79,13 +79,23 @@ def test_a_track_that_is_told_to_be_no_more_leaves_at_once_and_the_others_keep_t
     ends = [(61.0, KOR, 1), (63.0, USA, 1), (63.5, USA, 7)]
     found = {}
     for told in ((), ends):
-        nodes = correlation.listening([feed], ABOUT, ends=[told])
-        for look in correlation.looks(tracks, nodes, ABOUT):
-            who = {int(tracks.node[r]) for r in look.source.ravel() if r >= 0}
-            found.setdefault(look.time, []).append((who, look.system[look.source[:, JPN] >= 0].tolist()))
+        now = {}
+        for time, system, who in lines(tracks, feed, ends=[told]):
+            sources, of_jpn = now.setdefault(time, (set(), []))
+            sources |= {source for source, _ in who}
+            of_jpn += [system] if (JPN, 1) in who else []
+        for time, both in now.items():
+            found.setdefault(time, []).append(both)
     assert found[60.0][0] == found[60.0][1] == ({KOR, JPN, USA}, found[60.0][0][1])
     assert found[62.0][0][0] == {KOR, JPN, USA} and found[62.0][1][0] == {JPN, USA} and found[64.0][1][0] == {JPN}
     assert found[62.0][1][1] == found[98.0][1][1] == found[40.0][1][1]  # its number
+
+
+def test_word_of_an_end_that_comes_while_nothing_is_known_ends_nothing_that_comes_later():
+    rng = np.random.default_rng(1)
+    tracks, feed = tracks_of(local(KOR, 1, START, 0, 20, rng), local(KOR, 1, START, 100, 120, rng))
+    found = lines(tracks, feed, ends=[[(90.5, KOR, 1), (120.5, KOR, 1)]])
+    assert [t for t, _, _ in found if t > 60.0] == np.arange(100.0, 121.0, 2.0).tolist()
 
 
 def test_three_sources_of_one_object_are_one_number_over_every_hand_over():
@@ -200,6 +210,45 @@ def test_nothing_flickers():
         size = [max(len(who) for t, _, who in found if t == time) for time in sorted({t for t, _, _ in found if t <= 300.0})]
         changes.append(int((np.diff(size) != 0).sum()))
     assert max(changes) <= 1
+
+
+def every_look(tracks, feeds, ends):
+    """All columns of all looks of nodes with these feeds, as bytes."""
+    looks = books.looks(tracks, books.listening(feeds, ABOUT, ends=ends), ABOUT)
+    columns = [(*(getattr(look, n) for n in ("rows", "time", "book", "system", "place")), look.bank.x6, look.bank.P6) for look in looks]
+    return [np.concatenate(parts).tobytes() for parts in zip(*columns, strict=True)]
+
+
+@pytest.mark.parametrize("read", [25, 1000])
+def test_times_gone_through_together_are_those_one_after_the_other(read, monkeypatch):
+    """Whatever comes late, twice or not at all, is told to be over, or drifts apart: to the bit."""
+    monkeypatch.setattr(books, "READ", read)
+    calm, plain = [], books.Node._calm
+
+    def counted(*a):
+        calm.append(len((made := plain(*a)).tick))
+        return made
+
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        drifts = local(USA, 1, START, 10, 150, rng)
+        drifts["x"] = drifts["x"] + np.array([0.0, 0.0, 9e3, 0.0, 0.0, 0.0]) * np.clip(drifts["time"] / 50.0 - 1.0, 0.0, 1.0)[:, None]
+        tracks, _ = tracks_of(
+            local(KOR, 1, START, 0, 60, rng, step=0.7), local(KOR, 2, START, 100, 130, rng), local(JPN, 1, START, 30, 34, rng),
+            local(JPN, 2, START, 70, 150, rng), drifts,
+        )  # fmt: skip
+        feeds = []
+        for lost in (0.0, 0.3, 0.9):
+            rows = np.flatnonzero(rng.random(len(tracks)) >= lost)
+            when = tracks.time[rows] + rng.uniform(0.0, 8.0, len(rows))
+            order = np.argsort(when)
+            feeds.append((when[order], rows[order]))
+        ends = [[(63.0, KOR, 1)], [(40.0, JPN, 7), (120.0, USA, 1)], []]
+        monkeypatch.setattr(books.Node, "_calm", counted)
+        together = every_look(tracks, feeds, ends)
+        monkeypatch.setattr(books.Node, "_calm", lambda *_: books.NO_LINES)
+        assert together == every_look(tracks, feeds, ends)
+    assert sum(calm) > 500 and calm.count(0) > 100 and max(calm) > 10
 
 
 # Against enumeration ----------------------------------------------------------------------------------------------------

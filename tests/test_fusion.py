@@ -302,9 +302,9 @@ def test_what_sources_have_in_common_is_asked_only_where_several_stand_in_a_line
     s, asked, plain = seldom(flown[0]), [0], fusion._common
     plots = cf.detect(flown[1], s, seed=1)
 
-    def counted(tracks, rows, bank):
+    def counted(tracks, rows, *then):
         asked[-1] += len(rows)
-        return plain(tracks, rows, bank)
+        return plain(tracks, rows, *then)
 
     monkeypatch.setattr(fusion, "_common", counted)
     quick = picture(s, plots, "realtime")

@@ -208,8 +208,8 @@ def test_what_has_come_down_does_not_come_back_when_the_last_comes_down_too():
 
 
 def test_a_local_track_is_waited_for_as_long_as_it_was_heard_and_a_little():
-    assert correlation._patience(Entry(0, 0, 100.0, 104.0, 104.0)) == correlation.SILENT + 4.0
-    assert correlation._patience(Entry(0, 0, 100.0, 300.0, 300.0)) == correlation.HOLD
+    assert correlation.patience(Entry(0, 0, 100.0, 104.0, 104.0)) == correlation.SILENT + 4.0
+    assert correlation.patience(Entry(0, 0, 100.0, 300.0, 300.0)) == correlation.HOLD
 
 
 # The rival -----------------------------------------------------------------------------------------------------------

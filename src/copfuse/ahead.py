@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from copfuse import filters
-from copfuse.coasting import BURNT_OUT, with_rows
+from copfuse.coasting import BURNT_OUT
 from copfuse.constants import BOOST, G0, GLIDE, REENTRY_ALTITUDE
 from copfuse.filters import Bank
 from copfuse.frames import altitude
+from copfuse.kernels.estimation import combine
 from copfuse.phases import relight_within
 from copfuse.tables import Tracks
 
@@ -38,7 +39,11 @@ def predicted(tracks: Tracks, rows: Any, time: Any) -> Bank:
     start = filters.bank(tracks.time[rows], tracks.x[rows], tracks.P[rows], mu, *more)
     then = filters.predict(start, time, relight_within(pause, time - start.time))
     falls = np.flatnonzero((p[:, BOOST] < BURNT_OUT) & (free > FREELY))
-    return with_rows(then, falls, filters.weigh(then[falls], RARELY))
+    mu = then.mu[falls] * RARELY
+    then.mu[falls] = mu / mu.sum(axis=1, keepdims=True)
+    for t in falls.tolist():  # `filters.weigh`, but in place: nobody else has it yet
+        combine(then.x[t], then.P[t], then.mu[t], then.x6[t], then.P6[t])
+    return then
 
 
 def _height_then(x: np.ndarray, dt: np.ndarray) -> np.ndarray:
@@ -64,8 +69,8 @@ class Ahead:
         self.longest = int((over - begin).max(initial=0))
         n = len(times) + 1
         self.stand = np.cumsum(np.cumsum(np.bincount(begin, minlength=n) - np.bincount(over, minlength=n)))  # at all times so far
-        self.since, self.until = 0, 0  # from which time on, until before which one, is predicted
-        self.key, self.block, self.edges = none, Bank.empty(), [0]  # for which times and rows, and where those of each time begin
+        self.until = 0  # until before which time is predicted
+        self.key, self.block = none, Bank.empty()  # for which times and rows
 
     def _standing(self, when: np.ndarray, rows: np.ndarray, wait: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """A node's rows, and for each from which time on until before which it may be the newest of its track."""
@@ -77,29 +82,42 @@ class Ahead:
         stands = over > begin
         return rows[stands], begin[stands], over[stands]
 
-    def bank(self, k: int, rows: np.ndarray) -> Bank:
-        """Some rows, rising, at the time k; times are asked for in their order."""
+    def reach(self, k: int) -> int:
+        """Until before which time all is predicted that may stand from the time k on; times are gone through in their order."""
         if k >= self.until:
             self._predict(k)
-        wanted = k * len(self.tracks) + rows
-        begin, over = self.edges[k - self.since], self.edges[k - self.since + 1]
-        if over - begin == len(rows) and (self.key[begin:over] == wanted).all():  # all that are known then, as it mostly is
-            return self.block[begin:over]
-        place = np.minimum(np.searchsorted(self.key, wanted), len(self.key) - 1)
-        if not len(self.key) or not np.array_equal(self.key[place], wanted):  # a feed that goes back in time
+        return self.until
+
+    def bank(self, k: Any, rows: np.ndarray) -> Bank:
+        """Rows at the times ``k`` (number, scalar or (n,)) that have been reached; time and then row rise."""
+        place = self._places(k, rows)
+        if place is None:  # a feed that goes back in time
             return predicted(self.tracks, rows, self.times[k])
-        return self.block[place]
+        return self.block if len(place) == len(self.block) else self.block[place]
+
+    def moments(self, k: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Means (n, 6) and covariances (n, 6, 6) of `bank`, in any order."""
+        place = self._places(k, rows)
+        if place is None:
+            then = predicted(self.tracks, rows, self.times[k])
+            return then.x6, then.P6
+        return self.block.x6[place], self.block.P6[place]
+
+    def _places(self, k: Any, rows: np.ndarray) -> np.ndarray | None:
+        """Where in the block rows stand at times; None where some do not."""
+        wanted = k * len(self.tracks) + rows
+        place = np.minimum(self.key.searchsorted(wanted), len(self.key) - 1)
+        return place if len(self.key) and (self.key[place] == wanted).all() else None
 
     def _predict(self, k: int) -> None:
         """All that may stand at the time k, and at those behind it as long as it is not too much."""
         before = self.stand[k - 1] if k else 0
-        self.since, self.until = k, max(k + 1, int(np.searchsorted(self.stand, before + AT_ONCE, side="right")))
+        self.until = min(max(k + 1, int(np.searchsorted(self.stand, before + AT_ONCE, side="right"))), len(self.times))
         some = slice(*np.searchsorted(self.begin, (k - self.longest, self.until)))
         begin = np.maximum(self.begin[some], k)
         count = np.maximum(np.minimum(self.over[some], self.until) - begin, 0)
         which = np.repeat(np.arange(len(count)), count)
         at = begin[which] + np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)
         self.key = np.unique(at * len(self.tracks) + self.rows[some][which])
-        self.edges = self.key.searchsorted(np.arange(k, self.until + 1) * len(self.tracks)).tolist()
         time, row = np.divmod(self.key, max(len(self.tracks), 1))
         self.block = predicted(self.tracks, row, self.times[time])

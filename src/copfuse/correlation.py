@@ -9,24 +9,17 @@ goes only for evidence against it or for another one that is better by more than
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from operator import attrgetter
-from typing import Any
 
 import numpy as np
 
-from copfuse.ahead import Ahead
-from copfuse.coasting import REGISTRATION
 from copfuse.constants import NODES
 from copfuse.filters import Bank
 from copfuse.kernels.assignment import assign_pairs
 from copfuse.kernels.distances import squared_distances
 from copfuse.kernels.gating import box_pairs
-from copfuse.tables import Tracks
 
 HOLD = 30.0  # s: a local track whose newest row is older than this (beyond what the link delays) has left the picture, a young one sooner
 JOIN = 27.9  # squared distance under which two nations' tracks are one object: chi-squared, 6 components, 1e-4
@@ -37,11 +30,8 @@ RECHECK = 4.0  # s between looks at whether what stands together still belongs t
 SILENT = 10.0  # s behind its source's newest row after which a local track may have a successor from the same source
 BESIDE = (3.0, 0.3)  # s, and share of its life, that a track lasts while its source hears of another beside it and not of it, *notional*
 LAP = 2.0  # s by which the lives of the two may overlap, *notional*
-READ = 1000  # rows of a feed that are read together: as quick as all together, and of little memory
 ROUNDS = 8  # of all sources at most; two are the rule
-_LAST, _AGE, _PLACE = attrgetter("last"), attrgetter("last", "first"), attrgetter("source", "first", "row")
-Facts = tuple[int, int, float, int, float]  # of a row, as `note` takes them
-NO_REST = np.zeros(len(NODES))  # s: nobody reports in slots
+_AGE, _PLACE = attrgetter("last", "first"), attrgetter("source", "first", "row")
 
 
 @dataclass
@@ -58,132 +48,12 @@ class Entry:
     beside: bool = False
 
 
-@dataclass(frozen=True)
-class Look:
-    """Several books, of who stands where, at one time s: the distinct rows (k,) that stand in any of them, rising, and those rows as they
-    are then.
-
-    Lines, a book after the other, in rising order of system track: ``book (n,)``, ``system (n,)``, ``source (n, 4)``, the row of each
-    source or −1.
-    """
-
-    time: float
-    rows: np.ndarray
-    bank: Bank
-    book: np.ndarray
-    system: np.ndarray
-    source: np.ndarray
-
-
-class Node:
-    """What one node knows: the rows that it has still to hear of, in that order, and its entries by source and track.
-
-    ``rest (4,)``: how long in s a track of each source, which reports in slots, lasts at least without a report; ``ends``, rising: when
-    s a track is known to be no more, its source and number.
-    """
-
-    def __init__(
-        self, feed: tuple[np.ndarray, np.ndarray], step: float, rest: np.ndarray = NO_REST, ends: Sequence[tuple[float, int, int]] = ()
-    ) -> None:
-        self.when, self.rows = feed
-        self.ends = deque(ends)
-        self.rest, self.step = rest.tolist(), step
-        self.order = np.maximum.accumulate(self.when)  # one after the other: nobody hears of a row before those in front of it
-        self.next_system = 0
-        self.entries: dict[tuple[int, int], Entry] = {}
-        self.first = int(np.ceil(self.when[0] / step))
-        self.last = int(np.floor((self.when[-1] + max(HOLD, *self.rest)) / step))
-        self.news: deque[list[Facts]] = deque()  # of the times to come, as far as they are read
-        self.read = 0  # rows of the feed
-        self.checked = self.first * step
-
-    def hear(self, tracks: Tracks, tick: int) -> None:
-        """Take in all that has come by now, the tick behind that of the last time; forget what is over."""
-        if not self.news:
-            self._read(tracks, tick)
-        for facts in self.news.popleft():
-            note(self.entries, *facts)
-        time = tick * self.step
-        while self.ends and self.ends[0][0] <= time:
-            self.entries.pop(self.ends.popleft()[1:], None)
-        for key in [key for key, e in self.entries.items() if not _stays(e, time, self.rest[e.source])]:
-            del self.entries[key]
-
-    def _read(self, tracks: Tracks, tick: int) -> None:
-        """Some more of the feed, from a tick on: of each local track and tick all that changes an entry."""
-        known = np.searchsorted(self.order, self.step * np.arange(tick, self.last + 1), side="right")  # how many rows at each tick
-        known = known[: max(1, int(np.searchsorted(known, self.read + READ)))]
-        some = slice(self.read, int(known[-1]))
-        rows, when = self.rows[some], self.when[some]
-        at = np.searchsorted(known, np.arange(some.start, some.stop), side="right")
-        columns = tracks.node[rows], tracks.track[rows], tracks.time[rows], rows, when
-        kept = _first_and_newest(at, *columns[:3])
-        facts = list(zip(*(c[kept].tolist() for c in columns), strict=True))
-        cuts = np.searchsorted(at[kept], np.arange(len(known) + 1)).tolist()
-        self.news.extend(facts[a:b] for a, b in pairwise(cuts))
-        self.read = some.stop
-
-
-def listening(
-    feeds: list[tuple[np.ndarray, np.ndarray]], scenario: Any, rest: np.ndarray | None = None,
-    ends: Sequence[Sequence[tuple[float, int, int]]] = (),
-) -> dict[int, Node]:  # fmt: skip
-    """Nodes 0, 1, ... before they have heard anything; those that will hear nothing are left out.  ``rest``, ``ends``: see `Node`."""
-    waits = np.zeros((len(feeds), len(NODES))) if rest is None else rest
-    over = ends or [()] * len(feeds)
-    return {k: Node(feed, scenario.picture_step, waits[k], over[k]) for k, feed in enumerate(feeds) if len(feed[1])}
-
-
-def looks(tracks: Tracks, nodes: dict[int, Node], scenario: Any) -> Iterator[Look]:
-    """Run through several nodes' feeds side by side, the nodes in place, on the picture's time grid.
-
-    What several nodes know is predicted once for all of them, and nothing is kept of what has left them all.
-    """
-    step = scenario.picture_step
-    slack = (scenario.bias * np.repeat(REGISTRATION, 3)) ** 2
-    first, last = min((n.first for n in nodes.values()), default=0), max((n.last for n in nodes.values()), default=-1)
-    feeds = [(n.order, n.rows, max(HOLD, *n.rest)) for n in nodes.values()]
-    ahead = Ahead(tracks, feeds, step * np.arange(first, last + 1))
-    for tick in range(first, last + 1):
-        t = tick * step
-        now = {k: n for k, n in nodes.items() if n.first <= tick <= n.last}
-        for node in now.values():
-            node.hear(tracks, tick)
-        rows = np.array(sorted({e.row for n in now.values() for e in n.entries.values()}), int)
-        if len(rows):
-            bank = ahead.bank(tick - first, rows)
-            lines = [(k, system, line) for k, n in now.items() for system, line in _lines(n, t, slack, (rows, bank)).items()]
-            book, system, source = zip(*lines, strict=True)
-            yield Look(t, rows, bank, np.array(book), np.array(system), np.array(source))
-
-
-def _lines(node: Node, time: float, slack: np.ndarray, known: tuple[np.ndarray, Bank]) -> dict[int, list[int]]:
-    """By system track, rising, one node's lines of a `Look`, what it knows put in its place where it is time to look."""
-    live = list(node.entries.values())
-    if time - node.checked >= RECHECK or any(e.system < 0 for e in live):
-        node.next_system, node.checked = correlate(live, known, slack, node.next_system), time
-    live.sort(key=_LAST)
-    line = {system: [-1] * len(NODES) for system in sorted({e.system for e in live})}
-    for e in live:
-        line[e.system][e.source] = e.row  # of each source the newest, which is written last
-    return line
-
-
-def _first_and_newest(at: np.ndarray, source: np.ndarray, track: np.ndarray, time: np.ndarray) -> np.ndarray:
-    """Of rows, in their order, each local track's first one ``at (n,)`` a time and the first of its newest ones: nothing else changes an
-    entry."""
-    order = np.lexsort((-time, track, source, at))
-    begins = np.r_[True, np.any([np.diff(c[order]) != 0 for c in (track, source, at)], axis=0)][: len(order)]
-    first = np.minimum.reduceat(order, np.flatnonzero(begins)) if len(order) else order
-    return np.union1d(first, order[begins])
-
-
-def _stays(e: Entry, time: float, rest: float) -> bool:
+def stays(e: Entry, time: float, rest: float) -> bool:
     """Whether a local track is not yet over at a time."""
-    return time - e.heard <= max(_patience(e), rest) and time - e.last <= 2 * HOLD + rest
+    return time - e.heard <= max(patience(e), rest) and time - e.last <= 2 * HOLD + rest
 
 
-def _patience(e: Entry) -> float:
+def patience(e: Entry) -> float:
     """For how many s a local track of which nothing more is heard stays in the picture: `HOLD`, or little more than it has lived.
 
     What lived for some seconds tells little of where it went; and where its source has gone on hearing of another one beside it,
@@ -214,6 +84,9 @@ def correlate(live: list[Entry], known: tuple[np.ndarray, Bank], slack: np.ndarr
     heads = _heads(live)
     if not heads or _at_rest(heads, known, slack):
         return next_system
+    if len(live) == 1:  # new, and alone
+        live[0].system = next_system
+        return next_system + 1
     source, row, label = (np.array([getattr(e, name) for e in heads]) for name in ("source", "row", "system"))
     life = np.array([e.first for e in heads]), np.array([e.last for e in heads])
     label = np.where(label >= 0, label, -2 - np.arange(len(heads)))
@@ -259,12 +132,12 @@ def _at_rest(heads: list[Entry], known: tuple[np.ndarray, Bank], slack: np.ndarr
     if len(heads) == 1:
         return True
     at = np.searchsorted(known[0], [e.row for e in heads])
-    i, j = _pairs(len(heads))
+    i, j = pairs(len(heads))
     return bool((squared_distances(known[1].x6[at], known[1].P6[at], i, j, slack) <= PART).all())
 
 
 @cache
-def _pairs(n: int) -> tuple[np.ndarray, ...]:
+def pairs(n: int) -> tuple[np.ndarray, ...]:
     """All pairs i < j of so many, as many as there are sources."""
     return np.triu_indices(n, 1)
 

@@ -57,23 +57,31 @@ def carried(
     out = np.full((n, 3), np.nan), np.full((n, 3, 3), np.nan), np.full(n, np.nan), np.full(n, np.nan)
     point, cov, left, sigma = out
     at, bits, powered = time.tolist(), who.tolist(), pushed.tolist()
+    _put(out, np.flatnonzero(pushed), make)  # all at once
     edges = np.flatnonzero(np.r_[True, np.diff(time) != 0, True]).tolist() if n else []
     for a, b in zip(edges[:-1], edges[1:], strict=True):
-        kept = {i: made[keys[i]] for i in range(a, b) if not powered[i] and _lasts(made.get(keys[i]), at[i], bits[i])}
-        fresh = np.array([i for i in range(a, b) if i not in kept], int)
-        for column, value in zip(out, make(fresh), strict=True):
-            column[fresh] = value
-        for i in fresh.tolist():
+        fresh = []
+        for i in range(a, b):
             if powered[i]:
                 made.pop(keys[i], None)
+            elif (old := made.get(keys[i])) is not None and _lasts(old, at[i], bits[i]):
+                point[i], cov[i], left[i], sigma[i] = old.point, old.cov, old.left - (at[i] - old.time), old.sigma
             else:
-                made[keys[i]] = Forecast(at[i], bits[i], point[i].copy(), cov[i].copy(), left[i], sigma[i])
-        for i, old in kept.items():
-            point[i], cov[i], left[i], sigma[i] = old.point, old.cov, old.left - (at[i] - old.time), old.sigma
+                fresh.append(i)
+        if fresh:
+            _put(out, np.array(fresh), make)
+        for i in fresh:
+            made[keys[i]] = Forecast(at[i], bits[i], point[i].copy(), cov[i].copy(), left[i], sigma[i])
     over = [key for key, old in made.items() if n and not _lasts(old, at[-1], old.who)]
     for key in over:  # never asked again
         del made[key]
     return out
+
+
+def _put(out: Columns, rows: np.ndarray, make: Callable[[np.ndarray], Columns]) -> None:
+    """What ``make`` gives for some rows, in place."""
+    for column, value in zip(out, make(rows), strict=True):
+        column[rows] = value
 
 
 def along(
@@ -97,10 +105,9 @@ def along(
     def make(rows: np.ndarray) -> Columns:
         wanted = line[rows]
         if not known[wanted].all():
-            fill(np.array(sorted(set(wanted[~known[wanted]].tolist()))))
+            fill(np.unique(wanted[~known[wanted]]))
         return values[0][wanted], values[1][wanted], values[2][wanted], values[3][wanted]
 
-    fill(np.unique(line[powered[line]]))  # is never carried on, so that all can be made at once
     return carried(made, state["time"][line], keys, who[line], powered[line], make)
 
 
@@ -109,9 +116,9 @@ def pushed(phase_probability: np.ndarray) -> np.ndarray:
     return phase_probability[:, BOOST] + phase_probability[:, GLIDE] > PUSHED
 
 
-def _lasts(old: Forecast | None, time: float, who: int) -> bool:
+def _lasts(old: Forecast, time: float, who: int) -> bool:
     """Whether a forecast that was made still is good enough."""
-    return old is not None and old.who == who and time - old.time < old.left / LASTS
+    return old.who == who and time - old.time < old.left / LASTS
 
 
 def impact_point(x, P, log_beta, push, phase_probability, least: Any = 0.0) -> Columns:

@@ -1,6 +1,6 @@
 """``fuse()``: every node's picture from its own tracks and what it has heard.
 
-Bookkeeping first (`correlation`: which local tracks, from whom, stand in which system track at which time), then arithmetic
+Bookkeeping first (`books`: which local tracks, from whom, stand in which system track at which time), then arithmetic
 on all rows at once: predict to the picture's time, fuse by split covariance intersection, forecast both ends of the
 flight.  The split follows the pedigree: errors of plots that only one track has used are independent, process noise
 and priors are not, and where two tracks have a sensor in common nothing is taken as independent; a track whose sensors a node may not
@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from copfuse import filters, forecast, rules
+from copfuse.books import Look, Node, listening, looks
 from copfuse.checking import choice
 from copfuse.constants import BOOST, NATIONS, NODES
-from copfuse.correlation import Look, Node, listening, looks
 from copfuse.errors import CopfuseError
 from copfuse.filters import Bank
 from copfuse.following import Hub
@@ -87,8 +87,8 @@ def fuse(
 ) -> Picture:  # fmt: skip
     """The picture at each of KOR, JPN, USA and HUB every ``scenario.picture_step`` seconds, sorted by time, then node.
 
-    ``messages`` must be made from ``tracks`` (and from ``detections`` where plots were shared).  ``watch`` is called with every
-    time s that the picture has come to and what is held then.  ``rule``, one of `rules.TOGETHER`, says how several nations' tracks of
+    ``messages`` must be made from ``tracks`` (and from ``detections`` where plots were shared).  ``watch`` is called with
+    times s that the picture has come to and what is held then.  ``rule``, one of `rules.TOGETHER`, says how several nations' tracks of
     one object become one estimate; where plots are shared there is only one track.  ``nodes``: whose pictures are made, if not all.
     ``hubs`` (`cueing.Sensed`) may have tracked with the first of the plots that are shared, which then is not done again.
     Raises `CopfuseError` where they were not, where plots were shared and ``detections`` is missing, or for another rule.
@@ -234,7 +234,7 @@ def _pictures(
             lines += sum(len(one.book) for one in some)
             some, many = [], 0
         if watch:
-            watch(look.time, held)
+            watch(float(look.time[-1]), held)
     if some:
         yield _columns(tracks, some, launch, held.made, sight, lines)
 
@@ -246,7 +246,7 @@ def _columns(tracks: Tracks, some: list[Look], launch: Launched | None, made: Fo
     launch points, `Needs` are in the place of both ends, the lines numbered from the ``first`` on.
     """
     begin = np.cumsum([0, *(len(look.rows) for look in some)])
-    place = np.concatenate([np.where(s.source >= 0, b + np.searchsorted(s.rows, s.source), -1) for s, b in zip(some, begin, strict=False)])
+    place = np.concatenate([np.where(s.place >= 0, b + s.place, -1) for s, b in zip(some, begin, strict=False)])
     rows = np.concatenate([look.rows for look in some])
     node, system = np.concatenate([s.book for s in some]), np.concatenate([s.system for s in some])
     source = np.where(place >= 0, rows[place], -1)
@@ -289,26 +289,29 @@ def _states(
     have = place >= 0
     at, source = place[have], np.where(have, rows[place], -1)
     time = bank.time[place.max(axis=1)]
-    x, P, D = np.zeros((n, s, 6)), np.zeros((n, s, 6, 6)), np.zeros((n, s, 6, 6))
-    phase, push, beta = np.zeros((n, s, 4)), np.zeros((n, s, 3)), np.full((n, s, 2), np.inf)
-    x[have], P[have], push[have] = bank.x6[at], bank.P6[at], pushed_by(bank)[0][at]
-    D[have] = P[have]
-    several = have & _several(have, disjoint)[:, None]
-    some, which = np.unique(place[several], return_inverse=True)
-    D[several] = _common(tracks, rows[some], bank[some])[which]
+    phase, beta = np.zeros((n, s, 4)), np.full((n, s, 2), np.inf)
     boost = tracks.phase_probability[rows][:, BOOST]
     burnt = boost < 0.5
     phase[have] = phase_probability(bank, burnt, np.where(burnt, boost, 0.0))[at]
     beta[have] = tracks.log_beta[rows][at]
-    order = np.argsort(np.where(have, np.trace(P, axis1=2, axis2=3), np.inf), axis=1)
-    rank = np.arange(n)[:, None], order  # the best estimate first
-    x6, P6 = rules.together(rule, *(v[rank] for v in (x, P, D, have)))
+    order = np.argsort(np.where(have, np.trace(bank.P6, axis1=1, axis2=2)[place], np.inf), axis=1)
+    best = np.take_along_axis(place, order, axis=1)[:, : have.sum(axis=1).max(initial=1)]  # the best estimate first
+    P = bank.P6[best]
+    x6, P6 = rules.together(rule, bank.x6[best], P, _shared(tracks, rows, bank, best, P, disjoint), best >= 0)
     columns = {
         "time": time, "x": x6, "P": P6, "phase_probability": _pooled(phase, np.where(have, tracks.time[source], -np.inf)),
         "age": time - np.where(have, tracks.time[source], -np.inf).max(axis=1), "pedigree": source,
     }  # fmt: skip
-    each = np.arange(n)
-    return columns, beta[each, beta[:, :, 1].argmin(axis=1)], push[each, order[:, 0]]
+    return columns, beta[np.arange(n), beta[:, :, 1].argmin(axis=1)], pushed_by(bank)[0][best[:, 0]]
+
+
+def _shared(tracks: Tracks, rows: np.ndarray, bank: Bank, place: np.ndarray, P: np.ndarray, disjoint: np.ndarray) -> np.ndarray:
+    """What of ``P (n, s, 6, 6)``, of lines that stand on ``place (n, s)``, may be common to their sources: of one alone it is not asked."""
+    D, have = P.copy(), place >= 0
+    several = have & _several(have, disjoint)[:, None]
+    some, which = np.unique(place[several], return_inverse=True)
+    D[several] = _common(tracks, rows[some], bank.time[some], bank.P6[some])[which]
+    return D
 
 
 def _several(have: np.ndarray, disjoint: np.ndarray) -> np.ndarray:
@@ -331,12 +334,13 @@ def _pooled(phase: np.ndarray, time: np.ndarray) -> np.ndarray:
     return np.where(alone[:, None], phase.sum(axis=1), pooled / pooled.sum(axis=1, keepdims=True))
 
 
-def _common(tracks: Tracks, rows: np.ndarray, then: Bank) -> np.ndarray:
-    """`Tracks.P_common` of rows, carried to the times of ``then``: all that the prediction adds is common too."""
+def _common(tracks: Tracks, rows: np.ndarray, time: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """`Tracks.P_common` of rows, carried to ``time (n,)``, when they are known to ``whole (n, 6, 6)``: all that the prediction adds is
+    common too."""
     F = np.zeros((len(rows), 6, 6))
-    fall_matrices(tracks.x[rows], then.time - tracks.time[rows], F)
+    fall_matrices(tracks.x[rows], time - tracks.time[rows], F)
     D, P = tracks.P_common[rows], tracks.P[rows]
-    return filters.within(then.P6 + F @ (D - P) @ np.swapaxes(F, 1, 2), then.P6)
+    return filters.within(whole + F @ (D - P) @ np.swapaxes(F, 1, 2), whole)
 
 
 def _impacts(
