@@ -349,10 +349,11 @@ def _told(t, a, end, boosting, lifting, states, times, weights, mean, cov, when,
     side = (boosting[t] * _SIDE + lifting[t] * (1.0 - _NO_SOAR) * _TURN) * (cov[t, 0, 0] + cov[t, 1, 1] + cov[t, 2, 2])
     for i in range(3):
         cov[t, i, i] += side + drift
-    wider = grown(mean[t], cov[t], states[a:], _POINTS - 2, tails[2], tails[0], tails[1], C[:2], C[2:5], tails[3:])
-    for i in range(3):
-        for j in range(3):
-            cov[t, i, j] *= wider
+    if b == begun:  # it can but fall
+        wider = grown(mean[t], cov[t], states[a:], _POINTS - 2, tails[2], tails[0], tails[1], C[:2], C[2:5], tails[3:])
+        for i in range(3):
+            for j in range(3):
+                cov[t, i, j] *= wider
 
 
 @njit
@@ -362,7 +363,7 @@ def impact(x, P, log_beta, push, boosting, lifting, least, mean, cov, when):
     Cubature points of position, velocity and ln(beta) (``log_beta (n, 2)``: mean, sigma) fall to the ground.  With
     probability ``boosting (n,)`` the push (n, 3) goes on for one of the times in `BURNS`, with ``lifting (n,)`` lift carries
     the body on in one of the ways of `SOARS`: a forecast is the distribution over both that it must be, its covariance so wide that the
-    95 % region holds that of what burns on (`_reach`).  nan where a point does not come down.  Some rows are followed down together
+    95 % region holds that of what burns on (`_reach`) or, of what can but fall, light bodies (`regions.grown`).  nan where a point does not come down.  Some rows are followed down together
     (`fall_all`).  Where a few points that burn on tell that the region's semi-major axis is above ``least (n,)`` m, if that is not 0, the
     others are not followed: ``when`` is nan, too.
     """
