@@ -363,9 +363,9 @@ def impact(x, P, log_beta, push, boosting, lifting, least, mean, cov, when):
     Cubature points of position, velocity and ln(beta) (``log_beta (n, 2)``: mean, sigma) fall to the ground.  With
     probability ``boosting (n,)`` the push (n, 3) goes on for one of the times in `BURNS`, with ``lifting (n,)`` lift carries
     the body on in one of the ways of `SOARS`: a forecast is the distribution over both that it must be, its covariance so wide that the
-    95 % region holds that of what burns on (`_reach`) or, of what can but fall, light bodies (`regions.grown`).  nan where a point does not come down.  Some rows are followed down together
-    (`fall_all`).  Where a few points that burn on tell that the region's semi-major axis is above ``least (n,)`` m, if that is not 0, the
-    others are not followed: ``when`` is nan, too.
+    95 % region holds that of what burns on (`_reach`) or, of what can but fall, light bodies (`regions.grown`).  nan where a point does
+    not come down.  Some rows are followed down together (`fall_all`).  Where a few points that burn on tell that the region's semi-major
+    axis is above ``least (n,)`` m, if that is not 0, the others are not followed: ``when`` is nan, too.
     """
     square, vector = np.zeros((2, 7, 7)), np.zeros(18 + LANES + WORK)
     lower, C = square[0], square[1]
