@@ -9,6 +9,7 @@ import numpy as np
 from copfuse.kernels import borrowing, njit
 from copfuse.kernels.earth import altitude, free_acceleration
 from copfuse.kernels.falls import LANES, WORK, fall_all
+from copfuse.kernels.regions import NODES, grown, lag_of
 from copfuse.kernels.small import cholesky
 from copfuse.kernels.soars import SOARS, WORK_SOARING, soar_all
 
@@ -206,6 +207,20 @@ def _drift(states, times):
 
 
 @borrowing
+def _tails(states, times, tails):
+    """What `regions.grown` asks for, in ``tails (3, nodes)``: the air's delay, s, of bodies at its nodes; the variance there, as in
+    `_drift`; the delay of the heavy and the light one of the points of a fall, and the mean of the others'."""
+    lag, scatter, lags = tails[0], tails[1], tails[2]
+    bare, middle = times[_POINTS], 0.0
+    for p in range(_POINTS - 2):
+        middle += times[p] / (_POINTS - 2.0)
+    lags[0], lags[1], lags[2] = times[_POINTS - 2] - bare, times[_POINTS - 1] - bare, middle - bare
+    for i in range(len(NODES)):
+        lag[i] = lag_of(NODES[i], lags)
+        scatter[i] = _LEAST_SCATTER**2 + (WIND * lag[i]) ** 2 + _swayed(states[_POINTS], lag[i], bare + lag[i])
+
+
+@borrowing
 def _landed(begin, burnt, end, points, times, weights):
     """Leave out, in place, what went to orbit on a further burn or by lift, and what fell without air; returns the new end, and before it
     the new one of those of a further burn, which were before place ``burnt``.
@@ -263,10 +278,13 @@ def _reach(mean, P, burns, B):
 
 
 @borrowing
-def _told(t, a, end, boosting, lifting, states, times, weights, mean, cov, when, d, C):
+def _told(t, a, end, boosting, lifting, states, times, weights, mean, cov, when, d, C, tails):
     """Write the forecast of row t, whose points, from place a to ``end``, have come down."""
     drift = _drift(states[a:], times[a:])
     begun = a + _POINTS
+    falls = end == begun + 1  # it can but fall
+    if falls:
+        _tails(states[a:], times[a:], tails)
     burnt, b = _landed(a, begun + 1 + (_BURNING if boosting[t] > _LEAST else 0), end, states, times, weights)
     when[t, 0], tv = _moments(states[a:b], times[a:b], weights[a:b], b - a, mean[t], cov[t])
     when[t, 1] = math.sqrt(tv)
@@ -280,6 +298,11 @@ def _told(t, a, end, boosting, lifting, states, times, weights, mean, cov, when,
     side = (boosting[t] * _SIDE + lifting[t] * (1.0 - _NO_SOAR) * _TURN) * (cov[t, 0, 0] + cov[t, 1, 1] + cov[t, 2, 2])
     for i in range(3):
         cov[t, i, i] += side + drift
+    if falls:
+        wider = grown(mean[t], cov[t], states[a:], _POINTS - 2, tails[2], tails[0], tails[1], C[:2], C[2:5], tails[3:])
+        for i in range(3):
+            for j in range(3):
+                cov[t, i, j] *= wider
 
 
 @njit
@@ -289,15 +312,16 @@ def impact(x, P, log_beta, push, boosting, lifting, least, mean, cov, when):
     Cubature points of position, velocity and ln(beta) (``log_beta (n, 2)``: mean, sigma) fall to the ground.  With
     probability ``boosting (n,)`` the push (n, 3) goes on for one of the times in `BURNS`, with ``lifting (n,)`` lift carries
     the body on in one of the ways of `SOARS`: a forecast is the distribution over both that it must be, its covariance so wide that the
-    95 % region holds that of what burns on (`_reach`).  nan where a point does not come down.  Some rows are followed down together
-    (`fall_all`).  Where a few points that burn on tell that the region's semi-major axis is above ``least (n,)`` m, if that is not 0, the
-    others are not followed: ``when`` is nan, too.
+    95 % region holds that of what burns on (`_reach`) or, of what can but fall, light bodies (`regions.grown`).  nan where a point does
+    not come down.  Some rows are followed down together (`fall_all`).  Where a few points that burn on tell that the region's semi-major
+    axis is above ``least (n,)`` m, if that is not 0, the others are not followed: ``when`` is nan, too.
     """
     square, vector = np.zeros((2, 7, 7)), np.zeros(18 + LANES + max(WORK, WORK_SOARING))
     lower, C = square[0], square[1]
     y, d, s, before, w = vector[:6], vector[6:12], vector[12:18], vector[18 : 18 + LANES], vector[18 + LANES :]
     most = _POINTS + 1 + _BURNING + len(SOARS)
     states, times, weights = np.zeros((_TOGETHER * most, 7)), np.zeros(_TOGETHER * most), np.zeros(_TOGETHER * most)
+    tails = np.zeros((5, len(NODES)))
     edges, place, ways = np.zeros(_TOGETHER + 1, np.int64), np.zeros(LANES, np.int64), np.zeros(_TOGETHER * most, np.int64)
     for begin in range(0, len(x), _TOGETHER):
         count = min(_TOGETHER, len(x) - begin)
@@ -321,4 +345,4 @@ def impact(x, P, log_beta, push, boosting, lifting, least, mean, cov, when):
                 if few and end > a and _size(a, end, states, times, weights, d, C) > least[t]:
                     when[t, 0] = math.nan
                 elif not few and end > a:
-                    _told(t, a, end, boosting, lifting, states, times, weights, mean, cov, when, d, C)
+                    _told(t, a, end, boosting, lifting, states, times, weights, mean, cov, when, d, C, tails)
