@@ -125,6 +125,42 @@ def test_a_young_track_ends_sooner_where_its_source_still_hears_of_another_besid
     assert max(t for t, _, who in found if (KOR, 1) in who) == 60.0 + correlation.HOLD
 
 
+@pytest.mark.parametrize(("ends", "gone", "number"), [([], 91.0, 0), ([(81.0, KOR, 1)], 81.0, 2)])
+def test_a_track_that_is_heard_again_long_after_has_its_number_again_unless_it_was_told_to_be_no_more(ends, gone, number):
+    """Unseen for a minute and a half, and out of the picture for most of it: its source has followed it under its own number."""
+    rng = np.random.default_rng(2)
+    tracks, feed = tracks_of(
+        local(KOR, 1, START, 0, 60, rng), local(KOR, 1, START, 150, 200, rng), local(JPN, 1, beside(START, 60e3), 60, 62, rng)
+    )
+    nodes = correlation.listening([feed], ABOUT, ends=[ends])
+    found = {}
+    for look in correlation.looks(tracks, nodes, ABOUT):
+        found[look.time] = look.system[look.source[:, KOR] >= 0].tolist()
+    assert {t for t, s in found.items() if s} == {*np.arange(0.0, gone, 2.0), *np.arange(150.0, 231.0, 2.0)}
+    assert found[60.0] == [0] and found[150.0] == found[200.0] == [number]
+
+
+def test_a_track_that_is_heard_again_leaves_its_number_to_its_successor():
+    """Its source found the object again as another track meanwhile; both are heard now, 9 km apart."""
+    rng = np.random.default_rng(0)
+    first, again = local(KOR, 1, START, 0, 60, rng), local(KOR, 1, beside(START, 9e3), 150, 200, rng)
+    found = lines(*tracks_of(first, local(KOR, 2, START, 66, 200, rng), again))
+    late = {next(iter(who)): s for t, s, who in found if t == 160.0}
+    assert late[KOR, 2] == 0 and late[KOR, 1] > 0
+
+
+@pytest.mark.parametrize("fresh", [KOR, JPN])
+def test_of_two_that_part_the_one_heard_of_lately_keeps_the_number(fresh):
+    """One hears nothing from 40 s on, and where the other one is from then on the first is not."""
+    rng = np.random.default_rng(3)
+    stale = JPN if fresh == KOR else KOR
+    on = local(fresh, 1, START, 0, 60, rng)
+    on["x"] = on["x"] + np.array([0.0, 0.0, 15e3, 0.0, 0.0, 0.0]) * (on["time"] > 40.0)[:, None]
+    found = lines(*tracks_of(on, local(stale, 1, START, 0, 40, rng)))
+    assert {s for t, s, who in found if t <= 40.0} == {0}
+    assert {(s, *who) for t, s, who in found if t == 52.0} == {(0, (fresh, 1)), (1, (stale, 1))}
+
+
 def test_two_of_one_source_that_were_taken_for_one_part_again():
     """The older was only silent: heard again beside the younger, they are two, and the one that stayed keeps the number."""
     rng = np.random.default_rng(1)

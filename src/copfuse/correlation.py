@@ -22,40 +22,24 @@ import numpy as np
 from copfuse.ahead import Ahead
 from copfuse.coasting import REGISTRATION
 from copfuse.constants import NODES
+from copfuse.entries import HOLD, SILENT, Entry, note, remembered, stays, take_back
 from copfuse.filters import Bank
 from copfuse.kernels.assignment import assign_pairs
 from copfuse.kernels.distances import squared_distances
 from copfuse.kernels.gating import box_pairs
 from copfuse.tables import Tracks
 
-HOLD = 30.0  # s: a local track whose newest row is older than this (beyond what the link delays) has left the picture, a young one sooner
 JOIN = 27.9  # squared distance under which two nations' tracks are one object: chi-squared, 6 components, 1e-4
 PART = 90.0  # and above which they are not, whatever there was between them before
 KEEP = 5.0  # what a pairing that stands has over one that would be new, in squared distance, *notional*
 ONLY = 0.1  # what it is still worth while nothing better offers, between JOIN and PART
 RECHECK = 4.0  # s between looks at whether what stands together still belongs together
-SILENT = 10.0  # s behind its source's newest row after which a local track may have a successor from the same source
-BESIDE = (3.0, 0.3)  # s, and share of its life, that a track lasts while its source hears of another beside it and not of it, *notional*
 LAP = 2.0  # s by which the lives of the two may overlap, *notional*
 READ = 1000  # rows of a feed that are read together: as quick as all together, and of little memory
 ROUNDS = 8  # of all sources at most; two are the rule
 _LAST, _AGE, _PLACE = attrgetter("last"), attrgetter("last", "first"), attrgetter("source", "first", "row")
 Facts = tuple[int, int, float, int, float]  # of a row, as `note` takes them
 NO_REST = np.zeros(len(NODES))  # s: nobody reports in slots
-
-
-@dataclass
-class Entry:
-    """One local track as a node knows it: its newest row, the time s of the first row heard and of the newest, when that was heard,
-    the system track that it stands in (negative: none yet), and whether its source has heard of another one beside it since."""
-
-    source: int
-    row: int
-    first: float
-    last: float
-    heard: float
-    system: int = -1
-    beside: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,6 +75,7 @@ class Node:
         self.order = np.maximum.accumulate(self.when)  # one after the other: nobody hears of a row before those in front of it
         self.next_system = 0
         self.entries: dict[tuple[int, int], Entry] = {}
+        self.left: dict[tuple[int, int], Entry] = {}  # as they were when they left the picture
         self.first = int(np.ceil(self.when[0] / step))
         self.last = int(np.floor((self.when[-1] + max(HOLD, *self.rest)) / step))
         self.news: deque[list[Facts]] = deque()  # of the times to come, as far as they are read
@@ -103,11 +88,15 @@ class Node:
             self._read(tracks, tick)
         for facts in self.news.popleft():
             note(self.entries, *facts)
+        take_back(self.entries, self.left)
         time = tick * self.step
         while self.ends and self.ends[0][0] <= time:
-            self.entries.pop(self.ends.popleft()[1:], None)
-        for key in [key for key, e in self.entries.items() if not _stays(e, time, self.rest[e.source])]:
-            del self.entries[key]
+            over = self.ends.popleft()[1:]
+            self.entries.pop(over, None)
+            self.left.pop(over, None)
+        for key in [key for key, e in self.entries.items() if not stays(e, time, self.rest[e.source])]:
+            self.left[key] = self.entries.pop(key)
+        self.left = remembered(self.left, time)
 
     def _read(self, tracks: Tracks, tick: int) -> None:
         """Some more of the feed, from a tick on: of each local track and tick all that changes an entry."""
@@ -178,30 +167,6 @@ def _first_and_newest(at: np.ndarray, source: np.ndarray, track: np.ndarray, tim
     return np.union1d(first, order[begins])
 
 
-def _stays(e: Entry, time: float, rest: float) -> bool:
-    """Whether a local track is not yet over at a time."""
-    return time - e.heard <= max(_patience(e), rest) and time - e.last <= 2 * HOLD + rest
-
-
-def _patience(e: Entry) -> float:
-    """For how many s a local track of which nothing more is heard stays in the picture: `HOLD`, or little more than it has lived.
-
-    What lived for some seconds tells little of where it went; and where its source has gone on hearing of another one beside it,
-    it was most likely made of plots of several objects, and is over.
-    """
-    lived = e.last - e.first
-    return min(HOLD, BESIDE[0] + BESIDE[1] * lived if e.beside else SILENT + lived)
-
-
-def note(entries: dict[tuple[int, int], Entry], source: int, track: int, time: float, row: int, when: float) -> None:
-    """Take a row in; one that is older than what is known of its track (out of order) is passed over."""
-    known = entries.get((source, track))
-    if known is None:
-        entries[source, track] = Entry(source, row, time, time, when)
-    elif time > known.last:
-        known.row, known.last, known.heard, known.beside = row, time, when, False
-
-
 # One look --------------------------------------------------------------------------------------------------------------
 
 
@@ -224,7 +189,7 @@ def correlate(live: list[Entry], known: tuple[np.ndarray, Bank], slack: np.ndarr
     near = _near(label, x, P, slack)
     _note_beside(heads, source, life[1], *near, x, P)
     i, j, d2 = _judged(source, life, silent, *near, x, P, slack)
-    _part(i, j, d2, label)
+    _part(i, j, d2, life[1], label)
     _descend(i, j, d2, source, silent & (before >= 0), label)  # what is heard of late has a place to find, silent or not
     return _number(live, heads, before, label, next_system)
 
@@ -326,8 +291,9 @@ def _together(label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(one), np.concatenate(two)
 
 
-def _part(i: np.ndarray, j: np.ndarray, d2: np.ndarray, label: np.ndarray) -> None:
-    """Take out, one by one, who is farthest from the rest of a system track that has drifted apart, in place."""
+def _part(i: np.ndarray, j: np.ndarray, d2: np.ndarray, last: np.ndarray, label: np.ndarray) -> None:
+    """Take out, one by one, who is farthest from the rest of a system track that has drifted apart, in place; of two the one heard of
+    less lately, ``last (n,)``."""
     while True:
         same = label[i] == label[j]
         apart = same & (d2 > PART)
@@ -335,7 +301,7 @@ def _part(i: np.ndarray, j: np.ndarray, d2: np.ndarray, label: np.ndarray) -> No
             return
         away = np.bincount(i[same], d2[same], len(label)) + np.bincount(j[same], d2[same], len(label))
         torn = np.unique(np.r_[i[apart], j[apart]])
-        worst = torn[len(torn) - 1 - np.argmax(away[torn][::-1])]  # of equals the later one
+        worst = torn[np.lexsort((-last[torn], away[torn]))[-1]]
         label[worst] = -2 - len(label) - worst
 
 

@@ -1,0 +1,66 @@
+"""Local tracks as a node knows them: when they are heard of, for how long they stay in its picture, and which number waits for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+HOLD = 30.0  # s: a local track whose newest row is older than this (beyond what the link delays) has left the picture, a young one sooner
+SILENT = 10.0  # s behind its source's newest row after which a local track may have a successor from the same source
+RETURN = 1800.0  # s for which the number of a local track that has left the picture is kept for it, *notional*
+BESIDE = (3.0, 0.3)  # s, and share of its life, that a track lasts while its source hears of another beside it and not of it, *notional*
+Entries = dict[tuple[int, int], "Entry"]  # by source and track
+
+
+@dataclass
+class Entry:
+    """One local track as a node knows it: its newest row, the time s of the first row heard and of the newest, when that was heard,
+    the system track that it stands in (negative: none yet), and whether its source has heard of another one beside it since."""
+
+    source: int
+    row: int
+    first: float
+    last: float
+    heard: float
+    system: int = -1
+    beside: bool = False
+
+
+def note(entries: Entries, source: int, track: int, time: float, row: int, when: float) -> None:
+    """Take a row in; one that is older than what is known of its track (out of order) is passed over."""
+    known = entries.get((source, track))
+    if known is None:
+        entries[source, track] = Entry(source, row, time, time, when)
+    elif time > known.last:
+        known.row, known.last, known.heard, known.beside = row, time, when, False
+
+
+def stays(e: Entry, time: float, rest: float) -> bool:
+    """Whether a local track is not yet over at a time s; its source, which reports in slots, may rest ``rest`` s between them."""
+    return time - e.heard <= max(patience(e), rest) and time - e.last <= 2 * HOLD + rest
+
+
+def patience(e: Entry) -> float:
+    """For how many s a local track of which nothing more is heard stays in the picture: `HOLD`, or little more than it has lived.
+
+    What lived for some seconds tells little of where it went; and where its source has gone on hearing of another one beside it,
+    it was most likely made of plots of several objects, and is over.
+    """
+    lived = e.last - e.first
+    return min(HOLD, BESIDE[0] + BESIDE[1] * lived if e.beside else SILENT + lived)
+
+
+def take_back(entries: Entries, left: Entries) -> None:
+    """Give those that have ``left`` the picture and are heard again their numbers, in place: their sources have followed them unseen.
+
+    Where another one of the same source stands by now, it keeps the number; whether one belongs where it stood is judged as ever.
+    """
+    for key in left.keys() & entries.keys():
+        entry, old = entries[key], left.pop(key)
+        entry.first = old.first
+        if all((e.source, e.system) != (old.source, old.system) for e in entries.values()):
+            entry.system = old.system
+
+
+def remembered(left: Entries, time: float) -> Entries:
+    """Those of which something was heard not too long before a time s, so that the memory that this needs does not grow."""
+    return {key: e for key, e in left.items() if time - e.heard <= RETURN}
