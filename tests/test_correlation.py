@@ -10,6 +10,7 @@ import pytest
 
 from copfuse import ahead, correlation, filters
 from copfuse.constants import MIDCOURSE, NODES
+from copfuse.entries import note, visible
 from copfuse.kernels import motions
 from copfuse.kernels.distances import squared_distances
 from copfuse.tables import Tracks
@@ -159,6 +160,22 @@ def test_of_two_that_part_the_one_heard_of_lately_keeps_the_number(fresh):
     found = lines(*tracks_of(on, local(stale, 1, START, 0, 40, rng)))
     assert {s for t, s, who in found if t <= 40.0} == {0}
     assert {(s, *who) for t, s, who in found if t == 52.0} == {(0, (fresh, 1)), (1, (stale, 1))}
+
+
+@pytest.mark.parametrize(("height", "away", "shown"), [(35e3, 3e3, [{(JPN, 1)}]), (35e3, 60e3, None), (500e3, 3e3, None)])
+def test_what_the_air_may_have_braked_unheard_does_not_part_from_who_sees_it(height, away, shown):
+    """A light piece in the air, that the second alone sees after 10 s: 3 km off the first says nothing, 60 km off or in space does."""
+    rng = np.random.default_rng(5)
+    x = np.array([6.371e6 + height, 0.0, 0.0, -2000.0, 1500.0, 0.0])
+    tracks, _ = tracks_of(local(KOR, 1, x, 0, 0, rng), local(JPN, 1, x - np.array([0.0, away, 0.0, 0.0, 600.0, 0.0]), 10, 10, rng))
+    entries = {(n, 1): correlation.Entry(n, n, 0.0, float(tracks.time[n]), 10.0, 7) for n in (KOR, JPN)}
+    rows = np.arange(2)
+    for _ in range(2):  # a second look says the same
+        next_system = correlation.correlate(list(entries.values()), (rows, ahead.predicted(tracks, rows, 10.0)), np.zeros(6), 8)
+    assert (next_system == 8 and [e.system for e in entries.values()] == [7, 7]) == (shown is not None)
+    assert [{k for k, e in entries.items() if e in visible([*entries.values()])}] == (shown or [{(KOR, 1), (JPN, 1)}])
+    note(entries, KOR, 1, 12.0, 0, 12.0)
+    assert len(visible([*entries.values()])) == 2
 
 
 def test_two_of_one_source_that_were_taken_for_one_part_again():

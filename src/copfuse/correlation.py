@@ -22,7 +22,7 @@ import numpy as np
 from copfuse.ahead import Ahead
 from copfuse.coasting import REGISTRATION
 from copfuse.constants import NODES
-from copfuse.entries import HOLD, SILENT, Entry, note, remembered, stays, take_back
+from copfuse.entries import HOLD, SILENT, Entry, note, note_braked, remembered, stays, take_back, visible
 from copfuse.filters import Bank
 from copfuse.kernels.assignment import assign_pairs
 from copfuse.kernels.distances import squared_distances
@@ -151,7 +151,7 @@ def _lines(node: Node, time: float, slack: np.ndarray, known: tuple[np.ndarray, 
     live = list(node.entries.values())
     if time - node.checked >= RECHECK or any(e.system < 0 for e in live):
         node.next_system, node.checked = correlate(live, known, slack, node.next_system), time
-    live.sort(key=_LAST)
+    live = sorted(visible(live), key=_LAST)
     line = {system: [-1] * len(NODES) for system in sorted({e.system for e in live})}
     for e in live:
         line[e.system][e.source] = e.row  # of each source the newest, which is written last
@@ -176,7 +176,7 @@ def correlate(live: list[Entry], known: tuple[np.ndarray, Bank], slack: np.ndarr
     ``slack`` (6,): variances that are added to every difference.  A number stays with the members that stay; where two system
     tracks become one, the older number does.  ``known``: rows, rising, and what `predicted` makes of them at that time.
     """
-    heads = _heads(live)
+    heads = _heads(visible(live))
     if not heads or _at_rest(heads, known, slack):
         return next_system
     source, row, label = (np.array([getattr(e, name) for e in heads]) for name in ("source", "row", "system"))
@@ -189,6 +189,9 @@ def correlate(live: list[Entry], known: tuple[np.ndarray, Bank], slack: np.ndarr
     near = _near(label, x, P, slack)
     _note_beside(heads, source, life[1], *near, x, P)
     i, j, d2 = _judged(source, life, silent, *near, x, P, slack)
+    apart = (label[i] == label[j]) & (d2 > PART)
+    if note_braked(heads, i[apart], j[apart], x, float(known[1].time[0])):
+        return correlate(live, known, slack, next_system)
     _part(i, j, d2, life[1], label)
     _descend(i, j, d2, source, silent & (before >= 0), label)  # what is heard of late has a place to find, silent or not
     return _number(live, heads, before, label, next_system)
