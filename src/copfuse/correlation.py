@@ -88,7 +88,8 @@ class Node:
             self._read(tracks, tick)
         for facts in self.news.popleft():
             note(self.entries, *facts)
-        take_back(self.entries, self.left)
+        if self.left:
+            take_back(self.entries, self.left)
         time = tick * self.step
         while self.ends and self.ends[0][0] <= time:
             over = self.ends.popleft()[1:]
@@ -96,7 +97,8 @@ class Node:
             self.left.pop(over, None)
         for key in [key for key, e in self.entries.items() if not stays(e, time, self.rest[e.source])]:
             self.left[key] = self.entries.pop(key)
-        self.left = remembered(self.left, time)
+        if self.left:
+            self.left = remembered(self.left, time)
 
     def _read(self, tracks: Tracks, tick: int) -> None:
         """Some more of the feed, from a tick on: of each local track and tick all that changes an entry."""
@@ -151,7 +153,8 @@ def _lines(node: Node, time: float, slack: np.ndarray, known: tuple[np.ndarray, 
     live = list(node.entries.values())
     if time - node.checked >= RECHECK or any(e.system < 0 for e in live):
         node.next_system, node.checked = correlate(live, known, slack, node.next_system), time
-    live = sorted(visible(live), key=_LAST)
+    live = visible(live)
+    live.sort(key=_LAST)
     line = {system: [-1] * len(NODES) for system in sorted({e.system for e in live})}
     for e in live:
         line[e.system][e.source] = e.row  # of each source the newest, which is written last
