@@ -8,6 +8,7 @@ import pytest
 from copfuse import ahead, correlation, motion
 from copfuse.ahead import Ahead, predicted
 from copfuse.constants import EARTH_A
+from copfuse.entries import Entry
 from copfuse.phases import pushed
 from test_correlation import JPN, KOR, START, USA, beside, local, tracks_of
 
@@ -64,7 +65,7 @@ def test_one_missile_at_rest_is_not_judged_again(monkeypatch):
     tracks, _ = tracks_of(*[local(s, 0, START, 0, 10, rng) for s in (KOR, JPN, USA)])
     rows = np.flatnonzero(tracks.time == 10.0)
     known = rows, predicted(tracks, rows, 10.0)
-    entries = [correlation.Entry(int(tracks.node[r]), int(r), 0.0, 10.0, 10.0) for r in rows]
+    entries = [Entry(int(tracks.node[r]), int(r), 0.0, 10.0, 10.0) for r in rows]
     after = correlation.correlate(entries, known, np.zeros(6), 0)
     assert [e.system for e in entries] == [0, 0, 0]
     judged, real = [], correlation._descend

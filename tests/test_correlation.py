@@ -10,6 +10,7 @@ import pytest
 
 from copfuse import ahead, books, correlation, filters
 from copfuse.constants import MIDCOURSE, NODES
+from copfuse.entries import HOLD, SILENT, Entry, note, visible
 from copfuse.kernels import motions
 from copfuse.kernels.distances import squared_distances
 from copfuse.tables import Tracks
@@ -110,7 +111,7 @@ def test_a_track_that_its_own_source_takes_up_again_goes_on():
     """A local track ends and another of the same source begins on the same object: after `SILENT` s one system track again, the old one."""
     rng = np.random.default_rng(0)
     found = lines(*tracks_of(local(KOR, 1, START, 0, 60, rng), local(KOR, 2, START, 64, 150, rng)))
-    late = [(s, who) for t, s, who in found if t > 60.0 + correlation.SILENT + correlation.RECHECK + 2.0 and t <= 150.0]
+    late = [(s, who) for t, s, who in found if t > 60.0 + SILENT + correlation.RECHECK + 2.0 and t <= 150.0]
     assert late and all(s == 0 and who == {(KOR, 2)} for s, who in late)
 
 
@@ -124,7 +125,7 @@ def test_room_for_biases_grows_with_their_square(bias, systems):
     assert len({s for _, s, _ in found}) == systems
 
 
-@pytest.mark.parametrize(("away", "patience"), [(1e3, 3.0 + 0.3 * 8.0), (50e3, correlation.SILENT + 8.0)])
+@pytest.mark.parametrize(("away", "patience"), [(1e3, 3.0 + 0.3 * 8.0), (50e3, SILENT + 8.0)])
 def test_a_young_track_ends_sooner_where_its_source_still_hears_of_another_beside_it(away, patience):
     """Eight seconds long: so it is with false tracks of several missiles' plots.  What stands alone is waited for."""
     rng = np.random.default_rng(0)
@@ -132,7 +133,56 @@ def test_a_young_track_ends_sooner_where_its_source_still_hears_of_another_besid
     found = lines(*tracks_of(one, other))
     last = max(t for t, _, who in found if (KOR, 2) in who)
     assert 28.0 + patience - ABOUT.picture_step < last <= 28.0 + patience + correlation.RECHECK
-    assert max(t for t, _, who in found if (KOR, 1) in who) == 60.0 + correlation.HOLD
+    assert max(t for t, _, who in found if (KOR, 1) in who) == 60.0 + HOLD
+
+
+@pytest.mark.parametrize(("ends", "gone", "number"), [([], 91.0, 0), ([(81.0, KOR, 1)], 81.0, 2)])
+def test_a_track_that_is_heard_again_long_after_has_its_number_again_unless_it_was_told_to_be_no_more(ends, gone, number):
+    """Unseen for a minute and a half, and out of the picture for most of it: its source has followed it under its own number."""
+    rng = np.random.default_rng(2)
+    tracks, feed = tracks_of(
+        local(KOR, 1, START, 0, 60, rng), local(KOR, 1, START, 150, 200, rng), local(JPN, 1, beside(START, 60e3), 60, 62, rng)
+    )
+    found = {t: s for t, s, who in lines(tracks, feed, ends=[ends]) if (KOR, 1) in who}
+    assert set(found) == {*np.arange(0.0, gone, 2.0), *np.arange(150.0, 231.0, 2.0)}
+    assert found[60.0] == 0 and found[150.0] == found[200.0] == number
+
+
+def test_a_track_that_is_heard_again_leaves_its_number_to_its_successor():
+    """Its source found the object again as another track meanwhile; both are heard now, 9 km apart."""
+    rng = np.random.default_rng(0)
+    first, again = local(KOR, 1, START, 0, 60, rng), local(KOR, 1, beside(START, 9e3), 150, 200, rng)
+    found = lines(*tracks_of(first, local(KOR, 2, START, 66, 200, rng), again))
+    late = {next(iter(who)): s for t, s, who in found if t == 160.0}
+    assert late[KOR, 2] == 0 and late[KOR, 1] > 0
+
+
+@pytest.mark.parametrize("fresh", [KOR, JPN])
+def test_of_two_that_part_the_one_heard_of_lately_keeps_the_number(fresh):
+    """One hears nothing from 40 s on, and where the other one is from then on the first is not."""
+    rng = np.random.default_rng(3)
+    stale = JPN if fresh == KOR else KOR
+    on = local(fresh, 1, START, 0, 60, rng)
+    on["x"] = on["x"] + np.array([0.0, 0.0, 15e3, 0.0, 0.0, 0.0]) * (on["time"] > 40.0)[:, None]
+    found = lines(*tracks_of(on, local(stale, 1, START, 0, 40, rng)))
+    assert {s for t, s, who in found if t <= 40.0} == {0}
+    assert {(s, *who) for t, s, who in found if t == 52.0} == {(0, (fresh, 1)), (1, (stale, 1))}
+
+
+@pytest.mark.parametrize(("height", "away", "shown"), [(35e3, 3e3, [{(JPN, 1)}]), (35e3, 60e3, None), (500e3, 3e3, None)])
+def test_what_the_air_may_have_braked_unheard_does_not_part_from_who_sees_it(height, away, shown):
+    """A light piece in the air, that the second alone sees after 10 s: 3 km off the first says nothing, 60 km off or in space does."""
+    rng = np.random.default_rng(5)
+    x = np.array([6.371e6 + height, 0.0, 0.0, -2000.0, 1500.0, 0.0])
+    tracks, _ = tracks_of(local(KOR, 1, x, 0, 0, rng), local(JPN, 1, x - np.array([0.0, away, 0.0, 0.0, 600.0, 0.0]), 10, 10, rng))
+    entries = {(n, 1): Entry(n, n, 0.0, float(tracks.time[n]), 10.0, 7) for n in (KOR, JPN)}
+    rows = np.arange(2)
+    for _ in range(2):  # a second look says the same
+        next_system = correlation.correlate(list(entries.values()), (rows, ahead.predicted(tracks, rows, 10.0)), np.zeros(6), 8)
+    assert (next_system == 8 and [e.system for e in entries.values()] == [7, 7]) == (shown is not None)
+    assert [{k for k, e in entries.items() if e in visible([*entries.values()])}] == (shown or [{(KOR, 1), (JPN, 1)}])
+    note(entries, KOR, 1, 12.0, 0, 12.0)
+    assert len(visible([*entries.values()])) == 2
 
 
 def test_two_of_one_source_that_were_taken_for_one_part_again():
@@ -308,7 +358,7 @@ def test_at_rest_nothing_changes():
     """A second look at the same time leaves every number as it is."""
     rng = np.random.default_rng(4)
     tracks, _ = tracks_of(*[local(s, k, beside(START, 400.0 * k), 0, 10, rng) for s in (KOR, JPN, USA) for k in range(4)])
-    entries = [correlation.Entry(int(tracks.node[r]), r, 0.0, 10.0, 10.0) for r in np.flatnonzero(tracks.time == 10.0)]
+    entries = [Entry(int(tracks.node[r]), r, 0.0, 10.0, 10.0) for r in np.flatnonzero(tracks.time == 10.0)]
     rows = np.flatnonzero(tracks.time == 10.0)
     known = rows, ahead.predicted(tracks, rows, 10.0)
     after = correlation.correlate(entries, known, np.zeros(6), 0)
@@ -334,7 +384,7 @@ def test_what_comes_late_and_is_behind_its_source_from_the_start_finds_its_place
     parts += [local(USA, 1, beside(START, 60e3), 0, 100, rng), local(USA, 2, START, 0, 85, rng)]
     tracks, _ = tracks_of(*parts)
     last = [int(np.flatnonzero((tracks.node == n) & (tracks.track == k))[-1]) for n, k in ((KOR, 1), (JPN, 1), (USA, 1), (USA, 2))]
-    entries = [correlation.Entry(int(tracks.node[r]), r, 0.0, tracks.time[r], 110.0, s) for r, s in zip(last, (0, 0, 1, -1), strict=True)]
+    entries = [Entry(int(tracks.node[r]), r, 0.0, tracks.time[r], 110.0, s) for r, s in zip(last, (0, 0, 1, -1), strict=True)]
     rows = np.sort(last)
     correlation.correlate(entries, (rows, ahead.predicted(tracks, rows, 110.0)), np.zeros(6), 2)
     assert [e.system for e in entries] == [0, 0, 1, 0]

@@ -18,7 +18,7 @@ ORDER = [
     "ascents", "gaussian", "mixtures", "conversions", "biases", "filters", "companions", "starting", "kalman", "forecast", "warming",
     "rules", "retrodiction", "association", "matching", "phases", "pairing", "multiscan", "scanning", "coasting", "turns", "steady",
     "covariances", "tracking", "following", "ahead",
-    "families", "descent", "batch", "registration", "registering", "correlation", "books", "transit",
+    "families", "descent", "batch", "registration", "registering", "entries", "correlation", "books", "transit",
     "reporting", "releases", "network", "hearing", "naming", "launching", "fusion", "telling", "looping", "cueing", "informing", "bounds",
     "boosts",
     "arcs",

@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from conftest import picture_of, plots_of, straight_truth
-from copfuse import correlation, frames, fusion, metrics, simulate, verdicts
-from copfuse.correlation import Entry
+from copfuse import frames, fusion, metrics, simulate, verdicts
+from copfuse.entries import HOLD, SILENT, Entry, patience
 from copfuse.errors import CopfuseError
 from copfuse.scenario import load, packaged
 from copfuse.tables import Detections
@@ -208,8 +208,8 @@ def test_what_has_come_down_does_not_come_back_when_the_last_comes_down_too():
 
 
 def test_a_local_track_is_waited_for_as_long_as_it_was_heard_and_a_little():
-    assert correlation.patience(Entry(0, 0, 100.0, 104.0, 104.0)) == correlation.SILENT + 4.0
-    assert correlation.patience(Entry(0, 0, 100.0, 300.0, 300.0)) == correlation.HOLD
+    assert patience(Entry(0, 0, 100.0, 104.0, 104.0)) == SILENT + 4.0
+    assert patience(Entry(0, 0, 100.0, 300.0, 300.0)) == HOLD
 
 
 # The rival -----------------------------------------------------------------------------------------------------------

@@ -17,7 +17,8 @@ import numpy as np
 from copfuse.ahead import Ahead
 from copfuse.coasting import REGISTRATION
 from copfuse.constants import NODES
-from copfuse.correlation import BESIDE, HOLD, PART, RECHECK, SILENT, Entry, correlate, note, pairs, stays
+from copfuse.correlation import PART, RECHECK, correlate, pairs
+from copfuse.entries import BESIDE, HOLD, SILENT, Entries, Entry, note, remembered, stays, take_back, visible
 from copfuse.filters import Bank
 from copfuse.kernels.distances import squared_distances
 from copfuse.tables import Tracks
@@ -91,7 +92,8 @@ class Node:
         self.rest, self.step = rest.tolist(), step
         self.order = np.maximum.accumulate(self.when)  # one after the other: nobody hears of a row before those in front of it
         self.next_system = 0
-        self.entries: dict[tuple[int, int], Entry] = {}
+        self.entries: Entries = {}
+        self.left: Entries = {}  # as they were when they left the picture
         self.first = int(np.ceil(self.when[0] / step))
         self.last = int(np.floor((self.when[-1] + max(HOLD, *self.rest)) / step))
         self.read, self.until = 0, self.first  # rows of the feed, and until before which tick that is all
@@ -123,10 +125,15 @@ class Node:
         for key, *facts in zip(*(column[some].tolist() for column in self.news[1:]), strict=True):
             note(self.entries, *divmod(key, TRACKS), *facts)
         self.heard, time = upto, tick * self.step
+        if self.left:
+            self.left = remembered(self.left, time)
+            take_back(self.entries, self.left)
         while self.ends and self.ends[0][0] <= time:
-            self.entries.pop(self.ends.popleft()[1:], None)
+            over = self.ends.popleft()[1:]
+            self.entries.pop(over, None)
+            self.left.pop(over, None)
         for key in [key for key, e in self.entries.items() if not stays(e, time, self.rest[e.source])]:
-            del self.entries[key]
+            self.left[key] = self.entries.pop(key)
 
     def _quiet(self, end: int) -> int:
         """The tick until before which nothing comes, nor word of an end, or as far as is read, or the ``end``."""
@@ -140,7 +147,7 @@ class Node:
             rows = np.array(sorted(e.row for e in live), int)
             known = rows, ahead.bank(tick - first, rows)
             self.next_system, self.checked = correlate(live, known, slack, self.next_system), time
-        live.sort(key=_LAST)
+        live = sorted(visible(live), key=_LAST)
         line = {system: [-1] * len(NODES) for system in sorted({e.system for e in live})}
         for e in live:
             line[e.system][e.source] = e.row  # of each source the newest, which is written last
@@ -150,7 +157,7 @@ class Node:
         """The lines of as many ticks, from one on, as go by in calm, after which entries are left as they then are: all stand as one, one
         of each source, and no other comes, none is over, and no two are so far apart that they may be of two objects."""
         live = list(self.entries.values())
-        if not live or len(live) > len(NODES) or live[0].system < 0 or any(e.system != live[0].system for e in live):
+        if not live or len(live) > len(NODES) or live[0].system < 0 or any(e.system != live[0].system or e.braked for e in live):
             return NO_LINES
         if len({e.source for e in live}) < len(live):
             return NO_LINES

@@ -9,67 +9,26 @@ goes only for evidence against it or for another one that is better by more than
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from operator import attrgetter
 
 import numpy as np
 
 from copfuse.constants import NODES
+from copfuse.entries import SILENT, Entry, note_braked, visible
 from copfuse.filters import Bank
 from copfuse.kernels.assignment import assign_pairs
 from copfuse.kernels.distances import squared_distances
 from copfuse.kernels.gating import box_pairs
 
-HOLD = 30.0  # s: a local track whose newest row is older than this (beyond what the link delays) has left the picture, a young one sooner
 JOIN = 27.9  # squared distance under which two nations' tracks are one object: chi-squared, 6 components, 1e-4
 PART = 90.0  # and above which they are not, whatever there was between them before
 KEEP = 5.0  # what a pairing that stands has over one that would be new, in squared distance, *notional*
 ONLY = 0.1  # what it is still worth while nothing better offers, between JOIN and PART
 RECHECK = 4.0  # s between looks at whether what stands together still belongs together
-SILENT = 10.0  # s behind its source's newest row after which a local track may have a successor from the same source
-BESIDE = (3.0, 0.3)  # s, and share of its life, that a track lasts while its source hears of another beside it and not of it, *notional*
 LAP = 2.0  # s by which the lives of the two may overlap, *notional*
 ROUNDS = 8  # of all sources at most; two are the rule
 _AGE, _PLACE = attrgetter("last", "first"), attrgetter("source", "first", "row")
-
-
-@dataclass
-class Entry:
-    """One local track as a node knows it: its newest row, the time s of the first row heard and of the newest, when that was heard,
-    the system track that it stands in (negative: none yet), and whether its source has heard of another one beside it since."""
-
-    source: int
-    row: int
-    first: float
-    last: float
-    heard: float
-    system: int = -1
-    beside: bool = False
-
-
-def stays(e: Entry, time: float, rest: float) -> bool:
-    """Whether a local track is not yet over at a time."""
-    return time - e.heard <= max(patience(e), rest) and time - e.last <= 2 * HOLD + rest
-
-
-def patience(e: Entry) -> float:
-    """For how many s a local track of which nothing more is heard stays in the picture: `HOLD`, or little more than it has lived.
-
-    What lived for some seconds tells little of where it went; and where its source has gone on hearing of another one beside it,
-    it was most likely made of plots of several objects, and is over.
-    """
-    lived = e.last - e.first
-    return min(HOLD, BESIDE[0] + BESIDE[1] * lived if e.beside else SILENT + lived)
-
-
-def note(entries: dict[tuple[int, int], Entry], source: int, track: int, time: float, row: int, when: float) -> None:
-    """Take a row in; one that is older than what is known of its track (out of order) is passed over."""
-    known = entries.get((source, track))
-    if known is None:
-        entries[source, track] = Entry(source, row, time, time, when)
-    elif time > known.last:
-        known.row, known.last, known.heard, known.beside = row, time, when, False
 
 
 # One look --------------------------------------------------------------------------------------------------------------
@@ -81,7 +40,7 @@ def correlate(live: list[Entry], known: tuple[np.ndarray, Bank], slack: np.ndarr
     ``slack`` (6,): variances that are added to every difference.  A number stays with the members that stay; where two system
     tracks become one, the older number does.  ``known``: rows, rising, and what `predicted` makes of them at that time.
     """
-    heads = _heads(live)
+    heads = _heads(visible(live))
     if not heads or _at_rest(heads, known, slack):
         return next_system
     if len(live) == 1:  # new, and alone
@@ -97,7 +56,10 @@ def correlate(live: list[Entry], known: tuple[np.ndarray, Bank], slack: np.ndarr
     near = _near(label, x, P, slack)
     _note_beside(heads, source, life[1], *near, x, P)
     i, j, d2 = _judged(source, life, silent, *near, x, P, slack)
-    _part(i, j, d2, label)
+    apart = (label[i] == label[j]) & (d2 > PART)
+    if note_braked(heads, i[apart], j[apart], x, float(known[1].time[0])):
+        return correlate(live, known, slack, next_system)
+    _part(i, j, d2, life[1], label)
     _descend(i, j, d2, source, silent & (before >= 0), label)  # what is heard of late has a place to find, silent or not
     return _number(live, heads, before, label, next_system)
 
@@ -199,8 +161,9 @@ def _together(label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(one), np.concatenate(two)
 
 
-def _part(i: np.ndarray, j: np.ndarray, d2: np.ndarray, label: np.ndarray) -> None:
-    """Take out, one by one, who is farthest from the rest of a system track that has drifted apart, in place."""
+def _part(i: np.ndarray, j: np.ndarray, d2: np.ndarray, last: np.ndarray, label: np.ndarray) -> None:
+    """Take out, one by one, who is farthest from the rest of a system track that has drifted apart, in place; of two the one heard of
+    less lately, ``last (n,)``."""
     while True:
         same = label[i] == label[j]
         apart = same & (d2 > PART)
@@ -208,7 +171,7 @@ def _part(i: np.ndarray, j: np.ndarray, d2: np.ndarray, label: np.ndarray) -> No
             return
         away = np.bincount(i[same], d2[same], len(label)) + np.bincount(j[same], d2[same], len(label))
         torn = np.unique(np.r_[i[apart], j[apart]])
-        worst = torn[len(torn) - 1 - np.argmax(away[torn][::-1])]  # of equals the later one
+        worst = torn[np.lexsort((-last[torn], away[torn]))[-1]]
         label[worst] = -2 - len(label) - worst
 
 

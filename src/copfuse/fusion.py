@@ -54,7 +54,7 @@ class Held:
     made: Forecasts
 
     def __len__(self) -> int:
-        return sum(len(node.entries) for node in self.nodes.values()) + len(self.made)
+        return sum(len(node.entries) + len(node.left) for node in self.nodes.values()) + len(self.made)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ import numpy as np
 from copfuse.ahead import predicted
 from copfuse.coasting import REGISTRATION
 from copfuse.constants import NODES
-from copfuse.correlation import HOLD, Entry, correlate, note
+from copfuse.correlation import correlate
+from copfuse.entries import HOLD, Entry, note
 from copfuse.links import Link
 from copfuse.tables import Tracks
 from copfuse.transit import arrivals, stream
