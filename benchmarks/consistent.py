@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 from scipy.special import log_ndtr, logsumexp, ndtri_exp
 
-from copfuse import accuracy, flights, forecast, frames, fusion, measures, metrics, network, simulate, tracking
+from copfuse import accuracy, filters, flights, forecast, frames, fusion, measures, metrics, network, simulate, tracking
 from copfuse.accuracy import CELL, SETTLING, TRACKERS
-from copfuse.coasting import Live
+from copfuse.coasting import Live, coasted
 from copfuse.constants import NODES
 from copfuse.filters import Bank
 from copfuse.kernels import estimation, sights
 from copfuse.kernels.motions import DIMENSION, N_MODEL
+from copfuse.phases import relight
 from copfuse.scanning import Scan, scans
 from copfuse.scenario import Scenario, load
 from copfuse.tables import Detections, Truth
@@ -185,10 +186,10 @@ def innovations(detections: Detections, scenario: Scenario, truth: Truth) -> tup
     """Rows of `PLOT` in order of time: plots of missiles that firm tracks took; and how many there were since an object's first."""
     live, found = Live.empty(), []
     for scan in scans(detections, scenario, "HUB"):
-        firm = live.number[live.firm]
+        before, _ = coasted(live, scan.time, scan.bias)
         live, new = tracking.step(live, scan)
         if new is not None:
-            found += _taken(scan, new, detections, np.isin(new["track"], firm))
+            found += _taken(scan, new, detections, before[before.firm])
     made = np.array(found, PLOT)
     offered = 0
     for k, path in _missiles(truth):
@@ -202,12 +203,14 @@ def innovations(detections: Detections, scenario: Scenario, truth: Truth) -> tup
     return made[missile], offered
 
 
-def _taken(scan: Scan, new: dict[str, Any], detections: Detections, firm: np.ndarray) -> list[tuple[Any, ...]]:
+def _taken(scan: Scan, new: dict[str, Any], detections: Detections, firm: Live) -> list[tuple[Any, ...]]:
+    """Of the tracks that were ``firm`` before a scan and have a plot of it."""
     out = []
-    for i in np.flatnonzero(firm):
-        row = int(new["detection"][i])
+    prior = filters.predict(firm.bank, scan.time, relight(firm.bank.time - firm.lit))
+    for i in np.flatnonzero(np.isin(new["track"], firm.number)):
+        row, track = int(new["detection"][i]), int(np.flatnonzero(firm.number == new["track"][i])[0])
         k = int(np.flatnonzero(scan.rows == row)[0])
-        q = scores(new["prior"], i, scan.z[k], scan.sigma[k], scan.origin, scan.axes, scan.cosines)
+        q = scores(prior, track, scan.z[k], scan.sigma[k], scan.origin, scan.axes, scan.cosines)
         there = int(np.isfinite(q).sum())
         out.append((0, 0, scan.sensor, new["track"][i], detections.object[row], 0, scan.time, q, np.nansum(q**2), there))
     return out
