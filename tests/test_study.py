@@ -54,6 +54,11 @@ def test_the_print_of_one_missile():
     assert "s after ignition" in text and "altitude in km" in text and "%" in text
 
 
+def test_what_flies_is_counted_in_words():
+    assert [study._counted(1, kind) for kind in ("missile", "stage", "debris")] == ["1 missile", "1 stage", "1 fragment"]
+    assert study._counted(6, "debris") == "6 fragments" and study._counted(2, "stage") == "2 stages"
+
+
 def test_the_print_of_several_missiles_is_one_table():
     text = str(made_run(3))
     assert [text.count(f"\nm{i} ") for i in range(3)] == [1, 1, 1]

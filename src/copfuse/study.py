@@ -162,13 +162,18 @@ def check_seed(seed: int) -> None:
 
 def _header(run: Run) -> list[str]:
     kinds = [thing["kind"] for thing in run.truth.meta["objects"]]
-    things = ", ".join(f"{kinds.count(kind)} {kind}{'s' if kinds.count(kind) > 1 else ''}" for kind in dict.fromkeys(kinds))
+    things = ", ".join(_counted(kinds.count(kind), kind) for kind in dict.fromkeys(kinds))
     start = f"{run.scenario.epoch:%Y-%m-%d %H:%M:%S} UTC"
     return [
         f"{run.scenario.name}: {run.scenario.title}",
         f"regime {run.regime}, seed {run.seed}, {things}, {len(run.scenario.sensors)} sensors, from {start}",
         "Flights are reconstructed or given; sensor, delay and cross-section figures are notional.",
     ]
+
+
+def _counted(n: int, kind: str) -> str:
+    one, more = ("fragment", "fragments") if kind == "debris" else (kind, f"{kind}s")
+    return f"{n} {one if n == 1 else more}"
 
 
 def _stages(run: Run) -> list[str]:
