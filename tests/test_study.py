@@ -54,6 +54,18 @@ def test_the_print_of_one_missile():
     assert "s after ignition" in text and "altitude in km" in text and "%" in text
 
 
+def test_a_mean_nees_that_stands_on_a_few_times_is_said_to_do_so():
+    """One time in thirty at which a track stands on another's object: the mean is 300 times the median."""
+    run = made_run()
+    held = np.flatnonzero(run.score.n_matched > 0)
+    for worst, said in ((6.0, False), (6e4, True)):
+        nees = run.score.nees.copy()
+        nees[held] = 6.0
+        nees[held[3]] = worst
+        text = str(replace(run, score=replace(run.score, nees=nees)))
+        assert ("its median over times is 6.0" in text) == said
+
+
 def test_what_flies_is_counted_in_words():
     assert [study._counted(1, kind) for kind in ("missile", "stage", "debris")] == ["1 missile", "1 stage", "1 fragment"]
     assert study._counted(6, "debris") == "6 fragments" and study._counted(2, "stage") == "2 stages"

@@ -24,6 +24,7 @@ from copfuse.scenario import Scenario, load
 from copfuse.tables import Detections, Messages, Picture, Score, Table, Tracks, Truth
 
 MOST_TOLD = 8  # messages that a print shows
+ASTRAY = 10.0  # times its median from which on a mean NEES is said to be that of a few times
 STAGES: dict[str, Any] = {"fly": Truth, "detect": Detections, "track": Tracks, "share": Messages, "fuse": Picture, "score": Score}
 
 
@@ -269,7 +270,13 @@ def _quality(score: Score) -> list[str]:
         distance = 1e-3 * float(rows.gospa.mean()) if len(rows) else math.nan
         cells = (_number(v, w) for v, w in zip((*a, error, spread, distance), (14, 11, 14, 19, 11, 10), strict=True))
         lines.append(f"{node:<4}" + "".join(cells))
-    return [*lines, "Over all times: ratios of counts, median error, mean NEES and GOSPA (cut-off 10 km)."]
+    lines.append("Over all times: ratios of counts, median error, mean NEES and GOSPA (cut-off 10 km).")
+    nees = score.nees[score.n_matched > 0]
+    if len(nees) and nees.mean() > ASTRAY * np.median(nees):
+        lines.append(
+            f"NEES is high where a track stands nearest to an object that is not its own; its median over times is {np.median(nees):.1f}."
+        )
+    return lines
 
 
 def _common(run: Run) -> list[str]:
