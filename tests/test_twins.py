@@ -15,6 +15,7 @@ from copfuse.kernels import (
     borrowing,
     consider,
     earth,
+    eights,
     estimation,
     extended,
     falls,
@@ -22,6 +23,7 @@ from copfuse.kernels import (
     forecast,
     mach,
     motions,
+    njit,
     pairwise,
     ray,
     sights,
@@ -321,6 +323,24 @@ def test_squares_and_sums_of_rows():
     small.squares(rows, 11, 7, 0.5, P)
     np.testing.assert_allclose(P, 0.5 * rows[:11, :7].T @ rows[:11, :7], rtol=1e-13, atol=1e-14)
     np.testing.assert_array_equal(P, P.T)
+    small.hand(rows[3], out)
+    np.testing.assert_array_equal(out, rows[3])
+
+
+@njit
+def _some_eights(row, other, n, out, whole):
+    eights.put_first(2.0 * eights.eight(row) + (eights.nought() - eights.eight(other)) / 3.0, out, n)
+    eights.put(eights.eight(other), whole)
+
+
+@pytest.mark.parametrize("n", [6, 7, 8, 9])
+def test_eights_are_rows_of_numpy_and_touch_no_further_places(n):
+    row, other = np.random.default_rng(3).standard_normal((2, 9))
+    place, whole = np.full(10, 7.0), np.full(9, 7.0)
+    _some_eights(row, other, n, place[:n], whole)
+    np.testing.assert_array_equal(place[: min(n, 8)], (2.0 * row + (0.0 - other) / 3.0)[: min(n, 8)])
+    np.testing.assert_array_equal(place[min(n, 8) :], 7.0)
+    np.testing.assert_array_equal(whole, [*other[:8], 7.0])
 
 
 def test_wide_and_narrow_angles_are_regressed_alike():

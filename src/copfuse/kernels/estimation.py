@@ -14,11 +14,12 @@ import numpy as np
 
 from copfuse.kernels import borrowing, njit
 from copfuse.kernels.earth import altitude
+from copfuse.kernels.eights import eight, nought, put_first
 from copfuse.kernels.lanes import WORK, gather, move, scatter
 from copfuse.kernels.motions import AIR, N_MODEL, PUSH_SIGMA, add_process_noise, ahead, dimension, propagate, seen_as
 from copfuse.kernels.sights import ROWS, SCRATCH, regress, revise
 from copfuse.kernels.sights import WORK as WORK_SEEN
-from copfuse.kernels.small import firm_up
+from copfuse.kernels.small import firm_up, hand
 from copfuse.kernels.switching import transition
 
 NEGLIGIBLE = 1e-3  # model probability below which a model opens no gate
@@ -129,10 +130,7 @@ def mix(x, P, mu, Pi, h, fresh, thin, x_out, P_out, mu_out, xs, Ps, J):
         mu_out[j] = max(c, LEAST)
         total += mu_out[j]
         alone = not told > 1e-200  # nothing comes here: the model goes on from its own
-        for a in range(n):
-            x_out[j, a] = 0.0
-            for b in range(n):
-                P_out[j, a, b] = 0.0
+        first, last = nought(), 0.0
         for i in range(N_MODEL):
             w = (1.0 if i == j else 0.0) if alone else (Pi[i, j] * mu[i] / told if _heard(i, j, mu, thin) else 0.0)
             if not w > _TRICKLE:
@@ -145,23 +143,25 @@ def mix(x, P, mu, Pi, h, fresh, thin, x_out, P_out, mu_out, xs, Ps, J):
                     pushed_anew(fresh, xs[i], Ps[i])
                 if h > 0.0 and (i == 0 or i == 4) and 0 < j < 4:
                     burnt_within(i, x[i], h, xs[i], Ps[i])
-            for a in range(n):
-                x_out[j, a] += w * (own[a] - x[j, a])  # about the target's own, so that nothing is lost to the Earth's size
+            first = first + w * (eight(own) - eight(x[j]))  # about the target's own, so that nothing is lost to the Earth's size
+            last += w * (own[8] - x[j, 8])
+        first, last = first + eight(x[j]), last + x[j, 8]
+        put_first(first, x_out[j], n)
         for a in range(n):
-            x_out[j, a] += x[j, a]
+            put_first(nought(), P_out[j, a], n)
+        if n > 8:
+            x_out[j, 8], P_out[j, 8, 8] = last, 0.0
         for i in range(N_MODEL):
             w = (1.0 if i == j else 0.0) if alone else (Pi[i, j] * mu[i] / told if _heard(i, j, mu, thin) else 0.0)
             if w > _TRICKLE:
                 as_it_is = i == j != 3 or (j == 1 and 1 < i < 4)
                 own, spread = (x[i] if as_it_is else xs[i]), (P[i] if as_it_is else Ps[i])
-                for a in range(6):
+                away = eight(own) - first
+                for a in range(n):
                     da = own[a] - x_out[j, a]
-                    for b in range(6):  # all of them: six by six go into vector instructions
-                        P_out[j, a, b] += w * (spread[a, b] + da * (own[b] - x_out[j, b]))
-                for a in range(6, n):
-                    da = own[a] - x_out[j, a]
-                    for b in range(a + 1):
-                        P_out[j, a, b] += w * (spread[a, b] + da * (own[b] - x_out[j, b]))
+                    put_first(eight(P_out[j, a]) + w * (eight(spread[a]) + da * away), P_out[j, a], n)
+                if n > 8:
+                    P_out[j, 8, 8] += w * (spread[8, 8] + (own[8] - last) * (own[8] - last))
         for a in range(6, n):
             for b in range(a):
                 P_out[j, b, a] = P_out[j, a, b]
@@ -205,10 +205,9 @@ def combine(x, P, mu, x6, P6):
 @borrowing
 def follow(j, leader, x, P):
     """Give a sleeping model j the leader's position and velocity; what it adds stays, uncorrelated (an unknown push: at rest)."""
+    put_first(eight(x[leader]), x[j], 6)
     for a in range(6):
-        x[j, a] = x[leader, a]
-        for b in range(6):
-            P[j, a, b] = P[leader, a, b]
+        put_first(eight(P[leader, a]), P[j, a], 6)
         for b in range(6, 9):
             P[j, a, b] = 0.0
             P[j, b, a] = 0.0
@@ -224,10 +223,9 @@ def _copy(t, x, P, mu, x_now, P_now, mu_now):
     """Track t of a bank as it is now."""
     for i in range(N_MODEL):
         mu_now[i] = mu[t, i]
+        hand(x[t, i], x_now[i])
         for a in range(9):
-            x_now[i, a] = x[t, i, a]
-            for b in range(9):
-                P_now[i, a, b] = P[t, i, a, b]
+            hand(P[t, i, a], P_now[i, a])
 
 
 @njit

@@ -15,6 +15,7 @@ import numpy as np
 from copfuse.constants import EARTH_A, EARTH_B, EARTH_E2
 from copfuse.kernels import borrowing
 from copfuse.kernels.earth import air, free_acceleration
+from copfuse.kernels.eights import eight, nought, put, put_first
 from copfuse.kernels.mach import factor_at
 from copfuse.kernels.motions import DRAG_CEILING, DRAG_MOST, LIFT_TIME, MOST_FLOW, MOST_THRUST, across
 from copfuse.kernels.small import cholesky, squares
@@ -275,14 +276,17 @@ def scatter(n, x, P, lower, points):
 def gather(n, points, x, P):
     """Mean and covariance of the 2 n points, of which the deviations are left."""
     w = 1.0 / (2 * n)
-    for i in range(n):
-        m = 0.0
-        for p in range(2 * n):
-            m += points[p, i]
-        x[i] = m * w
+    first, last = nought(), 0.0
     for p in range(2 * n):
-        for i in range(n):
-            points[p, i] -= x[i]
+        first = first + eight(points[p])
+        last += points[p, 8]
+    first, last = w * first, last * w
+    put_first(first, x, n)
+    if n > 8:
+        x[8] = last
+    for p in range(2 * n):
+        put(eight(points[p]) - first, points[p])
+        points[p, 8] -= last
     squares(points, 2 * n, n, w, P)
 
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from copfuse.kernels import borrowing
 from copfuse.kernels.earth import air, altitude, free_acceleration
+from copfuse.kernels.eights import eight, put_first
 from copfuse.kernels.mach import drag_factor
 
 MANOEUVRE, COAST, REENTRY, GLIDE, BOOST = 0, 1, 2, 3, 4
@@ -265,10 +266,9 @@ def seen_as(i, j, x, P, xs, Ps, J):
     shared = m if i == j else 6
     if (i == 2 or i == 3) and (j == 2 or j == 3) and i != j:
         shared = 7
+    put_first(eight(x[i]), xs, 6)
     for a in range(6):
-        xs[a] = x[i, a]
-        for b in range(6):
-            Ps[a, b] = P[i, a, b]
+        put_first(eight(P[i, a]), Ps[a], 6)
     for a in range(6, n):
         own = a < shared
         xs[a] = x[i, a] if own else x[j, a]

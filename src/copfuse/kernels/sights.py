@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 from copfuse.kernels import borrowing
+from copfuse.kernels.eights import eight, put
 from copfuse.kernels.small import blend, cholesky, firm_up, solve_lower, squares
 
 _NEAREST = 1e-3  # m, a target on top of the sensor is taken as that far away, so that it has a direction
@@ -157,6 +158,19 @@ def innovation(z, sigma, z_mean, Z, have, nu, S):
     return m
 
 
+@borrowing(forceinline=True)
+def _less(weight, row, other):
+    """Take ``weight`` times a row of 9 from another."""
+    put(eight(other) - weight * eight(row), other)
+    other[8] -= weight * row[8]
+
+
+@borrowing(forceinline=True)
+def _over(divisor, row):
+    put(eight(row) / divisor, row)
+    row[8] /= divisor
+
+
 @borrowing(finished=True)
 def revise(n, x, P, z, sigma, seen, rows, have):
     """Update one model, of which ``seen`` is the regression, with one plot in place; returns the logarithm of the plot's density.
@@ -178,24 +192,20 @@ def revise(n, x, P, z, sigma, seen, rows, have):
             of[j, a] = slopes[c, j]
         blend(of, a, rows, _MOVED, K[a])
         for b in range(a):
-            for i in range(n):
-                K[a, i] -= l4[a, b] * K[b, i]
-        for i in range(n):
-            K[a, i] /= l4[a, a]
+            _less(l4[a, b], K[b], K[a])
+        _over(l4[a, a], K[a])
     for a in range(m - 1, -1, -1):
         for b in range(a + 1, m):
-            for i in range(n):
-                K[a, i] -= l4[b, a] * K[b, i]
-        for i in range(n):
-            K[a, i] /= l4[a, a]
+            _less(l4[b, a], K[b], K[a])
+        _over(l4[a, a], K[a])
     for a in range(m):
         c = have[a]
         for i in range(n):
             x[i] += K[a, i] * nu[a]
-            rows[n + a, i] = sigma[c] * K[a, i]
+        put(sigma[c] * eight(K[a]), rows[n + a])
+        rows[n + a, 8] = sigma[c] * K[a, 8]
         for j in range(_MOVED):
-            for i in range(n):
-                rows[j, i] -= slopes[c, j] * K[a, i]
+            _less(slopes[c, j], K[a], rows[j])
         for k in range(_MOVED + 1):
             of[a, k] = bent[c, k]
     for k in range(_MOVED + 1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from copfuse.kernels import borrowing
+from copfuse.kernels.eights import eight, nought, put, put_first
 
 _ROUNDING = 1e-14  # share of its own variance added to each component, so that rounding leaves no covariance indefinite
 
@@ -37,51 +38,56 @@ def cholesky(a, n, lower):
 
 
 @borrowing(forceinline=True)
+def hand(row, other):
+    """Put a row of 9 in the place of another."""
+    put(eight(row), other)
+    other[8] = row[8]
+
+
+@borrowing(forceinline=True)
 def blend(weight, column, rows, count, out):
     """out (9) = sum of the first ``count`` of some rows of 9, each times what a column of ``weight`` has in its row."""
-    a, b, c, d, e, f, g, h, i = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0  # in registers, not memory
+    first, last = nought(), 0.0
     for r in range(count):
         w = weight[r, column]
-        a += w * rows[r, 0]
-        b += w * rows[r, 1]
-        c += w * rows[r, 2]
-        d += w * rows[r, 3]
-        e += w * rows[r, 4]
-        f += w * rows[r, 5]
-        g += w * rows[r, 6]
-        h += w * rows[r, 7]
-        i += w * rows[r, 8]
-    out[0], out[1], out[2], out[3], out[4], out[5], out[6], out[7], out[8] = a, b, c, d, e, f, g, h, i
+        first = first + w * eight(rows[r])
+        last += w * rows[r, 8]
+    put(first, out)
+    out[8] = last
 
 
 @borrowing(finished=True)
 def squares(rows, count, n, weight, P):
-    """P (n, n) = ``weight`` times the sum of the outer squares of the first ``count`` of some rows of n or more.
-
-    Nine sums at a time, three by three: each alone would wait for itself.
-    """
-    for i in range(0, n, 3):
-        i1, i2 = min(i + 1, n - 1), min(i + 2, n - 1)
-        for j in range(0, i + 1, 3):
-            j1, j2 = min(j + 1, n - 1), min(j + 2, n - 1)
-            a, b, c, d, e, f, g, h, k = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-            for r in range(count):
-                p, q, t, u, v, w = rows[r, i], rows[r, i1], rows[r, i2], rows[r, j], rows[r, j1], rows[r, j2]
-                a += p * u
-                b += p * v
-                c += p * w
-                d += q * u
-                e += q * v
-                f += q * w
-                g += t * u
-                h += t * v
-                k += t * w
-            P[i, j], P[i, j1], P[i, j2] = weight * a, weight * b, weight * c
-            P[i1, j], P[i1, j1], P[i1, j2] = weight * d, weight * e, weight * f
-            P[i2, j], P[i2, j1], P[i2, j2] = weight * g, weight * h, weight * k
-    for i in range(n):
-        for j in range(i):
-            P[j, i] = P[i, j]
+    """P (n, n) = ``weight`` times the sum of the outer squares of the first ``count`` of some rows of 9, of which n are asked for."""
+    a, b, c, d, e, f, g, h, i, last = nought(), nought(), nought(), nought(), nought(), nought(), nought(), nought(), nought(), 0.0
+    for r in range(count):
+        row = rows[r]
+        v = eight(row)
+        a = a + row[0] * v
+        b = b + row[1] * v
+        c = c + row[2] * v
+        d = d + row[3] * v
+        e = e + row[4] * v
+        f = f + row[5] * v
+        g = g + row[6] * v
+        h = h + row[7] * v
+        i = i + row[8] * v
+        last += row[8] * row[8]
+    put_first(weight * a, P[0], n)
+    put_first(weight * b, P[1], n)
+    put_first(weight * c, P[2], n)
+    put_first(weight * d, P[3], n)
+    put_first(weight * e, P[4], n)
+    put_first(weight * f, P[5], n)
+    if n > 6:
+        put_first(weight * g, P[6], n)
+    if n > 7:
+        put_first(weight * h, P[7], n)
+    if n > 8:
+        put(weight * i, P[8])
+        P[8, 8] = weight * last
+        for q in range(8):
+            P[q, 8] = P[8, q]
 
 
 @borrowing

@@ -64,6 +64,7 @@ from copfuse.kernels.lent import (
 from copfuse.kernels.motions import BOOST, MANOEUVRE, N_MODEL
 from copfuse.kernels.pairwise import expect_pairs as expect_kernel
 from copfuse.kernels.sights import ROWS
+from copfuse.kernels.small import hand
 from copfuse.kernels.standing import standing
 
 _LINE, _ROWS, _THREE, _FOUR = F[::1], F[:, ::1], F[:, :, ::1], F[:, :, :, ::1]
@@ -94,10 +95,9 @@ def copy_row(rows, i, k):
     rows.time[k] = rows.time[i]
     for j in range(N_MODEL):
         rows.mu[k, j] = rows.mu[i, j]
+        hand(rows.x[i, j], rows.x[k, j])
         for a in range(9):
-            rows.x[k, j, a] = rows.x[i, j, a]
-            for b in range(9):
-                rows.P[k, j, a, b] = rows.P[i, j, a, b]
+            hand(rows.P[i, j, a], rows.P[k, j, a])
     for a in range(6):
         rows.x6[k, a] = rows.x6[i, a]
         for b in range(6):
@@ -318,8 +318,7 @@ def _hand_down(seen, k, m):
     """Put what is seen of the models of track k in the place of track m's."""
     for j in range(N_MODEL):
         for a in range(ROWS):
-            for b in range(9):
-                seen[m, j, a, b] = seen[k, j, a, b]
+            hand(seen[k, j, a], seen[m, j, a])
 
 
 @borrowing(forceinline=True)

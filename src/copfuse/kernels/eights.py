@@ -1,0 +1,122 @@
+"""Eight numbers at a time: what one vector instruction takes of a row of nine.
+
+Numba has LLVM look for such instructions in loops alone, and a filter's matrices are too small for that: they were added up number by
+number.  What is written in these takes the same sums in the same order, so that no bit of them changes.  Without the compiler eight
+numbers are an array of numpy's.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.imputils import lower_builtin
+from numba.core.typing import signature
+from numba.core.typing.templates import ConcreteTemplate, infer_global
+from numba.extending import intrinsic, models, register_model
+
+_PLAIN: bool = numba.config.DISABLE_JIT  # type: ignore[attr-defined]
+_VECTOR, _INDEX = ir.VectorType(ir.DoubleType(), 8), ir.IntType(32)
+
+
+class _Eight(types.Type):
+    """Numba's name for them."""
+
+    def __init__(self) -> None:
+        super().__init__("Eight")
+
+
+EIGHT = _Eight()
+
+
+@register_model(_Eight)
+class _EightModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, _VECTOR)
+
+
+def _same(builder: Any, value: Any) -> Any:
+    """Eight times the same number."""
+    one = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), value, _INDEX(0))
+    return builder.shuffle_vector(one, ir.Constant(_VECTOR, ir.Undefined), ir.Constant(ir.VectorType(_INDEX, 8), [0] * 8))
+
+
+def _operator(what: Any, order: str, *kinds: Any) -> None:
+    """Let kernels write ``what`` of two of these kinds: eights, or eight times the same number."""
+
+    @infer_global(what)
+    class _(ConcreteTemplate):
+        cases = [signature(EIGHT, *kinds)]
+
+    @lower_builtin(what, *kinds)
+    def _written(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        both = [value if kind is EIGHT else _same(builder, value) for kind, value in zip(kinds, args, strict=True)]
+        return getattr(builder, order)(*both)
+
+
+_operator(operator.add, "fadd", EIGHT, EIGHT)
+_operator(operator.sub, "fsub", EIGHT, EIGHT)
+_operator(operator.mul, "fmul", types.float64, EIGHT)
+_operator(operator.truediv, "fdiv", EIGHT, types.float64)
+
+
+def _place(context: Any, builder: Any, kind: Any, row: Any) -> Any:
+    """Where the first eight numbers of a row stand."""
+    data = context.make_array(kind)(context, builder, row).data
+    return builder.bitcast(data, _VECTOR.as_pointer())
+
+
+@intrinsic
+def _eight(_: Any, row: Any) -> Any:
+    def written(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.load(_place(context, builder, signature.args[0], args[0]), align=8)
+
+    return EIGHT(row), written
+
+
+@intrinsic
+def _nought(_: Any) -> Any:
+    return EIGHT(), lambda context, builder, signature, args: ir.Constant(_VECTOR, [0.0] * 8)
+
+
+@intrinsic
+def _put(_: Any, numbers: Any, row: Any) -> Any:
+    def written(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.store(args[0], _place(context, builder, signature.args[1], args[1]), align=8)
+        return context.get_dummy_value()
+
+    return types.void(numbers, row), written
+
+
+@intrinsic
+def _put_first(_: Any, numbers: Any, row: Any, n: Any) -> Any:
+    def written(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = _place(context, builder, signature.args[1], args[1])
+        lanes = ir.VectorType(_INDEX, 8)
+        many = builder.insert_element(ir.Constant(lanes, ir.Undefined), builder.trunc(args[2], _INDEX), _INDEX(0))
+        many = builder.shuffle_vector(many, ir.Constant(lanes, ir.Undefined), ir.Constant(lanes, [0] * 8))
+        first = builder.icmp_signed("<", ir.Constant(lanes, list(range(8))), many)
+        kind = ir.FunctionType(ir.VoidType(), [_VECTOR, _VECTOR.as_pointer(), _INDEX, ir.VectorType(ir.IntType(1), 8)])
+        store = cgutils.get_or_insert_function(builder.module, kind, "llvm.masked.store.v8f64.p0")
+        builder.call(store, [args[0], place, _INDEX(8), first])
+        return context.get_dummy_value()
+
+    return types.void(numbers, row, types.int64), written
+
+
+def _plain_put(numbers: Any, row: Any) -> None:
+    row[:8] = numbers
+
+
+def _plain_put_first(numbers: Any, row: Any, n: int) -> None:
+    row[: min(n, 8)] = numbers[:n]
+
+
+eight: Any = (lambda row: row[:8].copy()) if _PLAIN else _eight  # the first eight numbers of a row of eight or more
+nought: Any = (lambda: np.zeros(8)) if _PLAIN else _nought  # eight noughts
+put: Any = _plain_put if _PLAIN else _put  # put eight numbers in a row's first eight places
+put_first: Any = _plain_put_first if _PLAIN else _put_first  # put the first n of eight numbers, or all, in a row's first places
