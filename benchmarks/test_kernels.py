@@ -307,9 +307,12 @@ def test_lowest_visible_altitude(benchmark, n):
 @SIZES
 def test_ticks_at_which_a_radar_looks(benchmark, n):
     """Found at the first search tick with a hit, and kept as long as hits are at most five ticks apart."""
-    hit, search, out = np.arange(n) % 3 == 0, np.arange(n) % 12 == 0, np.zeros(n, bool)
-    benchmark(sensing.looks, hit, search, 5, out)
-    assert (out == hit).all()
+    tick, (rows, of) = np.arange(n), np.zeros((2, n), int)
+    hit, search = tick % 3 == 0, tick % 12 == 0
+    one, end = (np.array([value]) for value in (0, n))
+    seen = hit.astype(float), tick, search, np.zeros(n, bool), one, np.array([0.5]), np.array([5])
+    made = benchmark(sensing.noticed, *seen, one, end, rows, of)
+    assert (rows[:made] == np.flatnonzero(hit)).all()
 
 
 @group("sensing")

@@ -97,16 +97,26 @@ def test_the_first_plot_comes_at_a_search_tick_and_tracking_is_faster():
     assert np.median(np.diff(found.time)) == pytest.approx(plan["track"]) and plan["track"] == 1.0 and plan["search"] == 5.0
 
 
-def test_looks_against_a_naive_twin():
+@pytest.mark.kernels
+def test_looks_that_notice_against_a_naive_twin():
+    """Three sights, of every tick or of some; each from its own place on."""
     stream = np.random.default_rng(0)
-    for hold in (1, 3, 5):
-        hit, search = stream.random(400) < 0.3, np.arange(400) % 5 == 0
-        out, expected = np.zeros(400, bool), []
-        sensing.looks(hit, search, hold, out)
-        for k in range(400):
-            recent = any(expected[max(0, k - hold) : k])
-            expected.append(bool(hit[k] and (search[k] or recent)))
-        assert out.tolist() == expected and 0 < out.sum() < hit.sum()
+    hold, threshold, n = np.array([1, 3, 5]), np.array([0.7, 0.6, 0.5]), 400
+    first = n * np.arange(4)
+    output, cued = stream.random(3 * n), stream.random(3 * n) < 0.02
+    tick = np.concatenate([np.arange(n), 2 * np.arange(n), np.sort(stream.choice(900, n, replace=False))])
+    search = tick % 5 == 0
+    begin, end = first[:-1] + [0, 100, 250], first[1:] - [0, 50, 0]
+    rows, of = np.zeros((2, int((end - begin).sum())), int)
+    made = sensing.noticed(output, tick, search, cued, first, threshold, hold, begin, end, rows, of)
+    expected = []
+    for i in range(3):
+        seen = [-1000]
+        for k in range(first[i], end[i]):
+            if output[k] > threshold[i] and (search[k] or cued[k] or tick[k] - seen[-1] <= hold[i]):
+                seen.append(int(tick[k]))
+                expected += [(k, i)] if k >= begin[i] else []
+    assert list(zip(rows[:made].tolist(), of[:made].tolist(), strict=True)) == expected and made > 30
 
 
 def test_wander_is_a_stationary_gauss_markov_sequence():

@@ -386,6 +386,29 @@ def test_hermite_is_exact_for_cubics(coefficients, gaps):
     np.testing.assert_allclose(ends, state([0.0, time[-1]]), rtol=1e-12, atol=1e-12)
 
 
+def plain_between(time, x, at):
+    """Cubic Hermite on whole arrays."""
+    at = np.clip(at, time[0], time[-1])
+    i = np.clip(np.searchsorted(time, at, side="right") - 1, 0, len(time) - 2)
+    h = (time[i + 1] - time[i])[:, None]
+    u = (at - time[i])[:, None] / h
+    p0, p1, v0, v1 = x[i, :3], x[i + 1, :3], x[i, 3:] * h, x[i + 1, 3:] * h
+    rise = p1 - p0
+    position = p0 + u * (v0 + u * (3 * rise - 2 * v0 - v1 + u * (v0 + v1 - 2 * rise)))
+    velocity = (v0 + u * (2 * (3 * rise - 2 * v0 - v1) + 3 * u * (v0 + v1 - 2 * rise))) / h
+    return np.hstack([position, velocity])
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("n", [2, 3, 40])
+def test_rows_between_rows_are_those_of_whole_arrays_to_the_bit(n):
+    stream = np.random.default_rng(n)
+    time, x = np.cumsum(stream.random(n)), 1e6 * stream.standard_normal((n, 6))
+    at, out = np.r_[stream.uniform(time[0] - 1.0, time[-1] + 1.0, 50), time], np.empty((50 + n, 6))
+    kernel.between(time, x, at, out)
+    np.testing.assert_array_equal(out, plain_between(time, x, at))
+
+
 def test_impacts_agree_with_the_whole_fall():
     flown = motion.launch(SHORT)
     rows = flown.x[flown.phase == TERMINAL][:40:13]

@@ -13,8 +13,8 @@ PACKAGE = Path(copfuse.__file__).parent
 
 ORDER = [
     "errors", "constants", "kernels", "tables", "folders", "checking", "frames", "atmosphere", "vehicles", "motion",
-    "sensitivity", "roughness", "swerling", "laydowns", "sensors", "volumes", "coverage", "recorded", "flights", "links", "regimes",
-    "scenario", "simulate",
+    "sensitivity", "roughness", "swerling", "laydowns", "sensors", "volumes", "watching", "coverage", "recorded", "flights", "links",
+    "regimes", "scenario", "simulate",
     "ascents", "gaussian", "mixtures", "conversions", "biases", "filters", "companions", "starting", "kalman", "forecast", "warming",
     "rules", "retrodiction", "association", "matching", "phases", "pairing", "multiscan", "scanning", "coasting", "turns", "steady",
     "covariances", "tracking", "following", "ahead",

@@ -378,3 +378,15 @@ def test_a_file_may_change_a_few_keys_of_the_packaged_laydown(tmp_path):
     path.write_text('base = "europe"\n[[sensor]]\nname = "A"')
     with pytest.raises(CopfuseError, match="base = 'europe' is unknown; there are: northeast-asia"):
         laydown(path)
+
+
+def test_accuracy_of_looks_of_several_sensors_is_that_of_each_to_the_bit():
+    some = [s for s in LAYDOWN.values() if s.kind in ("radar", "infrared")]
+    some.append(next(replace(s, angles="u-v") for s in some if s.kind == "radar" and s.faces == 1))
+    stream = np.random.default_rng(0)
+    of, snr = stream.integers(len(some), size=400), stream.uniform(5.0, 500.0, 400)
+    azimuth, elevation = stream.uniform(0.0, 6.28, 400), stream.uniform(-0.2, 1.5, 400)
+    together = sensors.accuracies(np.array([sensors.facts(s) for s in some])[of], snr, azimuth, elevation)
+    for k, sensor in enumerate(some):
+        mine = of == k
+        np.testing.assert_array_equal(together[mine], sensors.accuracy(sensor, snr[mine], azimuth[mine], elevation[mine]))

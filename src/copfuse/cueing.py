@@ -12,13 +12,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from copfuse import fusion, network, simulate
+from copfuse import fusion, network, simulate, watching
 from copfuse.errors import CopfuseError
 from copfuse.following import Hub, Kept
 from copfuse.looping import Loop, timed
-from copfuse.simulate import Watch
 from copfuse.tables import Detections, Messages, Tracks, Truth
 from copfuse.volumes import Cues
+from copfuse.watching import Looks
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,14 @@ class Once:
     def __init__(self) -> None:
         self.of: tuple[Any, ...] = ()
         self.looking: dict[str, Any] = {}
-        self.watches: list[Watch] = []
+        self.looks: Looks = watching.side_by_side([])
         self.kept = Kept()
 
     def prepared(self, truth: Truth, scenario: Any, seed: int, association: str) -> Once:
         """Itself, filled; refuses what is not the same as before."""
         of = truth, scenario, seed, association
         if not self.of:
-            self.watches = list(simulate.watches(truth, scenario, seed, self.looking))
+            self.looks = watching.side_by_side(list(simulate.watches(truth, scenario, seed, self.looking)))
             self.of = of
         if any(one is not other for one, other in zip(self.of[:2], of[:2], strict=True)) or self.of[2:] != of[2:]:
             raise CopfuseError(
@@ -90,7 +90,7 @@ def sense(
     once = timed(spent, "detect", (once or Once()).prepared, truth, scenario, seed, association)
     last = scenario.duration if scenario.duration is not None else float(truth.time.max(initial=0.0))
     for exact in (False, True) if not any(link.responsibility for link in rule.links) else (True,):  # covariances decide who reports
-        loop = Loop(scenario, rule, seed, association, exact, spent, once.watches, once.looking, once.kept, last, idle)
+        loop = Loop(scenario, rule, seed, association, exact, spent, once.looks, once.looking, once.kept, last, idle)
         loop.run()
         detections, tracks = loop.plots, timed(spent, "track", loop.nations.table, loop.rows, loop.plots)
         messages = timed(spent, "share", network.share, tracks, scenario, regime=rule, seed=seed, detections=detections)

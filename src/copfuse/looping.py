@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import network, simulate, telling, tracking
+from copfuse import network, simulate, telling, tracking, watching
 from copfuse.constants import NATIONS, NODES
 from copfuse.following import Hub, Kept, Nations
 from copfuse.hearing import plot_feed
-from copfuse.simulate import Sight, Watch
 from copfuse.tables import CUE, PLOT, Detections, Growing, Messages, Tracks, stack
 from copfuse.telling import ALWAYS, REACTION, Ahead, Foreseen, Heard
 from copfuse.volumes import Cues, watched
+from copfuse.watching import Looks, Sight, Watch
 
 LONGEST = 256  # steps in a leap at most (1: each alone), and in the first, which ends where something is noticed
 SHORT = 2  # after one that was wrong, or when a nation is told of something new: some of its radars soon see that, too
@@ -80,18 +80,19 @@ class Loop:
     """The pass through time, and what it has made so far."""
 
     def __init__(
-        self, scenario: Any, rule: Any, seed: int, association: str, exact: bool, spent: dict[str, float], watches: list[Watch],
+        self, scenario: Any, rule: Any, seed: int, association: str, exact: bool, spent: dict[str, float], looks: Looks,
         looking: dict[str, Any], kept: Kept, last: float, idle: bool,
     ) -> None:  # fmt: skip
         """Sensors that nothing has cued, ``looking`` as in `Detections.meta`, until ``last`` s."""
         self.scenario, self.rule, self.seed, self.association, self.exact, self.spent = scenario, rule, seed, association, exact, spent
-        self.looking, self.alone, self.watches = looking, watches, [simulate.afresh(watch) for watch in watches]
+        self.looking, self.alone, self.looks = looking, looks, watching.afresh(looks)
         self.steps = int(last // REACTION) + 1
         self.end = REACTION * self.steps
-        self.heeds = np.full(len(NODES), np.inf) if idle else simulate.last_looks(self.watches)
+        self.heeds = np.full(len(NODES), np.inf) if idle else watching.last_looks(self.looks.watches)
         edges = REACTION * np.arange(self.steps + 1)
-        self.gazes = [_gaze(watch, sight, edges) for watch in self.watches for sight in watch.sights]
-        self.false = [np.searchsorted(watch.false[0], edges).tolist() for watch in self.watches]
+        self.gazes = [_gaze(watch, sight, edges) for watch in self.looks.watches for sight in watch.sights]
+        self.cuts = np.array([gaze.cuts for gaze in self.gazes], int).reshape(-1, self.steps + 1) + self.looks.first[:-1, None]
+        self.false = [np.searchsorted(watch.false[0], edges).tolist() for watch in self.looks.watches]
         self.aware: set[tuple[int, int]] = set()  # nations, and the objects that they are told of in the step to come
         self.seen = Growing(Detections, **self.looking)
         self.plots = self.seen.table()
@@ -232,25 +233,21 @@ class Loop:
 
     def _look(self, step: int, last: int) -> Detections:
         """The plots of the steps from one on until before another; those behind the first as they are if radars go on as in that one."""
-        busy = set()
         for gaze in self.gazes:
             some, later = gaze.within(step, last), gaze.within(step + 1, last)
             if some.start == some.stop:
                 continue
-            busy.add(gaze.watch.number)
             sensor, sight = gaze.watch.sensor, gaze.sight
             cued = gaze.cued if gaze.last == step else gaze.about in self.aware and sensor.kind == "radar"
             snr = sight.snr[later]
-            gaze.ratio[later], sight.cued[later] = simulate.gained(sensor, snr, sensor.cue_gain) if cued else snr, cued
+            gaze.ratio[later], sight.cued[later] = watching.gained(sensor, snr, sensor.cue_gain) if cued else snr, cued
             gaze.moved |= bool(sight.cued[some].any())
             if gaze.moved:
-                simulate.heed(sensor, sight, some, gaze.ratio[some], sight.cued[some])
-        made: list[tuple[Any, ...]] = []
-        for watch, cuts in zip(self.watches, self.false, strict=True):
+                watching.heed(sensor, sight, some, gaze.ratio[some], sight.cued[some])
+        made: list[tuple[Any, ...]] = [watching.plots(self.looks, self.cuts[:, step], self.cuts[:, last])]
+        for watch, cuts in zip(self.looks.watches, self.false, strict=True):
             if cuts[step] < cuts[last]:
                 made.append((watch.number, *(column[cuts[step] : cuts[last]] for column in watch.false)))
-            if watch.number in busy:
-                made.append((watch.number, *simulate.plots(watch, REACTION * step, REACTION * last)))
         return simulate.in_order(made, self.looking)
 
     def _settle(self, cues: Cues, step: int, last: int) -> int:
@@ -261,7 +258,7 @@ class Loop:
         end = min(last + 1, self.steps)
         gazes = [gaze for gaze in self.gazes if gaze.cuts[step + 1] < gaze.cuts[end]]
         acting = stack([self.always, cues]) if len(self.always) else cues
-        found = simulate.ratios([(gaze.watch.sensor, gaze.sight, gaze.within(step + 1, end)) for gaze in gazes], acting)
+        found = watching.ratios([(gaze.watch.sensor, gaze.sight, gaze.within(step + 1, end)) for gaze in gazes], acting)
         good = min([last, *(gaze.wrong(step + 1, last, *one) for gaze, one in zip(gazes, found, strict=True))])
         for gaze, (ratio, which) in zip(gazes, found, strict=True):
             some = gaze.within(step + 1, end)
@@ -293,16 +290,12 @@ class Loop:
     def _earlier(self) -> list[dict[str, Any]]:
         """Which radars saw which objects earlier than they would have without cues, as `Detections.meta` has it."""
         found = []
-        for watch, before in zip(self.watches, self.alone, strict=True):
-            for sight, uncued in zip(watch.sights, before.sights, strict=True):
-                if (watch.number, sight.object) in self.by:
-                    at, source = self.by[watch.number, sight.object]
-                    first, alone = (simulate.first_plot(watch.sensor, s) for s in (sight, uncued))
-                    if first is not None and (alone is None or first < alone):
-                        name = NODES[source] if source >= 0 else "watch"
-                        found.append(
-                            {"sensor": watch.sensor.name, "object": sight.object, "by": name, "time": at, "first": first, "alone": alone}
-                        )
+        firsts = zip(self.gazes, *map(watching.first_plots, (self.looks, self.alone)), strict=True)
+        for (watch, sight), first, alone in (((gaze.watch, gaze.sight), *two) for gaze, *two in firsts):
+            if (watch.number, sight.object) in self.by and first is not None and (alone is None or first < alone):
+                at, source = self.by[watch.number, sight.object]
+                name = NODES[source] if source >= 0 else "watch"
+                found.append({"sensor": watch.sensor.name, "object": sight.object, "by": name, "time": at, "first": first, "alone": alone})
         return found
 
 

@@ -231,18 +231,19 @@ def interpolate(time, x, at) -> np.ndarray:
 
     Times outside the rows give the nearest end.
     """
-    time, x = np.asarray(time, float), np.asarray(x, float)
-    at = np.clip(np.atleast_1d(np.asarray(at, float)), time[0], time[-1])
+    time, x, at = (np.ascontiguousarray(rows, float) for rows in (time, x, np.atleast_1d(at)))
     if len(time) == 1:
         return np.repeat(x, len(at), axis=0)
-    i = np.clip(np.searchsorted(time, at, side="right") - 1, 0, len(time) - 2)
-    h = (time[i + 1] - time[i])[:, None]
-    u = (at - time[i])[:, None] / h
-    p0, p1, v0, v1 = x[i, :3], x[i + 1, :3], x[i, 3:] * h, x[i + 1, 3:] * h
-    rise = p1 - p0
-    position = p0 + u * (v0 + u * (3 * rise - 2 * v0 - v1 + u * (v0 + v1 - 2 * rise)))
-    velocity = (v0 + u * (2 * (3 * rise - 2 * v0 - v1) + 3 * u * (v0 + v1 - 2 * rise))) / h
-    return np.hstack([position, velocity])
+    out = np.empty((len(at), 6))
+    kernel.between(*(_lent(rows) for rows in (time, x, at)), out)
+    return out
+
+
+def _lent(rows: np.ndarray) -> np.ndarray:
+    """The same, read-only: a kernel is compiled once for what is and once for what is not."""
+    rows = rows.view()
+    rows.flags.writeable = False
+    return rows
 
 
 # What a missile sheds, and a boost to a given burnout ------------------------------------------------------------------

@@ -7,6 +7,7 @@ decides what is visible; the reported elevation counts as corrected for it, what
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from functools import lru_cache
 
@@ -19,8 +20,8 @@ from copfuse.laydowns import Orbit, Sensor, laydown, parse
 from copfuse.swerling import detection_probability, required_snr
 
 __all__ = [
-    "Orbit", "Sensor", "accuracy", "clutter_density", "detection_chance", "detection_probability", "imaged_before", "in_service",
-    "laydown", "observe", "parse", "place", "radar_snr", "required_snr", "scan_angle",
+    "COSINES", "FACTS", "Orbit", "Sensor", "accuracies", "accuracy", "clutter_density", "detection_chance", "detection_probability",
+    "facts", "imaged_before", "in_service", "laydown", "observe", "parse", "place", "radar_snr", "required_snr", "scan_angle",
 ]  # fmt: skip
 
 
@@ -136,24 +137,38 @@ def accuracy(sensor: Sensor, snr, azimuth, elevation) -> np.ndarray:
     snr, azimuth, elevation = (np.atleast_1d(np.asarray(v, float)) for v in (snr, azimuth, elevation))
     if not snr.shape == azimuth.shape == elevation.shape:
         snr, azimuth, elevation = np.broadcast_arrays(snr, azimuth, elevation)
-    sigma = np.full((len(snr), 4), np.nan)
-    level = np.maximum(np.cos(elevation), 0.02)
+    return accuracies(np.array([facts(sensor)]), snr, azimuth, elevation)
+
+
+COSINES, FACTS = 11, 12  # where `facts` say whether a sensor reports u and v, and how many there are
+
+
+@lru_cache(maxsize=256)
+def facts(sensor: Sensor) -> tuple[float, ...]:
+    """What `accuracies` asks for of a sensor: of each component what its accuracy is over the root of twice the ratio, and its floor, and
+    how its faces look."""
     if sensor.kind != "radar":
-        sigma[:, 1], sigma[:, 2] = sensor.sigma_los / level, sensor.sigma_los
-        return sigma
-    root = np.sqrt(2.0 * snr)
-    if sensor.cosines:
-        sigma[:, 0] = np.maximum(sensor.range_resolution / root, sensor.sigma_range_min)
-        sigma[:, 1] = np.maximum(sensor.beamwidth_az / (1.6 * root), sensor.sigma_angle_min)
-        sigma[:, 2] = np.maximum(sensor.beamwidth_el / (1.6 * root), sensor.sigma_angle_min)
-        sigma[:, 3] = sensor.sigma_range_rate
-        return sigma
-    across = _off_normal(sensor, azimuth)
-    along = np.maximum(np.cos(elevation - sensor.face_tilt), 0.02)
-    sigma[:, 0] = np.maximum(sensor.range_resolution / root, sensor.sigma_range_min)
-    sigma[:, 1] = np.maximum(sensor.beamwidth_az / (1.6 * root * across), sensor.sigma_angle_min) / level
-    sigma[:, 2] = np.maximum(sensor.beamwidth_el / (1.6 * root * along), sensor.sigma_angle_min)
-    sigma[:, 3] = sensor.sigma_range_rate
+        return math.nan, math.nan, 0.0, sensor.sigma_los, 0.0, sensor.sigma_los, math.nan, 0.0, 0.0, 0.0, 0.0, 0.0
+    share = sensor.azimuth_width / sensor.faces if sensor.faces else 0.0
+    az, el, least = sensor.beamwidth_az, sensor.beamwidth_el, sensor.sigma_angle_min
+    ranged, place = (sensor.range_resolution, sensor.sigma_range_min), (sensor.boresight, sensor.azimuth_width, share, sensor.face_tilt)
+    return *ranged, az, least, el, least, sensor.sigma_range_rate, *place, float(sensor.cosines)
+
+
+def accuracies(of: np.ndarray, snr: np.ndarray, azimuth: np.ndarray, elevation: np.ndarray) -> np.ndarray:
+    """`accuracy` of looks (n,) of several sensors, of which each has the `facts` ``of (n or 1, FACTS)``."""
+    size, least, az, least_az, el, least_el, rate, boresight, width, share, tilt, cosines = of.T
+    angles, infrared, faces = cosines == 0.0, np.isnan(size), share > 0.0
+    root = np.sqrt(2.0 * np.where(infrared, 1.0, snr))
+    off = np.mod(azimuth - boresight + 0.5 * width, 2.0 * np.pi)
+    across = np.where(angles & faces, np.cos(np.mod(off, np.where(faces, share, 1.0)) - 0.5 * share), 1.0)
+    along = np.where(angles, np.maximum(np.cos(elevation - tilt), 0.02), 1.0)
+    level = np.where(angles, np.maximum(np.cos(elevation), 0.02), 1.0)
+    sigma = np.empty((len(snr), 4))
+    sigma[:, 0] = np.maximum(size / root, least)
+    sigma[:, 1] = np.maximum(az / (1.6 * root * across), least_az) / level
+    sigma[:, 2] = np.maximum(el / (1.6 * root * along), least_el)
+    sigma[:, 3] = rate
     return sigma
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from copfuse import flights, frames, motion, recorded, sensors, vehicles, volumes
-from copfuse.constants import EARTH_A, NODES
+from copfuse import flights, frames, motion, recorded, sensors, vehicles
+from copfuse.constants import EARTH_A
 from copfuse.errors import CopfuseError
 from copfuse.kernels import sensing
 from copfuse.tables import Detections, Truth
 from copfuse.volumes import Cues
+from copfuse.watching import Rows, Sight, Watch, detector_output, plots, side_by_side, told, wrapped
 
 if TYPE_CHECKING:
     from copfuse.scenario import Launch, Scenario
@@ -117,46 +118,10 @@ def detect(truth: Truth, scenario: Scenario, seed: int = 0, cues: Cues | None = 
     Raises `CopfuseError` for a seed below 0 and for truth that does not say what its objects are.
     """
     looking: dict[str, Any] = {}
-    made: list[tuple[Any, ...]] = []
-    for watch in watches(truth, scenario, seed, looking):
-        if cues is not None and len(cues):
-            told([(watch.sensor, sight, slice(None)) for sight in watch.sights], cues)
-        made += [(watch.number, *plots(watch)), (watch.number, *watch.false)]
-    return in_order(made, looking)
-
-
-Rows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # time, z, sigma, snr, object
-
-
-@dataclass(frozen=True)
-class Sight:
-    """A sensor's looks at one object while it is in view, ``time (n,)`` s: what they would see, and the draws that decide.
-
-    ``tick`` is the look's place among the sensor's in the object's life.  ``output``, the detector's, and ``cued`` are changed in
-    place, as cues come.
-    """
-
-    object: int
-    tick: np.ndarray
-    time: np.ndarray
-    search: np.ndarray
-    x: np.ndarray
-    z: np.ndarray
-    snr: np.ndarray
-    bias: np.ndarray
-    normal: np.ndarray
-    output: np.ndarray
-    cued: np.ndarray
-
-
-@dataclass(frozen=True)
-class Watch:
-    """One sensor that works: its number, its sights of the objects that it can see at all, and its false plots."""
-
-    number: int
-    sensor: Sensor
-    sights: list[Sight]
-    false: Rows
+    looks = side_by_side(list(watches(truth, scenario, seed, looking)))
+    if cues is not None and len(cues):
+        told([(watch.sensor, sight, slice(None)) for watch in looks.watches for sight in watch.sights], cues)
+    return in_order([plots(looks, looks.first[:-1], looks.first[1:]), *((watch.number, *watch.false) for watch in looks.watches)], looking)
 
 
 def watches(truth: Truth, scenario: Scenario, seed: int, meta: dict[str, Any]) -> Iterator[Watch]:
@@ -179,89 +144,6 @@ def watches(truth: Truth, scenario: Scenario, seed: int, meta: dict[str, Any]) -
         yield Watch(
             number, sensor, _sights(sensor, truth, objects, time, search, bias, seed), _false_plots(sensor, time[search], scenario, seed)
         )
-
-
-def afresh(watch: Watch) -> Watch:
-    """A watch whose sights may be told of cues without changing those of this one."""
-    return replace(watch, sights=[replace(sight, output=sight.output.copy(), cued=sight.cued.copy()) for sight in watch.sights])
-
-
-def last_looks(watches: list[Watch]) -> np.ndarray:
-    """When s each nation's radars look last at anything (4,); -inf: never, and nobody else heeds cues."""
-    last = np.full(len(NODES), -np.inf)
-    for watch in watches:
-        if watch.sensor.kind == "radar":
-            node = NODES.index(watch.sensor.nation)
-            last[node] = max([last[node], *(float(sight.time[-1]) for sight in watch.sights)])
-    return last
-
-
-def told(looks: list[tuple[Sensor, Sight, slice]], cues: Cues) -> None:
-    """Fill in, in place, what sensors gain in some looks by their nations' cues."""
-    for (sensor, sight, some), (ratio, which) in zip(looks, ratios(looks, cues), strict=True):
-        if (which >= 0).any():
-            heed(sensor, sight, some, ratio, which >= 0)
-
-
-def ratios(looks: list[tuple[Sensor, Sight, slice]], cues: Cues) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Signal-to-noise ratios (n,) of some looks under the cues of sensors' nations, and which row of ``cues`` each heeds (−1: none)."""
-    mine = {name: np.flatnonzero(cues.node == NODES.index(name)) for name in {sensor.nation for sensor, _, _ in looks}}
-    heeded = [mine[sensor.nation] for sensor, _, _ in looks]
-    gains = volumes.gains(cues, [(sensor, sight.time[some], sight.x[some]) for sensor, sight, some in looks], heeded)
-    found = zip(looks, gains, strict=True)
-    return [
-        (np.where(which >= 0, gained(sensor, sight.snr[some], gain), sight.snr[some]), which)
-        for (sensor, sight, some), (gain, which) in found
-    ]
-
-
-def gained(sensor: Sensor, snr: np.ndarray, gain: Any) -> np.ndarray:
-    """Signal-to-noise ratios (n,) of a sensor's looks that gain so much, of those in search; it spends no energy beyond need."""
-    return np.maximum(snr, np.minimum(gain * snr, volumes.enough(sensor.pfa, sensor.swerling)))
-
-
-def heed(sensor: Sensor, sight: Sight, some: slice, ratio: np.ndarray, cued: np.ndarray) -> None:
-    """Fill in, in place, some looks' signal-to-noise ratios (n,), and which of them (n,) a cue tells of."""
-    sight.output[some] = detector_output(ratio, sensor.swerling, sight.normal[some, :6])
-    sight.cued[some] = cued
-
-
-def plots(watch: Watch, begin: float = -np.inf, end: float = np.inf) -> Rows:
-    """A sensor's plots of all objects from ``begin`` until before ``end`` s, under the cues told so far."""
-    parts = [(*_noticed(watch.sensor, sight, begin, end), sight) for sight in watch.sights]
-    kept = [part for part in parts if len(part[0])]
-    if not kept:
-        return np.zeros(0), np.zeros((0, 4)), np.zeros((0, 4)), np.zeros(0), np.zeros(0, int)
-    time, z, bias, normal = (np.concatenate([getattr(s, name)[rows] for rows, _, s in kept]) for name in ("time", "z", "bias", "normal"))
-    measured = np.concatenate([part[1] for part in kept])
-    sigma = sensors.accuracy(watch.sensor, measured, z[:, 1], z[:, 2])
-    error = sigma * normal[:, 6:]
-    error[:, :3] += bias
-    number = np.repeat([s.object for _, _, s in kept], [len(rows) for rows, _, _ in kept])
-    z = _wrapped(watch.sensor, z + error)
-    if not watch.sensor.cosines:  # else it is the same wherever the object is
-        sigma = sensors.accuracy(watch.sensor, measured, z[:, 1], z[:, 2])
-    return time, z, sigma, measured, number
-
-
-def _noticed(sensor: Sensor, sight: Sight, begin: float, end: float) -> tuple[np.ndarray, np.ndarray]:
-    """Which looks between two times notice the object, and their signal-to-noise ratios as measured."""
-    first, last = sight.time.searchsorted((begin, end)).tolist()
-    over = sight.output[:last] > -np.log(sensor.pfa)
-    if not over[first:].any():
-        return np.zeros(0, int), np.zeros(0)
-    hit, search, out = (np.zeros(sight.tick[last - 1] + 1, bool) for _ in range(3))
-    hit[sight.tick[:last]] = over
-    search[sight.tick[:last]] = sight.search[:last] | sight.cued[:last]
-    sensing.looks(hit, search, _hold(sensor), out)
-    rows = first + np.flatnonzero(out[sight.tick[first:last]])
-    return rows, sight.output[rows] - 1.0
-
-
-def first_plot(sensor: Sensor, sight: Sight) -> float | None:
-    """When a sensor notices an object first, s; None: never."""
-    rows, _ = _noticed(sensor, sight, -np.inf, np.inf)
-    return float(sight.time[rows[0]]) if len(rows) else None
 
 
 def _checked(truth: Truth, seed: int) -> list[dict[str, Any]]:
@@ -337,27 +219,6 @@ def _aloft(truth: Truth, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
     return number, tick, x, burning
 
 
-def _hold(sensor: Sensor) -> int:
-    """Ticks for which a sensor goes on looking at an object after it noticed it: a search frame, at least three."""
-    return max(3, round(sensor.search_revisit / sensor.track_revisit))
-
-
-def detector_output(snr: np.ndarray, swerling: int, normal: np.ndarray) -> np.ndarray:
-    """Square-law detector output (n,) of one look each, in units of the mean noise power, from ``normal (n, 6)``.
-
-    The noise is complex Gaussian; a target of Swerling's cases 1 and 2 is too, one of cases 3 and 4 has chi-square power
-    of four degrees of freedom, case 0 is steady.  Over ``-ln pfa`` with `sensors.detection_probability`.
-    """
-    noise = np.sqrt(0.5) * normal[:, :2]
-    signal = np.zeros_like(noise)
-    if swerling in (1, 2):
-        signal = np.sqrt(0.5 * snr)[:, None] * normal[:, 2:4]
-    else:
-        power = np.sum(normal[:, 2:6] ** 2, axis=1) / 4.0 if swerling else 1.0
-        signal[:, 0] = np.sqrt(snr * power)
-    return np.sum((noise + signal) ** 2, axis=1)
-
-
 def _false_plots(sensor: Sensor, time: np.ndarray, scenario: Scenario, seed: int) -> Rows:
     """Poisson false plots, uniform in range and angles over the sensor's volume, at its search ticks."""
     stream = _stream(seed, f"{sensor.name} clutter")
@@ -375,15 +236,8 @@ def _false_plots(sensor: Sensor, time: np.ndarray, scenario: Scenario, seed: int
         origin, axes = sensors.place(sensor, 0.0)
         there = frames.point(z[:, 0], z[:, 1], z[:, 2], origin, frames.enu_axes(sensor.lat, sensor.lon))
         z[:, 1:3] = frames.look(there, origin, axes, 1)[:, 1:3]
-    z = _wrapped(sensor, z)
+    z = wrapped(sensor, z)
     return np.repeat(time, count), z, sensors.accuracy(sensor, snr, z[:, 1], z[:, 2]), snr, np.full(n, -1)
-
-
-def _wrapped(sensor: Sensor, z: np.ndarray) -> np.ndarray:
-    """Azimuths brought to [0, 2 pi); direction cosines stay what they are."""
-    if not sensor.cosines:
-        z[:, 1] = np.mod(z[:, 1], 2.0 * np.pi)
-    return z
 
 
 def in_order(made: list[tuple[Any, ...]], meta: dict[str, Any]) -> Detections:

@@ -342,3 +342,30 @@ def march(state, begin, stages, marks, p, keep, time, x, force, summary):
         h_old = h_new
         for i in range(6):
             s[i] = new[i]
+
+
+@borrowing
+def between(time, x, at, out):
+    """States ``out (m, 6)`` at times ``at (m,)``: cubic Hermite on two or more rows ``time (n,), x (n, 6)``.
+
+    Outside them it is the nearest end.
+    """
+    n = len(time)
+    for k in range(len(at)):
+        t = at[k]
+        t = time[0] if t < time[0] else time[n - 1] if t > time[n - 1] else t
+        low, high = 0, n
+        while low < high:
+            middle = (low + high) // 2
+            if t < time[middle]:
+                high = middle
+            else:
+                low = middle + 1
+        i = min(max(low - 1, 0), n - 2)
+        h = time[i + 1] - time[i]
+        u = (t - time[i]) / h
+        for a in range(3):
+            v0, v1, rise = x[i, a + 3] * h, x[i + 1, a + 3] * h, x[i + 1, a] - x[i, a]
+            bend, turn = 3 * rise - 2 * v0 - v1, v0 + v1 - 2 * rise
+            out[k, a] = x[i, a] + u * (v0 + u * (bend + u * turn))
+            out[k, a + 3] = (v0 + u * (2 * bend + 3 * u * turn)) / h

@@ -8,17 +8,25 @@ from copfuse.kernels import borrowing
 
 
 @borrowing
-def looks(hit, search, hold, out):
-    """Mark in ``out`` the ticks at which the sensor looks at an object and would notice it.
+def noticed(output, tick, search, cued, first, threshold, hold, begin, end, rows, of):
+    """The looks at which sensors notice objects, among the looks ``begin[i]:end[i]`` of each sight i: into ``rows``, of which sight each is
+    into ``of``; how many they are.
 
-    At a search tick it looks everywhere; at another one only where it noticed the object within the ``hold`` ticks
-    before.  ``hit`` says at which ticks a look would be a detection; ``search`` which are search ticks.
+    Sight i has the looks from ``first[i]`` on, of detector's ``output`` and at the sensor's ``tick``, rising.  At a tick of ``search``, or
+    where it is ``cued``, the sensor looks everywhere; at another one only where it noticed the object within the ``hold[i]`` ticks before.
     """
-    last = -hold - 1
-    for k in range(hit.size):
-        out[k] = hit[k] and (search[k] or k - last <= hold)
-        if out[k]:
-            last = k
+    n = 0
+    for i in range(begin.size):
+        if begin[i] == end[i]:
+            continue
+        last = -hold[i] - 1
+        for k in range(first[i], end[i]):
+            if output[k] > threshold[i] and (search[k] or cued[k] or tick[k] - last <= hold[i]):
+                last = tick[k]
+                if k >= begin[i]:
+                    rows[n], of[n] = k, i
+                    n += 1
+    return n
 
 
 @borrowing
