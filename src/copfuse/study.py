@@ -273,9 +273,7 @@ def _quality(score: Score) -> list[str]:
     lines.append("Over all times: ratios of counts, median error, mean NEES and GOSPA (cut-off 10 km).")
     nees = score.nees[score.n_matched > 0]
     if len(nees) and nees.mean() > ASTRAY * np.median(nees):
-        lines.append(
-            f"NEES is high where a track stands nearest to an object that is not its own; its median over times is {np.median(nees):.1f}."
-        )
+        lines.append(f"NEES is high where a track stands nearest to an object not its own; its median over times is {np.median(nees):.1f}.")
     return lines
 
 
