@@ -487,6 +487,14 @@ def test_cues_that_no_radar_can_heed_may_be_left_out(regime):
     assert same(whole.cues[kept], part.cues)
 
 
+def test_pictures_of_plots_do_not_ask_what_trackers_have_in_common():
+    about = few("KR-LSAM", "KR-AEG-ES", "JP-FPS5-SD", "US-SBIRS-GEO", duration=200.0)
+    whole, part = (cueing.sense(flight(), about, "plots", 1, common=common) for common in (True, False))
+    assert not np.array_equal(whole.tracks.P_common, part.tracks.P_common) and np.array_equal(whole.tracks.P, part.tracks.P)
+    one, two = (cf.fuse(s.tracks, s.messages, about, s.detections) for s in (whole, part))
+    assert len(one) and all(np.array_equal(getattr(one, n), getattr(two, n), equal_nan=True) for n in one.COLUMNS)
+
+
 def test_what_several_nations_know_is_foreseen_once(monkeypatch):
     tracks, asked = sensed().tracks, []
     monkeypatch.setattr(telling, "predicted", lambda t, rows, time: asked.append(len(rows)) or ahead.predicted(t, rows, time))

@@ -125,9 +125,9 @@ def test_covariances_are_finished_once_for_the_same_plots_of_a_nation(monkeypatc
     """A second pass in which one nation sees something else: to the bit the plain table, and only that nation's rows are gone through."""
     plots, real, rows = cf.detect(flight(), ABOUT, 1), covariances.finished, []
 
-    def counted(columns, *rest):
+    def counted(columns, *rest, **more):
         rows.append(len(columns["P"]))
-        return real(columns, *rest)
+        return real(columns, *rest, **more)
 
     monkeypatch.setattr(covariances, "finished", counted)
     kept, nation = following.Kept(), np.array([s.nation for s in ABOUT.sensors])
@@ -144,6 +144,17 @@ def test_covariances_are_finished_once_for_the_same_plots_of_a_nation(monkeypatc
     korean = int((found.node == NODES.index("KOR")).sum())
     assert 0 < korean < len(found) and sum(done[0]) == len(found)
     assert done[1:] == ([[korean], []] if association == "gnn" else [[len(found)]] * 2)
+
+
+@pytest.mark.parametrize("association", ["gnn", "mht"])
+def test_what_is_common_is_found_out_when_it_is_asked_for(association):
+    plots, nations = cf.detect(flight(), ABOUT, 1), following.Nations(ABOUT, association, following.Kept())
+    made = nations.follow(plots, np.arange(len(plots)))
+    part, whole = (nations.table(made, plots, common) for common in (False, True))
+    assert same(whole, tracking.track(plots, ABOUT, None, association))
+    assert [n for n in part.COLUMNS if getattr(part, n).tobytes() != getattr(whole, n).tobytes()] == ["P_common"]
+    left = part.P_common - whole.P_common
+    assert np.linalg.eigvalsh(left).max() > 0 and np.linalg.eigvalsh(part.P - part.P_common).min() > -1e-6  # but for biases, all
 
 
 @pytest.mark.parametrize("association", ["gnn", "mht"])

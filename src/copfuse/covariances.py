@@ -28,14 +28,24 @@ def finished(
     """`Tracks.P` and `Tracks.P_common` of rows that `tracking.follow` made, all of their tracks: with what biases leave
     (`bias_covariance`), and what may be common to several trackers (all, where it is not to be found out).  Neither depends on the tracks
     of other nodes."""
-    _, number = np.unique(columns["node"].astype(np.int64) * 10**9 + columns["track"], return_inverse=True)
-    number, P, P_common = number.ravel(), columns["P"], columns["P"]
-    if common:
-        covariances = [columns[name] for name in ("prior", "noisy", "noisy_prior", "share")]
-        P_common = np.zeros_like(P)
-        find_common(number, columns["time"], columns["x"], P, *covariances, number.max() + 1, P_common)
-        P_common = filters.within(P_common, P)
+    P, number = columns["P"], numbered(columns)
+    P_common = shared(columns) if common else P
     return (P + (biased or bias_covariance)(columns, number, detections, scenario) if scenario.bias > 0 else P), P_common
+
+
+def numbered(columns: Columns) -> np.ndarray:
+    """The number (n,) of each row's track among the tracks of all nodes, from 0."""
+    _, number = np.unique(columns["node"].astype(np.int64) * 10**9 + columns["track"], return_inverse=True)
+    return number.ravel()
+
+
+def shared(columns: Columns) -> np.ndarray:
+    """`Tracks.P_common` of rows that `tracking.follow` made, all of their tracks."""
+    P, number = columns["P"], numbered(columns)
+    P_common = np.zeros_like(P)
+    covariances = [columns[name] for name in ("prior", "noisy", "noisy_prior", "share")]
+    find_common(number, columns["time"], columns["x"], P, *covariances, number.max() + 1, P_common)
+    return filters.within(P_common, P)
 
 
 def bias_covariance(columns: dict[str, np.ndarray], number: np.ndarray, detections: Detections, scenario: Any) -> np.ndarray:

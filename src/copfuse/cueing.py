@@ -61,7 +61,7 @@ class Once:
 
 def sense(
     truth: Truth, scenario: Any, regime: Any = None, seed: int = 0, association: str = "gnn", cues: bool = True, register: bool = False,
-    once: Once | None = None, idle: bool = True,
+    once: Once | None = None, idle: bool = True, common: bool = True,
 ) -> Sensed:  # fmt: skip
     """Plots, local tracks and messages of a scenario under a regime (default: the scenario's), radars being cued by what is shared.
 
@@ -73,6 +73,8 @@ def sense(
     With ``register`` cues come from the tracks as they are before registration, and the tracks returned are registered.
     ``once``, given to the senses of several regimes, saves doing again what they have in common.  Without ``idle`` cues are left out
     that come when no radar of their nation has the objects in view any more: ``cues`` is then shorter, and nothing else changes.
+    Without ``common`` it need not be found out what several trackers have in common, where no picture asks for it: ``P_common`` of the
+    tracks that cued is then all of ``P``.
 
     ``detections.meta["cued"]`` says which radars saw an object earlier by a cue: ``sensor``, ``object``, ``by`` (a node, or "watch"),
     ``time`` s of the first cued look, ``first`` plot and that which it would have had ``alone`` (None: never).
@@ -92,7 +94,7 @@ def sense(
     for exact in (False, True) if not any(link.responsibility for link in rule.links) else (True,):  # covariances decide who reports
         loop = Loop(scenario, rule, seed, association, exact, spent, once.looks, once.looking, once.kept, last, idle)
         loop.run()
-        detections, tracks = loop.plots, timed(spent, "track", loop.nations.table, loop.rows, loop.plots)
+        detections, tracks = loop.plots, timed(spent, "track", loop.nations.table, loop.rows, loop.plots, common)
         messages = timed(spent, "share", network.share, tracks, scenario, regime=rule, seed=seed, detections=detections)
         if loop.as_foreseen(messages, loop.end) and loop.stable:
             break

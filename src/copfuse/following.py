@@ -33,13 +33,14 @@ class Made(NamedTuple):
 
 
 class Kept:
-    """By the name of all plots of a nation so far, however they came: what was ``made`` of them, and the covariances of all their rows
-    (`covariances.finished`) where they were the ``whole``; and the trackers' ``kit``."""
+    """By the name of all plots of a nation so far, however they came: what was ``made`` of them, and of all their rows, where they were
+    the ``whole``, covariances and what of these is ``common`` (`covariances.finished`); and the trackers' ``kit``."""
 
     def __init__(self) -> None:
         self.kit: Kit | None = None
         self.made: dict[bytes, Made] = {}
-        self.whole: dict[bytes, Covariances] = {}
+        self.whole: dict[bytes, np.ndarray] = {}
+        self.common: dict[bytes, np.ndarray] = {}
 
 
 class _Past(NamedTuple):
@@ -121,20 +122,27 @@ class Nations:
                 made["detection"] = past[k].plots + np.searchsorted(rows, made["detection"])
             self.kept.made[now[k].digest()] = Made(states[k], made, past[k].rows + _length(made), past[k].digest.digest())
 
-    def table(self, rows: list[Rows], plots: Detections) -> Tracks:
-        """`tracking.table` of all that `follow` has made of all plots."""
+    def table(self, rows: list[Rows], plots: Detections, common: bool = True) -> Tracks:
+        """`tracking.table` of all that `follow` has made of all plots.  Without ``common``, all of P may be."""
         finish = self._finished if self.association != "mht" else covariances.finished
-        return tracking.table(rows, self.states, plots, self.scenario, self.association, lambda c: finish(c, plots, self.scenario))
+        about = plots, self.scenario
+        return tracking.table(rows, self.states, *about, self.association, lambda c: finish(c, *about, common=common))
 
-    def _finished(self, columns: Rows, plots: Detections, scenario: Any) -> Covariances:
+    def _finished(self, columns: Rows, plots: Detections, scenario: Any, common: bool) -> Covariances:
         """`covariances.finished`, done once for each nation and its plots."""
-        P, P_common = np.empty_like(columns["P"]), np.empty_like(columns["P"])
+        P, P_common = np.empty_like(columns["P"]), columns["P"].copy()
         for k, past in self.past.items():
             name, own = past.digest.digest(), np.flatnonzero(columns["node"] == k)
-            if name not in self.kept.whole and len(own):
-                self.kept.whole[name] = covariances.finished({n: column[own] for n, column in columns.items()}, plots, scenario)
-            if len(own):
-                P[own], P_common[own] = self.kept.whole[name]
+            if not len(own):
+                continue
+            mine = {n: column[own] for n, column in columns.items()}
+            if name not in self.kept.whole:
+                self.kept.whole[name] = covariances.finished(mine, plots, scenario, common=False)[0]
+            if common and name not in self.kept.common:
+                self.kept.common[name] = covariances.shared(mine)
+            P[own] = self.kept.whole[name]
+            if common:
+                P_common[own] = self.kept.common[name]
         return P, P_common
 
 

@@ -81,7 +81,8 @@ def _rows(unit: Unit, truth: Truth) -> list[list[Any]]:
     for regime in options.regimes:
         before = _cue(regime) if options.cues else ""
         known = sensed.get(before)
-        made = known or cueing.sense(truth, scenario, regime, seed, cues=options.cues, once=once, idle=False)
+        fused = any(link.payload == "track" for link in regime.links)  # tracks of several nations
+        made = known or cueing.sense(truth, scenario, regime, seed, cues=options.cues, once=once, idle=False, common=fused)
         detections, tracks, messages = made.detections, made.tracks, made.messages
         if known:  # the messages are those of another regime
             messages = network.share(tracks, scenario, regime=regime, seed=seed, detections=detections)
