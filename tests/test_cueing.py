@@ -471,6 +471,7 @@ def gains_of(cues, looks, rows):
     ends = np.cumsum([0, *(len(time) for _, time, _ in looks)])
     best, which = np.ones(ends[-1]), np.zeros(ends[-1], int)
     facts, time, x = np.stack([volumes.facts(r) for r, _, _ in looks]), *(np.concatenate([one[i] for one in looks]) for i in (1, 2))
+    rows = [some if volumes.can_heed(radar) else some[:0] for (radar, _, _), some in zip(looks, rows, strict=True)]
     volumes.gains(cues, facts, ends[:-1], ends[1:], time, x, rows, best, which)
     return [(best[a:b], which[a:b]) for a, b in pairwise(ends.tolist())]
 
