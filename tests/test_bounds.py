@@ -18,8 +18,8 @@ from copfuse.constants import MIDCOURSE
 from copfuse.kernels import motions
 from copfuse.laydowns import Sensor
 from copfuse.scenario import Scenario
-from copfuse.simulate import detector_output
 from copfuse.tables import Detections, Truth
+from copfuse.watching import detector_output
 
 # A linear problem with published answers: constant velocity, T = 1 s, position measured to 100 m ---------------------------
 

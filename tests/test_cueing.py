@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -414,7 +415,7 @@ def test_several_radars_are_told_at_once_what_each_is_told_alone():
     cues = stack([along(3e3, JPN), along(8e3, JPN, 60.0)])
     radars = [RADARS[n] for n in ("JP-AEG-W", "US-SBIRS-GEO", "JP-FPS5-SD", "JP-AEG-E")]
     looks = [(radar, np.arange(90.0 + k, 170.0, 1.0 + k), at(np.arange(90.0 + k, 170.0, 1.0 + k))) for k, radar in enumerate(radars)]
-    together = volumes.gains(cues, looks)
+    together = gains_of(cues, looks, [np.arange(len(cues))] * len(looks))
     for found, look in zip(together, looks, strict=True):
         alone = volumes.gain(look[0], cues, *look[1:])
         assert all(a.tobytes() == b.tobytes() for a, b in zip(found, alone, strict=True))
@@ -454,15 +455,25 @@ def test_the_kernel_of_gains_says_what_numpy_does(name):
     (gain, which), plain = volumes.gain(radar, cues, time, at(time)), plain_gain(radar, cues, time, at(time))
     np.testing.assert_allclose(gain, plain[0], rtol=1e-12)
     np.testing.assert_array_equal(which, plain[1])
-    best, by, many = np.zeros(len(time)), np.full(len(time), -1), len(cues)
+    best, by, many = np.ones(len(time)), np.zeros(len(time), int), len(cues)
     facts = np.zeros((1, cued.FACTS))
     facts[0, cued.MOST] = radar.cue_gain
     facts[0, cued.UP], facts[0, cued.BEAM : cued.BEAM + 2] = 1.0, 1e-3  # it stands at the Earth's centre, and has no energy for any cue
     ends, about = (np.array([0, len(time)]), np.array([0, many])), (cues.begin, cues.end, cues.time, cues.x, cues.P, cues.acceleration)
-    cued.gains(facts, ends[0], time, at(time), ends[1], np.arange(many), *about, cues.share, volumes.SIGMAS, best, by)
+    cued.gains(facts, ends[0][:1], ends[0][1:], time, at(time), ends[1], np.arange(many), *about, cues.share, volumes.SIGMAS, best, by)
     assert not best.any() and (by == -1).all()
     assert gain.min() == 0.0 and gain.max() == radar.cue_gain and ((gain > 0.0) & (gain < radar.cue_gain)).any()
     assert (which[time >= 180.0] == -1).all() and len(set(which.tolist())) > 50
+
+
+def gains_of(cues, looks, rows):
+    """`volumes.gains` of radars, each with its looks' times and the states there, one behind the other."""
+    ends = np.cumsum([0, *(len(time) for _, time, _ in looks)])
+    best, which = np.ones(ends[-1]), np.zeros(ends[-1], int)
+    facts, time, x = np.stack([volumes.facts(r) for r, _, _ in looks]), *(np.concatenate([one[i] for one in looks]) for i in (1, 2))
+    rows = [some if volumes.can_heed(radar) else some[:0] for (radar, _, _), some in zip(looks, rows, strict=True)]
+    volumes.gains(cues, facts, ends[:-1], ends[1:], time, x, rows, best, which)
+    return [(best[a:b], which[a:b]) for a, b in pairwise(ends.tolist())]
 
 
 def test_radars_of_several_nations_are_told_at_once_what_each_is_told_by_its_nations_cues():
@@ -470,7 +481,7 @@ def test_radars_of_several_nations_are_told_at_once_what_each_is_told_by_its_nat
     radars = [RADARS[n] for n in ("JP-AEG-W", "KR-GP-BS", "US-SBIRS-GEO", "KR-AEG-ES", "JP-FPS5-SD")]
     looks = [(radar, np.arange(90.0 + k, 170.0, 1.0), at(np.arange(90.0 + k, 170.0, 1.0))) for k, radar in enumerate(radars)]
     mine = [np.flatnonzero(cues.node == NODES.index(radar.nation)) for radar in radars]
-    for found, look, rows in zip(volumes.gains(cues, looks, mine), looks, mine, strict=True):
+    for found, look, rows in zip(gains_of(cues, looks, mine), looks, mine, strict=True):
         gain, which = volumes.gain(look[0], cues[rows], *look[1:])
         assert found[0].tobytes() == gain.tobytes() and np.array_equal(found[1], np.append(rows, -1)[which])
 

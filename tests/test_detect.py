@@ -119,6 +119,39 @@ def test_looks_that_notice_against_a_naive_twin():
     assert list(zip(rows[:made].tolist(), of[:made].tolist(), strict=True)) == expected and made > 30
 
 
+@pytest.mark.kernels
+def test_what_cues_make_of_looks_is_what_numpy_says_to_the_bit():
+    """Four sights, each of Swerling's cases; of one sight's looks some heed cues, of another's all or none."""
+    stream = np.random.default_rng(1)
+    n, swerling, moved = 90, np.array([0, 1, 3, 1]), np.array([False, True, False, False])
+    begin, end = n * np.arange(4) + [0, 10, 20, 0], n * np.arange(1, 5) - [30, 0, 10, 60]
+    snr, gain, enough = stream.uniform(0.1, 50.0, 4 * n), np.array([1.0, 3.0, 20.0, 5.0]), np.array([30.0, 15.0, 40.0, np.inf])
+    normal, ratio, cued, out = stream.standard_normal((4 * n, 10)), np.zeros(4 * n), np.zeros(4 * n, bool), np.zeros(4 * n)
+    on = np.array([True, False, True, False])
+    sensing.go_on(begin, end, on, snr, gain, enough, ratio, cued)
+    sensing.outputs(begin, end, ratio, cued, swerling, normal, moved, out)
+    assert moved.tolist() == [True, True, True, False]
+    for i, (a, b) in enumerate(zip(begin, end, strict=True)):
+        want = np.maximum(snr[a:b], np.minimum(gain[i] * snr[a:b], enough[i])) if on[i] else snr[a:b]
+        np.testing.assert_array_equal(ratio[a:b], want)
+        assert (cued[a:b] == on[i]).all()
+        np.testing.assert_array_equal(out[a:b], simulate.detector_output(want, swerling[i], normal[a:b, :6]) if moved[i] else 0.0)
+    outside = np.bincount(np.concatenate([np.arange(a, b) for a, b in zip(begin, end, strict=True)]), minlength=4 * n) == 0
+    assert not ratio[outside].any() and not out[outside].any()
+
+    best, which = np.repeat(gain, n), np.where(np.arange(4 * n) % n > 50, stream.integers(-1, 5, 4 * n), np.repeat([0, -1, 2, -1], n))
+    before, wrong, heeded = (ratio.copy(), cued.copy()), np.zeros(4, int), np.zeros(4, int)
+    sensing.settle(begin, end - 5, end, best, which, snr, enough, ratio, cued, wrong, heeded)
+    for i, (a, b) in enumerate(zip(begin, end, strict=True)):
+        want = np.where(which[a:b] >= 0, np.maximum(snr[a:b], np.minimum(best[a:b] * snr[a:b], enough[i])), snr[a:b])
+        np.testing.assert_array_equal(ratio[a:b], want)
+        np.testing.assert_array_equal(cued[a:b], which[a:b] >= 0)
+        other = np.flatnonzero(((want != before[0][a:b]) | (cued[a:b] != before[1][a:b]))[: b - a - 5])
+        assert wrong[i] == (a + other[0] if len(other) else -1)
+        assert heeded[i] == (a + np.flatnonzero(cued[a:b])[0] if cued[a:b].any() else -1)
+    assert (wrong >= 0).sum() in (2, 3) and (heeded >= 0).sum() >= 2
+
+
 def test_wander_is_a_stationary_gauss_markov_sequence():
     n, step, constant = 400_000, 1.0, 20.0
     out = np.empty((n, 1))

@@ -29,6 +29,20 @@ def test_geodetic_undoes_ecef(lat, lon, alt):
     assert np.allclose([v[0] for v in back], [lat, lon, alt], rtol=0, atol=[1e-12 if alt < 1e4 else 4e-7, 1e-12, 1e-3])
 
 
+def test_geodetic_is_pymap3ds_to_the_bit():
+    """Of all rows at once, of some, and of each alone; above the Earth, in it, over a pole and at the centre."""
+    stream = np.random.default_rng(0)
+    way = stream.standard_normal((500, 3))
+    p = way / np.linalg.norm(way, axis=1, keepdims=True) * stream.uniform(6.3e6, 4.3e7, (500, 1))
+    p = np.vstack([p, [[0.0, 0.0, 6.4e6], [6.4e6, 0.0, 0.0], [2.0, 0.0, -7e6], [3e6, 4e6, 0.0], [1e-9, 0.0, 0.0]]])
+    away = np.hypot(p[:, 0], p[:, 1]) > frames.OFF_AXIS
+    for rows in (p, p[away], *p[:20, None], *p[-5:, None]):
+        want = pymap3d.ecef2geodetic(*rows.T, deg=False)
+        for found, one in zip(frames.geodetic(rows), want, strict=True):
+            np.testing.assert_array_equal(found, np.atleast_1d(one))
+    assert away.sum() > 400 and not away.all()
+
+
 @given(latitude, longitude)
 def test_local_axes_are_orthonormal_and_right_handed(lat, lon):
     axes = frames.enu_axes(lat, lon)

@@ -11,7 +11,7 @@ from copfuse.coasting import BURNT_OUT
 from copfuse.constants import BOOST, G0, GLIDE, REENTRY_ALTITUDE
 from copfuse.filters import Bank
 from copfuse.frames import altitude
-from copfuse.kernels.estimation import combine
+from copfuse.kernels.estimation import combine_rows
 from copfuse.phases import relight_within
 from copfuse.tables import Tracks
 
@@ -41,8 +41,7 @@ def predicted(tracks: Tracks, rows: Any, time: Any) -> Bank:
     falls = np.flatnonzero((p[:, BOOST] < BURNT_OUT) & (free > FREELY))
     mu = then.mu[falls] * RARELY
     then.mu[falls] = mu / mu.sum(axis=1, keepdims=True)
-    for t in falls.tolist():  # `filters.weigh`, but in place: nobody else has it yet
-        combine(then.x[t], then.P[t], then.mu[t], then.x6[t], then.P6[t])
+    combine_rows(falls, then.x, then.P, then.mu, then.x6, then.P6)  # `filters.weigh`, but in place: nobody else has it yet
     return then
 
 

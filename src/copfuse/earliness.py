@@ -59,6 +59,7 @@ COLUMNS: dict[str, tuple[type, str]] = {
     "age_s": (float, "median age of the newest row in its track"),
 }  # fmt: skip
 DIGITS = {"_s": 3, "_km": 4, "_m": 3, "": 6}  # decimals that are kept, by unit
+_DECIMALS = {name: next(digits for unit, digits in DIGITS.items() if name.endswith(unit)) for name in COLUMNS}
 KEYS = ("launch", "object", "regime", "seed", "node")  # what names a row
 
 Row = dict[str, Any]
@@ -115,8 +116,7 @@ def rows(
 
 def _rounded(name: str, value: Any) -> Any:
     kind = COLUMNS[name][0]
-    unit = next(u for u in DIGITS if name.endswith(u))
-    return round(float(value), DIGITS[unit]) if kind is float else kind(value)
+    return round(float(value), _DECIMALS[name]) if kind is float else kind(value)
 
 
 def _least(*times: float) -> float:

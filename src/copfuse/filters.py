@@ -126,7 +126,7 @@ def _accelerate(x, P, acceleration, sigma) -> None:
     up = x[:, motions.COAST, :3] - np.einsum("ni,ni->n", x[:, motions.COAST, :3], ahead)[:, None] * ahead
     up /= np.maximum(np.linalg.norm(up, axis=1, keepdims=True), 1.0)
     x[:, motions.MANOEUVRE, 6:9] = acceleration
-    for model, component, axis in ((motions.BOOST, 6, ahead), (motions.GLIDE, 7, up), (motions.GLIDE, 8, np.cross(ahead, up))):
+    for model, component, axis in ((motions.BOOST, 6, ahead), (motions.GLIDE, 7, up), (motions.GLIDE, 8, frames.cross(ahead, up))):
         x[:, model, component] = np.einsum("ni,ni->n", acceleration, axis)
         P[:, model, component, component] = sigma**2
 

@@ -36,18 +36,17 @@ MANY = 2000  # plots in a leap, for more of which none is made longer: they cost
 class Gaze:
     """One sensor's looks at one object, and how it has looked so far.
 
-    ``about``: its nation and the object.  ``cuts (steps + 1,)``: its looks by step.  ``ratio (n,)``: the signal-to-noise ratios with which
-    it looks.  ``cued``: whether its last look, in the step ``last``, heeded a cue; ``moved``: whether any was ever thought to heed one.
+    ``about``: its nation and the object.  ``cuts (steps + 1,)``: its looks by step.  ``cued``: whether its last look, in the step ``last``,
+    heeded a cue.
     """
 
     watch: Watch
     sight: Sight
     about: tuple[int, int]
     cuts: list[int]
-    ratio: np.ndarray
+    radar: bool
     last: int = -1
     cued: bool = False
-    moved: bool = False
 
     def within(self, first: int, last: int) -> slice:
         """The looks from a step on until before another one."""
@@ -56,13 +55,6 @@ class Gaze:
     def step(self, look: int) -> int:
         """The step of a look."""
         return bisect_right(self.cuts, look) - 1
-
-    def wrong(self, first: int, last: int, ratio: np.ndarray, which: np.ndarray) -> int:
-        """The first of some steps in which it has not looked with these ratios (n,), heeding these cues; the one behind them: none."""
-        some = self.within(first, last)
-        n = some.stop - some.start
-        wrong = np.flatnonzero((ratio[:n] != self.ratio[some]) | ((which[:n] >= 0) != self.sight.cued[some]))
-        return self.step(some.start + int(wrong[0])) if len(wrong) else last
 
     def news(self, first: int, last: int) -> int:
         """The first of some steps in which it notices the object; the last: none."""
@@ -73,7 +65,7 @@ class Gaze:
 
 def _gaze(watch: Watch, sight: Sight, edges: np.ndarray) -> Gaze:
     about = NODES.index(watch.sensor.nation), sight.object
-    return Gaze(watch, sight, about, np.searchsorted(sight.time, edges).tolist(), sight.snr.copy())
+    return Gaze(watch, sight, about, np.searchsorted(sight.time, edges).tolist(), watch.sensor.kind == "radar")
 
 
 class Loop:
@@ -91,7 +83,9 @@ class Loop:
         self.heeds = np.full(len(NODES), np.inf) if idle else watching.last_looks(self.looks.watches)
         edges = REACTION * np.arange(self.steps + 1)
         self.gazes = [_gaze(watch, sight, edges) for watch in self.looks.watches for sight in watch.sights]
-        self.cuts = np.array([gaze.cuts for gaze in self.gazes], int).reshape(-1, self.steps + 1) + self.looks.first[:-1, None]
+        cuts = np.array([gaze.cuts for gaze in self.gazes], int).reshape(-1, self.steps + 1)
+        self.cuts = np.ascontiguousarray((cuts + self.looks.first[:-1, None]).T)  # of all sights' looks, step by step
+        self.ratio, self.moved = self.looks.every.snr.copy(), np.zeros(len(self.gazes), bool)
         self.false = [np.searchsorted(watch.false[0], edges).tolist() for watch in self.looks.watches]
         self.aware: set[tuple[int, int]] = set()  # nations, and the objects that they are told of in the step to come
         self.seen = Growing(Detections, **self.looking)
@@ -233,18 +227,11 @@ class Loop:
 
     def _look(self, step: int, last: int) -> Detections:
         """The plots of the steps from one on until before another; those behind the first as they are if radars go on as in that one."""
-        for gaze in self.gazes:
-            some, later = gaze.within(step, last), gaze.within(step + 1, last)
-            if some.start == some.stop:
-                continue
-            sensor, sight = gaze.watch.sensor, gaze.sight
-            cued = gaze.cued if gaze.last == step else gaze.about in self.aware and sensor.kind == "radar"
-            snr = sight.snr[later]
-            gaze.ratio[later], sight.cued[later] = watching.gained(sensor, snr, sensor.cue_gain) if cued else snr, cued
-            gaze.moved |= bool(sight.cued[some].any())
-            if gaze.moved:
-                watching.heed(sensor, sight, some, gaze.ratio[some], sight.cued[some])
-        made: list[tuple[Any, ...]] = [watching.plots(self.looks, self.cuts[:, step], self.cuts[:, last])]
+        begin, later, end = self.cuts[step], self.cuts[step + 1], self.cuts[last]
+        on = [gaze.cued if gaze.last == step else gaze.radar and gaze.about in self.aware for gaze in self.gazes]
+        watching.go_on(self.looks, later, end, np.array(on, bool), self.ratio)
+        watching.notice(self.looks, begin, end, self.ratio, self.moved)
+        made: list[tuple[Any, ...]] = [watching.plots(self.looks, begin, end)]
         for watch, cuts in zip(self.looks.watches, self.false, strict=True):
             if cuts[step] < cuts[last]:
                 made.append((watch.number, *(column[cuts[step] : cuts[last]] for column in watch.false)))
@@ -256,27 +243,24 @@ class Loop:
         Which that is; the last where all are.
         """
         end = min(last + 1, self.steps)
-        gazes = [gaze for gaze in self.gazes if gaze.cuts[step + 1] < gaze.cuts[end]]
         acting = stack([self.always, cues]) if len(self.always) else cues
-        found = watching.ratios([(gaze.watch.sensor, gaze.sight, gaze.within(step + 1, end)) for gaze in gazes], acting)
-        good = min([last, *(gaze.wrong(step + 1, last, *one) for gaze, one in zip(gazes, found, strict=True))])
-        for gaze, (ratio, which) in zip(gazes, found, strict=True):
-            some = gaze.within(step + 1, end)
-            gaze.ratio[some], gaze.sight.cued[some] = ratio, which >= 0
-            self._note(gaze, some.start, which[: gaze.cuts[min(good + 1, end)] - some.start], acting)
+        begin, until = self.cuts[step + 1], self.cuts[last]
+        wrong, heeded, which = watching.settle(self.looks, acting, begin, until, self.cuts[end], self.ratio)
+        good = min([last, *(self._step(int(wrong[i]), i) for i in np.flatnonzero(wrong >= 0).tolist())])
+        upto = self.cuts[min(good + 1, end)]
+        for i in np.flatnonzero(begin < upto).tolist():
+            gaze, behind = self.gazes[i], int(upto[i])
+            gaze.last, gaze.cued = self._step(behind - 1, i), bool(which[behind - 1] >= 0)
+            if 0 <= heeded[i] < behind:
+                seen = float(self.looks.every.time[heeded[i]]), int(acting.source[which[heeded[i]]])
+                self.by.setdefault((gaze.watch.number, gaze.sight.object), seen)
         if count := int(np.searchsorted(cues.end, REACTION * (good + 1), side="right")):
             self.told.append(cues[:count])
         return good
 
-    def _note(self, gaze: Gaze, first: int, which: np.ndarray, cues: Cues) -> None:
-        """Note which cues looks from number ``first`` on have heeded."""
-        if len(which) == 0:
-            return
-        gaze.last, gaze.cued = gaze.step(first + len(which) - 1), bool(which[-1] >= 0)
-        heeded = np.flatnonzero(which >= 0)
-        if len(heeded):
-            seen = float(gaze.sight.time[first + heeded[0]]), int(cues.source[which[heeded[0]]])
-            self.by.setdefault((gaze.watch.number, gaze.sight.object), seen)
+    def _step(self, look: int, sight: int) -> int:
+        """The step of a look of a sight."""
+        return int(self.cuts[:, sight].searchsorted(look, side="right")) - 1
 
     def _follow(self, seen: Detections) -> None:
         """Take plots into the tracks."""

@@ -87,7 +87,9 @@ def _orbit_position(orbit: Orbit, time: np.ndarray) -> np.ndarray:
     mean = np.mod(mean + np.pi, 2.0 * np.pi) - np.pi
     anomaly = mean + e * np.sin(mean)
     for _ in range(20):
-        anomaly = anomaly - (anomaly - e * np.sin(anomaly) - mean) / (1.0 - e * np.cos(anomaly))
+        before, anomaly = anomaly, anomaly - (anomaly - e * np.sin(anomaly) - mean) / (1.0 - e * np.cos(anomaly))
+        if np.array_equal(before, anomaly):  # as they stay
+            break
     x, y = a * (np.cos(anomaly) - e), a * np.sqrt(1.0 - e * e) * np.sin(anomaly)
     cw, sw, ci, si = np.cos(orbit.perigee), np.sin(orbit.perigee), np.cos(orbit.inclination), np.sin(orbit.inclination)
     along, across = cw * x - sw * y, sw * x + cw * y

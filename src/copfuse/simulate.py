@@ -120,7 +120,7 @@ def detect(truth: Truth, scenario: Scenario, seed: int = 0, cues: Cues | None = 
     looking: dict[str, Any] = {}
     looks = side_by_side(list(watches(truth, scenario, seed, looking)))
     if cues is not None and len(cues):
-        told([(watch.sensor, sight, slice(None)) for watch in looks.watches for sight in watch.sights], cues)
+        told(looks, cues)
     return in_order([plots(looks, looks.first[:-1], looks.first[1:]), *((watch.number, *watch.false) for watch in looks.watches)], looking)
 
 

@@ -145,7 +145,7 @@ class replacing:
 def stack(tables: list[Any]) -> Any:
     """One table of all rows of tables of one kind, in order; the first one's meta."""
     first = tables[0]
-    return type(first)(**{n: np.concatenate([getattr(t, n) for t in tables]) for n in first.COLUMNS}, meta=first.meta)
+    return first._of({n: np.concatenate([getattr(t, n) for t in tables]) for n in first.COLUMNS}, first.meta)
 
 
 class Growing:

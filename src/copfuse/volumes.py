@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -22,6 +21,7 @@ import numpy as np
 from copfuse.constants import NODES
 from copfuse.frames import ecef, enu_axes
 from copfuse.kernels import cued as kernel
+from copfuse.kernels.cued import FACTS as FACTS
 from copfuse.swerling import required_snr
 from copfuse.tables import Table
 
@@ -84,37 +84,34 @@ def gain(sensor: Sensor, cues: Cues, time: np.ndarray, x: np.ndarray) -> tuple[n
     volumes so wide that a beam would have less energy than in search, which the radar leaves to its search; else from 1 to
     ``sensor.cue_gain``.  Of several volumes the narrowest counts.
     """
-    return gains(cues, [(sensor, time, x)])[0]
+    every, end = np.arange(len(cues)) if can_heed(sensor) else np.zeros(0, int), np.array([len(time)])
+    best, which = np.empty(len(time)), np.empty(len(time), int)
+    gains(cues, np.array([facts(sensor)]), np.zeros(1, int), end, time, x, [every], best, which)
+    return best, which
 
 
 def gains(
-    cues: Cues, looks: list[tuple[Sensor, np.ndarray, np.ndarray]], heeded: list[np.ndarray] | None = None
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """`gain` of several radars, each with its looks' times and the states there, or of one at several objects.
+    cues: Cues, radars: np.ndarray, begin: np.ndarray, end: np.ndarray, time: np.ndarray, x: np.ndarray, heeded: list[np.ndarray],
+    best: np.ndarray, which: np.ndarray,
+) -> None:  # fmt: skip
+    """`gain` of several radars with the `facts` ``radars (r, FACTS)``, or of one at several objects, in place.
 
-    ``heeded``: which rows of ``cues``, rising, each heeds, where these are of several nations.
+    Radar r's looks are ``begin[r]:end[r]``; ``heeded``: which rows of ``cues``, rising, each heeds.
     """
-    every = np.arange(len(cues))
-    n = np.cumsum([0, *(len(time) for _, time, _ in looks)])
-    rows = [rows if _can_heed(sensor) else every[:0] for (sensor, _, _), rows in zip(looks, heeded or [every] * len(looks), strict=True)]
-    best, which = np.zeros(n[-1]), np.full(n[-1], -1)
-    if sum(map(len, rows)):
-        facts, time, x = np.stack([_facts(sensor) for sensor, _, _ in looks]), *(np.concatenate([one[i] for one in looks]) for i in (1, 2))
-        given = cues.begin, cues.end, cues.time, cues.x, cues.P, cues.acceleration, cues.share, SIGMAS
-        kernel.gains(facts, n, time, x, np.cumsum([0, *map(len, rows)]), np.concatenate(rows), *given, best, which)
-    ends = n.tolist()
-    return [(best[a:b], which[a:b]) for a, b in pairwise(ends)]
+    rows = np.concatenate([np.zeros(0, int), *heeded])
+    given = cues.begin, cues.end, cues.time, cues.x, cues.P, cues.acceleration, cues.share, SIGMAS
+    kernel.gains(radars, begin, end, time, x, np.cumsum([0, *map(len, heeded)]), rows, *given, best, which)
 
 
-def _can_heed(sensor: Sensor) -> bool:
+def can_heed(sensor: Sensor) -> bool:
     """Whether it is a radar with a place; infrared sensors heed no cue."""
     return sensor.kind == "radar" and math.isfinite(sensor.lat)
 
 
 @lru_cache(maxsize=256)
-def _facts(sensor: Sensor) -> np.ndarray:
+def facts(sensor: Sensor) -> np.ndarray:
     """What `kernels.cued` asks for of a radar."""
-    if not _can_heed(sensor):
+    if not can_heed(sensor):
         return np.zeros(kernel.FACTS)
     origin, up = ecef(sensor.lat, sensor.lon, sensor.alt), enu_axes(sensor.lat, sensor.lon)[2]
     beam, rate = (sensor.beamwidth_az, sensor.beamwidth_el), sensor.track_revisit / sensor.search_revisit

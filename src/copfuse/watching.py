@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -62,8 +62,9 @@ class Looks:
     """All looks of some ``watches``, whose sights are parts of ``every``, one behind the other: sight i has the looks
     ``first[i]:first[i + 1]``.
 
-    Of each sight: the sensor's ``number`` and its ``facts`` as in `sensors.facts`, the ``object``, the detector's ``threshold``, and the
-    ticks ``hold`` for which the sensor goes on looking.
+    Of each sight: the sensor's ``number`` and its ``facts`` as in `sensors.facts`, the node whose cues it ``heeds`` (-1: none), the
+    ``radar``'s `volumes.facts`, its greatest ``gain`` by a cue and the ratio that is ``enough``, Swerling's case ``swerling``, the
+    ``object``, the detector's ``threshold``, and the ticks ``hold`` for which the sensor goes on looking.
     """
 
     watches: list[Watch]
@@ -71,6 +72,11 @@ class Looks:
     first: np.ndarray
     number: np.ndarray
     facts: np.ndarray
+    heeds: np.ndarray
+    radar: np.ndarray
+    gain: np.ndarray
+    enough: np.ndarray
+    swerling: np.ndarray
     object: np.ndarray
     threshold: np.ndarray
     hold: np.ndarray
@@ -83,8 +89,13 @@ def side_by_side(watches: list[Watch]) -> Looks:
     every = Sight(-1, *(np.concatenate([getattr(_NOTHING, name), *(getattr(s, name) for _, s in sights)]) for name in COLUMNS))
     number, thing = (np.array(column, int) for column in ([w.number for w, _ in sights], [s.object for _, s in sights]))
     threshold, hold = np.array([-np.log(w.sensor.pfa) for w, _ in sights]), np.array([_hold(w.sensor) for w, _ in sights], int)
-    facts = np.array([sensors.facts(w.sensor) for w, _ in sights], float).reshape(-1, sensors.FACTS)
-    return Looks(_parted(watches, every, first), every, first, number, facts, thing, threshold, hold)
+    owner = [watch.sensor for watch, _ in sights]
+    facts = np.array([sensors.facts(one) for one in owner], float).reshape(-1, sensors.FACTS)
+    heeds = np.array([NODES.index(one.nation) if volumes.can_heed(one) else -1 for one in owner], int)
+    radar = np.array([volumes.facts(one) for one in owner], float).reshape(-1, volumes.FACTS)
+    gain, swerling = np.array([one.cue_gain for one in owner], float), np.array([one.swerling for one in owner], int)
+    enough = np.array([volumes.enough(one.pfa, one.swerling) if one.kind == "radar" else np.inf for one in owner], float)
+    return Looks(_parted(watches, every, first), every, first, number, facts, heeds, radar, gain, enough, swerling, thing, threshold, hold)
 
 
 def afresh(looks: Looks) -> Looks:
@@ -114,34 +125,40 @@ def last_looks(watches: list[Watch]) -> np.ndarray:
     return last
 
 
-def told(looks: list[tuple[Sensor, Sight, slice]], cues: Cues) -> None:
-    """Fill in, in place, what sensors gain in some looks by their nations' cues."""
-    for (sensor, sight, some), (ratio, which) in zip(looks, ratios(looks, cues), strict=True):
-        if (which >= 0).any():
-            heed(sensor, sight, some, ratio, which >= 0)
+def told(looks: Looks, cues: Cues) -> None:
+    """Fill in, in place, what sensors gain in all looks by their nations' cues."""
+    begin, end, every = looks.first[:-1], looks.first[1:], looks.every
+    ratio = every.snr.copy()
+    settle(looks, cues, begin, begin, end, ratio)
+    notice(looks, begin, end, ratio, np.zeros(len(begin), bool))
 
 
-def ratios(looks: list[tuple[Sensor, Sight, slice]], cues: Cues) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Signal-to-noise ratios (n,) of some looks under the cues of sensors' nations, and which row of ``cues`` each heeds (−1: none)."""
-    mine = {name: np.flatnonzero(cues.node == NODES.index(name)) for name in {sensor.nation for sensor, _, _ in looks}}
-    heeded = [mine[sensor.nation] for sensor, _, _ in looks]
-    gains = volumes.gains(cues, [(sensor, sight.time[some], sight.x[some]) for sensor, sight, some in looks], heeded)
-    found = zip(looks, gains, strict=True)
-    return [
-        (np.where(which >= 0, gained(sensor, sight.snr[some], gain), sight.snr[some]), which)
-        for (sensor, sight, some), (gain, which) in found
-    ]
+def settle(
+    looks: Looks, cues: Cues, begin: np.ndarray, until: np.ndarray, end: np.ndarray, ratio: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Let the looks ``begin (sights,)`` to ``end`` of each sight, places among all, heed their nations' cues: the signal-to-noise ratios
+    ``ratio (n,)`` and what is cued, in place.
+
+    Which of each sight's looks is the first before ``until`` that was not so before, and which the first that heeds a cue, each (sights,),
+    -1: none; and which row of ``cues`` looks heed, (n,).
+    """
+    every, n = looks.every, len(begin)
+    best, which, wrong, heeded = np.empty(len(ratio)), np.empty(len(ratio), int), np.empty(n, int), np.empty(n, int)
+    mine = [np.flatnonzero(cues.node == node) for node in range(-1, len(NODES))]  # nobody's are those of who heeds none
+    volumes.gains(cues, looks.radar, begin, end, every.time, every.x, [mine[k + 1] for k in looks.heeds.tolist()], best, which)
+    sensing.settle(begin, until, end, best, which, every.snr, looks.enough, ratio, every.cued, wrong, heeded)
+    return wrong, heeded, which
 
 
-def gained(sensor: Sensor, snr: np.ndarray, gain: Any) -> np.ndarray:
-    """Signal-to-noise ratios (n,) of a sensor's looks that gain so much, of those in search; it spends no energy beyond need."""
-    return np.maximum(snr, np.minimum(gain * snr, volumes.enough(sensor.pfa, sensor.swerling)))
+def go_on(looks: Looks, begin: np.ndarray, end: np.ndarray, on: np.ndarray, ratio: np.ndarray) -> None:
+    """As `settle` where all looks of a sight are cued as much as ever, or none, as ``on (sights,)`` says."""
+    sensing.go_on(begin, end, on, looks.every.snr, looks.gain, looks.enough, ratio, looks.every.cued)
 
 
-def heed(sensor: Sensor, sight: Sight, some: slice, ratio: np.ndarray, cued: np.ndarray) -> None:
-    """Fill in, in place, some looks' signal-to-noise ratios (n,), and which of them (n,) a cue tells of."""
-    sight.output[some] = detector_output(ratio, sensor.swerling, sight.normal[some, :6])
-    sight.cued[some] = cued
+def notice(looks: Looks, begin: np.ndarray, end: np.ndarray, ratio: np.ndarray, moved: np.ndarray) -> None:
+    """The detector's output in these looks, in place, where a sight's have ever been cued, ``moved (sights,)``, which is noted there."""
+    every = looks.every
+    sensing.outputs(begin, end, ratio, every.cued, looks.swerling, every.normal, moved, every.output)
 
 
 def plots(looks: Looks, begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -11,23 +11,25 @@ FACTS = 11  # of them all
 
 
 @borrowing
-def gains(radars, looks, time, x, heeds, heeded, begin, end, known, state, P, acceleration, share, sigmas, best, which):
-    """The power gain ``best (n,)`` of radars' looks and by which cue, ``which (n,)``; in place where there is one.
+def gains(radars, looks, ends, time, x, heeds, heeded, begin, end, known, state, P, acceleration, share, sigmas, best, which):
+    """The power gain ``best (n,)`` of radars' looks and by which cue, ``which (n,)``; 0 and -1 where there is none.
 
-    Radar r has the facts ``radars[r]``, the looks ``looks[r]:looks[r + 1]`` at ``time (n,)`` s, rising, at objects at ``x (n, 6)``, and
+    Radar r has the facts ``radars[r]``, the looks ``looks[r]:ends[r]`` at ``time (n,)`` s, rising, at objects at ``x (n, 6)``, and
     heeds the cues ``heeded[heeds[r]:heeds[r + 1]]``, rising.  Of each cue: ``begin``, ``end``, time ``known``, ``state (cues, 6)`` then,
     ``P``, ``acceleration``, ``share``.  ``sigmas``: standard deviations from a volume's centre to its faces.
     """
     for r in range(len(radars)):
         radar = radars[r]
+        for k in range(looks[r], ends[r]):
+            best[k], which[k] = 0.0, -1
         for h in range(heeds[r], heeds[r + 1]):
             c = heeded[h]
-            first = _place(time, looks[r], looks[r + 1], begin[c])
-            for k in range(first, _place(time, first, looks[r + 1], end[c])):
+            first = _place(time, looks[r], ends[r], begin[c])
+            for k in range(first, _place(time, first, ends[r], end[c])):
                 won = _gain(radar, x[k], time[k] - known[c], state[c], P[c], acceleration[c], share[c], sigmas)
                 if won > best[k]:  # of equal volumes the first
                     best[k], which[k] = won, c
-        for k in range(looks[r], looks[r + 1]):
+        for k in range(looks[r], ends[r]):
             best[k] = min(best[k], radar[MOST])
 
 
