@@ -12,6 +12,7 @@ from scipy import integrate, linalg, stats
 
 from copfuse.kernels import (
     arc,
+    bending,
     borrowing,
     consider,
     earth,
@@ -379,8 +380,8 @@ def test_an_update_of_what_was_expected_is_the_same_to_the_bit():
         estimation.update(*new[:3], origin, axes, 0, z[:1], SIGMA[:1], *new[3:], known)
         out.append(new)
     assert all(np.array_equal(a, b) for a, b in zip(*out, strict=True))
-    j, one, cov = 2, x[0, 2].copy(), P[0, 2].copy()
-    sights.revise(7, one, cov, z[0], SIGMA[0], seen[0, j], np.zeros((sights.SCRATCH, 9)), np.zeros(4, np.int64))
+    j, one, cov = 1, x[0, 1].copy(), P[0, 1].copy()
+    sights.revise(6, one, cov, z[0], SIGMA[0], seen[0, j], np.zeros((sights.SCRATCH, 9)), np.zeros(4, np.int64))
     assert np.array_equal(one, out[0][0][0, j]) and np.array_equal(cov, out[0][1][0, j])
 
 
@@ -399,16 +400,48 @@ WIDTH = (6, 7, 9)  # of the models 1, 2, 3, which are awake below
 AWAKE, WEIGHT = (1, 2, 3), np.array([1e-8, 0.6, 0.3995, 5e-4, 1e-9])
 
 
-def plain_mixture(x, P, plot):
-    """Per awake model: innovation, its covariance, the cross-covariance and the logarithm of weight times density."""
+def plain_line(x, P, moved, variance):
+    """Re-entry's prior with the line of what ln(beta) explains drawn about another one: the exponential's regression by quadrature."""
+    node, weight = np.polynomial.hermite_e.hermegauss(40)
+    u, weight, g = moved + np.sqrt(variance) * node, weight / weight.sum(), P[:6, 6] / P[6, 6]
+    curve = 1.0 - np.exp(-u - 0.5 * P[6, 6])
+    slope = (weight * curve) @ (u - moved) / variance
+    J = np.column_stack([np.eye(6), slope * g])
+    rest = np.zeros((7, 7))
+    rest[:6, :6], rest[6, 6] = P[:6, :6] - np.outer(g, g) * P[6, 6], P[6, 6]
+    J = np.vstack([J, np.eye(7)[6]])
+    return x + np.append(g * (weight @ curve - slope * moved), 0.0), J @ rest @ J.T
+
+
+def plain_learnt(x, P, plot, sigma):
+    """Re-entry's prior (7) with its line about what a plot makes of ln(beta), and that."""
+    line, seen, (origin, axes), tried = (x, P), np.isfinite(plot), sensor(), None
+    for _ in range(7):
+        mean, S, cross = plain_moments(*line, origin, axes, 0)
+        gain = np.linalg.solve((S + np.diag(sigma**2))[np.ix_(seen, seen)], cross[:, seen].T).T
+        new, spread = line[0] + gain @ deviation(plot, mean, 0)[seen], line[1] - gain @ cross[:, seen].T
+        moved = new[6] - x[6]
+        if abs(moved) <= 0.1 if tried is None else abs(moved - tried) < 0.02:
+            break
+        tried = moved if tried is None else 0.5 * (moved + tried)
+        line = plain_line(x, P, tried, spread[6, 6])
+    return *line, new, spread
+
+
+def plain_mixture(x, P, plot, bent=False):
+    """Per awake model: innovation, its covariance, the cross-covariance and the logarithm of weight times density; mean before.
+
+    Where ``bent`` re-entry is as it is learnt of.
+    """
     rows, (origin, axes) = [], sensor()
     seen = np.isfinite(plot)
     for j, n in zip(AWAKE, WIDTH, strict=True):
-        mean, S, cross = plain_moments(x[0, j, :n], P[0, j, :n, :n], origin, axes, 0)
+        prior = plain_learnt(x[0, j, :n], P[0, j, :n, :n], plot, SIGMA[0])[:2] if bent and n == 7 else (x[0, j, :n], P[0, j, :n, :n])
+        mean, S, cross = plain_moments(*prior, origin, axes, 0)
         S, nu = (S + np.diag(SIGMA[0] ** 2))[np.ix_(seen, seen)], deviation(plot, mean, 0)[seen]
         unit = np.sqrt(np.diag(S))  # metres and radians side by side look singular to scipy
         density = stats.multivariate_normal(np.zeros(len(nu)), S / np.outer(unit, unit)).logpdf(nu / unit) - np.log(unit).sum()
-        rows.append((nu, S, cross[:, seen], np.log(WEIGHT[j]) + density))
+        rows.append((nu, S, cross[:, seen], np.log(WEIGHT[j]) + density, prior[0]))
     return rows
 
 
@@ -433,11 +466,41 @@ def test_likelihood_is_the_mixture_density_of_the_models_awake():
         assert d2[k] == pytest.approx(min(distances), rel=1e-7)
 
 
+@pytest.mark.parametrize("moved, variance", [(-1.5, 0.1), (0.8, 0.5), (0.0, 0.64)])
+def test_the_line_of_ln_beta_is_the_exponentials_regression(moved, variance):
+    x, P = np.append(target(1e3, -80e3, 60e3), 8.5), covariance(9, 4)
+    P *= 0.64 / P[6, 6]
+    new, cov = np.zeros(9), np.zeros((9, 9))
+    bending.bend(P, x, moved, variance, new, cov)
+    want = plain_line(x, P[:7, :7], moved, variance)
+    np.testing.assert_allclose(new[:7] - x, want[0] - x, atol=1e-8)
+    np.testing.assert_allclose(cov[:7, :7], want[1], atol=1e-9)
+    if moved == 0.0:
+        np.testing.assert_allclose(cov[:7, :7], P[:7, :7], atol=1e-12)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, -0.2])
+def test_of_a_plot_that_tells_much_of_ln_beta_re_entry_learns_on_a_line_about_what_it_finds(share):
+    """A plot where one is expected is a plain update to the bit; one elsewhere is the plain form's."""
+    (x, P, _), (origin, axes) = scene(), sensor()
+    x, P = x[0, 2].copy(), P[0, 2].copy()
+    z = plain_moments(x[:7], P[:7, :7], origin, axes, 0)[0] + share * 10.0 * SIGMA[0]
+    own, rows, have, w = np.zeros((bending.BENDING, 9)), np.zeros((sights.SCRATCH, 9)), np.zeros(4, np.int64), np.zeros(sights.WORK)
+    *_, mean, spread = plain_learnt(x[:7], P[:7, :7], z, SIGMA[0])
+    plain = x.copy(), P.copy()
+    sights.regress(7, x, P, origin, axes, 0, own, w)
+    ll = sights.revise(7, *plain, z, SIGMA[0], own, rows, have)
+    assert (ll == bending.learn(x, P, origin, axes, 0, z, SIGMA[0], own, own, rows, have, w)) == (share == 0.0)
+    assert np.array_equal(x, plain[0]) == (share == 0.0)
+    np.testing.assert_allclose(x[:7], mean, atol=1e-3)
+    np.testing.assert_allclose(P[:7, :7], spread, rtol=1e-5, atol=1e-4)
+
+
 def test_update_weighs_the_models_by_their_densities():
     (x, P, z), (origin, axes) = scene(), sensor()
-    rows = plain_mixture(x, P, z[0])
+    rows = plain_mixture(x, P, z[0], bent=True)
     weights = np.exp([row[3] for row in rows] - np.logaddexp.reduce([row[3] for row in rows]))
-    means = [x[0, j, :6] + (cross @ np.linalg.solve(S, nu))[:6] for j, (nu, S, cross, _) in zip(AWAKE, rows, strict=True)]
+    means = [(prior + cross @ np.linalg.solve(S, nu))[:6] for nu, S, cross, _, prior in rows]
     mu, x6, P6 = WEIGHT[None].copy(), np.zeros((1, 6)), np.zeros((1, 6, 6))
     estimation.update(x, P, mu, origin, axes, 0, z[:1], SIGMA[:1], x6, P6, np.empty((0, 5, sights.ROWS, 9)))
     np.testing.assert_allclose(mu[0, 1:4], weights, atol=2e-8)  # of which those asleep have 1e-8

@@ -13,11 +13,12 @@ import math
 import numpy as np
 
 from copfuse.kernels import borrowing, njit
+from copfuse.kernels.bending import BENDING, learn
 from copfuse.kernels.earth import altitude
 from copfuse.kernels.eights import eight, nought, put_first
 from copfuse.kernels.lanes import WORK, gather, move, scatter
 from copfuse.kernels.motions import AIR, N_MODEL, PUSH_SIGMA, add_process_noise, ahead, dimension, propagate, seen_as
-from copfuse.kernels.sights import ROWS, SCRATCH, regress, revise
+from copfuse.kernels.sights import SCRATCH, regress, revise
 from copfuse.kernels.sights import WORK as WORK_SEEN
 from copfuse.kernels.small import firm_up, hand
 from copfuse.kernels.switching import transition
@@ -278,7 +279,7 @@ def update(x, P, mu, origin, axes, cosines, z, sigma, x6, P6, seen):
 
     ``seen (n, N_MODEL, sights.ROWS, 9)`` are their models' regressions as `pairwise.expect_pairs` leaves them, or of no track.
     """
-    own, rows, have, w = np.zeros((ROWS, 9)), np.zeros((SCRATCH + 1, 9)), np.zeros(4, np.int64), np.zeros(WORK_SEEN)
+    own, rows, have, w = np.zeros((BENDING, 9)), np.zeros((SCRATCH + 1, 9)), np.zeros(4, np.int64), np.zeros(WORK_SEEN)
     ll = rows[SCRATCH]
     for t in range(len(mu)):
         best = -1e300
@@ -292,7 +293,10 @@ def update(x, P, mu, origin, axes, cosines, z, sigma, x6, P6, seen):
                 look = seen[t, j]
             else:
                 regress(n, x[t, j], P[t, j], origin, axes, cosines, look, w)
-            ll[j] = revise(n, x[t, j], P[t, j], z[t], sigma[t], look, rows, have)
+            if j == 2 and mu[t, j] > NEGLIGIBLE:
+                ll[j] = learn(x[t, j], P[t, j], origin, axes, cosines, z[t], sigma[t], look, own, rows, have, w)
+            else:
+                ll[j] = revise(n, x[t, j], P[t, j], z[t], sigma[t], look, rows, have)
             ll[j] += math.log(max(mu[t, j], LEAST))
             best = max(best, ll[j])
         total = 0.0

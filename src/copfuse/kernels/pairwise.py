@@ -7,9 +7,10 @@ import math
 import numpy as np
 
 from copfuse.kernels import borrowing, njit
+from copfuse.kernels.bending import BENDING, learn
 from copfuse.kernels.estimation import ASLEEP, LEAST, NEGLIGIBLE, combine, follow, likeliest
 from copfuse.kernels.motions import N_MODEL, dimension
-from copfuse.kernels.sights import MEAN, ROWS, SCRATCH, SPREAD, WORK, innovation, regress, update_model, wrap
+from copfuse.kernels.sights import MEAN, SCRATCH, SPREAD, WORK, innovation, regress, revise, wrap
 from copfuse.kernels.small import cholesky, solve_lower
 
 SLIGHT = 1e-6  # weight of a plot below which it is left out of an update
@@ -87,7 +88,12 @@ def _suppose(x, P, mu, origin, axes, cosines, z, sigma, x_new, P_new, chance, wo
             for b in range(9):
                 P_new[j, a, b] = P[j, a, b]
         if mu[j] > ASLEEP:
-            chance[j] = update_model(dimension(j), x_new[j], P_new[j], origin, axes, cosines, z, sigma, *work)
+            own, rows, have, w = work
+            regress(dimension(j), x_new[j], P_new[j], origin, axes, cosines, own, w)
+            if j == 2 and mu[j] > NEGLIGIBLE:
+                chance[j] = learn(x_new[j], P_new[j], origin, axes, cosines, z, sigma, own, own, rows, have, w)
+            else:
+                chance[j] = revise(dimension(j), x_new[j], P_new[j], z, sigma, own, rows, have)
             chance[j] += math.log(max(mu[j], LEAST))
             best = max(best, chance[j])
     ahead = math.exp(chance[leader] - best)
@@ -161,7 +167,7 @@ def update_weighted(x, P, mu, origin, axes, cosines, z, sigma, start, plot, weig
     chance = np.zeros((most, N_MODEL))
     held = np.zeros(most)
     share = np.zeros(most)
-    work = np.zeros((ROWS, 9)), np.zeros((SCRATCH, 9)), np.zeros(4, np.int64), np.zeros(WORK)
+    work = np.zeros((BENDING, 9)), np.zeros((SCRATCH, 9)), np.zeros(4, np.int64), np.zeros(WORK)
     for t in range(len(mu)):
         count = 0
         for p in range(start[t], start[t + 1]):

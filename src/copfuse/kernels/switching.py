@@ -19,7 +19,7 @@ from copfuse.kernels.motions import AIR, DRAG_CEILING, N_MODEL
 SPACE = 110e3  # m: above it even thin air lifts nothing, *notional*
 LOB = 150e3  # m: none of the record's 51 missiles of known manoeuvre that climbed as high was lifted; first stages brake from 120 km
 LOB_TURNS = 1.0 / 1600.0  # 1/s, that such a fall is lifted or an engine lights, in all: once in 53 (Laplace's rule), of some 30 s each
-BRAKED = 1.0  # 1/s, that such a fall is taken to be braked once in the air: it passes the layers where drag comes to tell in seconds
+BRAKED = 1.0  # 1/s, that such a fall is taken to be braked below `SPACE`: it passes the layers where drag comes to tell in seconds
 UNREST_AFTER = 0.03, 0.001  # of those that were pushed (MANOEUVRE, BOOST), how many are not left alone once they are no more, to the others
 UNREST_BEGINS = 1e-7  # 1/s, that a body in space which was left alone is so no more, or the other way round
 _NEVER = 1e-8  # 1/s
@@ -61,7 +61,7 @@ def transition(h, climb, relight, dt, Pi):
     else:
         Pi[0, 3], Pi[4, 3], Pi[1, 3], Pi[2, 3] = (0.05 if young else 1.0) * lift, (0.05 if young else 0.3) * lift, lift, lift
     braked = h < DRAG_CEILING and (falling or not space)  # where drag begins to tell, or still does
-    Pi[1, 2] = BRAKED if air and lobbed else (1.0 / 15.0 if braked else (1.0 / 500.0 if h < DRAG_CEILING else 1e-9))
+    Pi[1, 2] = BRAKED if lobbed and not space else (1.0 / 15.0 if braked else (1.0 / 500.0 if h < DRAG_CEILING else 1e-9))
     Pi[2, 1] = 1.0 / 400.0 if h < 90e3 or (falling and braked) else 1.0 / 15.0
     Pi[3, 1] = 1.0 / 400.0 if h < 90e3 else UNREST_BEGINS
     Pi[3, 2] = 1.0 / 100.0 if h < 90e3 else UNREST_BEGINS
