@@ -21,7 +21,7 @@ from copfuse.swerling import detection_probability, required_snr
 
 __all__ = [
     "COSINES", "FACTS", "Orbit", "Sensor", "accuracies", "accuracy", "clutter_density", "detection_chance", "detection_probability",
-    "facts", "imaged_before", "in_service", "laydown", "observe", "parse", "place", "radar_snr", "required_snr", "scan_angle",
+    "facts", "imaged_before", "in_reach", "in_service", "laydown", "observe", "parse", "place", "radar_snr", "required_snr", "scan_angle",
 ]  # fmt: skip
 
 
@@ -197,6 +197,15 @@ def observe(sensor: Sensor, x, time, rcs, boosting) -> tuple[np.ndarray, np.ndar
     if sensor.cosines:
         z = frames.look(x, origin, axes, 1)
     return z, np.where(seen, snr, 0.0)
+
+
+def in_reach(sensor: Sensor, x: np.ndarray, boosting: np.ndarray) -> np.ndarray:
+    """Which targets ``x (n, 6)`` a sensor may see, quickly: if infrared those that burn, if it stands still those in range; (n,) booleans."""
+    reached = boosting if sensor.kind == "infrared" else np.ones(len(x), bool)
+    if stands(sensor):
+        away = x[:, :3] - standing(sensor)[0]
+        reached = reached & (np.einsum("ni,ni->n", away, away) <= ((1.0 + 1e-9) * sensor.range_max) ** 2)
+    return reached
 
 
 def _in_sector(sensor: Sensor, z: np.ndarray) -> np.ndarray:

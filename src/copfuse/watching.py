@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from copfuse.sensors import Sensor
 
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # time, z, sigma, snr, object
+NO_ROWS: Rows = np.zeros(0), np.zeros((0, 4)), np.zeros((0, 4)), np.zeros(0), np.zeros(0, int)
 
 
 @dataclass(frozen=True)
