@@ -119,10 +119,12 @@ class _World:
 
 
 def _transmissions(link: Link, world: _World) -> tuple[np.ndarray, ...]:
-    """The columns of Messages of one link: what is handed to the first link of its path, carried along that."""
+    """The columns of Messages of one link: what is handed to the first link of its path, carried along that (nothing, if there is none)."""
     path = world.rule.path(link)
     handed = _handed(link, path[0], world)
     at = handed.time
+    if len(at) == 0:
+        return ()
     for hop in path:
         at = arrivals(hop, at, world.seed)
     twice, later = copies(link, at, world.seed)
@@ -200,8 +202,8 @@ def _alarms(node: str, world: _World) -> np.ndarray:
     """When s, rising, a node learns of something by itself or by a cue: its own tracks turning firm, cues that arrive."""
     tracks = world.tracks
     own = reporting.firsts(tracks, np.flatnonzero((tracks.node == NODES.index(node)) & tracks.firm)).time
-    heard = [_transmissions(k, world)[1] for k in world.rule.links if k.target == node and k.payload == "cue"]
-    times = np.concatenate([own, *heard])
+    heard = [_transmissions(k, world)[1:2] for k in world.rule.links if k.target == node and k.payload == "cue"]
+    times = np.concatenate([own, *(at for part in heard for at in part)])
     return np.sort(times[np.isfinite(times)])
 
 

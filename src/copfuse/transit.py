@@ -56,7 +56,9 @@ def arrivals(link: Link, handed: np.ndarray, seed: int, of: str = "") -> np.ndar
     """
     n = len(handed)
     delay = own_delay(link, seed) * np.exp(link.jitter * _draws(link, seed, of + "spread", True).first(n))
-    lost = (_draws(link, seed, of + "loss", False).first(n) < link.loss) | _outages(link, handed, seed)
+    lost = _outages(link, handed, seed)
+    if link.loss > 0.0:
+        lost |= _draws(link, seed, of + "loss", False).first(n) < link.loss
     for begin, end in link.outages:
         lost |= (handed >= begin) & (handed < end)
     return np.where(lost, np.nan, handed + delay)
