@@ -35,27 +35,26 @@ def place(sensor: Sensor, time) -> tuple[np.ndarray, np.ndarray]:
     Raises `CopfuseError` for a sensor without a place (imaging satellites, whose orbits are not modelled).
     """
     time = np.atleast_1d(np.asarray(time, float))
-    level = _levelled(sensor)
     if stands(sensor):
         stand, axes = standing(sensor)
         return np.broadcast_to(stand, (len(time), 3)), np.broadcast_to(axes, (len(time), 3, 3))
-    if sensor.orbit is not None:
-        origin = _orbit_position(sensor.orbit, time)
-    elif np.isfinite(sensor.lat):
-        origin = np.broadcast_to(frames.ecef(sensor.lat, sensor.lon, sensor.alt), (len(time), 3))
-    else:
+    if sensor.orbit is None:
         raise CopfuseError(f"sensor {sensor.name} of kind {sensor.kind!r} has no place: it neither stands anywhere nor has an orbit")
-    if level:
-        return origin, np.broadcast_to(_level(sensor), (len(time), 3, 3))
+    origin = _orbit_position(sensor.orbit, time)
+    return origin, np.broadcast_to(_level(sensor), (len(time), 3, 3)) if _levelled(sensor) else _down_to_earth(origin)
+
+
+def _down_to_earth(origin: np.ndarray) -> np.ndarray:
+    """Axes (n, 3, 3) of satellites at ``origin (n, 3)``."""
     north = -origin / np.linalg.norm(origin, axis=1, keepdims=True)
     up = np.array([0.0, 0.0, 1.0]) - north[:, 2:] * north
     up /= np.linalg.norm(up, axis=1, keepdims=True)
-    return origin, np.stack([frames.cross(north, up), north, up], axis=1)
+    return np.stack([frames.cross(north, up), north, up], axis=1)
 
 
 def stands(sensor: Sensor) -> bool:
     """Whether a sensor's `place` is the same at any time."""
-    return _levelled(sensor) and sensor.orbit is None and bool(np.isfinite(sensor.lat))
+    return sensor.orbit is None and math.isfinite(sensor.lat)
 
 
 def _levelled(sensor: Sensor) -> bool:
@@ -65,7 +64,8 @@ def _levelled(sensor: Sensor) -> bool:
 @lru_cache(maxsize=256)
 def standing(sensor: Sensor) -> tuple[np.ndarray, np.ndarray]:
     """`place` of a sensor that stands still, at any time: origin (3,) m and axes (3, 3), not to be changed."""
-    return frames.ecef(sensor.lat, sensor.lon, sensor.alt), _level(sensor)
+    stand = frames.ecef(sensor.lat, sensor.lon, sensor.alt)
+    return stand, _level(sensor) if _levelled(sensor) else _down_to_earth(stand[None])[0]
 
 
 def _level(sensor: Sensor) -> np.ndarray:
