@@ -146,7 +146,7 @@ def _foreseen(known: Heard, found: Newest, begins: np.ndarray, slack: np.ndarray
 def _places(node: np.ndarray, row: np.ndarray, step: np.ndarray, before: Ahead | None) -> np.ndarray:
     """Where in ``before`` the rows (n,) of the first step are, as their nodes know them; -1: nowhere."""
     was = np.full(len(row), -1)
-    if before is not None:
+    if before is not None and len(before.row):
         have = {one: i for i, one in enumerate(zip(before.node.tolist(), before.row.tolist(), strict=True))}
         for i in np.flatnonzero(step == 0).tolist():
             was[i] = have.get((int(node[i]), int(row[i])), -1)
@@ -170,7 +170,7 @@ class _Lines:
 
     def _put(self, some: np.ndarray, bank: Bank) -> None:
         """What some lines have become; out is what has come down, or is no longer known to `VAGUE`."""
-        sigma = np.sqrt(np.einsum("naa->n", (bank.P6 + self.slack)[:, :3, :3]))
+        sigma = np.sqrt(np.einsum("naa->n", bank.P6[:, :3, :3] + self.slack[:3, :3]))
         self.out[some] |= ~((sigma < VAGUE) & (altitude(bank.x6) > 0.0))
         self.at[some] = self.many + np.arange(len(some))
         self.banks.append(bank)
