@@ -188,7 +188,7 @@ class Loop:
         _, tracks, messages = self.shared
         heard = {b"": telling.heard(tracks, messages), **(self._shown(messages, begins) if shown else {})}
         made = {
-            key: telling.told(replace(one, within=np.stack([one.within[0], self.heeds])), self.scenario, begins, self.ahead.get(key))
+            key: telling.told(replace(one, within=np.array([one.within[0], self.heeds])), self.scenario, begins, self.ahead.get(key))
             for key, one in heard.items()
             if len(one.row)
         }
