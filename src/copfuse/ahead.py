@@ -27,6 +27,8 @@ def predicted(tracks: Tracks, rows: Any, time: Any) -> Bank:
     on falling: pushes begin as often as filters need to find them soon, and where none did plots put that right; here no plot does.
     """
     rows = np.asarray(rows, int)
+    if len(rows) == 0:
+        return Bank.empty()
     p = tracks.phase_probability[rows]
     burns = p[:, BOOST] >= 0.5
     pause = np.where(burns, 0.0, p[:, BOOST])

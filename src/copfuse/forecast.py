@@ -69,7 +69,7 @@ def carried(
         if fresh:
             _put(out, np.array(fresh), make)
         for i in fresh:
-            made[keys[i]] = Forecast(at[i], bits[i], point[i].copy(), cov[i].copy(), left[i], sigma[i])
+            made[keys[i]] = Forecast(at[i], bits[i], point[i], cov[i], left[i], sigma[i])
     over = [key for key, old in made.items() if n and not _lasts(old, at[-1], old.who)]
     for key in over:  # never asked again
         del made[key]

@@ -55,7 +55,7 @@ def transmissions(tracks: Tracks, scenario: Any, rule: Regime, seed: int, detect
         return Messages.empty(**meta)
     sent, arrived, row = (np.concatenate([part[i] for part in parts]) for i in range(3))
     source, target, kind = np.repeat([part.way for part in parts], [len(part.row) for part in parts], axis=0).T
-    order = np.lexsort((row, target, source, np.nan_to_num(arrived, nan=np.inf)))
+    order = np.lexsort((row, target, source, np.where(np.isnan(arrived), np.inf, arrived)))
     return Messages(sent[order], arrived[order], source[order], target[order], kind[order], row[order], meta)
 
 

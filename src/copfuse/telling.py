@@ -185,12 +185,13 @@ class _Lines:
         """Whether line ``line (m,)`` is out ``behind (m,)`` steps after its first, and where it then is in the stacked banks."""
         longest = np.zeros(len(self.at), int)
         np.maximum.at(longest, line, behind)
-        out, at = np.zeros(len(line), bool), np.zeros(len(line), int)
-        for step in range(int(behind.max(initial=-1)) + 1):
+        out, at = self.out[line], self.at[line]
+        for step in range(1, int(behind.max(initial=0)) + 1):
             live = np.flatnonzero((longest >= step) & ~self.out)
-            if step and len(live):
-                self._move(live, step)
-            now = np.flatnonzero(behind == step)
+            if len(live) == 0:
+                break
+            self._move(live, step)
+            now = np.flatnonzero(behind >= step)
             out[now], at[now] = self.out[line[now]], self.at[line[now]]
         return out, at
 

@@ -91,9 +91,10 @@ def own_delay(link: Link, seed: int) -> float:
 def _outages(link: Link, handed: np.ndarray, seed: int) -> np.ndarray:
     """True for messages handed over while the link is down: exponential times up and down with the stated availability."""
     down = np.zeros(len(handed), bool)
-    if link.availability >= 1.0 or not np.isfinite(handed).any():
+    last = float(np.fmax.reduce(handed, initial=-np.inf))
+    if link.availability >= 1.0 or last == -np.inf:
         return down
-    for begin, over in _downs(link, seed).until(float(np.nanmax(handed))):
+    for begin, over in _downs(link, seed).until(last):
         down |= (handed >= begin) & (handed < over)
     return down
 
