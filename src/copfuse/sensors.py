@@ -200,7 +200,7 @@ def observe(sensor: Sensor, x, time, rcs, boosting) -> tuple[np.ndarray, np.ndar
 
 
 def in_reach(sensor: Sensor, x: np.ndarray, boosting: np.ndarray) -> np.ndarray:
-    """Which targets ``x (n, 6)`` a sensor may see, quickly: if infrared those that burn, if it stands still those in range; (n,) booleans."""
+    """Which targets ``x (n, 6)`` a sensor may see, quickly, (n,) booleans: if infrared those that burn, if it stands still those in range."""
     reached = boosting if sensor.kind == "infrared" else np.ones(len(x), bool)
     if stands(sensor):
         away = x[:, :3] - standing(sensor)[0]

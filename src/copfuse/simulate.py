@@ -230,12 +230,12 @@ def _lives(truth: Truth) -> list[_Life]:
 def _aloft(lives: list[_Life], at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Object number, tick, state (n, 6) and whether it burns, for every object at the true times ``at`` of its life."""
     parts = [(np.zeros(0, int), np.zeros(0, int), np.zeros((0, 6)), np.zeros(0, bool))]
-    for number, t, x, phase, pauses in lives:
-        tick = np.flatnonzero((at >= t[0]) & (at <= t[-1]))
+    for one in lives:
+        tick = np.flatnonzero((at >= one.time[0]) & (at <= one.time[-1]))
         if len(tick):
-            row = t[1:].searchsorted(at[tick], side="right")
-            burning = motion.burning(at[tick], phase[row], pauses)
-            parts.append((np.full(len(tick), number), tick, motion.interpolate(t, x, at[tick]), burning))
+            row = one.time[1:].searchsorted(at[tick], side="right")
+            burning = motion.burning(at[tick], one.phase[row], one.pauses)
+            parts.append((np.full(len(tick), one.number), tick, motion.interpolate(one.time, one.x, at[tick]), burning))
     number, tick, x, burning = (np.concatenate(column) for column in zip(*parts, strict=True))
     return number, tick, x, burning
 
