@@ -196,8 +196,10 @@ class Loop:
             return Cues.empty(), np.zeros(0, int), {}
         cues = stack([cues for cues, _ in made.values()])
         objects = np.concatenate([self._objects(key)[heard[key].tracks.detection[cues.row]] for key, (cues, _) in made.items()])
-        order = np.argsort(cues.end, kind="stable")
-        return telling.shared_out(cues[order]), objects[order], {key: foreseen for key, (_, foreseen) in made.items()}
+        if len(made) > 1:  # else they are in order
+            order = np.argsort(cues.end, kind="stable")
+            cues, objects = cues[order], objects[order]
+        return telling.shared_out(cues), objects, {key: foreseen for key, (_, foreseen) in made.items()}
 
     def _objects(self, key: bytes) -> np.ndarray:
         """Of which objects the plots are that tracks are made of; it only decides what is assumed."""

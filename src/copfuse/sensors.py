@@ -85,10 +85,11 @@ def _orbit_position(orbit: Orbit, time: np.ndarray) -> np.ndarray:
     a, e = orbit.semi_major_axis, orbit.eccentricity
     mean = orbit.mean_anomaly + np.sqrt(MU / a**3) * time
     mean = np.mod(mean + np.pi, 2.0 * np.pi) - np.pi
-    anomaly = mean + e * np.sin(mean)
-    for _ in range(20):
-        before, anomaly = anomaly, anomaly - (anomaly - e * np.sin(anomaly) - mean) / (1.0 - e * np.cos(anomaly))
-        if np.array_equal(before, anomaly):  # as they stay
+    before = anomaly = mean + e * np.sin(mean)
+    for left in reversed(range(20)):
+        then, before = before, anomaly
+        anomaly = anomaly - (anomaly - e * np.sin(anomaly) - mean) / (1.0 - e * np.cos(anomaly))
+        if np.array_equal(before if left % 2 else then, anomaly):  # as they stay, or go to and fro in the last bit
             break
     x, y = a * (np.cos(anomaly) - e), a * np.sqrt(1.0 - e * e) * np.sin(anomaly)
     cw, sw, ci, si = np.cos(orbit.perigee), np.sin(orbit.perigee), np.cos(orbit.inclination), np.sin(orbit.inclination)
@@ -200,7 +201,7 @@ def observe(sensor: Sensor, x, time, rcs, boosting) -> tuple[np.ndarray, np.ndar
 
 
 def in_reach(sensor: Sensor, x: np.ndarray, boosting: np.ndarray) -> np.ndarray:
-    """Which targets ``x (n, 6)`` a sensor may see, quickly, (n,) booleans: if infrared those that burn, if it stands still those in range."""
+    """Which targets ``x (n, 6)`` a sensor may see, quickly: if infrared those that burn, if it stands still those in range; (n,)."""
     reached = boosting if sensor.kind == "infrared" else np.ones(len(x), bool)
     if stands(sensor):
         away = x[:, :3] - standing(sensor)[0]
