@@ -281,3 +281,9 @@ def test_score_is_quick(objects, seconds, step):
     spent = clock.process_time() - start
     print(f"score: {objects} objects, {len(picture)} rows, {spent:.2f} s")
     assert (s.n_matched[:-4] == objects).all() and spent < 4.0
+
+
+def test_which_times_of_a_grid_are_held():
+    grid, time = np.round(np.arange(0.0, 5.0, 0.1), 6), np.array([0.1, 0.30000000001, 0.3, 2.05, 4.9, 7.0])
+    assert np.array_equal(metrics.among(grid, time), np.isin(grid, np.round(time, 6))) and metrics.among(grid, time).sum() == 3
+    assert not metrics.among(grid, time[:0]).any()

@@ -390,3 +390,17 @@ def test_accuracy_of_looks_of_several_sensors_is_that_of_each_to_the_bit():
     for k, sensor in enumerate(some):
         mine = of == k
         np.testing.assert_array_equal(together[mine], sensors.accuracy(sensor, snr[mine], azimuth[mine], elevation[mine]))
+
+
+def test_whatever_is_seen_is_in_reach():
+    """And much is not, which need not be looked at."""
+    rng = np.random.default_rng(8)
+    lat, lon, alt = np.radians(rng.uniform(20, 60, 400)), np.radians(rng.uniform(100, 160, 400)), rng.uniform(1e3, 9e5, 400)
+    x, burns = np.hstack([frames.ecef(lat, lon, alt), np.zeros((400, 3))]), rng.random(400) < 0.5
+    seen = left = 0
+    for sensor in sensors.laydown("northeast-asia"):
+        if sensor.kind in ("radar", "infrared"):
+            there, near = sensors.observe(sensor, x, 100.0, 1.0, burns)[1] > 0.0, sensors.in_reach(sensor, x, burns)
+            assert near[there].all()
+            seen, left = seen + int(there.sum()), left + int((~near).sum())
+    assert seen > 100 and left > 1000

@@ -27,14 +27,16 @@ def predicted(tracks: Tracks, rows: Any, time: Any) -> Bank:
     on falling: pushes begin as often as filters need to find them soon, and where none did plots put that right; here no plot does.
     """
     rows = np.asarray(rows, int)
+    if len(rows) == 0:
+        return Bank.empty()
     p = tracks.phase_probability[rows]
     burns = p[:, BOOST] >= 0.5
     pause = np.where(burns, 0.0, p[:, BOOST])
-    free = np.clip(1.0 - p[:, BOOST] - p[:, GLIDE], 0.0, 1.0)
+    free = np.minimum(np.maximum(1.0 - p[:, BOOST] - p[:, GLIDE], 0.0), 1.0)
     low = np.minimum(altitude(tracks.x[rows]), _height_then(tracks.x[rows], time - tracks.time[rows])) < REENTRY_ALTITUDE
     engine, lift = np.where(burns, 0.9 * p[:, BOOST], 0.0), 0.9 * p[:, GLIDE]
     mu = np.stack([1.0 - engine - lift - free, np.where(low, 0.0, free), np.where(low, free, 0.0), lift, engine], axis=1)
-    mu = np.clip(mu, 0.0, 1.0)
+    mu = np.minimum(np.maximum(mu, 0.0), 1.0)
     more = (tracks.acceleration[rows], tracks.acceleration_sigma[rows], tracks.log_beta[rows])
     start = filters.bank(tracks.time[rows], tracks.x[rows], tracks.P[rows], mu, *more)
     then = filters.predict(start, time, relight_within(pause, time - start.time))

@@ -18,15 +18,17 @@ from copfuse.ahead import Ahead
 from copfuse.coasting import REGISTRATION
 from copfuse.constants import NODES
 from copfuse.correlation import PART, RECHECK, correlate, pairs
-from copfuse.entries import BESIDE, HOLD, SILENT, Entries, Entry, note, remembered, stays, take_back, visible
+from copfuse.entries import BESIDE, HOLD, SILENT, Entries, note, remembered, stays, take_back, visible
 from copfuse.filters import Bank
 from copfuse.kernels.distances import squared_distances
+from copfuse.kernels.newest import calm
 from copfuse.tables import Tracks
 
 READ = 1000  # rows of a feed that are read together: as quick as all together, and of little memory
 NO_REST = np.zeros(len(NODES))  # s: nobody reports in slots
 _LAST = attrgetter("last")
 TRACKS = 10**9  # more than a source has
+LIMITS = np.array([HOLD, SILENT, *BESIDE])
 
 
 @dataclass(frozen=True)
@@ -63,15 +65,6 @@ class News(NamedTuple):
     time: np.ndarray
     row: np.ndarray
     when: np.ndarray
-
-
-class _State(NamedTuple):
-    """What of an `Entry` changes as time goes by, each (n,)."""
-
-    row: np.ndarray
-    last: np.ndarray
-    heard: np.ndarray
-    beside: np.ndarray
 
 
 NO_LINES = Lines(np.zeros(0, int), np.zeros(0, int), np.zeros((0, len(NODES)), int))
@@ -161,38 +154,23 @@ class Node:
             return NO_LINES
         if len({e.source for e in live}) < len(live):
             return NO_LINES
-        some = slice(self.heard, int(self.news.tick.searchsorted(end)))
-        mine = self.news.key[some] == np.array([[source * TRACKS + track] for source, track in self.entries])
-        if not (known := mine.any(axis=0)).all():
-            end = int(self.news.tick[some][known.argmin()])
         time = np.arange(tick, end) * self.step
         if self.ends:
             time = time[: time.searchsorted(self.ends[0][0])]
-        states = [self._newest(e, self.heard + np.flatnonzero(own), tick, time) for e, own in zip(live, mine, strict=True)]
-        stay = min(len(s.row) for s in states)
-        row = np.array([s.row[:stay] for s in states])
+        key = np.array([source * TRACKS + track for source, track in self.entries])
+        known = np.array([(e.row, e.last, e.heard, e.beside, e.first, self.rest[e.source]) for e in live], float)
+        states = np.empty((len(time), len(live), 4))
+        stay = calm(time, tick, *(column[self.heard :] for column in self.news), key, known, LIMITS, states)
+        row = states[:stay, :, 0].T.astype(int)
         many, checked = self._at_rest(row, tick - first, time, ahead, slack)
         if many == 0:
             return NO_LINES
-        for e, state in zip(live, states, strict=True):
-            e.row, e.last, e.heard, e.beside = (column[many - 1].item() for column in state)
+        for e, state in zip(live, states[many - 1].tolist(), strict=True):
+            e.row, e.last, e.heard, e.beside = int(state[0]), state[1], state[2], state[3] > 0.0
         self.heard, self.checked = int(self.news.tick.searchsorted(tick + many)), checked
         source = np.full((many, len(NODES)), -1)
         source[:, [e.source for e in live]] = row[:, :many].T
         return Lines(np.arange(tick, tick + many), np.full(many, live[0].system), source)
-
-    def _newest(self, e: Entry, own: np.ndarray, tick: int, time: np.ndarray) -> _State:
-        """An entry from a tick on, at times (n,), as long as it `stays`, if of what comes just ``own`` is noted of it."""
-        known = np.concatenate(([e.last], self.news.time[own]))
-        own = own[known[1:] > np.maximum.accumulate(known[:-1])]
-        at = self.news.tick[own].searchsorted(np.arange(tick, tick + len(time)), side="right")
-        was, news = (e.row, e.last, e.heard), (self.news.row, self.news.time, self.news.when)
-        row, last, heard = (np.concatenate(([one], column[own]))[at] for one, column in zip(was, news, strict=True))
-        beside, lived, rest = (at == 0) & e.beside, last - e.first, self.rest[e.source]
-        patience = np.minimum(HOLD, np.where(beside, BESIDE[0] + BESIDE[1] * lived, SILENT + lived))
-        over = (time - heard > np.maximum(patience, rest)) | (time - last > 2 * HOLD + rest)
-        until = int(over.argmax()) if over.any() else len(time)
-        return _State(row[:until], last[:until], heard[:until], beside[:until])
 
     def _at_rest(self, row: np.ndarray, first: int, time: np.ndarray, ahead: Ahead, slack: np.ndarray) -> tuple[int, float]:
         """At how many times, from one on, entries that stand as one on ``row (m, n)`` may do so still, wherever it is time to look; and the

@@ -6,6 +6,7 @@ One row per missile and node; `COLUMNS` in this order.  Times are s after the mi
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from copfuse.tables import PLOT, TRACK, Detections, Messages, Picture, Tracks, T
 FIXED = (60, 120, 300)  # s after ignition at which the position error is reported
 ELLIPSES = (50, 10)  # km, 95 % semi-major axes of the impact forecast whose first time is reported
 PARTS = {"boost": (BOOST,), "midcourse": (MIDCOURSE,), "terminal": (TERMINAL, GLIDE)}  # glide is flown below 100 km too
+
+_OF_PART = {part: np.isin(np.arange(len(PHASES)), codes) for part, codes in PARTS.items()}
 
 # Column: type and meaning
 COLUMNS: dict[str, tuple[type, str]] = {
@@ -85,8 +88,9 @@ def pictured(run: Any, needs: Needs | None = None) -> list[Row]:
     return found
 
 
+@lru_cache(maxsize=2)
 def _missiles(truth: Truth) -> list[tuple[int, Truth]]:
-    """Every missile's number and its own rows of truth."""
+    """Every missile's number and its own rows of truth; several regimes ask for the same."""
     return [(i, truth[truth.object == i]) for i, about in enumerate(truth.meta["objects"]) if about["kind"] == "missile"]
 
 
@@ -130,10 +134,15 @@ def flown(scenario: Any, about: dict[str, Any], path: Truth) -> Row:
     shape = "glide" if (path.phase == GLIDE).any() else "none"
     if launch.kind == "record":
         shape = flights.fit(flights.launches().find(launch.id)).shape.replace("ballistic", "none")
+    return {"launch": scenario.name, "object": about["name"], "missile_class": about["missile_class"], "manoeuvre": shape, **_size(path)}
+
+
+@lru_cache(maxsize=16)
+def _size(path: Truth) -> Row:
+    """How long, high and far a flight was."""
     lat, lon, _ = frames.geodetic(path.x[[0, -1]])
     distance, _ = frames.ground_distance_bearing(*lat[:1], *lon[:1], *lat[1:], *lon[1:])
     return {
-        "launch": scenario.name, "object": about["name"], "missile_class": about["missile_class"], "manoeuvre": shape,
         "flight_time_s": path.time[-1] - path.time[0], "apogee_km": 1e-3 * frames.altitude(path.x).max(),
         "range_km": 1e-3 * float(np.ravel(distance)[0]),
     }  # fmt: skip
@@ -197,19 +206,17 @@ def _picture(picture: Picture, matched: Match, path: Truth, number: int, node: i
 def by_phase(path: Truth, grid: np.ndarray, time: np.ndarray, error: np.ndarray) -> Row:
     """Per phase the share of the times ``grid`` at which a row of ``time (n,)`` stands, and those rows' rms error; nan without either."""
     row = {}
-    there, then = phase_at(path, grid), phase_at(path, time)
-    held = np.isin(np.round(grid, 6), np.round(time, 6))
-    for part, codes in PARTS.items():
-        of_part = np.isin(np.arange(len(PHASES)), codes)
+    there, then, held = phase_at(path, grid), phase_at(path, time), metrics.among(grid, time)
+    for part, of_part in _OF_PART.items():
         within, errors = of_part[there], error[of_part[then]]
-        row[f"{part}_custody"] = ratio(float(held[within].sum()), float(within.sum()))
-        row[f"{part}_rms_m"] = float(np.sqrt(np.mean(errors**2))) if len(errors) else math.nan
+        row[f"{part}_custody"] = ratio(float(np.count_nonzero(held & within)), float(np.count_nonzero(within)))
+        row[f"{part}_rms_m"] = math.sqrt((errors**2).mean()) if len(errors) else math.nan
     return row
 
 
 def phase_at(path: Truth, time: np.ndarray) -> np.ndarray:
     """The phase (n,) of one object at times of its flight."""
-    return path.phase[np.clip(np.searchsorted(path.time, time, side="right") - 1, 0, len(path) - 1)]
+    return path.phase[path.time[1:].searchsorted(time, side="right")]
 
 
 def at_time(time: np.ndarray, value: np.ndarray, at: float, within: float = 1e-3) -> float:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,8 +30,7 @@ PUSHED = MISSED  # chance of boost and glide together from which on a forecast i
 Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # points (n, 3) m, covariances m^2, s left (n,), their sigma
 
 
-@dataclass(frozen=True)
-class Forecast:
+class Forecast(NamedTuple):
     """An impact forecast of one track: made when (s), from whom (bits), impact point m, its covariance, s left and their sigma."""
 
     time: float
@@ -71,7 +69,7 @@ def carried(
         if fresh:
             _put(out, np.array(fresh), make)
         for i in fresh:
-            made[keys[i]] = Forecast(at[i], bits[i], point[i].copy(), cov[i].copy(), left[i], sigma[i])
+            made[keys[i]] = Forecast(at[i], bits[i], point[i], cov[i], left[i], sigma[i])
     over = [key for key, old in made.items() if n and not _lasts(old, at[-1], old.who)]
     for key in over:  # never asked again
         del made[key]
@@ -104,8 +102,8 @@ def along(
 
     def make(rows: np.ndarray) -> Columns:
         wanted = line[rows]
-        if not known[wanted].all():
-            fill(np.unique(wanted[~known[wanted]]))
+        if len(new := wanted[~known[wanted]]):
+            fill(np.unique(new))
         return values[0][wanted], values[1][wanted], values[2][wanted], values[3][wanted]
 
     return carried(made, state["time"][line], keys, who[line], powered[line], make)
@@ -152,8 +150,9 @@ def _impacts(given: tuple[np.ndarray, ...], rows: np.ndarray) -> Columns:
     if n:
         kernel.impact(x, P, log_beta, push, boosting, lifts, least, mean, cov, when)
         cov *= wider[:, None, None]
-    lost = ~np.isfinite(mean).all(axis=1) | ~np.isfinite(when).all(axis=1)
-    mean[lost], cov[lost], when[lost] = np.nan, np.nan, np.nan
+    told = np.isfinite(np.concatenate([mean, when], axis=1)).all(axis=1)
+    if not told.all():
+        mean[~told], cov[~told], when[~told] = np.nan, np.nan, np.nan
     return mean, cov, when[:, 0], when[:, 1]
 
 

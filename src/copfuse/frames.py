@@ -53,7 +53,9 @@ def _off_axis(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, 
 
 def altitude(position) -> np.ndarray:
     """Geodetic height (n,) m of Earth-fixed rows ``position (n, 3 or more)``: the third part of `geodetic`, quickly."""
-    rows = np.ascontiguousarray(np.atleast_2d(position), float)
+    rows = np.ascontiguousarray(position, float)
+    if rows.ndim == 1:
+        rows = rows[None]
     out = np.empty(len(rows))
     altitudes(rows, out)
     return out
@@ -63,11 +65,11 @@ def enu_axes(lat, lon) -> np.ndarray:
     """Unit vectors east, north, up as rows (..., 3, 3) at geodetic latitude and longitude (rad)."""
     lat, lon = np.broadcast_arrays(np.asarray(lat, float), np.asarray(lon, float))
     sa, ca, so, co = np.sin(lat), np.cos(lat), np.sin(lon), np.cos(lon)
-    zero = np.zeros_like(sa)
-    east = np.stack([-so, co, zero], axis=-1)
-    north = np.stack([-sa * co, -sa * so, ca], axis=-1)
-    up = np.stack([ca * co, ca * so, sa], axis=-1)
-    return np.stack([east, north, up], axis=-2)
+    axes = np.zeros((*sa.shape, 3, 3))
+    axes[..., 0, 0], axes[..., 0, 1] = -so, co
+    axes[..., 1, 0], axes[..., 1, 1], axes[..., 1, 2] = -sa * co, -sa * so, ca
+    axes[..., 2, 0], axes[..., 2, 1], axes[..., 2, 2] = ca * co, ca * so, sa
+    return axes
 
 
 def look(x, origin, axes, cosines=0) -> np.ndarray:
@@ -88,7 +90,9 @@ def look(x, origin, axes, cosines=0) -> np.ndarray:
     if np.any(cosines):
         azimuth = np.where(cosines, local[:, 0] / r, azimuth)
         elevation = np.where(cosines, local[:, 2] / r, elevation)
-    return np.stack([r, azimuth, elevation, rate], axis=1)
+    seen = np.empty((len(x), 4))
+    seen[:, 0], seen[:, 1], seen[:, 2], seen[:, 3] = r, azimuth, elevation, rate
+    return seen
 
 
 def point(distance, azimuth, elevation, origin, axes, cosines=0) -> np.ndarray:
@@ -97,7 +101,9 @@ def point(distance, azimuth, elevation, origin, axes, cosines=0) -> np.ndarray:
     Cosines beyond the edge of the face, u^2 + v^2 > 1, are taken back to it.
     """
     r, az, el = (np.atleast_1d(np.asarray(v, float)) for v in (distance, azimuth, elevation))
-    local = np.stack([r * np.cos(el) * np.sin(az), r * np.cos(el) * np.cos(az), r * np.sin(el)], axis=-1)
+    level = r * np.cos(el)
+    local = np.empty((len(level), 3))
+    local[:, 0], local[:, 1], local[:, 2] = level * np.sin(az), level * np.cos(az), r * np.sin(el)
     if np.any(cosines):
         over = np.maximum(np.hypot(az, el), 1.0)
         w = np.sqrt(np.maximum(1.0 - (az**2 + el**2) / over**2, 0.0))
@@ -108,7 +114,9 @@ def point(distance, azimuth, elevation, origin, axes, cosines=0) -> np.ndarray:
 def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """`np.cross` of vectors (..., 3), bit for bit: of a few rows in a fraction of its time."""
     ax, ay, az, bx, by, bz = a[..., 0], a[..., 1], a[..., 2], b[..., 0], b[..., 1], b[..., 2]
-    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
+    out = np.empty(np.broadcast_shapes(a.shape, b.shape))
+    out[..., 0], out[..., 1], out[..., 2] = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
+    return out
 
 
 def to_inertial(x, time) -> np.ndarray:

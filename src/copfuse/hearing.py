@@ -74,8 +74,8 @@ def track_feed(node: int, tracks: Tracks, messages: Messages) -> Feed:
     end: nobody goes back in time.
     """
     own = np.flatnonzero((tracks.node == node) & tracks.firm)
-    heard = messages[(messages.target == node) & (messages.kind == TRACK) & np.isfinite(messages.arrived)]
-    when, rows = np.r_[tracks.time[own], heard.arrived], np.r_[own, heard.row]
+    heard = np.flatnonzero((messages.target == node) & (messages.kind == TRACK) & np.isfinite(messages.arrived))
+    when, rows = _with(own, tracks.time, messages, heard)
     order = np.lexsort((rows, when))
     when, rows = when[order], rows[order]
     if len(rows) == 0:
@@ -86,25 +86,31 @@ def track_feed(node: int, tracks: Tracks, messages: Messages) -> Feed:
     age = (which.ravel() * len(times) + rank.ravel())[by_track]  # rises from track to track
     newest = np.maximum.accumulate(age)
     news = np.zeros(len(rows), bool)
-    news[by_track] = np.r_[True, age[1:] > newest[:-1]]
-    over = {(source, track): time for time, source, track in reversed(track_ends(node, tracks, messages))}
-    news &= when <= np.array([over.get(key, np.inf) for key in (divmod(k, 10**9) for k in local.tolist())])[which.ravel()]
+    news[by_track] = np.append(True, age[1:] > newest[:-1])
+    if over := {(source, track): time for time, source, track in reversed(track_ends(node, tracks, messages))}:
+        news &= when <= np.array([over.get(key, np.inf) for key in (divmod(k, 10**9) for k in local.tolist())])[which.ravel()]
     return when[news], rows[news]
+
+
+def _with(own: np.ndarray, time: np.ndarray, messages: Messages, heard: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """When s (n,) a node knows of its own rows of a table, at their ``time``, and of those of some messages, and which those are."""
+    return np.concatenate([time[own], messages.arrived[heard]]), np.concatenate([own, messages.row[heard]])
 
 
 def track_ends(node: int, tracks: Tracks, messages: Messages) -> Ends:
     """When a node knows of which firm local tracks that they are no more: of its own at once, of others' by drop reports that came."""
     own = [(time, node, track) for track, _, time in tracks.meta.get("ended", {}).get(NODES[node], [])]
-    came = messages[(messages.target == node) & (messages.kind == DROP) & np.isfinite(messages.arrived)]
-    facts = zip(came.arrived.tolist(), tracks.node[came.row].tolist(), tracks.track[came.row].tolist(), strict=True)
+    came = np.flatnonzero((messages.target == node) & (messages.kind == DROP) & np.isfinite(messages.arrived))
+    row = messages.row[came]
+    facts = zip(messages.arrived[came].tolist(), tracks.node[row].tolist(), tracks.track[row].tolist(), strict=True)
     return sorted([*own, *facts])
 
 
 def reported(node: int, tracks: Tracks, messages: Messages) -> Feed:
     """When a node first reported each of its own local tracks to anybody, and by which row.  It knows what it sent, not what arrived."""
-    said = messages[(messages.source == node) & (messages.kind == TRACK)]
+    said = np.flatnonzero((messages.source == node) & (messages.kind == TRACK))
     view = np.array(messages.meta.get("reported", []), float).reshape(-1, 2)  # one node's view has no messages to others
-    sent, rows = np.r_[said.sent, view[:, 0]], np.r_[said.row, view[:, 1].astype(int)]
+    sent, rows = np.append(messages.sent[said], view[:, 0]), np.append(messages.row[said], view[:, 1].astype(int))
     mine = tracks.node[rows] == node
     sent, rows = sent[mine], rows[mine]
     order = np.lexsort((rows, sent))
@@ -119,17 +125,19 @@ def plot_feed(node: int, messages: Messages, scenario: Any, detections: Detectio
     once and what arrives.
     """
     display = messages.meta.get("display", {})
-    sent = messages[(messages.kind == PLOT) & np.isfinite(messages.arrived)]
+    sent = (messages.kind == PLOT) & np.isfinite(messages.arrived)
     if NODES[node] in display:
-        sent = sent[(sent.target == NODES.index("HUB")) & np.isin(sent.source, [NODES.index(n) for n in display[NODES[node]]])]
+        shows = np.isin(np.arange(len(NODES)), [NODES.index(n) for n in display[NODES[node]]])
+        sent &= (messages.target == NODES.index("HUB")) & shows[messages.source]
         own = np.zeros(0, int)
     else:
-        sent = sent[sent.target == node]
+        sent &= messages.target == node
         own = np.flatnonzero(_own_sensors(scenario, node)[detections.sensor])
-    when, rows = np.r_[detections.time[own], sent.arrived], np.r_[own, sent.row]
+    when, rows = _with(own, detections.time, messages, np.flatnonzero(sent))
     order = np.lexsort((when, rows))
-    rows, first = np.unique(rows[order], return_index=True)  # what comes twice counts when it comes first
-    return when[order][first], rows
+    when, rows = when[order], rows[order]
+    first = np.append(True, rows[1:] != rows[:-1])[: len(rows)]  # what comes twice counts when it comes first
+    return when[first], rows[first]
 
 
 def _own_sensors(scenario: Any, node: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 from copfuse.constants import NATIONS, NODES, PHASES
 from copfuse.errors import CopfuseError, suggestion
@@ -100,10 +101,14 @@ class Regime:
 
     def path(self, link: Link) -> list[Link]:
         """The links that bring something from a link's source to its target: itself, behind those to its relays."""
-        found, by_ends = [link], {k.ends: k for k in self.links}
+        found = [link]
         while found[0].via:
-            found.insert(0, by_ends[found[0].source, found[0].via, link.payload])
+            found.insert(0, self._by_ends[found[0].source, found[0].via, link.payload])
         return found
+
+    @cached_property
+    def _by_ends(self) -> dict[tuple[str, str, str], Link]:
+        return {link.ends: link for link in self.links}
 
 
 # What cannot be ------------------------------------------------------------------------------------------------------

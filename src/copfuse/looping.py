@@ -48,19 +48,15 @@ class Gaze:
     last: int = -1
     cued: bool = False
 
-    def within(self, first: int, last: int) -> slice:
-        """The looks from a step on until before another one."""
-        return slice(self.cuts[first], self.cuts[last])
-
     def step(self, look: int) -> int:
         """The step of a look."""
         return bisect_right(self.cuts, look) - 1
 
     def news(self, first: int, last: int) -> int:
         """The first of some steps in which it notices the object; the last: none."""
-        some = self.within(first, last)
-        noticed = self.sight.output[some] > -math.log(self.watch.sensor.pfa)
-        return self.step(some.start + int(noticed.argmax())) if noticed.any() else last
+        begin, end = self.cuts[first], self.cuts[last]
+        noticed = self.sight.output[begin:end] > -math.log(self.watch.sensor.pfa)
+        return self.step(begin + int(noticed.argmax())) if noticed.any() else last
 
 
 def _gaze(watch: Watch, sight: Sight, edges: np.ndarray) -> Gaze:
@@ -85,6 +81,7 @@ class Loop:
         self.gazes = [_gaze(watch, sight, edges) for watch in self.looks.watches for sight in watch.sights]
         cuts = np.array([gaze.cuts for gaze in self.gazes], int).reshape(-1, self.steps + 1)
         self.cuts = np.ascontiguousarray((cuts + self.looks.first[:-1, None]).T)  # of all sights' looks, step by step
+        self.first = self.looks.first.tolist()
         self.ratio, self.moved = self.looks.every.snr.copy(), np.zeros(len(self.gazes), bool)
         self.false = [np.searchsorted(watch.false[0], edges).tolist() for watch in self.looks.watches]
         self.aware: set[tuple[int, int]] = set()  # nations, and the objects that they are told of in the step to come
@@ -191,7 +188,7 @@ class Loop:
         _, tracks, messages = self.shared
         heard = {b"": telling.heard(tracks, messages), **(self._shown(messages, begins) if shown else {})}
         made = {
-            key: telling.told(replace(one, within=np.stack([one.within[0], self.heeds])), self.scenario, begins, self.ahead.get(key))
+            key: telling.told(replace(one, within=np.array([one.within[0], self.heeds])), self.scenario, begins, self.ahead.get(key))
             for key, one in heard.items()
             if len(one.row)
         }
@@ -199,8 +196,10 @@ class Loop:
             return Cues.empty(), np.zeros(0, int), {}
         cues = stack([cues for cues, _ in made.values()])
         objects = np.concatenate([self._objects(key)[heard[key].tracks.detection[cues.row]] for key, (cues, _) in made.items()])
-        order = np.argsort(cues.end, kind="stable")
-        return telling.shared_out(cues[order]), objects[order], {key: foreseen for key, (_, foreseen) in made.items()}
+        if len(made) > 1:  # else they are in order
+            order = np.argsort(cues.end, kind="stable")
+            cues, objects = cues[order], objects[order]
+        return telling.shared_out(cues), objects, {key: foreseen for key, (_, foreseen) in made.items()}
 
     def _objects(self, key: bytes) -> np.ndarray:
         """Of which objects the plots are that tracks are made of; it only decides what is assumed."""
@@ -260,7 +259,7 @@ class Loop:
 
     def _step(self, look: int, sight: int) -> int:
         """The step of a look of a sight."""
-        return int(self.cuts[:, sight].searchsorted(look, side="right")) - 1
+        return self.gazes[sight].step(look - self.first[sight])
 
     def _follow(self, seen: Detections) -> None:
         """Take plots into the tracks."""

@@ -112,6 +112,13 @@ def score_times(picture: Picture, truth: Truth, scenario: Scenario) -> np.ndarra
     return np.unique(np.round(np.concatenate([grid, picture.time[picture.time <= end]]), 6))
 
 
+def among(grid: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """Which scored times ``grid (n,)``, to 6 decimals, are among times (m,), rising."""
+    time = np.append(np.round(time, 6), np.inf)
+    found: np.ndarray = time[time.searchsorted(grid)] == grid
+    return found
+
+
 _NO_ROWS = np.zeros(0, np.intp)
 
 
@@ -172,12 +179,11 @@ def sightings(
     """
     truth, picture = run.truth, run.picture
     matched = matched or match(picture, truth)
-    major = error_ellipse(picture.impact_point, picture.impact_point_P)[0]
-    found = []
+    major = error_ellipse(picture.impact_point, picture.impact_point_P)[0] if foreseen is None else np.full(len(picture), np.nan)
+    grid, found = score_times(picture, truth, run.scenario), []
     for i, rows in enumerate(_object_rows(truth)):
         if truth.meta["objects"][i]["kind"] == "missile":
             times, x = truth.time[rows], truth.x[rows]
-            grid = score_times(picture, truth, run.scenario)
             flight = _Flight(truth.meta["objects"][i]["name"], i, times, x, grid[(grid >= times[0]) & (grid <= times[-1])])
             found += [_sighting(flight, node, run, matched, major, sizes, foreseen) for node in range(len(NODES))]
     return found
@@ -209,7 +215,7 @@ def _sighting(
     small = [held[major[held] < size][:1] for size in sizes]
     if foreseen is not None:
         small = [np.array([row] if row >= 0 else [], int) for row in foreseen.get((flight.object, node), [-1] * len(sizes))]
-    held_times = np.unique(np.round(picture.time[held], 6))
+    held_times = np.round(picture.time[held], 6)
     to_the_end = len(held) > 0 and len(flight.grid) > 0 and held_times[-1] >= flight.grid[-1] - 1e-6
     return Sighting(
         node=NODES[node],
@@ -223,9 +229,9 @@ def _sighting(
         if len(told)
         else math.nan,
         lost=Moment() if to_the_end else flight.moment(held_times[-1:]),
-        custody=ratio(float(np.isin(flight.grid, held_times).sum()), float(len(flight.grid))),
-        tracks=len(np.unique(picture.track[held])),
-        duplicates=len(np.unique(picture.track[doubles])),
+        custody=ratio(float(np.count_nonzero(among(flight.grid, held_times))), float(len(flight.grid))),
+        tracks=len(set(picture.track[held].tolist())),
+        duplicates=len(set(picture.track[doubles].tolist())),
     )
 
 

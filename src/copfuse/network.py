@@ -10,7 +10,7 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -50,12 +50,13 @@ def transmissions(tracks: Tracks, scenario: Any, rule: Regime, seed: int, detect
     holds is not to be changed."""
     meta = dict(_facts(rule))
     world = _World(tracks, detections, scenario, rule, seed)
-    columns = [part for link in rule.links for part in (_transmissions(link, world), _drops(link, world)) if part]
-    if not columns:
+    parts = [part for link in rule.links for part in (_transmissions(link, world), _drops(link, world)) if part]
+    if not parts:
         return Messages.empty(**meta)
-    joined: dict[str, Any] = {name: np.concatenate(c) for name, c in zip(Messages.COLUMNS, zip(*columns, strict=True), strict=True)}
-    order = np.lexsort((joined["row"], joined["target"], joined["source"], np.nan_to_num(joined["arrived"], nan=np.inf)))
-    return Messages(**{name: column[order] for name, column in joined.items()}, meta=meta)
+    sent, arrived, row = (np.concatenate([part[i] for part in parts]) for i in range(3))
+    source, target, kind = np.repeat([part.way for part in parts], [len(part.row) for part in parts], axis=0).T
+    order = np.lexsort((row, target, source, np.where(np.isnan(arrived), np.inf, arrived)))
+    return Messages(sent[order], arrived[order], source[order], target[order], kind[order], row[order], meta)
 
 
 def _regime(chosen: str | Path | Regime) -> Regime:
@@ -118,34 +119,45 @@ class _World:
         return self.reports[key]
 
 
-def _transmissions(link: Link, world: _World) -> tuple[np.ndarray, ...]:
-    """The columns of Messages of one link: what is handed to the first link of its path, carried along that."""
+class _Carried(NamedTuple):
+    """What a link carries, each (n,), and on what way: numbers of source, target and kind."""
+
+    sent: np.ndarray
+    arrived: np.ndarray
+    row: np.ndarray
+    way: tuple[int, int, int]
+
+
+def _transmissions(link: Link, world: _World) -> _Carried | None:
+    """What one link carries: what is handed to the first link of its path, carried along that (nothing, if there is none)."""
     path = world.rule.path(link)
     handed = _handed(link, path[0], world)
     at = handed.time
+    if len(at) == 0:
+        return None
     for hop in path:
         at = arrivals(hop, at, world.seed)
     twice, later = copies(link, at, world.seed)
     sent, row = handed.time, handed.row
     if len(twice):
         sent, at, row = np.r_[sent, sent[twice]], np.r_[at, later], np.r_[row, row[twice]]
-    n = len(row)
-    kind = MESSAGE_KINDS.index(link.payload)
-    ends = NODES.index(link.source), NODES.index(link.target)
-    return sent, at, np.full(n, ends[0]), np.full(n, ends[1]), np.full(n, kind), row
+    return _Carried(sent, at, row, _way(link, MESSAGE_KINDS.index(link.payload)))
 
 
-def _drops(link: Link, world: _World) -> tuple[np.ndarray, ...]:
-    """The columns of Messages of what a link says of tracks that are no more (nothing, if it carries none)."""
+def _way(link: Link, kind: int) -> tuple[int, int, int]:
+    return NODES.index(link.source), NODES.index(link.target), kind
+
+
+def _drops(link: Link, world: _World) -> _Carried | None:
+    """What a link says of tracks that are no more (nothing, if it carries none)."""
     if link.payload != "track" or not world.tracks.meta.get("ended", {}).get(link.source):
-        return ()
+        return None
     path = world.rule.path(link)
     handed = reporting.drops(world.tracks, world.rows(link), _handed(link, path[0], world), path[0], world.seed)
-    at, n = handed.time, len(handed.time)
+    at = handed.time
     for hop in path:
         at = arrivals(hop, at, world.seed, "drop ")
-    ends = NODES.index(link.source), NODES.index(link.target)
-    return handed.time, at, np.full(n, ends[0]), np.full(n, ends[1]), np.full(n, DROP), handed.row
+    return _Carried(handed.time, at, handed.row, _way(link, DROP))
 
 
 def _handed(link: Link, first: Link, world: _World) -> Handed:
@@ -171,7 +183,7 @@ def _plots(link: Link, world: _World) -> Handed:
     assert world.detections is not None
     mine = np.array([s.nation == link.source for s in world.scenario.sensors])
     one = np.zeros(1, int)  # plots are of no phase: one subject stands for all
-    if not all(releases.releasable(world.rule, *hop.ends, one)[0] for hop in world.rule.path(link)):
+    if world.rule.rules and not all(releases.releasable(world.rule, *hop.ends, one)[0] for hop in world.rule.path(link)):
         mine[:] = False
     rows = np.flatnonzero(mine[world.detections.sensor])
     return Handed(world.detections.time[rows], rows)
@@ -200,8 +212,8 @@ def _alarms(node: str, world: _World) -> np.ndarray:
     """When s, rising, a node learns of something by itself or by a cue: its own tracks turning firm, cues that arrive."""
     tracks = world.tracks
     own = reporting.firsts(tracks, np.flatnonzero((tracks.node == NODES.index(node)) & tracks.firm)).time
-    heard = [_transmissions(k, world)[1] for k in world.rule.links if k.target == node and k.payload == "cue"]
-    times = np.concatenate([own, *heard])
+    heard = [_transmissions(k, world) for k in world.rule.links if k.target == node and k.payload == "cue"]
+    times = np.concatenate([own, *(part.arrived for part in heard if part)])
     return np.sort(times[np.isfinite(times)])
 
 

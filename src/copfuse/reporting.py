@@ -48,13 +48,16 @@ def reports(tracks: Tracks, rows: np.ndarray, period: float) -> Handed:
 
 def firsts(tracks: Tracks, rows: np.ndarray) -> Handed:
     """The first of the rows of each track (of one node), at once."""
-    _, first = np.unique(tracks.track[rows], return_index=True)
-    rows = rows[np.sort(first)]
+    if len(rows):
+        _, first = np.unique(tracks.track[rows], return_index=True)
+        rows = rows[np.sort(first)]
     return Handed(tracks.time[rows], rows)
 
 
 def cues(tracks: Tracks, rows: np.ndarray, scenario: Any) -> Handed:
     """The first of the rows of each track (of one node) that an infrared satellite has fed, at once."""
+    if len(rows) == 0:
+        return Handed(tracks.time[rows], rows)
     bits = sum(1 << i for i, s in enumerate(scenario.sensors) if s.kind == "infrared")
     return firsts(tracks, rows[(tracks.sensors[rows] & np.uint64(bits)) != 0])
 

@@ -21,7 +21,7 @@ from copfuse.swerling import detection_probability, required_snr
 
 __all__ = [
     "COSINES", "FACTS", "Orbit", "Sensor", "accuracies", "accuracy", "clutter_density", "detection_chance", "detection_probability",
-    "facts", "imaged_before", "in_service", "laydown", "observe", "parse", "place", "radar_snr", "required_snr", "scan_angle",
+    "facts", "imaged_before", "in_reach", "in_service", "laydown", "observe", "parse", "place", "radar_snr", "required_snr", "scan_angle",
 ]  # fmt: skip
 
 
@@ -35,27 +35,26 @@ def place(sensor: Sensor, time) -> tuple[np.ndarray, np.ndarray]:
     Raises `CopfuseError` for a sensor without a place (imaging satellites, whose orbits are not modelled).
     """
     time = np.atleast_1d(np.asarray(time, float))
-    level = _levelled(sensor)
     if stands(sensor):
         stand, axes = standing(sensor)
         return np.broadcast_to(stand, (len(time), 3)), np.broadcast_to(axes, (len(time), 3, 3))
-    if sensor.orbit is not None:
-        origin = _orbit_position(sensor.orbit, time)
-    elif np.isfinite(sensor.lat):
-        origin = np.broadcast_to(frames.ecef(sensor.lat, sensor.lon, sensor.alt), (len(time), 3))
-    else:
+    if sensor.orbit is None:
         raise CopfuseError(f"sensor {sensor.name} of kind {sensor.kind!r} has no place: it neither stands anywhere nor has an orbit")
-    if level:
-        return origin, np.broadcast_to(_level(sensor), (len(time), 3, 3))
+    origin = _orbit_position(sensor.orbit, time)
+    return origin, np.broadcast_to(_level(sensor), (len(time), 3, 3)) if _levelled(sensor) else _down_to_earth(origin)
+
+
+def _down_to_earth(origin: np.ndarray) -> np.ndarray:
+    """Axes (n, 3, 3) of satellites at ``origin (n, 3)``."""
     north = -origin / np.linalg.norm(origin, axis=1, keepdims=True)
     up = np.array([0.0, 0.0, 1.0]) - north[:, 2:] * north
     up /= np.linalg.norm(up, axis=1, keepdims=True)
-    return origin, np.stack([frames.cross(north, up), north, up], axis=1)
+    return np.stack([frames.cross(north, up), north, up], axis=1)
 
 
 def stands(sensor: Sensor) -> bool:
     """Whether a sensor's `place` is the same at any time."""
-    return _levelled(sensor) and sensor.orbit is None and bool(np.isfinite(sensor.lat))
+    return sensor.orbit is None and math.isfinite(sensor.lat)
 
 
 def _levelled(sensor: Sensor) -> bool:
@@ -65,7 +64,8 @@ def _levelled(sensor: Sensor) -> bool:
 @lru_cache(maxsize=256)
 def standing(sensor: Sensor) -> tuple[np.ndarray, np.ndarray]:
     """`place` of a sensor that stands still, at any time: origin (3,) m and axes (3, 3), not to be changed."""
-    return frames.ecef(sensor.lat, sensor.lon, sensor.alt), _level(sensor)
+    stand = frames.ecef(sensor.lat, sensor.lon, sensor.alt)
+    return stand, _level(sensor) if _levelled(sensor) else _down_to_earth(stand[None])[0]
 
 
 def _level(sensor: Sensor) -> np.ndarray:
@@ -85,10 +85,11 @@ def _orbit_position(orbit: Orbit, time: np.ndarray) -> np.ndarray:
     a, e = orbit.semi_major_axis, orbit.eccentricity
     mean = orbit.mean_anomaly + np.sqrt(MU / a**3) * time
     mean = np.mod(mean + np.pi, 2.0 * np.pi) - np.pi
-    anomaly = mean + e * np.sin(mean)
-    for _ in range(20):
-        before, anomaly = anomaly, anomaly - (anomaly - e * np.sin(anomaly) - mean) / (1.0 - e * np.cos(anomaly))
-        if np.array_equal(before, anomaly):  # as they stay
+    before = anomaly = mean + e * np.sin(mean)
+    for left in reversed(range(20)):
+        then, before = before, anomaly
+        anomaly = anomaly - (anomaly - e * np.sin(anomaly) - mean) / (1.0 - e * np.cos(anomaly))
+        if np.array_equal(before if left % 2 else then, anomaly):  # as they stay, or go to and fro in the last bit
             break
     x, y = a * (np.cos(anomaly) - e), a * np.sqrt(1.0 - e * e) * np.sin(anomaly)
     cw, sw, ci, si = np.cos(orbit.perigee), np.sin(orbit.perigee), np.cos(orbit.inclination), np.sin(orbit.inclination)
@@ -197,6 +198,15 @@ def observe(sensor: Sensor, x, time, rcs, boosting) -> tuple[np.ndarray, np.ndar
     if sensor.cosines:
         z = frames.look(x, origin, axes, 1)
     return z, np.where(seen, snr, 0.0)
+
+
+def in_reach(sensor: Sensor, x: np.ndarray, boosting: np.ndarray) -> np.ndarray:
+    """Which targets ``x (n, 6)`` a sensor may see, quickly: if infrared those that burn, if it stands still those in range; (n,)."""
+    reached = boosting if sensor.kind == "infrared" else np.ones(len(x), bool)
+    if stands(sensor):
+        away = x[:, :3] - standing(sensor)[0]
+        reached = reached & (np.einsum("ni,ni->n", away, away) <= ((1.0 + 1e-9) * sensor.range_max) ** 2)
+    return reached
 
 
 def _in_sector(sensor: Sensor, z: np.ndarray) -> np.ndarray:

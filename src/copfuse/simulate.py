@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from copfuse.errors import CopfuseError
 from copfuse.kernels import sensing
 from copfuse.tables import Detections, Truth
 from copfuse.volumes import Cues
-from copfuse.watching import Rows, Sight, Watch, detector_output, plots, side_by_side, told, wrapped
+from copfuse.watching import NO_ROWS, Rows, Sight, Watch, detector_output, plots, side_by_side, told, wrapped
 
 if TYPE_CHECKING:
     from copfuse.scenario import Launch, Scenario
@@ -129,7 +130,7 @@ def watches(truth: Truth, scenario: Scenario, seed: int, meta: dict[str, Any]) -
 
     Raises `CopfuseError` as `detect` does.
     """
-    objects = _checked(truth, seed)
+    objects, lives = _checked(truth, seed), _lives(truth)
     end = scenario.duration if scenario.duration is not None else float(truth.time.max(initial=0.0))
     meta |= {"sensors": [s.name for s in scenario.sensors], "seed": int(seed), "scenario": scenario.name, "schedule": {}, "absent": {}}
     for number, sensor in enumerate(scenario.sensors):
@@ -141,9 +142,8 @@ def watches(truth: Truth, scenario: Scenario, seed: int, meta: dict[str, Any]) -
         time = first + tick * np.arange(max(0, int(np.floor((end - first) / tick)) + 1))
         search = np.arange(len(time)) % share == 0
         bias = _bias(sensor, tick, len(time), scenario.bias, seed)
-        yield Watch(
-            number, sensor, _sights(sensor, truth, objects, time, search, bias, seed), _false_plots(sensor, time[search], scenario, seed)
-        )
+        sights = _sights(sensor, lives, objects, time, search, bias, seed)
+        yield Watch(number, sensor, sights, _false_plots(sensor, time[search], scenario, seed))
 
 
 def _checked(truth: Truth, seed: int) -> list[dict[str, Any]]:
@@ -184,45 +184,69 @@ def _bias(sensor: Sensor, tick: float, n: int, scale: float, seed: int) -> np.nd
 
 
 def _sights(
-    sensor: Sensor, truth: Truth, objects: list[dict[str, Any]], time: np.ndarray, search: np.ndarray, bias: np.ndarray, seed: int
+    sensor: Sensor, lives: list[_Life], objects: list[dict[str, Any]], time: np.ndarray, search: np.ndarray, bias: np.ndarray, seed: int
 ) -> list[Sight]:
     """One sensor's looks at its ticks ``time`` at all objects that it can see at one of them."""
-    number, tick, x, burning = _aloft(truth, time - bias[:, 3])
-    rcs = np.array([about["rcs"] for about in objects])[number] if len(number) else np.zeros(0)
-    z, snr = sensors.observe(sensor, x, time[tick], rcs, burning)
+    number, tick, x, burning = _aloft(lives, time - bias[:, 3])
+    rows = np.flatnonzero(sensors.in_reach(sensor, x, burning))
+    if len(rows) == 0:
+        return []
+    rcs = np.array([about["rcs"] for about in objects])
+    z, snr = sensors.observe(sensor, x[rows], time[tick[rows]], rcs[number[rows]], burning[rows])
+    seen = snr > 0.0
+    rows, z, snr = rows[seen], z[seen], snr[seen]
     found = []
-    for k in np.unique(number[snr > 0.0]):
-        mine = np.flatnonzero(number == k)
-        draws = _stream(seed, f"{sensor.name} sees {objects[k]['stream']}").standard_normal((len(mine), 10))
-        seen = np.flatnonzero(snr[mine] > 0.0)
-        rows = mine[seen]
-        at = tick[rows]
-        draws = draws[seen]
-        output = detector_output(snr[rows], sensor.swerling, draws[:, :6])
-        known = seen, time[at], search[at], x[rows], z[rows], snr[rows], bias[at, :3], draws
-        found.append(Sight(int(k), *known, output, np.zeros(len(rows), bool)))
+    for k in np.unique(number[rows]).tolist():
+        own, life = number[rows] == k, np.flatnonzero(number == k)
+        mine = rows[own]
+        at, of_life = tick[mine], np.searchsorted(life, mine)
+        draws = _stream(seed, f"{sensor.name} sees {objects[k]['stream']}").standard_normal((len(life), 10))[of_life]
+        output = detector_output(snr[own], sensor.swerling, draws[:, :6])
+        known = of_life, time[at], search[at], x[mine], z[own], snr[own], bias[at, :3], draws
+        found.append(Sight(k, *known, output, np.zeros(len(mine), bool)))
     return found
 
 
-def _aloft(truth: Truth, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+class _Life(NamedTuple):
+    """An object's rows of truth, and when between stages it does not burn."""
+
+    number: int
+    time: np.ndarray
+    x: np.ndarray
+    phase: np.ndarray
+    pauses: Sequence[Sequence[float]]
+
+
+def _lives(truth: Truth) -> list[_Life]:
+    """Every object's, in the order of their rows."""
+    edges = [0, *(np.flatnonzero(np.diff(truth.object)) + 1).tolist(), len(truth)] if len(truth) else []
+    found = []
+    for a, b in pairwise(edges):
+        k = int(truth.object[a])
+        found.append(_Life(k, truth.time[a:b], truth.x[a:b], truth.phase[a:b], truth.meta["objects"][k].get("pauses", ())))
+    return found
+
+
+def _aloft(lives: list[_Life], at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Object number, tick, state (n, 6) and whether it burns, for every object at the true times ``at`` of its life."""
-    edges = np.flatnonzero(np.r_[True, np.diff(truth.object) != 0, True]) if len(truth) else np.zeros(1, int)
     parts = [(np.zeros(0, int), np.zeros(0, int), np.zeros((0, 6)), np.zeros(0, bool))]
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
-        t = truth.time[a:b]
-        tick = np.flatnonzero((at >= t[0]) & (at <= t[-1]))
-        row = np.clip(np.searchsorted(t, at[tick], side="right") - 1, 0, b - a - 1)
-        x = motion.interpolate(t, truth.x[a:b], at[tick]) if len(tick) else np.zeros((0, 6))
-        pauses = truth.meta["objects"][truth.object[a]].get("pauses", ())
-        parts.append((np.full(len(tick), truth.object[a]), tick, x, motion.burning(at[tick], truth.phase[a:b][row], pauses)))
-    number, tick, x, burning = (np.concatenate([part[i] for part in parts]) for i in range(4))
+    for one in lives:
+        tick = np.flatnonzero((at >= one.time[0]) & (at <= one.time[-1]))
+        if len(tick):
+            row = one.time[1:].searchsorted(at[tick], side="right")
+            burning = motion.burning(at[tick], one.phase[row], one.pauses)
+            parts.append((np.full(len(tick), one.number), tick, motion.interpolate(one.time, one.x, at[tick]), burning))
+    number, tick, x, burning = (np.concatenate(column) for column in zip(*parts, strict=True))
     return number, tick, x, burning
 
 
 def _false_plots(sensor: Sensor, time: np.ndarray, scenario: Scenario, seed: int) -> Rows:
     """Poisson false plots, uniform in range and angles over the sensor's volume, at its search ticks."""
+    often = scenario.clutter * sensor.clutter_per_scan
+    if often == 0.0:
+        return NO_ROWS
     stream = _stream(seed, f"{sensor.name} clutter")
-    count = stream.poisson(scenario.clutter * sensor.clutter_per_scan, len(time))
+    count = stream.poisson(often, len(time))
     n = int(count.sum())
     share = _stream(seed, f"{sensor.name} clutter places").random((n, 5))
     z = np.full((n, 4), np.nan)

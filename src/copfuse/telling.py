@@ -16,7 +16,8 @@ from copfuse.ahead import predicted
 from copfuse.coasting import REGISTRATION
 from copfuse.constants import EARTH_OMEGA, MU, NODES
 from copfuse.filters import Bank
-from copfuse.frames import altitude, cross
+from copfuse.frames import altitude
+from copfuse.kernels.newest import newest
 from copfuse.phases import push, pushed
 from copfuse.tables import CUE, TRACK, Messages, Tracks
 from copfuse.volumes import ALL_CUES, CUE_SHARE, Cues
@@ -113,23 +114,14 @@ def told(known: Heard, scenario: Any, begins: np.ndarray, before: Ahead | None =
 
 
 def _newest(known: Heard, begins: np.ndarray) -> Newest:
-    tracks, node, row, n = known.tracks, known.node, known.row, len(known.row)
+    tracks, node, row = known.tracks, known.node, known.row
     named = (node.astype(np.int64) * len(NODES) + tracks.node[row]) * 10**9 + tracks.track[row]
     _, some, key = np.unique(named, return_index=True, return_inverse=True)
-    first = np.full(len(some), np.inf)
-    np.minimum.at(first, key, known.known)
-    start = np.maximum(first[:, None] + REACTION, begins)
-    by_age, order = np.lexsort((known.known, tracks.time[row])), np.lexsort((known.known, key))
-    age = np.empty(n, int)
-    age[by_age] = np.arange(n)
-    newest = np.maximum.accumulate(age[order] + n * key[order]) - n * key[order]  # of a key, of what is known of it so far
-    times, place = np.sort(known.known), (n + 1) * np.arange(len(some))  # numbers that rise with key, then with time
-    moment = times.searchsorted(known.known[order], side="right") + place[key[order]]
-    last = moment.searchsorted(times.searchsorted(start - REACTION, side="right") + place[:, None], side="right") - 1
+    start, line = np.empty((len(some), len(begins))), np.empty((len(some), len(begins)), int)
+    newest(key, known.known, tracks.time[row], begins, REACTION, start, line)
     since, until = known.within[:, node[some], None]
-    there = (start < begins + REACTION) & (last >= moment.searchsorted(place)[:, None]) & (since < begins) & (begins <= until)
-    key, step = np.nonzero(there)
-    return Newest(key, step, by_age[newest[last[key, step]]], start[key, step])
+    key, step = np.nonzero((start < begins + REACTION) & (line >= 0) & (since < begins) & (begins <= until))
+    return Newest(key, step, line[key, step], start[key, step])
 
 
 def _foreseen(known: Heard, found: Newest, begins: np.ndarray, slack: np.ndarray, before: Ahead | None) -> Foreseen:
@@ -154,7 +146,7 @@ def _foreseen(known: Heard, found: Newest, begins: np.ndarray, slack: np.ndarray
 def _places(node: np.ndarray, row: np.ndarray, step: np.ndarray, before: Ahead | None) -> np.ndarray:
     """Where in ``before`` the rows (n,) of the first step are, as their nodes know them; -1: nowhere."""
     was = np.full(len(row), -1)
-    if before is not None:
+    if before is not None and len(before.row):
         have = {one: i for i, one in enumerate(zip(before.node.tolist(), before.row.tolist(), strict=True))}
         for i in np.flatnonzero(step == 0).tolist():
             was[i] = have.get((int(node[i]), int(row[i])), -1)
@@ -178,7 +170,7 @@ class _Lines:
 
     def _put(self, some: np.ndarray, bank: Bank) -> None:
         """What some lines have become; out is what has come down, or is no longer known to `VAGUE`."""
-        sigma = np.sqrt(np.einsum("naa->n", (bank.P6 + self.slack)[:, :3, :3]))
+        sigma = np.sqrt(np.einsum("naa->n", bank.P6[:, :3, :3] + self.slack[:3, :3]))
         self.out[some] |= ~((sigma < VAGUE) & (altitude(bank.x6) > 0.0))
         self.at[some] = self.many + np.arange(len(some))
         self.banks.append(bank)
@@ -193,12 +185,13 @@ class _Lines:
         """Whether line ``line (m,)`` is out ``behind (m,)`` steps after its first, and where it then is in the stacked banks."""
         longest = np.zeros(len(self.at), int)
         np.maximum.at(longest, line, behind)
-        out, at = np.zeros(len(line), bool), np.zeros(len(line), int)
-        for step in range(int(behind.max(initial=-1)) + 1):
+        out, at = self.out[line], self.at[line]
+        for step in range(1, int(behind.max(initial=0)) + 1):
             live = np.flatnonzero((longest >= step) & ~self.out)
-            if step and len(live):
-                self._move(live, step)
-            now = np.flatnonzero(behind == step)
+            if len(live) == 0:
+                break
+            self._move(live, step)
+            now = np.flatnonzero(behind >= step)
             out[now], at[now] = self.out[line[now]], self.at[line[now]]
         return out, at
 
@@ -214,6 +207,9 @@ def shared_out(cues: Cues) -> Cues:
 
 def _falling(x: np.ndarray) -> np.ndarray:
     """Acceleration (n, 3) m/s^2 of free fall over a turning Earth, of states ``x (n, 6)``: enough for a few seconds."""
-    r, spin = x[:, :3], np.array([0.0, 0.0, EARTH_OMEGA])
-    away = np.linalg.norm(r, axis=1, keepdims=True)
-    return -MU * r / away**3 - cross(spin, cross(spin, r)) - 2.0 * cross(spin, x[:, 3:])
+    away = np.linalg.norm(x[:, :3], axis=1, keepdims=True)
+    pull = -MU * x[:, :3] / away**3
+    pull[:, :2] += EARTH_OMEGA * (EARTH_OMEGA * x[:, :2])  # centrifugal, and Coriolis
+    pull[:, 0] += 2.0 * (EARTH_OMEGA * x[:, 4])
+    pull[:, 1] -= 2.0 * (EARTH_OMEGA * x[:, 3])
+    return pull

@@ -56,7 +56,9 @@ def arrivals(link: Link, handed: np.ndarray, seed: int, of: str = "") -> np.ndar
     """
     n = len(handed)
     delay = own_delay(link, seed) * np.exp(link.jitter * _draws(link, seed, of + "spread", True).first(n))
-    lost = (_draws(link, seed, of + "loss", False).first(n) < link.loss) | _outages(link, handed, seed)
+    lost = _outages(link, handed, seed)
+    if link.loss > 0.0:
+        lost |= _draws(link, seed, of + "loss", False).first(n) < link.loss
     for begin, end in link.outages:
         lost |= (handed >= begin) & (handed < end)
     return np.where(lost, np.nan, handed + delay)
@@ -89,9 +91,10 @@ def own_delay(link: Link, seed: int) -> float:
 def _outages(link: Link, handed: np.ndarray, seed: int) -> np.ndarray:
     """True for messages handed over while the link is down: exponential times up and down with the stated availability."""
     down = np.zeros(len(handed), bool)
-    if link.availability >= 1.0 or not np.isfinite(handed).any():
+    last = float(np.fmax.reduce(handed, initial=-np.inf))
+    if link.availability >= 1.0 or last == -np.inf:
         return down
-    for begin, over in _downs(link, seed).until(float(np.nanmax(handed))):
+    for begin, over in _downs(link, seed).until(last):
         down |= (handed >= begin) & (handed < over)
     return down
 

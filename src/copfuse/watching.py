@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from copfuse.sensors import Sensor
 
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # time, z, sigma, snr, object
+NO_ROWS: Rows = np.zeros(0), np.zeros((0, 4)), np.zeros((0, 4)), np.zeros(0), np.zeros(0, int)
 
 
 @dataclass(frozen=True)
@@ -144,8 +145,9 @@ def settle(
     """
     every, n = looks.every, len(begin)
     best, which, wrong, heeded = np.empty(len(ratio)), np.empty(len(ratio), int), np.empty(n, int), np.empty(n, int)
-    mine = [np.flatnonzero(cues.node == node) for node in range(-1, len(NODES))]  # nobody's are those of who heeds none
-    volumes.gains(cues, looks.radar, begin, end, every.time, every.x, [mine[k + 1] for k in looks.heeds.tolist()], best, which)
+    heeds = looks.heeds.tolist()
+    mine = {node: np.flatnonzero(cues.node == node) for node in set(heeds)}  # nobody's are those of who heeds none
+    volumes.gains(cues, looks.radar, begin, end, every.time, every.x, [mine[node] for node in heeds], best, which)
     sensing.settle(begin, until, end, best, which, every.snr, looks.enough, ratio, every.cued, wrong, heeded)
     return wrong, heeded, which
 
@@ -191,8 +193,9 @@ def first_plots(looks: Looks) -> list[float | None]:
     """When each sight's sensor notices its object first, s; None: never."""
     rows, of = _noticed(looks, looks.first[:-1], looks.first[1:])
     found: list[float | None] = [None] * len(looks.number)
-    for row, sight in zip(rows[::-1].tolist(), of[::-1].tolist(), strict=True):
-        found[sight] = float(looks.every.time[row])
+    first = np.flatnonzero(np.diff(of, prepend=-1))  # sight by sight
+    for sight, time in zip(of[first].tolist(), looks.every.time[rows[first]].tolist(), strict=True):
+        found[sight] = time
     return found
 
 
