@@ -81,8 +81,7 @@ class Table:
     @classmethod
     def empty(cls, **meta: Any) -> Self:
         """A table without rows."""
-        make: Any = cls
-        return make(**{n: np.zeros((0, *shape), dtype) for n, (dtype, shape) in cls.COLUMNS.items()}, meta=meta)
+        return cls._of({n: np.zeros((0, *shape), dtype) for n, (dtype, shape) in cls.COLUMNS.items()}, meta)
 
     def save(self, path: str | Path) -> Path:
         """Write ``path`` (``.npz``), whole or not at all.  Raises `CopfuseError` where that cannot be."""

@@ -213,8 +213,7 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, Rows |
         take = partial(pairing.soft, firm=live.firm[near]) if association == "jpda" else pairing.hard
         taken = take(predicted, inside, scan.log_density, live.llr[near], *scan.seen)
         hit = near[taken.rows]
-        live = replace(live, doubt=doubted(live, scan.sensor, near, inside, taken))
-        live = _update(live, scan, hit, taken)
+        live = _update(live, scan, hit, taken, doubted(live, scan.sensor, near, inside, taken))
     lost = _gone(before, ~np.isin(before, live.number)) if live.forest is not None else 0  # only trees of plots can vanish in an update
     free = np.flatnonzero(~taken.claimed)
     live = _start(live, scan, free)
@@ -236,6 +235,8 @@ def doubted(live: Live, sensor: int, near: np.ndarray, pairs: Pairs, taken: Take
     """
     doubt, own = live.doubt.copy(), taken.rows[taken.share >= OWN]
     doubt[near[own]] = np.maximum(doubt[near[own]] + HIT, 0.0)
+    if len(own) == len(near):
+        return doubt
     row = np.repeat(np.arange(len(near)), np.diff(pairs.start))
     among = np.bincount(row, taken.claimed[pairs.plot], len(near)) > 0.0
     among[own] = False
@@ -265,7 +266,7 @@ def _branched(live: Live, scan: Scan, near: np.ndarray, predicted: Bank, pairs: 
     claimed = np.zeros(pairs.plots, bool)
     claimed[plot[new.forest.best[hit]]] = True
     taken = Taken(rows, plot, prior, bank, live.llr[hit] + ratio[pair], np.ones(len(hit)), claimed)
-    live = _update(live, scan, hit, taken)
+    live = _update(live, scan, hit, taken, live.doubt)
     return replace(live, firm=multiscan.firm_trees(live.number, live.firm, new.forest.best)), hit, taken
 
 
@@ -287,10 +288,11 @@ def _sorted_out(pairs: Pairs, limit: np.ndarray, taken: np.ndarray) -> tuple[int
     return n, m, refused, contested, n - m - refused - contested
 
 
-def _update(live: Live, scan: Scan, hit: np.ndarray, taken: Taken) -> Live:
-    """The live tracks ``hit`` as their plots have left them; a plot that is probably another's is no hit."""
+def _update(live: Live, scan: Scan, hit: np.ndarray, taken: Taken, doubt: np.ndarray) -> Live:
+    """The live tracks with the ``doubt (n,)`` of each, those of ``hit`` as their plots have left them; a plot that is probably another's is
+    no hit."""
     if len(hit) == 0:
-        return live
+        return replace(live, doubt=doubt)
     new = taken.bank
     if scan.plume:
         new = filters.weigh(new, taken.share[:, None] * BURNING + (1.0 - taken.share[:, None]))
@@ -313,7 +315,7 @@ def _update(live: Live, scan: Scan, hit: np.ndarray, taken: Taken) -> Live:
     if len(out := np.flatnonzero(burnt & ~live.burnt)):
         filters.forget_thrust(bank, out)  # if another stage lights, it pushes otherwise
     lit[hit[~burnt[hit] & (engine[hit] > 0.5)]] = scan.time
-    now: dict[str, Any] = {"hits": hits, "llr": llr, "firm": firm, "burnt": burnt, "sensors": sensors}
+    now: dict[str, Any] = {"hits": hits, "llr": llr, "firm": firm, "burnt": burnt, "sensors": sensors, "doubt": doubt}
     return replace(live, bank=bank, **now, revisit=revisit, seen=seen, lit=lit)
 
 
