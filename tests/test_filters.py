@@ -13,7 +13,7 @@ from scipy.linalg import expm
 from scipy.stats import chi2
 
 from copfuse import filters, frames, motion
-from copfuse.kernels import earth, falls, mach, motions, sights, switching
+from copfuse.kernels import earth, falls, mach, motions, shares, sights, starts, switching
 from copfuse.kernels import estimation as kernel
 from copfuse.kernels.small import cholesky, inverse, invert
 
@@ -70,6 +70,40 @@ def a_bank():
     x = coasting(1)[:1]
     P = np.diag([200.0**2] * 3 + [15.0**2] * 3)[None]
     return filters.bank(0.0, x, P, [[0.1, 0.6, 0.1, 0.1, 0.1]], acceleration_sigma=[5.0])
+
+
+def plain_bank(x6, P6, acceleration, sigma, log_beta):
+    """x (n, 5, 9), P (n, 5, 9, 9) of `filters.bank` in numpy; an acceleration may be None."""
+    x, P = np.zeros((len(x6), 5, 9)), np.zeros((len(x6), 5, 9, 9))
+    x[:, :, :6], P[:, :, :6, :6] = x6[:, None], 0.5 * (P6 + np.swapaxes(P6, 1, 2))[:, None]
+    P[:, motions.MANOEUVRE, (6, 7, 8), (6, 7, 8)] = sigma[:, None] ** 2
+    (thrust, blur), (flow, change) = filters.THRUST, filters.FLOW
+    x[:, motions.BOOST, 6:8], P[:, motions.BOOST, 6, 6], P[:, motions.BOOST, 7, 7] = (thrust, flow), blur**2, change**2
+    P[:, motions.GLIDE, (7, 8), (7, 8)] = filters.LIFT_SIGMA**2
+    if acceleration is not None:
+        ahead = x6[:, 3:] / np.maximum(np.linalg.norm(x6[:, 3:], axis=1, keepdims=True), 1.0)
+        up = x6[:, :3] - (x6[:, :3] * ahead).sum(axis=1, keepdims=True) * ahead
+        up /= np.maximum(np.linalg.norm(up, axis=1, keepdims=True), 1.0)
+        x[:, motions.MANOEUVRE, 6:] = acceleration
+        for model, component, axis in ((motions.BOOST, 6, ahead), (motions.GLIDE, 7, up), (motions.GLIDE, 8, np.cross(ahead, up))):
+            x[:, model, component], P[:, model, component, component] = (acceleration * axis).sum(axis=1), sigma**2
+    for falling in (motions.REENTRY, motions.GLIDE):
+        x[:, falling, 6], P[:, falling, 6, 6] = log_beta[:, 0], log_beta[:, 1] ** 2
+    return x, P
+
+
+@pytest.mark.parametrize("pushed", [False, True])
+def test_all_models_start_as_in_numpy(pushed):
+    """`starts.start` by `filters.bank`: what stands still, too."""
+    rng, n = np.random.default_rng(8), 20
+    x6, P6 = rng.normal(size=(n, 6)) * np.repeat([6e6, 3e3], 3), rng.normal(size=(n, 6, 6))
+    x6[0, 3:] = 0.0
+    known = rng.normal(size=(n, 3)) if pushed else None, rng.uniform(1.0, 20.0, n), rng.normal(size=(n, 2))
+    made, given = filters.bank(3.0, x6, P6, np.full((n, 5), 0.2), *known), (x6.copy(), P6.copy())
+    x, P = plain_bank(x6, P6, *known)
+    np.testing.assert_allclose(made.x, x, rtol=1e-14, atol=1e-14)
+    assert np.array_equal(made.P, P) and np.array_equal(made.P6, P[:, 0, :6, :6]) and np.array_equal(made.x6, x6)
+    assert all(np.array_equal(*two) for two in zip((x6, P6), given, strict=True)) and callable(starts.start)  # what is given stays
 
 
 def test_coast_prediction_equals_the_plain_cubature_filter():
@@ -691,3 +725,14 @@ def test_a_part_is_within_the_whole():
     sigma = np.sqrt(np.einsum("naa->na", whole))
     assert np.all(abs(held - part(np.clip(shares, 1e-3, 1.0))) < 1e-9 * sigma[:, :, None] * sigma[:, None])
     assert filters.within(held[:0], whole[:0]).shape == (0, 6, 6)
+
+
+def test_what_is_beyond_its_share_is_found():
+    """`shares.beyond` against the eigenvalues of the share."""
+    rng, n = np.random.default_rng(12), 300
+    root, share, out = rng.normal(size=(n, 6, 6)), rng.uniform(-0.1, 1.1, (n, 6)), np.empty(n, bool)
+    turn = np.linalg.qr(rng.normal(size=(n, 6, 6)))[0]
+    basis, share[n // 2 :] = root @ turn, rng.uniform(0.02, 0.98, (n - n // 2, 6))
+    part, whole = ((basis * value[:, None]) @ np.swapaxes(basis, 1, 2) for value in (share, np.ones((n, 6))))
+    shares.beyond(part, whole, 1e-2, np.empty((6, 6)), out)
+    assert np.array_equal(out, ((share < 1e-2) | (share > 1.0)).any(axis=1)) and 0 < out.sum() <= n // 2

@@ -101,7 +101,7 @@ def test_trackers_leave_what_is_kept_as_it_is():
     list(tracking.follow(states, plots[:60], ABOUT, None, "gnn"))
     rest = plots[60:]
     one, two = (list(tracking.follow(dict(states), rest, ABOUT, None, "gnn")) for _ in range(2))
-    assert all(a[name].tobytes() == b[name].tobytes() for a, b in zip(one, two, strict=True) for name in a)
+    assert all(a[name].tobytes() == b[name].tobytes() for a, b in zip(one, two, strict=True) for name in a.dtype.names)
 
 
 def test_tracks_that_were_taken_back_take_no_plots():
@@ -116,7 +116,7 @@ def test_tracks_that_were_taken_back_take_no_plots():
         states: dict = {}
         list(tracking.follow(states, plots[:end][~late[:end]], ABOUT, None, "gnn", None, used))
         rows = list(tracking.follow(states, plots[end:], ABOUT, None, "gnn", None, used))
-        made.append({name: np.concatenate([part[name] for part in rows]).tobytes() for name in rows[0]})
+        made.append({name: np.concatenate([part[name] for part in rows]).tobytes() for name in rows[0].dtype.names})
     assert [name for name in made[0] if made[0][name] != made[1][name]] == []
 
 
@@ -166,6 +166,6 @@ def test_step_by_step_in_the_order_of_scans(association):
     for a, b in zip(edges[:-1], edges[1:], strict=True):
         rows += nations.follow(plots[a:b], np.arange(a, b))
     assert same(
-        tracking.table(rows, nations.states, plots[: edges[-1]], ABOUT, association),
+        nations.table(rows, plots[: edges[-1]]),
         tracking.track(plots[: edges[-1]], ABOUT, None, association),
     )

@@ -193,7 +193,7 @@ def test_tracks_are_found_again_however_the_plots_came(monkeypatch):
         at = np.searchsorted(plots.time, edges)
         for a, b in zip(at[:-1], at[1:], strict=True):
             rows += nations.follow(plots[a:b], np.arange(a, b))
-        made.append(tracking.table(rows, nations.states, plots, about, "gnn"))
+        made.append(nations.table(rows, plots))
     assert same(made[0], made[1]) and same(made[0], made[2]) and counted[0] == len(plots)
     assert isinstance(made[0], Tracks) and len(made[0]) > 50
 
@@ -212,4 +212,4 @@ def test_nations_go_back_to_where_they_were():
     fresh = following.Nations(about, "gnn", following.Kept())
     fresh.follow(plots[:n], np.arange(n))
     other = fresh.follow(plots[n:], np.arange(n, len(plots)))
-    assert all(a[name].tobytes() == b[name].tobytes() for a, b in zip(rows, other, strict=True) for name in a) and rows
+    assert all(a[name].tobytes() == b[name].tobytes() for a, b in zip(rows, other, strict=True) for name in a.dtype.names) and rows

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import chi2
 
 import copfuse as cf
-from copfuse import covariances, filters, forecast, phases, tracking
+from copfuse import covariances, filters, forecast, phases, tracking, updates
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE
 from copfuse.kernels import rows
 from copfuse.kernels.motions import BOOST as THRUSTING
@@ -50,6 +50,19 @@ def test_what_has_just_burnt_out_may_be_in_boost_still():
     assert phases.phase_probability(bank, np.array([False]), 0.3)[0, BOOST] >= 0.5
 
 
+def push(bank):
+    """`phases.push` in numpy."""
+    v = bank.x6[:, 3:]
+    ahead = v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1.0)
+    w = bank.mu[:, [MANOEUVRE, THRUSTING]]
+    w = w / w.sum(axis=1, keepdims=True)
+    each = np.stack([bank.x[:, MANOEUVRE, 6:9], bank.x[:, THRUSTING, 6:7] * ahead], axis=1)
+    a = np.einsum("nk,nki->ni", w, each)
+    own = np.stack([np.trace(bank.P[:, MANOEUVRE, 6:9, 6:9], axis1=1, axis2=2), bank.P[:, THRUSTING, 6, 6]], axis=1)
+    variance = np.einsum("nk,nk->n", w, own + ((each - a[:, None]) ** 2).sum(axis=2)) / 3
+    return a, np.sqrt(variance)
+
+
 def test_the_kernels_of_rows_say_what_numpy_does():
     """`rows.pushes`, `rows.phases` and `rows.unthrusting` against `push`, `phase_probability` and `covariances.noisy`: at any height,
     climbing or not, burnt out or not, standing still, and with one model sure."""
@@ -63,14 +76,14 @@ def test_the_kernels_of_rows_say_what_numpy_does():
     bank = filters.bank(100.0, x6, root @ np.swapaxes(root, 1, 2), mu, rng.normal(0.0, 30.0, (n, 3)), rng.uniform(1.0, 20.0, n))
     prior = filters.predict(bank, 101.0)
     time, burnt, lit = np.full(n, 100.0), rng.random(n) < 0.5, rng.choice([-np.inf, 99.0, 92.0], n)
-    made, pause = phases.said(bank, prior, time, burnt, lit), phases.further(time - lit)
+    made, pause = updates.said(bank, prior, time, burnt, lit), phases.further(time - lit)
     named = [np.empty((n, 3)), np.empty(n), np.empty((n, 4)), np.empty((n, 6, 6))]
     rows.pushes(bank.x, bank.P, bank.mu, bank.x6, *named[:2])
     rows.phases(bank.mu, bank.x6, burnt, pause, phases.BOOST_CEILING, named[2])
     rows.unthrusting(bank.mu, bank.P, named[3])
     for name, column in zip(("acceleration", "acceleration_sigma", "phase_probability", "noisy"), named, strict=True):
         assert column.tobytes() == made[name].tobytes()
-    acceleration, sigma = phases.push(bank)
+    acceleration, sigma = push(bank)
     plain = {
         "acceleration": acceleration, "acceleration_sigma": sigma,
         "noisy": covariances.noisy(bank), "noisy_prior": covariances.noisy(prior),

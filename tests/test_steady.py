@@ -34,7 +34,7 @@ def both(plots, about, node=None, held=()):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(tracking, "PLAIN", plain)
             rows = list(tracking.follow(states, plots, about, node, "gnn"))
-        out.append(({name: np.concatenate([r[name] for r in rows]) for name in rows[0]} if rows else {}, states))
+        out.append(({name: np.concatenate([r[name] for r in rows]) for name in rows[0].dtype.names} if rows else {}, states))
     return out
 
 

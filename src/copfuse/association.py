@@ -17,6 +17,7 @@ from copfuse.kernels.gating import gate_pairs
 from copfuse.kernels.jpda import marginals
 
 GATE_TAIL = 1e-5  # probability that a true plot falls outside the gate
+_GATES = chdtri(np.arange(7), GATE_TAIL)
 EXACT_ROWS, EXACT_PLOTS = 10, 14  # clusters of at most so many tracks that share at most so many plots are exact in `jpda`
 
 
@@ -67,8 +68,8 @@ def jpda_pairs(pairs: Pairs, log_ratio, detection_probability=0.8) -> tuple[np.n
 
 
 def gate(n_component) -> np.ndarray:
-    """Largest squared Mahalanobis distance accepted, by the number of components of the plot (chi-squared)."""
-    return chdtri(n_component, GATE_TAIL)
+    """Largest squared Mahalanobis distance accepted, by the number of components of the plot, up to 6 (chi-squared)."""
+    return _GATES[n_component]
 
 
 def gnn(d2, log_ratio, limit, detection_probability: float = 0.8) -> np.ndarray:

@@ -144,7 +144,7 @@ def with_ends(live: Live, before: Live, time: float, firm: int) -> Live:
     return replace(live, ended=live.ended + tuple((n, time) for n in np.unique(gone).tolist()))
 
 
-def ends(columns: dict[str, np.ndarray], states: dict[int, Live]) -> dict[str, list[list[float]]]:
+def ends(columns: Any, states: dict[int, Live]) -> dict[str, list[list[float]]]:
     """`Tracks.meta` of the firm tracks that are no more, by node: number, plot of the last row, and s when that was."""
     out = {}
     for node, live in sorted(states.items()):

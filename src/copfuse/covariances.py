@@ -18,7 +18,7 @@ from copfuse.tables import Detections
 
 BIAS_MEMORY = 30.0  # s over which a sensor's share in a track is forgotten, *notional*
 LOOK_TIME = 200.0  # s in which the look at a target turns, so that a constant bias moves it by other amounts, *notional*
-Columns = dict[str, np.ndarray]
+Columns = dict[str, np.ndarray] | np.ndarray  # by name: `updates.Rows` too
 Covariances = tuple[np.ndarray, np.ndarray]
 
 
@@ -41,14 +41,13 @@ def numbered(columns: Columns) -> np.ndarray:
 
 def shared(columns: Columns) -> np.ndarray:
     """`Tracks.P_common` of rows that `tracking.follow` made, all of their tracks."""
-    P, number = columns["P"], numbered(columns)
-    P_common = np.zeros_like(P)
-    covariances = [columns[name] for name in ("prior", "noisy", "noisy_prior", "share")]
-    find_common(number, columns["time"], columns["x"], P, *covariances, number.max() + 1, P_common)
-    return filters.within(P_common, P)
+    number, P_common = numbered(columns), np.zeros(columns["P"].shape)
+    read = (np.ascontiguousarray(columns[name]) for name in ("time", "x", "P", "prior", "noisy", "noisy_prior", "share"))
+    find_common(number, *read, number.max() + 1, P_common)
+    return filters.within(P_common, columns["P"])
 
 
-def bias_covariance(columns: dict[str, np.ndarray], number: np.ndarray, detections: Detections, scenario: Any) -> np.ndarray:
+def bias_covariance(columns: Columns, number: np.ndarray, detections: Detections, scenario: Any) -> np.ndarray:
     """What the sensors' unknown biases add to the covariance of each row of Tracks, (n, 6, 6); see `kernels.consider`.
 
     ``number (n,)`` numbers the tracks of all nodes from 0.
@@ -66,7 +65,20 @@ def bias_covariance(columns: dict[str, np.ndarray], number: np.ndarray, detectio
     B = np.zeros((n, 6, 6))
     wander = 1.0 / (1.0 / np.maximum([s.bias_time for s in scenario.sensors], 1.0) + 1.0 / LOOK_TIME)
     counts = number.max() + 1, len(bias)
-    consider(number, sensor, columns["time"], columns["x"], sigma, origin, axes, cosines, *counts, bias, wander, BIAS_MEMORY, B)
+    consider(
+        number,
+        sensor,
+        *(np.ascontiguousarray(columns[name]) for name in ("time", "x")),
+        sigma,
+        origin,
+        axes,
+        cosines,
+        *counts,
+        bias,
+        wander,
+        BIAS_MEMORY,
+        B,
+    )
     return B
 
 

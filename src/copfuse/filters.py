@@ -15,7 +15,7 @@ from scipy.special import log_ndtr
 from copfuse import frames
 from copfuse.constants import EARTH_A, EARTH_B
 from copfuse.kernels import estimation as kernel
-from copfuse.kernels import motions, pairwise, sights
+from copfuse.kernels import motions, pairwise, shares, sights, starts
 
 # Spectral densities of the process noise, from what each model leaves out, *notional*.  For scale, a sharp cone of 9 degrees in Newtonian
 # flow (Anderson, Hypersonic and High-Temperature Gas Dynamics, ch. 3): at 1.3 degrees to the air its drag is 3 % more, at half a degree
@@ -91,7 +91,6 @@ class Bank:
 
 _COLUMNS = tuple(Bank.__dataclass_fields__)
 _SEEN = (motions.N_MODEL, sights.ROWS, 9)  # of one track, what kernels make of its models
-_ADDED = (6, 7, 8)  # components after position and velocity
 
 
 def bank(time, x6, P6, mu, acceleration=None, acceleration_sigma=None, log_beta=None) -> Bank:
@@ -100,35 +99,15 @@ def bank(time, x6, P6, mu, acceleration=None, acceleration_sigma=None, log_beta=
     ``acceleration (n, 3)`` with ``acceleration_sigma (n,)`` m/s^2 and ``log_beta (n, 2)`` (mean, sigma) fill what the
     wider models add; left out, they take this module's priors.
     """
-    x6, P6 = np.asarray(x6, float), np.asarray(P6, float)
-    P6 = 0.5 * (P6 + np.swapaxes(P6, 1, 2))
+    x6, P6 = _plain(x6, P6)
     n = len(x6)
-    x, P = np.zeros((n, motions.N_MODEL, 9)), np.zeros((n, motions.N_MODEL, 9, 9))
-    x[:, :, :6] = x6[:, None]
-    P[:, :, :6, :6] = P6[:, None]
-    sigma = np.full(n, ACCELERATION_SIGMA) if acceleration_sigma is None else np.asarray(acceleration_sigma, float)
-    beta = np.tile(LOG_BETA, (n, 1)) if log_beta is None else np.asarray(log_beta, float)
-    P[:, motions.MANOEUVRE, _ADDED, _ADDED] = sigma[:, None] ** 2
-    x[:, motions.BOOST, 6:8], P[:, motions.BOOST, 6, 6], P[:, motions.BOOST, 7, 7] = (THRUST[0], FLOW[0]), THRUST[1] ** 2, FLOW[1] ** 2
-    P[:, motions.GLIDE, (7, 8), (7, 8)] = LIFT_SIGMA**2
-    if acceleration is not None:
-        _accelerate(x, P, np.asarray(acceleration, float), sigma)
-    for falling in (motions.REENTRY, motions.GLIDE):
-        x[:, falling, 6], P[:, falling, 6, 6] = beta[:, 0], beta[:, 1] ** 2
-    now, chances = np.broadcast_to(np.asarray(time, float), n).copy(), np.array(mu, float).reshape(n, motions.N_MODEL)
-    return Bank(now, x, P, chances, x6.copy(), P6.copy())
-
-
-def _accelerate(x, P, acceleration, sigma) -> None:
-    """Fill in place what an acceleration (n, 3), ``sigma (n,)`` m/s^2, is to each model: push, thrust, lift and turn."""
-    v = x[:, motions.COAST, 3:6]
-    ahead = v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1.0)
-    up = x[:, motions.COAST, :3] - np.einsum("ni,ni->n", x[:, motions.COAST, :3], ahead)[:, None] * ahead
-    up /= np.maximum(np.linalg.norm(up, axis=1, keepdims=True), 1.0)
-    x[:, motions.MANOEUVRE, 6:9] = acceleration
-    for model, component, axis in ((motions.BOOST, 6, ahead), (motions.GLIDE, 7, up), (motions.GLIDE, 8, frames.cross(ahead, up))):
-        x[:, model, component] = np.einsum("ni,ni->n", acceleration, axis)
-        P[:, model, component, component] = sigma**2
+    x, P, now = np.zeros((n, motions.N_MODEL, 9)), np.zeros((n, motions.N_MODEL, 9, 9)), np.empty(n)
+    sigma = np.full(n, ACCELERATION_SIGMA) if acceleration_sigma is None else np.array(acceleration_sigma, float)
+    beta = np.tile(LOG_BETA, (n, 1)) if log_beta is None else np.array(log_beta, float)
+    push = np.zeros((0, 3)) if acceleration is None else np.array(acceleration, float)
+    starts.start(push, sigma, beta, THRUST, FLOW, LIFT_SIGMA, x6, P6, x, P)
+    now[:] = time
+    return Bank(now, x, P, np.array(mu, float).reshape(n, motions.N_MODEL), x6, P6)
 
 
 def predict(tracks: Bank, time, relight=0.0) -> Bank:
@@ -334,8 +313,9 @@ def range_to_altitude(height, azimuth, elevation, origin, axes) -> np.ndarray:
 
 def within(part, whole, least: float = 1e-3) -> np.ndarray:
     """``part (n, 6, 6)`` of covariances ``whole (n, 6, 6)``, with its share in every direction held to [least, 1]."""
-    out = part.copy()
-    beyond = np.flatnonzero(~(_positive(whole - part) & _positive(part - least * whole)))
+    (part, whole), some = _plain(part, whole), np.empty(len(part), bool)
+    shares.beyond(part, whole, least, np.empty((6, 6)), some)
+    out, beyond = part, np.flatnonzero(some)
     part, whole = part[beyond], whole[beyond]
     root = np.linalg.cholesky(whole)
     inverse = np.linalg.inv(root)
@@ -344,17 +324,6 @@ def within(part, whole, least: float = 1e-3) -> np.ndarray:
     basis = root @ vector
     out[beyond] = (basis * np.clip(value, least, 1.0)[:, None, :]) @ np.swapaxes(basis, 1, 2)
     return out
-
-
-def _positive(matrix) -> np.ndarray:
-    """Which symmetric matrices (n, d, d) are positive definite, (n,): all pivots of their elimination are."""
-    left = np.moveaxis(matrix, 0, 2).copy()
-    fine = np.ones(len(matrix), bool)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        for k in range(left.shape[0]):
-            fine &= left[k, k] > 0.0
-            left[k + 1 :, k + 1 :] -= left[k + 1 :, k, None] * (left[k, k + 1 :] / left[k, k])
-    return fine
 
 
 def to_filterpy(tracks: Bank, row: int, origin, axes) -> Any:

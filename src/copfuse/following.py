@@ -17,8 +17,8 @@ from copfuse.constants import NATIONS
 from copfuse.covariances import Covariances
 from copfuse.steady import Kit
 from copfuse.tables import Detections, Tracks
+from copfuse.updates import ROW, Rows, brief, chosen, joined
 
-Rows = dict[str, np.ndarray]  # columns that `tracking.follow` makes
 KEYS = ("time", "sensor", "z", "sigma", "snr")  # all that a tracker reads of a plot
 
 
@@ -73,37 +73,42 @@ class Nations:
         self.states, self.past = saved
 
     def follow(self, seen: Detections, number: np.ndarray) -> list[Rows]:
-        """`tracking.follow` of the plots of a step, which are called ``number (n,)``."""
+        """`tracking.follow` of the plots of a step, which are called ``number (n,)``; in brief, for `table` knows the rest."""
         if self.association == "mht":  # whose tracks know plots by their numbers
             return list(tracking.follow(self.states, seen, self.scenario, None, self.association, number, self.kit))
         nation = self.nation[seen.sensor]
-        mine = {k: np.flatnonzero(nation == k) for k in np.unique(nation).tolist()}
+        mine = {k: np.flatnonzero(nation == k) for k in np.flatnonzero(np.bincount(nation)).tolist()}
         past = {k: self.past.get(k, _Past(hashlib.sha256(bytes([k])))) for k in mine}
         read = np.column_stack([getattr(seen, name) for name in KEYS])
         now = {k: _further(past[k].digest, read[rows]) for k, rows in mine.items()}
-        new = [k for k in mine if now[k].digest() not in self.kept.made]
+        name = {k: digest.digest() for k, digest in now.items()}
+        new = [k for k in mine if name[k] not in self.kept.made]
         if new:
             self._make(seen, {k: mine[k] for k in new}, past, now)
-        found = []
+        found, plot = list[Rows](), list[np.ndarray]()
         for k, rows in mine.items():
-            made = self.kept.made[now[k].digest()]
+            made = self.kept.made[name[k]]
+            parts = self._since(made, past[k].rows)
+            found += parts
+            plot += [rows[part["detection"] - past[k].plots] for part in parts]
             self.states[k], self.past[k] = made.live, _Past(now[k], past[k].plots + len(rows), made.many)
-            found += [{**part, "detection": rows[part["detection"] - past[k].plots]} for part in self._since(made, past[k].rows)]
         if not found:
             return []
-        joined = _joined(found)
-        if len(mine) == 1:
-            return [joined | {"detection": number[joined["detection"]]}]
-        scan = np.cumsum(np.r_[False, (np.diff(seen.time) != 0) | (np.diff(seen.sensor) != 0)])
-        order = np.argsort(scan[joined["detection"]], kind="stable")  # as if all nations had gone through the scans together
-        return [{name: column[order] for name, column in joined.items()} | {"detection": number[joined["detection"][order]]}]
+        whole, plots = brief(found), np.concatenate(plot)
+        if len(mine) > 1:
+            scan = np.zeros(len(seen), int)
+            scan[1:] = np.cumsum((seen.time[1:] != seen.time[:-1]) | (seen.sensor[1:] != seen.sensor[:-1]))
+            order = np.argsort(scan[plots], kind="stable")  # as if all nations had gone through the scans together
+            whole, plots = chosen(whole, order), plots[order]
+        whole["detection"] = number[plots]
+        return [whole]
 
     def _since(self, made: Made, count: int) -> list[Rows]:
         """The rows behind the first ``count``."""
         parts = []
         while made.many > count:
-            first = made.many - _length(made.rows)
-            parts.append({name: column[max(count - first, 0) :] for name, column in made.rows.items()})
+            first = made.many - len(made.rows)
+            parts.append(made.rows[max(count - first, 0) :])
             if first <= count:
                 break
             made = self.kept.made[made.before]
@@ -115,12 +120,11 @@ class Nations:
         states = {k: self.states[k] for k in mine if k in self.states}
         plots = seen if len(all_of) == len(seen) else seen[all_of]
         parts = list(tracking.follow(states, plots, self.scenario, None, self.association, all_of, self.kit))
-        columns = _joined(parts) if parts else {}
+        every = joined(parts) if parts else np.zeros(0, ROW)
         for k, rows in mine.items():
-            made = _of(columns, k)
-            if made:
-                made["detection"] = past[k].plots + np.searchsorted(rows, made["detection"])
-            self.kept.made[now[k].digest()] = Made(states[k], made, past[k].rows + _length(made), past[k].digest.digest())
+            made = chosen(every, every["node"] == k) if len(mine) > 1 else every
+            made["detection"] = past[k].plots + np.searchsorted(rows, made["detection"])
+            self.kept.made[now[k].digest()] = Made(states[k], made, past[k].rows + len(made), past[k].digest.digest())
 
     def table(self, rows: list[Rows], plots: Detections, common: bool = True) -> Tracks:
         """`tracking.table` of all that `follow` has made of all plots.  Without ``common``, all of P may be."""
@@ -130,41 +134,25 @@ class Nations:
 
     def _finished(self, columns: Rows, plots: Detections, scenario: Any, common: bool) -> Covariances:
         """`covariances.finished`, done once for each nation and its plots."""
-        P, P_common = np.empty_like(columns["P"]), columns["P"].copy()
+        P, P_common = np.empty(columns["P"].shape), columns["P"].copy()
         for k, past in self.past.items():
             name, own = past.digest.digest(), np.flatnonzero(columns["node"] == k)
             if not len(own):
                 continue
-            mine = {n: column[own] for n, column in columns.items()}
             if name not in self.kept.whole:
-                self.kept.whole[name] = covariances.finished(mine, plots, scenario, common=False)[0]
+                self.kept.whole[name] = covariances.finished(chosen(columns, own), plots, scenario, common=False)[0]
             if common and name not in self.kept.common:
-                self.kept.common[name] = covariances.shared(mine)
+                self.kept.common[name] = covariances.shared(joined(self._since(self.kept.made[name], 0)))
             P[own] = self.kept.whole[name]
             if common:
                 P_common[own] = self.kept.common[name]
         return P, P_common
 
 
-def _of(rows: Rows, node: int) -> Rows:
-    """Those of a node; none without columns."""
-    own = np.flatnonzero(rows["node"] == node) if rows else ()
-    return dict(rows) if len(own) == _length(rows) else {name: column[own] for name, column in rows.items()} if len(own) else {}
-
-
-def _joined(parts: list[Rows]) -> Rows:
-    """All rows, in order."""
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if len(parts) > 1 else parts[0]
-
-
-def _length(rows: Rows) -> int:
-    return len(rows["time"]) if rows else 0
-
-
 def _further(digest: Any, read: np.ndarray) -> Any:
     """The hash of all plots so far: those before, and those of which this is ``read`` now."""
     more = digest.copy()
-    more.update(read.tobytes())
+    more.update(read)
     return more
 
 

@@ -23,6 +23,7 @@ from copfuse.following import Hub, Kept, Nations
 from copfuse.hearing import plot_feed
 from copfuse.tables import CUE, PLOT, Detections, Growing, Messages, Tracks, stack
 from copfuse.telling import ALWAYS, REACTION, Ahead, Foreseen, Heard
+from copfuse.updates import Rows, columns_of
 from copfuse.volumes import Cues, watched
 from copfuse.watching import Looks, Sight, Watch
 
@@ -87,7 +88,7 @@ class Loop:
         self.aware: set[tuple[int, int]] = set()  # nations, and the objects that they are told of in the step to come
         self.seen = Growing(Detections, **self.looking)
         self.plots = self.seen.table()
-        self.rows: list[dict[str, np.ndarray]] = []
+        self.rows: list[Rows] = []
         self.provisional = _Provisional()
         self.nations = Nations(scenario, association, kept)
         self.came: list[np.ndarray] | None = None
@@ -165,7 +166,7 @@ class Loop:
     def tracks(self, exact: bool) -> Tracks:
         """All tracks so far; not ``exact``: without what biases leave in covariances, and what is common to several."""
         if exact:
-            return tracking.table(self.rows, self.nations.states, self.plots, self.scenario, self.association)
+            return self.nations.table(self.rows, self.plots)
         return self.provisional.of(self.rows)
 
     def as_foreseen(self, messages: Messages, now: float) -> bool:
@@ -288,10 +289,10 @@ class _Provisional:
     def __init__(self) -> None:
         self.joined, self.taken = Growing(Tracks), 0
 
-    def of(self, rows: list[dict[str, np.ndarray]]) -> Tracks:
+    def of(self, rows: list[Rows]) -> Tracks:
         """The table of these rows, the first of which are those of the last time."""
         for part in rows[self.taken :]:
-            self.joined.add({**part, "P_common": part["P"]})
+            self.joined.add(columns_of(part) | {"P_common": part["P"]})
         self.taken = len(rows)
         table: Tracks = self.joined.table()
         return table

@@ -184,6 +184,8 @@ def doubles(bank: Bank, hits: np.ndarray, hit: np.ndarray, time: float) -> np.nd
     plots takes none away and one of a single plot is none's double.
     """
     drop = np.zeros(len(bank), bool)
+    if len(bank) < 2:
+        return drop
     first, second = hit[hits[hit] >= 4], np.flatnonzero(hits >= 2)
     if len(first) == 0 or len(second) < 2:
         return drop

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE, REENTRY_ALTITUDE, TERMINAL
@@ -12,14 +10,15 @@ from copfuse.frames import altitude
 from copfuse.kernels import rows as kernel
 from copfuse.kernels.motions import BOOST as THRUSTING
 from copfuse.kernels.motions import GLIDE as LIFTING
-from copfuse.kernels.motions import MANOEUVRE, REENTRY
+from copfuse.kernels.motions import MANOEUVRE
 
 BOOST_CEILING = 1000e3  # m, no engine burns above: the last stage of a lofted ICBM burns out at 600 to 900 km, *notional*
 
 
 STAGES = 0.3  # chance that an engine which goes out has another above it: none for SRBMs, two in three for ICBMs, *notional*
 PAUSE = 3.0  # s, mean time from there to the next ignition; webcast launches take up to ten, *notional*
-OVER = 1e-3  # chance of a further stage below which none is expected
+OVER = 1e-3  # chance of a further stage below which none is expected,
+LONG = 7.0 * PAUSE  # s: as it surely is so long after an engine burnt
 
 
 def further(since) -> np.ndarray:
@@ -27,6 +26,9 @@ def further(since) -> np.ndarray:
 
     Bayes' rule: a next stage lights after a time that is exponential with mean `PAUSE`, and has not yet.
     """
+    since = np.asarray(since, float)
+    if (since > LONG).all():  # as nearly always
+        return np.zeros(since.shape)
     waits = STAGES * np.exp(-np.maximum(since, 0.0) / PAUSE)
     chance = waits / (1.0 - STAGES + waits)
     return np.where(chance > OVER, chance, 0.0)
@@ -34,7 +36,7 @@ def further(since) -> np.ndarray:
 
 def relight(since) -> np.ndarray:
     """Rate (n,), 1/s, at which a further stage lights then; what burns now does not both go out and light again before the next plot."""
-    return np.where(np.asarray(since) > 0.0, further(since) / PAUSE, 0.0)
+    return further(since) / PAUSE * (np.asarray(since) > 0.0)
 
 
 def relight_within(pause, seconds) -> np.ndarray:
@@ -45,15 +47,9 @@ def relight_within(pause, seconds) -> np.ndarray:
 
 def push(bank: Bank) -> tuple[np.ndarray, np.ndarray]:
     """Acceleration that the two pushed models see, (n, 3) m/s^2, and its standard deviation per axis (n,)."""
-    v = bank.x6[:, 3:]
-    ahead = v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1.0)
-    w = bank.mu[:, [MANOEUVRE, THRUSTING]]
-    w = w / w.sum(axis=1, keepdims=True)
-    each = np.stack([bank.x[:, MANOEUVRE, 6:9], bank.x[:, THRUSTING, 6:7] * ahead], axis=1)
-    a = np.einsum("nk,nki->ni", w, each)
-    own = np.stack([np.trace(bank.P[:, MANOEUVRE, 6:9, 6:9], axis1=1, axis2=2), bank.P[:, THRUSTING, 6, 6]], axis=1)
-    variance = np.einsum("nk,nk->n", w, own + ((each - a[:, None]) ** 2).sum(axis=2)) / 3
-    return a, np.sqrt(variance)
+    a, sigma = np.empty((len(bank), 3)), np.empty(len(bank))
+    kernel.pushes(bank.x, bank.P, bank.mu, bank.x6, a, sigma)
+    return a, sigma
 
 
 def thrust(bank: Bank) -> tuple[np.ndarray, np.ndarray]:
@@ -96,22 +92,3 @@ def phase_probability(bank: Bank, burnt: np.ndarray, pause=0.0) -> np.ndarray:
     p *= np.where(boost > p[:, BOOST], (1.0 - boost) / np.maximum(1.0 - p[:, BOOST], 1e-9), 1.0)[:, None]
     p[:, BOOST] = boost
     return p
-
-
-def said(bank: Bank, prior: Bank, time: np.ndarray, burnt: np.ndarray, lit: np.ndarray) -> dict[str, Any]:
-    """What rows of Tracks say of estimates at times (n,) s, nothing of it shared with the banks: whether each has ``burnt (n,)`` out, and
-    was last ``lit (n,)`` s; and what of them and of what was predicted, ``prior``, `covariances.finished` asks for.
-
-    To the bit `push`, `phase_probability` and `covariances.noisy`, in a sixth of their time.
-    """
-    n = len(bank)
-    push, sigma, phase, noisy, before = np.empty((n, 3)), np.empty(n), np.empty((n, 4)), np.empty((n, 6, 6)), np.empty((n, 6, 6))
-    kernel.pushes(bank.x, bank.P, bank.mu, bank.x6, push, sigma)
-    kernel.phases(bank.mu, bank.x6, burnt, further(time - lit), BOOST_CEILING, phase)
-    kernel.unthrusting(bank.mu, bank.P, noisy)
-    kernel.unthrusting(prior.mu, prior.P, before)
-    return {
-        "x": bank.x6.copy(), "P": bank.P6.copy(), "acceleration": push, "acceleration_sigma": sigma,
-        "log_beta": np.stack([bank.x[:, REENTRY, 6], np.sqrt(bank.P[:, REENTRY, 6, 6])], axis=1), "phase_probability": phase,
-        "prior": prior.P6.copy(), "noisy": noisy, "noisy_prior": before, "share": 1.0 - prior.mu[:, THRUSTING],
-    }  # fmt: skip

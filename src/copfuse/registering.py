@@ -17,10 +17,9 @@ from copfuse.coasting import Live
 from copfuse.constants import MIDCOURSE, NATIONS, NODES
 from copfuse.registration import COASTING
 from copfuse.tables import Detections, Tracks
+from copfuse.updates import Rows, chosen, columns_of, joined
 
 EVERY = 30.0  # s between two looks at the biases; *notional*
-
-Rows = list[dict[str, np.ndarray]]
 
 
 def track_registered(detections: Detections, scenario: Any, node: str | None = None, association: str = "gnn") -> Tracks:
@@ -35,7 +34,7 @@ def track_registered(detections: Detections, scenario: Any, node: str | None = N
     tracking.usable(detections, scenario, association)
     nation = np.array([NATIONS.index(s.nation) for s in scenario.sensors])[detections.sensor]
     states: dict[int, Live] = {}
-    rows: Rows = []
+    rows: list[Rows] = []
     abouts: list[Any] = []
     block_of = [np.zeros(0, int)]
     biases: dict[str, list[dict[str, Any]]] = {}
@@ -45,33 +44,31 @@ def track_registered(detections: Detections, scenario: Any, node: str | None = N
         for new, now, about in _blocks(states, detections, scenario, mine, node, association):
             if not abouts or about is not abouts[-1]:
                 abouts.append(about)
-            block_of += [np.full(len(r["time"]), len(abouts) - 1) for r in new]
+            block_of += [np.full(len(r), len(abouts) - 1) for r in new]
             rows += new
             biases[NODES[k]] = _told(now)
-    order, joined, block = np.zeros(0, int), [], np.concatenate(block_of)
+    order, block = np.zeros(0, int), np.concatenate(block_of)
     if rows:
-        columns = {name: np.concatenate([r[name] for r in rows]) for name in rows[0]}
-        order = np.lexsort((detections.sensor[columns["detection"]], columns["time"]))
-        joined = [{name: column[order] for name, column in columns.items()}]
+        every = joined(rows)
+        order = np.lexsort((detections.sensor[every["detection"]], every["time"]))
+        rows = [chosen(every, order)]
 
-    def biased(columns: dict[str, np.ndarray], number: np.ndarray, detections: Detections, _: Any) -> np.ndarray:
+    def biased(columns: Rows, number: np.ndarray, detections: Detections, _: Any) -> np.ndarray:
         """Each row by what was left of the biases when it was made."""
         out = np.zeros((len(order), 6, 6))
         for k in np.unique(block):
             out[block[order] == k] = covariances.bias_covariance(columns, number, detections, abouts[k])[block[order] == k]
         return out
 
-    made = tracking.table(
-        joined, states, detections, scenario, association, lambda c: covariances.finished(c, detections, scenario, biased)
-    )
+    made = tracking.table(rows, states, detections, scenario, association, lambda c: covariances.finished(c, detections, scenario, biased))
     return replace(made, meta={**made.meta, "registration": biases})
 
 
 def _blocks(
     states: dict[int, Live], detections: Detections, scenario: Any, mine: np.ndarray, node: str | None, association: str
-) -> Iterator[tuple[Rows, Registration | None, Any]]:
+) -> Iterator[tuple[list[Rows], Registration | None, Any]]:
     """Of every `EVERY` seconds of the plots ``mine``: new rows, the registration after them, and the scenario they were made under."""
-    now, about, newest, done = None, scenario, -np.inf, Rows()
+    now, about, newest, done = None, scenario, -np.inf, list[Rows]()
     for start in np.arange(detections.time[mine[0]], detections.time[mine[-1]] + EVERY, EVERY) if len(mine) else ():
         some = mine[(detections.time[mine] >= start) & (detections.time[mine] < start + EVERY)]
         if len(some) == 0:
@@ -98,9 +95,9 @@ def _corrected(detections: Detections, some: np.ndarray, now: Registration | Non
     return replace(plots, z=z, time=time)[order], some[order]
 
 
-def _so_far(rows: Rows, detections: Detections) -> Tracks:
+def _so_far(rows: list[Rows], detections: Detections) -> Tracks:
     """The rows as a table with what `registration.estimate` reads of it."""
-    columns = {name: np.concatenate([r[name] for r in rows]) for name in Tracks.COLUMNS if name in rows[0]}
+    columns = columns_of(joined(rows))
     return Tracks(**columns, P_common=columns["P"], meta={"detections_uid": detections.uid})
 
 

@@ -42,8 +42,9 @@ from copfuse.kernels.lent import (
     Work,
 )
 from copfuse.kernels.motions import N_MODEL
-from copfuse.phases import further, relight, said
+from copfuse.phases import LONG, further, relight
 from copfuse.scanning import Series, Sites
+from copfuse.updates import said
 
 ROWS = 256  # made in a call at most: more is hardly quicker
 ROOM = 4  # tracks of a node at first
@@ -149,7 +150,7 @@ class Steady:
         """Keep what is known of turns beside a node's tracks."""
         self.states[node] = replace(self.states[node], turns=turns)
 
-    def run(self, scan: int) -> tuple[int, dict[str, Any] | None, np.ndarray]:
+    def run(self, scan: int) -> tuple[int, np.ndarray | None, np.ndarray]:
         """Take the scans from number ``scan`` on that are steady: which is the next, what they changed as of `tracking.step`, and the rows
         of the tracks that the last one hit, if those may now be two of one object.
         """
@@ -174,10 +175,12 @@ class Steady:
         not numpy's to the last bit.
         """
         time = self.scans.figures[scan : scan + self.most, lent.TIME]
-        lit = np.array(sorted({one for node in self.here for one in self.rows.figures[self._of(node), LIT].tolist()}))
+        since = float(time[0]) - LONG
+        late = sorted({one for node in self.here for one in self.rows.figures[self._of(node), LIT].tolist() if one >= since})
+        if not late:
+            return Waits(np.zeros(0), np.zeros((2, 0, len(time))))
+        lit = np.array(late)
         lit = lit[further(time[0] - lit) > 0.0]
-        if len(lit) == 0:
-            return Waits(lit, np.zeros((2, 0, len(time))))
         since = time - lit[:, None]
         return Waits(lit, np.stack([relight(since), further(since)]))
 
@@ -186,17 +189,15 @@ class Steady:
         prior = (N_NODE + 2) * self.room
         return slice(prior, prior + rows), slice(prior + self.most, prior + self.most + rows)
 
-    def _changed(self, made: int) -> dict[str, Any]:
-        prior, bank = (Bank(*(getattr(self.rows, name)[part] for name in _BANK)) for part in self._made(made))
+    def _changed(self, made: int) -> np.ndarray:
+        """The rows (`updates.ROW`) that the last call of the kernel has made."""
+        prior, bank = (Bank(*(column[part] for column in self.rows[: len(_BANK)])) for part in self._made(made))
         facts, figures = (part[self._made(made)[1]] for part in (self.rows.facts, self.rows.figures))
         scan = facts[:, SCAN]
-        time = self.scans.figures[scan, lent.TIME]
-        return {
-            "time": time, "node": self.scans.facts[scan, lent.NODE], "track": facts[:, NUMBER].copy(), "hits": facts[:, HITS].copy(),
-            "llr": figures[:, LLR].copy(), "firm": np.ones(made, bool),
-            "detection": facts[:, DETECTION].copy(), "sensors": facts[:, SENSORS].astype(np.uint64),
-            **said(bank, prior, time, facts[:, BURNT] != 0, figures[:, LIT]),
-        }  # fmt: skip
+        rows = said(bank, prior, self.scans.figures[scan, lent.TIME], facts[:, BURNT] != 0, figures[:, LIT])
+        rows["node"], rows["track"], rows["hits"] = self.scans.facts[scan, lent.NODE], facts[:, NUMBER], facts[:, HITS]
+        rows["llr"], rows["firm"], rows["detection"], rows["sensors"] = figures[:, LLR], True, facts[:, DETECTION], facts[:, SENSORS]
+        return rows
 
 
 def _scans(every: Series) -> Scans:

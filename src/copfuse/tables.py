@@ -33,9 +33,9 @@ class Table:
     COLUMNS: ClassVar[dict[str, Column]] = {}
 
     def __post_init__(self) -> None:
-        length = None
+        length, own = None, vars(self)
         for name, (dtype, shape) in self.COLUMNS.items():
-            column = np.ascontiguousarray(getattr(self, name), dtype=dtype)
+            column = np.ascontiguousarray(own[name], dtype=dtype)
             if column.shape[1:] != shape:
                 raise CopfuseError(f"{type(self).__name__}.{name} has shape {column.shape}, expected (n{''.join(f', {k}' for k in shape)})")
             length = len(column) if length is None else length
@@ -44,7 +44,7 @@ class Table:
             if column.flags.writeable:
                 column = column.view()
                 column.flags.writeable = False
-            object.__setattr__(self, name, column)
+            own[name] = column
 
     def __len__(self) -> int:
         return len(getattr(self, next(iter(self.COLUMNS))))
@@ -74,15 +74,14 @@ class Table:
         """Sixteen hexadecimal digits that name this content."""
         digest = hashlib.sha256(type(self).__name__.encode())
         for name in self.COLUMNS:
-            digest.update(getattr(self, name).tobytes())
+            digest.update(getattr(self, name))
         digest.update(json.dumps(vars(self)["meta"], sort_keys=True, default=str).encode())
         return digest.hexdigest()[:16]
 
     @classmethod
     def empty(cls, **meta: Any) -> Self:
         """A table without rows."""
-        make: Any = cls
-        return make(**{n: np.zeros((0, *shape), dtype) for n, (dtype, shape) in cls.COLUMNS.items()}, meta=meta)
+        return cls._of({n: np.zeros((0, *shape), dtype) for n, (dtype, shape) in cls.COLUMNS.items()}, meta)
 
     def save(self, path: str | Path) -> Path:
         """Write ``path`` (``.npz``), whole or not at all.  Raises `CopfuseError` where that cannot be."""
@@ -160,7 +159,8 @@ class Growing:
         end = self.n + len(next(iter(columns.values())))
         for name, column in self.columns.items():
             if end > len(column):
-                self.columns[name] = np.concatenate([column, np.zeros((end, *column.shape[1:]), column.dtype)])
+                self.columns[name] = np.empty((2 * end, *column.shape[1:]), column.dtype)
+                self.columns[name][: self.n] = column[: self.n]
             self.columns[name][self.n : end] = columns[name]
         self.n = end
 

@@ -34,17 +34,18 @@ from copfuse.coasting import (
     with_rows,
 )
 from copfuse.constants import NODES
-from copfuse.covariances import Columns, Covariances
+from copfuse.covariances import Covariances
 from copfuse.errors import CopfuseError, suggestion
 from copfuse.filters import Bank
 from copfuse.frames import altitude
 from copfuse.kernels.lent import Rule
 from copfuse.kernels.motions import BOOST as THRUSTING
 from copfuse.pairing import OWN, RULES, SELDOM, Taken
-from copfuse.phases import further, pushed, relight, said, thrust
+from copfuse.phases import further, pushed, relight, thrust
 from copfuse.scanning import Scan, in_order, series
 from copfuse.steady import Kit, Steady
 from copfuse.tables import Detections, Tracks, usable_plots
+from copfuse.updates import Rows, columns_of, joined, said
 
 MOST_SENSORS = 64  # bits in `Tracks.sensors`
 FIRM_HITS = 3
@@ -100,30 +101,30 @@ def usable(detections: Detections, scenario: Any, association: str) -> None:
 def follow(
     states: dict[int, Live], detections: Detections, scenario: Any, node: str | None, association: str, numbers: np.ndarray | None = None,
     kit: Kit | None = None,
-) -> Iterator[dict[str, np.ndarray]]:  # fmt: skip
+) -> Iterator[Rows]:  # fmt: skip
     """The new rows of Tracks (and what `table` needs besides), some hundreds at once; ``states``, each node's tracks, change in place.
 
     ``numbers`` as in `scanning.scans`; ``kit``: of the scenario and node, where this is done again and again.
     """
-    batch: list[dict[str, Any]] = []
+    batch: list[Rows] = []
     count = 0
     kit = kit or Kit(scenario, node)
     steady = Steady(states, series(detections, scenario, node, numbers, kit.sites), _rule(), kit)
     for change in _changes(steady, association):
         batch.append(change)
-        count += len(change["time"])
+        count += len(change)
         if count >= BATCH:
             steady.give_back()
-            yield _rows(batch)
+            yield joined(batch)
             batch, count = [], 0
     steady.give_back()
     if batch:
-        yield _rows(batch)
+        yield joined(batch)
 
 
 def table(
-    rows: list[dict[str, np.ndarray]], states: dict[int, Live], detections: Detections, scenario: Any, association: str,
-    finish: Callable[[Columns], Covariances] | None = None,
+    rows: list[Rows], states: dict[int, Live], detections: Detections, scenario: Any, association: str,
+    finish: Callable[[Rows], Covariances] | None = None,
 ) -> Tracks:  # fmt: skip
     """Tracks of all rows that `follow` made, with their covariances as `covariances.finished` or ``finish`` has them."""
     meta = {
@@ -134,15 +135,13 @@ def table(
         meta["association"] = association
     if not rows:
         return Tracks.empty(**meta)
-    columns = {name: np.concatenate([r[name] for r in rows]) for name in rows[0]}
-    meta["ended"] = ends(columns, states)
-    P, P_common = finish(columns) if finish else covariances.finished(columns, detections, scenario)
-    for name in ("prior", "noisy", "noisy_prior", "share"):
-        del columns[name]
-    return Tracks(**columns | {"P": P, "P_common": P_common}, meta=meta)
+    every = joined(rows)
+    meta["ended"] = ends(every, states)
+    P, P_common = finish(every) if finish else covariances.finished(every, detections, scenario)
+    return Tracks(**columns_of(every) | {"P": P, "P_common": P_common}, meta=meta)
 
 
-def _changes(steady: Steady, association: str) -> Iterator[dict[str, Any]]:
+def _changes(steady: Steady, association: str) -> Iterator[Rows]:
     """What scans change, those left out that change nothing.
 
     One after another is a `step`; those that are steady are taken together.
@@ -195,7 +194,7 @@ def check_association(name: str) -> None:
         raise CopfuseError(f"there is no association {name!r}; {suggestion(name, RULES)}")
 
 
-def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, dict[str, Any] | None]:
+def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, Rows | None]:
     """One scan: drop what is stale, associate, update, start; returns the tracks and its new rows of Tracks, if any."""
     counts = live.counts
     scan = scan if association != "mht" else in_order(scan)
@@ -214,8 +213,7 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, dict[s
         take = partial(pairing.soft, firm=live.firm[near]) if association == "jpda" else pairing.hard
         taken = take(predicted, inside, scan.log_density, live.llr[near], *scan.seen)
         hit = near[taken.rows]
-        live = replace(live, doubt=doubted(live, scan.sensor, near, inside, taken))
-        live = _update(live, scan, hit, taken)
+        live = _update(live, scan, hit, taken, doubted(live, scan.sensor, near, inside, taken))
     lost = _gone(before, ~np.isin(before, live.number)) if live.forest is not None else 0  # only trees of plots can vanish in an update
     free = np.flatnonzero(~taken.claimed)
     live = _start(live, scan, free)
@@ -237,6 +235,8 @@ def doubted(live: Live, sensor: int, near: np.ndarray, pairs: Pairs, taken: Take
     """
     doubt, own = live.doubt.copy(), taken.rows[taken.share >= OWN]
     doubt[near[own]] = np.maximum(doubt[near[own]] + HIT, 0.0)
+    if len(own) == len(near):
+        return doubt
     row = np.repeat(np.arange(len(near)), np.diff(pairs.start))
     among = np.bincount(row, taken.claimed[pairs.plot], len(near)) > 0.0
     among[own] = False
@@ -266,7 +266,7 @@ def _branched(live: Live, scan: Scan, near: np.ndarray, predicted: Bank, pairs: 
     claimed = np.zeros(pairs.plots, bool)
     claimed[plot[new.forest.best[hit]]] = True
     taken = Taken(rows, plot, prior, bank, live.llr[hit] + ratio[pair], np.ones(len(hit)), claimed)
-    live = _update(live, scan, hit, taken)
+    live = _update(live, scan, hit, taken, live.doubt)
     return replace(live, firm=multiscan.firm_trees(live.number, live.firm, new.forest.best)), hit, taken
 
 
@@ -288,10 +288,11 @@ def _sorted_out(pairs: Pairs, limit: np.ndarray, taken: np.ndarray) -> tuple[int
     return n, m, refused, contested, n - m - refused - contested
 
 
-def _update(live: Live, scan: Scan, hit: np.ndarray, taken: Taken) -> Live:
-    """The live tracks ``hit`` as their plots have left them; a plot that is probably another's is no hit."""
+def _update(live: Live, scan: Scan, hit: np.ndarray, taken: Taken, doubt: np.ndarray) -> Live:
+    """The live tracks with the ``doubt (n,)`` of each, those of ``hit`` as their plots have left them; a plot that is probably another's is
+    no hit."""
     if len(hit) == 0:
-        return live
+        return replace(live, doubt=doubt)
     new = taken.bank
     if scan.plume:
         new = filters.weigh(new, taken.share[:, None] * BURNING + (1.0 - taken.share[:, None]))
@@ -314,7 +315,7 @@ def _update(live: Live, scan: Scan, hit: np.ndarray, taken: Taken) -> Live:
     if len(out := np.flatnonzero(burnt & ~live.burnt)):
         filters.forget_thrust(bank, out)  # if another stage lights, it pushes otherwise
     lit[hit[~burnt[hit] & (engine[hit] > 0.5)]] = scan.time
-    now: dict[str, Any] = {"hits": hits, "llr": llr, "firm": firm, "burnt": burnt, "sensors": sensors}
+    now: dict[str, Any] = {"hits": hits, "llr": llr, "firm": firm, "burnt": burnt, "sensors": sensors, "doubt": doubt}
     return replace(live, bank=bank, **now, revisit=revisit, seen=seen, lit=lit)
 
 
@@ -355,20 +356,14 @@ def _start(live: Live, scan: Scan, free: np.ndarray) -> Live:
     return replace(live, bank=Bank.stack([live.bank, new.bank]), **joined, next_number=live.next_number + n, forest=forest)
 
 
-def _changed(live: Live, scan: Scan, hit: np.ndarray, free: np.ndarray, taken: Taken) -> dict[str, Any]:
-    """Of the tracks ``hit`` and those just started from the plots ``free``: the columns of Tracks, and what `table` needs besides."""
+def _changed(live: Live, scan: Scan, hit: np.ndarray, free: np.ndarray, taken: Taken) -> Rows:
+    """The rows of the tracks ``hit`` and of those just started from the plots ``free``."""
     begun = np.arange(len(live) - len(free), len(live))
     changed = np.concatenate([hit, begun])
-    bank, time = live.bank[changed], np.full(len(changed), scan.time)
+    bank = live.bank[changed]
     prior = Bank.stack([taken.prior, bank[len(hit) :]]) if len(free) else taken.prior
-    return {
-        "time": time, "node": np.full(len(changed), scan.node), "track": live.number[changed],
-        "hits": live.hits[changed], "llr": live.llr[changed], "firm": live.firm[changed],
-        "detection": scan.rows[np.concatenate([taken.plot, free])], "sensors": live.sensors[changed],
-        **said(bank, prior, time, live.burnt[changed], live.lit[changed]),
-    }  # fmt: skip
-
-
-def _rows(changes: list[dict[str, Any]]) -> dict[str, np.ndarray]:
-    """What several scans changed, together."""
-    return {name: np.concatenate([change[name] for change in changes]) for name in changes[0]} if len(changes) > 1 else changes[0]
+    rows = said(bank, prior, np.full(len(changed), scan.time), live.burnt[changed], live.lit[changed])
+    rows["node"], rows["detection"] = scan.node, scan.rows[np.concatenate([taken.plot, free])]
+    rows["track"], rows["hits"], rows["llr"] = live.number[changed], live.hits[changed], live.llr[changed]
+    rows["firm"], rows["sensors"] = live.firm[changed], live.sensors[changed]
+    return rows

@@ -31,7 +31,7 @@ def joined(live: Live, hit: np.ndarray, drop: np.ndarray, scan: Scan) -> tuple[L
     """The tracks after a scan with plots of the tracks ``hit``, and which (n,) are to be dropped: ``drop``, and of two that take turns
     at one object's plots the one of fewer plots, whose estimate the other one takes in.
     """
-    if live.forest is not None or scan.bias == 0.0:
+    if live.forest is not None or scan.bias == 0.0 or np.count_nonzero(live.firm) < 2:
         return live, drop
     turns, one = counted(live, hit[live.firm[hit]], scan.time, np.repeat(np.square(REGISTRATION), 3) * scan.bias**2)
     drop = drop.copy()
