@@ -312,9 +312,9 @@ def test_regression_is_the_cubature_rule(n, cosines):
     x, P = tracks(1e3, -80e3)  # due south, where azimuth wraps
     x, P, (origin, axes) = x[0, 0, :n].copy(), P[0, 0, :n, :n].copy(), sensor()
     seen = np.zeros((sights.ROWS, 9))
-    sights.regress(n, x, P, origin, axes, cosines, seen, np.zeros(sights.WORK))
+    sights.regress(n, x, np.pad(P, (0, 9 - n)), origin, axes, cosines, seen, np.zeros(sights.WORK))
     slopes, Z, bent = (seen[place : place + 4] for place in (sights.SLOPES, sights.SPREAD, sights.BENT))
-    lower, mean, Z = seen[sights.ROOT :], seen[sights.MEAN, :4], Z[:, :4]
+    lower, mean, Z = seen[sights.ROOT : sights.SLOPES].T, seen[sights.MEAN, :4], Z[:, :4]
     want, S, cross = plain_moments(x, P, origin, axes, cosines)
     unit = np.sqrt(np.diag(S))
     np.testing.assert_allclose(deviation(mean, want, cosines) / unit, np.zeros(4), atol=1e-9)

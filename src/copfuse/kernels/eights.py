@@ -45,6 +45,13 @@ def _same(builder: Any, value: Any) -> Any:
     return builder.shuffle_vector(one, ir.Constant(_VECTOR, ir.Undefined), ir.Constant(ir.VectorType(_INDEX, 8), [0] * 8))
 
 
+def _lanes(builder: Any, n: Any) -> Any:
+    """Eight times the same place."""
+    lanes = ir.VectorType(_INDEX, 8)
+    one = builder.insert_element(ir.Constant(lanes, ir.Undefined), builder.trunc(n, _INDEX), _INDEX(0))
+    return builder.shuffle_vector(one, ir.Constant(lanes, ir.Undefined), ir.Constant(lanes, [0] * 8))
+
+
 def _operator(what: Any, order: str, *kinds: Any) -> None:
     """Let kernels write ``what`` of two of these kinds: eights, or eight times the same number."""
 
@@ -96,16 +103,22 @@ def _put(_: Any, numbers: Any, row: Any) -> Any:
 def _put_first(_: Any, numbers: Any, row: Any, n: Any) -> Any:
     def written(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         place = _place(context, builder, signature.args[1], args[1])
-        lanes = ir.VectorType(_INDEX, 8)
-        many = builder.insert_element(ir.Constant(lanes, ir.Undefined), builder.trunc(args[2], _INDEX), _INDEX(0))
-        many = builder.shuffle_vector(many, ir.Constant(lanes, ir.Undefined), ir.Constant(lanes, [0] * 8))
-        first = builder.icmp_signed("<", ir.Constant(lanes, list(range(8))), many)
+        first = builder.icmp_signed("<", ir.Constant(ir.VectorType(_INDEX, 8), list(range(8))), _lanes(builder, args[2]))
         kind = ir.FunctionType(ir.VoidType(), [_VECTOR, _VECTOR.as_pointer(), _INDEX, ir.VectorType(ir.IntType(1), 8)])
         store = cgutils.get_or_insert_function(builder.module, kind, "llvm.masked.store.v8f64.p0")
         builder.call(store, [args[0], place, _INDEX(8), first])
         return context.get_dummy_value()
 
     return types.void(numbers, row, types.int64), written
+
+
+@intrinsic
+def _since(_: Any, numbers: Any, n: Any) -> Any:
+    def written(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kept = builder.icmp_signed(">=", ir.Constant(ir.VectorType(_INDEX, 8), list(range(8))), _lanes(builder, args[1]))
+        return builder.select(kept, args[0], ir.Constant(_VECTOR, [0.0] * 8))
+
+    return EIGHT(numbers, types.int64), written
 
 
 def _plain_put(numbers: Any, row: Any) -> None:
@@ -116,7 +129,12 @@ def _plain_put_first(numbers: Any, row: Any, n: int) -> None:
     row[: min(n, 8)] = numbers[:n]
 
 
+def _plain_since(numbers: Any, n: int) -> Any:
+    return np.where(np.arange(8) >= n, numbers, 0.0)
+
+
 eight: Any = (lambda row: row[:8].copy()) if _PLAIN else _eight  # the first eight numbers of a row of eight or more
 nought: Any = (lambda: np.zeros(8)) if _PLAIN else _nought  # eight noughts
 put: Any = _plain_put if _PLAIN else _put  # put eight numbers in a row's first eight places
 put_first: Any = _plain_put_first if _PLAIN else _put_first  # put the first n of eight numbers, or all, in a row's first places
+since: Any = _plain_since if _PLAIN else _since  # eight numbers, of which the first n become 0

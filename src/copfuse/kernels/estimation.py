@@ -31,14 +31,15 @@ _TRICKLE = 1e-7  # weight in a mixed start below which it is left out there: a p
 UNHEARD = 0.03  # odds of a push or a lift to all falls below which it has no part in their starts, *notional*
 BURNOUT_STEP = 2.0  # s: an engine that may burn is asked as often whether it has gone out
 MOST = 78  # cubature points of all models together
+_IN_TURN = np.array([2, 3, 4, 0, 1])  # so that those with drag, lift or thrust fill lanes by themselves
 
 
 @borrowing
-def predict_model(model, n, x, P, dt, noise, lower, points, k, y):
+def predict_model(model, n, x, P, dt, noise, upper, points, k, y):
     """Predict one model's mean and covariance by dt, in place, its points one at a time."""
     if dt == 0.0:
         return
-    scatter(n, x, P, lower, points)
+    scatter(n, x, P, upper, points)
     for i in range(n):
         y[i] = 0.0
     for p in range(2 * n):
@@ -49,19 +50,19 @@ def predict_model(model, n, x, P, dt, noise, lower, points, k, y):
 
 
 @borrowing
-def predict_models(x, P, mu, dt, noise, lower, points, kind, w):
+def predict_models(x, P, mu, dt, noise, upper, points, kind, w):
     """`predict_model` of all of a track's models that are not asleep, in place, their points side by side (`lanes.move`)."""
     count = 0
-    for j in range(N_MODEL):
+    for j in _IN_TURN:
         if mu[j] > ASLEEP:
             n = dimension(j)
-            scatter(n, x[j], P[j], lower, points[count:])
+            scatter(n, x[j], P[j], upper, points[count:])
             for p in range(2 * n):
                 kind[count + p] = j
             count += 2 * n
     move(points, kind, count, dt, w)
     count = 0
-    for j in range(N_MODEL):
+    for j in _IN_TURN:
         if mu[j] > ASLEEP:
             n = dimension(j)
             gather(n, points[count:], x[j], P[j])
@@ -245,7 +246,7 @@ def predict(x, P, mu, dt, relight, noise, x_out, P_out, mu_out, x6, P6):
     less probable than `ASLEEP` are not computed: they follow the likeliest.
     """
     square, vector = np.zeros((5, 9, 9)), np.zeros((MOST + 1, 9))  # two arrays, not eleven: each costs time to compile
-    lower, Pi, xs, J, x_now = square[0], square[1], square[2], square[3], square[4]
+    upper, Pi, xs, J, x_now = square[0], square[1], square[2], square[3], square[4]
     points, mu_now, kind, w = vector[:MOST], vector[MOST], np.zeros(MOST, np.int64), np.zeros(WORK)
     Ps, P_now = np.zeros((N_MODEL, 9, 9)), np.zeros((N_MODEL, 9, 9))
     for t in range(len(mu)):
@@ -266,7 +267,7 @@ def predict(x, P, mu, dt, relight, noise, x_out, P_out, mu_out, x6, P6):
             mix(x_now, P_now, mu_now, Pi, h, fresh, height >= AIR, x_out[t], P_out[t], mu_out[t], xs, Ps, J)
             leader = likeliest(mu_out[t])
             if h != 0.0:
-                predict_models(x_out[t], P_out[t], mu_out[t], h, noise, lower, points, kind, w)
+                predict_models(x_out[t], P_out[t], mu_out[t], h, noise, upper, points, kind, w)
             for j in range(N_MODEL):
                 if not mu_out[t, j] > ASLEEP:
                     follow(j, leader, x_out[t], P_out[t])

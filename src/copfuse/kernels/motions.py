@@ -47,7 +47,7 @@ DRAG_CEILING = 150e3  # m, the filters know no drag above
 DRAG_MOST = 3000.0  # m/s^2, so that a cubature point thrown under the ground stays finite; a steep fall at 7 km/s has half of it
 AIR = 80e3  # m: below it there is enough to lift or to brake a body, *notional*
 LIFTLESS = 0.1  # m/s^2, sigma that lift and turn have at most above it, *notional*
-_LEAST_COSINE = 1e-3  # of the path's angle to the horizontal, where "up, normal to the velocity" still means something
+LEAST_COSINE = 1e-3  # of the path's angle to the horizontal, where "up, normal to the velocity" still means something
 
 
 @borrowing
@@ -80,7 +80,7 @@ def across(s, e0, e1, e2):
     """Unit vectors normal to the unit velocity e: up in the vertical plane, and to the right; six numbers."""
     r = math.sqrt(s[0] * s[0] + s[1] * s[1] + s[2] * s[2]) + 1e-9
     sine = (s[0] * e0 + s[1] * e1 + s[2] * e2) / r
-    cosine = math.sqrt(max(1.0 - sine * sine, _LEAST_COSINE * _LEAST_COSINE))
+    cosine = math.sqrt(max(1.0 - sine * sine, LEAST_COSINE * LEAST_COSINE))
     u0, u1, u2 = (s[0] / r - sine * e0) / cosine, (s[1] / r - sine * e1) / cosine, (s[2] / r - sine * e2) / cosine
     return u0, u1, u2, e1 * u2 - e2 * u1, e2 * u0 - e0 * u2, e0 * u1 - e1 * u0
 
