@@ -237,6 +237,24 @@ def _copy(t, x, P, mu, x_now, P_now, mu_now):
             hand(P[t, i, a], P_now[i, a])
 
 
+@borrowing
+def _step(x, P, mu, h, relight, noise, x_out, P_out, mu_out, x6, P6, square, points, kind, w, Ps):
+    """One step of `predict` of one track."""
+    upper, Pi, xs, J = square[0], square[1], square[2], square[3]
+    combine(x, P, mu, x6, P6)
+    r = math.sqrt(x6[0] ** 2 + x6[1] ** 2 + x6[2] ** 2)
+    climb = (x6[0] * x6[3] + x6[1] * x6[4] + x6[2] * x6[5]) / r
+    height = altitude(x6[0], x6[1], x6[2])
+    fresh = transition(height, climb, relight, h, Pi)
+    mix(x, P, mu, Pi, h, fresh, height >= AIR, x_out, P_out, mu_out, xs, Ps, J)
+    leader = likeliest(mu_out)
+    if h != 0.0:
+        predict_models(x_out, P_out, mu_out, h, noise, upper, points, kind, w)
+    for j in range(N_MODEL):
+        if not mu_out[j] > ASLEEP:
+            follow(j, leader, x_out, P_out)
+
+
 @njit
 def predict(x, P, mu, dt, relight, noise, x_out, P_out, mu_out, x6, P6):
     """Predict n tracks by dt (n,) each: mixing, the models, and the combined estimate; ``relight (n,)`` as in `switching.transition`.
@@ -246,32 +264,19 @@ def predict(x, P, mu, dt, relight, noise, x_out, P_out, mu_out, x6, P6):
     less probable than `ASLEEP` are not computed: they follow the likeliest.
     """
     square, vector = np.zeros((5, 9, 9)), np.zeros((MOST + 1, 9))  # two arrays, not eleven: each costs time to compile
-    upper, Pi, xs, J, x_now = square[0], square[1], square[2], square[3], square[4]
-    points, mu_now, kind, w = vector[:MOST], vector[MOST], np.zeros(MOST, np.int64), np.zeros(WORK)
+    x_now, points, mu_now, kind, w = square[4], vector[:MOST], vector[MOST], np.zeros(MOST, np.int64), np.zeros(WORK)
     Ps, P_now = np.zeros((N_MODEL, 9, 9)), np.zeros((N_MODEL, 9, 9))
     for t in range(len(mu)):
         steps = 1
         if mu[t, 0] + mu[t, 4] + relight[t] * abs(dt[t]) > NEGLIGIBLE and abs(dt[t]) > BURNOUT_STEP:
             steps = min(int(math.ceil(abs(dt[t]) / BURNOUT_STEP)), 5)
         h = dt[t] / steps
-        _copy(t, x, P, mu, x_now, P_now, mu_now)
-        for step in range(steps):
-            if step > 0:
-                _copy(t, x_out, P_out, mu_out, x_now, P_now, mu_now)
-            combine(x_now, P_now, mu_now, x6[t], P6[t])
-            s = x6[t]
-            r = math.sqrt(s[0] ** 2 + s[1] ** 2 + s[2] ** 2)
-            climb = (s[0] * s[3] + s[1] * s[4] + s[2] * s[5]) / r
-            height = altitude(s[0], s[1], s[2])
-            fresh = transition(height, climb, relight[t], h, Pi)
-            mix(x_now, P_now, mu_now, Pi, h, fresh, height >= AIR, x_out[t], P_out[t], mu_out[t], xs, Ps, J)
-            leader = likeliest(mu_out[t])
-            if h != 0.0:
-                predict_models(x_out[t], P_out[t], mu_out[t], h, noise, upper, points, kind, w)
-            for j in range(N_MODEL):
-                if not mu_out[t, j] > ASLEEP:
-                    follow(j, leader, x_out[t], P_out[t])
-        combine(x_out[t], P_out[t], mu_out[t], x6[t], P6[t])
+        out, of = (x_out[t], P_out[t], mu_out[t]), (x6[t], P6[t])
+        _step(x[t], P[t], mu[t], h, relight[t], noise, out[0], out[1], out[2], of[0], of[1], square, points, kind, w, Ps)
+        for _ in range(1, steps):
+            _copy(t, x_out, P_out, mu_out, x_now, P_now, mu_now)
+            _step(x_now, P_now, mu_now, h, relight[t], noise, out[0], out[1], out[2], of[0], of[1], square, points, kind, w, Ps)
+        combine(out[0], out[1], out[2], of[0], of[1])
 
 
 @njit
