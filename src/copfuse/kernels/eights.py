@@ -113,12 +113,12 @@ def _put_first(_: Any, numbers: Any, row: Any, n: Any) -> Any:
 
 
 @intrinsic
-def _since(_: Any, numbers: Any, n: Any) -> Any:
+def _joined(_: Any, numbers: Any, other: Any, n: Any) -> Any:
     def written(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kept = builder.icmp_signed(">=", ir.Constant(ir.VectorType(_INDEX, 8), list(range(8))), _lanes(builder, args[1]))
-        return builder.select(kept, args[0], ir.Constant(_VECTOR, [0.0] * 8))
+        first = builder.icmp_signed("<", ir.Constant(ir.VectorType(_INDEX, 8), list(range(8))), _lanes(builder, args[2]))
+        return builder.select(first, args[0], args[1])
 
-    return EIGHT(numbers, types.int64), written
+    return EIGHT(numbers, other, types.int64), written
 
 
 def _plain_put(numbers: Any, row: Any) -> None:
@@ -129,12 +129,12 @@ def _plain_put_first(numbers: Any, row: Any, n: int) -> None:
     row[: min(n, 8)] = numbers[:n]
 
 
-def _plain_since(numbers: Any, n: int) -> Any:
-    return np.where(np.arange(8) >= n, numbers, 0.0)
+def _plain_joined(numbers: Any, other: Any, n: int) -> Any:
+    return np.where(np.arange(8) < n, numbers, other)
 
 
 eight: Any = (lambda row: row[:8].copy()) if _PLAIN else _eight  # the first eight numbers of a row of eight or more
 nought: Any = (lambda: np.zeros(8)) if _PLAIN else _nought  # eight noughts
 put: Any = _plain_put if _PLAIN else _put  # put eight numbers in a row's first eight places
 put_first: Any = _plain_put_first if _PLAIN else _put_first  # put the first n of eight numbers, or all, in a row's first places
-since: Any = _plain_since if _PLAIN else _since  # eight numbers, of which the first n become 0
+joined: Any = _plain_joined if _PLAIN else _joined  # the first n of eight numbers, and then those of another eight

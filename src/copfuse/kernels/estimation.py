@@ -15,7 +15,7 @@ import numpy as np
 from copfuse.kernels import borrowing, njit
 from copfuse.kernels.bending import BENDING, learn
 from copfuse.kernels.earth import altitude
-from copfuse.kernels.eights import eight, nought, put_first
+from copfuse.kernels.eights import eight, nought, put, put_first
 from copfuse.kernels.lanes import WORK, gather, move, scatter
 from copfuse.kernels.motions import AIR, N_MODEL, PUSH_SIGMA, add_process_noise, ahead, dimension, propagate, seen_as
 from copfuse.kernels.sights import SCRATCH, regress, revise
@@ -149,21 +149,25 @@ def mix(x, P, mu, Pi, h, fresh, thin, x_out, P_out, mu_out, xs, Ps, J):
             last += w * (own[8] - x[j, 8])
         first, last = first + eight(x[j]), last + x[j, 8]
         put_first(first, x_out[j], n)
-        for a in range(n):
-            put_first(nought(), P_out[j, a], n)
+        put(first, J[1])
         if n > 8:
             x_out[j, 8], P_out[j, 8, 8] = last, 0.0
+        J[1, 8] = last
         for i in range(N_MODEL):
             w = (1.0 if i == j else 0.0) if alone else (Pi[i, j] * mu[i] / told if _heard(i, j, mu, thin) else 0.0)
-            if w > _TRICKLE:
+            J[0, i] = w if w > _TRICKLE else 0.0
+            if n > 8 and w > _TRICKLE:
                 as_it_is = i == j != 3 or (j == 1 and 1 < i < 4)
-                own, spread = (x[i] if as_it_is else xs[i]), (P[i] if as_it_is else Ps[i])
-                away = eight(own) - first
-                for a in range(n):
-                    da = own[a] - x_out[j, a]
-                    put_first(eight(P_out[j, a]) + w * (eight(spread[a]) + da * away), P_out[j, a], n)
-                if n > 8:
-                    P_out[j, 8, 8] += w * (spread[8, 8] + (own[8] - last) * (own[8] - last))
+                own8, spread8 = (x[i, 8], P[i, 8, 8]) if as_it_is else (xs[i, 8], Ps[i, 8, 8])
+                P_out[j, 8, 8] += w * (spread8 + (own8 - last) * (own8 - last))
+        for a in range(n):  # a row at a time: what is put down is read slowly at once
+            row = nought()
+            for i in range(N_MODEL):
+                if J[0, i] > 0.0:
+                    as_it_is = i == j != 3 or (j == 1 and 1 < i < 4)
+                    own, spread = (x[i] if as_it_is else xs[i]), (P[i] if as_it_is else Ps[i])
+                    row = row + J[0, i] * (eight(spread[a]) + (own[a] - J[1, a]) * (eight(own) - first))
+            put_first(row, P_out[j, a], n)
         for a in range(6, n):
             for b in range(a):
                 P_out[j, b, a] = P_out[j, a, b]

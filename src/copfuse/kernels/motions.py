@@ -22,7 +22,7 @@ import numpy as np
 
 from copfuse.kernels import borrowing
 from copfuse.kernels.earth import air, altitude, free_acceleration
-from copfuse.kernels.eights import eight, put_first
+from copfuse.kernels.eights import eight, joined, nought, put
 from copfuse.kernels.mach import drag_factor
 
 MANOEUVRE, COAST, REENTRY, GLIDE, BOOST = 0, 1, 2, 3, 4
@@ -39,6 +39,7 @@ N_NOISE = 13
 FELT = 0.1  # m/s^2 of drag at which Mach number and attitude begin to matter, *notional*
 HYPERSONIC = 1500.0  # m/s, some Mach 5: faster than that, a body's drag coefficient does not depend on the Mach number
 PUSH_SIGMA = 30.0  # m/s^2 per axis, of a push of which nothing is known, *notional*
+_UNKNOWN = np.diag(np.repeat([0.0, PUSH_SIGMA**2], [6, 3]))  # its covariance
 LIFT_TIME = 60.0  # s, memory of lift and turn, *notional*
 MOST_THRUST = 250.0  # m/s^2 and
 MOST_FLOW = 0.1  # 1/s: growth stops there, so that a forecast over minutes stays finite
@@ -266,21 +267,21 @@ def seen_as(i, j, x, P, xs, Ps, J):
     shared = m if i == j else 6
     if (i == 2 or i == 3) and (j == 2 or j == 3) and i != j:
         shared = 7
-    put_first(eight(x[i]), xs, 6)
-    for a in range(6):
-        put_first(eight(P[i, a]), Ps[a], 6)
-    for a in range(6, n):
-        own = a < shared
-        xs[a] = x[i, a] if own else x[j, a]
-        for b in range(a + 1):
-            known = P[i, a, b] if own else (P[j, a, b] if b >= shared else 0.0)
-            Ps[a, b] = known
-            Ps[b, a] = known
+    put(joined(eight(x[i]), eight(x[j]), shared), xs)
+    xs[8] = x[i, 8] if shared > 8 else x[j, 8]
+    for a in range(n):
+        if a < shared:
+            put(joined(eight(P[i, a]), nought(), shared), Ps[a])
+            Ps[a, 8] = P[i, a, 8] if shared > 8 else 0.0
+        else:
+            put(joined(nought(), eight(P[j, a]), shared), Ps[a])
+            Ps[a, 8] = P[j, a, 8]
     if j == 0 and (i == 2 or i == 3):  # an engine lights in the air: an earlier push tells nothing of how hard it is going to
+        put(joined(eight(x[i]), nought(), 6), xs)
+        xs[8] = 0.0
         for a in range(6, 9):
-            xs[a] = 0.0
-            for b in range(6, 9):
-                Ps[a, b] = PUSH_SIGMA * PUSH_SIGMA if a == b else 0.0
+            put(eight(_UNKNOWN[a]), Ps[a])
+            Ps[a, 8] = _UNKNOWN[a, 8]
     if j == 3 and altitude(xs[0], xs[1], xs[2]) >= AIR:
         _without_air(xs, Ps)
     if i == 4 and j == 0:

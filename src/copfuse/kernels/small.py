@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from copfuse.kernels import borrowing
-from copfuse.kernels.eights import eight, nought, put, put_first, since
+from copfuse.kernels.eights import eight, joined, nought, put, put_first
 
 _ROUNDING = 1e-14  # share of its own variance added to each component, so that rounding leaves no covariance indefinite
 
@@ -58,7 +58,7 @@ def columns(a, n, upper, over):
         over[j] = 1.0 / upper[j, j]
     for j in range(n):
         w = math.sqrt(over[j])
-        put(since(w * eight(upper[j]), j), upper[j])
+        put(joined(nought(), w * eight(upper[j]), j), upper[j])
         upper[j, 8] *= w
 
 
