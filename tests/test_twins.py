@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import integrate, linalg, stats
 
+from copfuse import frames
 from copfuse.kernels import (
     arc,
     bending,
@@ -619,6 +620,14 @@ def height(_, s):
 
 def climb(_, s):
     return s[:3] @ s[3:]
+
+
+@pytest.mark.parametrize("h", [80e3, 150e3])
+def test_a_height_is_reached_where_the_altitude_says_so(h):
+    """At all latitudes, near it and farther away than the Earth's flattening."""
+    for latitude in np.radians(np.linspace(-90.0, 90.0, 19)):
+        for more in (-60e3, -21e3, -1.0, 1.0, 21e3, 60e3):
+            assert earth.reaches(*frames.ecef(latitude, 1.0, h + more), h) == (more > 0.0)
 
 
 def test_drag_factor_is_linear_between_its_points():

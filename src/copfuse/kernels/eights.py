@@ -121,6 +121,26 @@ def _joined(_: Any, numbers: Any, other: Any, n: Any) -> Any:
     return EIGHT(numbers, other, types.int64), written
 
 
+@intrinsic
+def _turn(_: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any, out: Any, step: Any) -> Any:
+    def written(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        rows = list(args[:8])
+        for k in (4, 2, 1):  # blocks of 4, 2 and 1 across the diagonal change places
+            low = ir.Constant(ir.VectorType(_INDEX, 8), [i if i & k == 0 else 8 + i - k for i in range(8)])
+            high = ir.Constant(ir.VectorType(_INDEX, 8), [i + k if i & k == 0 else 8 + i for i in range(8)])
+            for i in range(8):
+                if i & k == 0:
+                    one, other = rows[i], rows[i + k]
+                    rows[i], rows[i + k] = builder.shuffle_vector(one, other, low), builder.shuffle_vector(one, other, high)
+        data = context.make_array(signature.args[8])(context, builder, args[8]).data
+        for i, row in enumerate(rows):
+            place = builder.gep(data, [builder.mul(args[9], ir.Constant(args[9].type, i))])
+            builder.store(row, builder.bitcast(place, _VECTOR.as_pointer()), align=8)
+        return context.get_dummy_value()
+
+    return types.void(a, b, c, d, e, f, g, h, out, types.int64), written
+
+
 def _plain_put(numbers: Any, row: Any) -> None:
     row[:8] = numbers
 
@@ -133,8 +153,14 @@ def _plain_joined(numbers: Any, other: Any, n: int) -> Any:
     return np.where(np.arange(8) < n, numbers, other)
 
 
+def _plain_turn(*given: Any) -> None:
+    for i, column in enumerate(np.stack(given[:8], axis=1)):
+        given[8][i * given[9] : i * given[9] + 8] = column
+
+
 eight: Any = (lambda row: row[:8].copy()) if _PLAIN else _eight  # the first eight numbers of a row of eight or more
 nought: Any = (lambda: np.zeros(8)) if _PLAIN else _nought  # eight noughts
 put: Any = _plain_put if _PLAIN else _put  # put eight numbers in a row's first eight places
 put_first: Any = _plain_put_first if _PLAIN else _put_first  # put the first n of eight numbers, or all, in a row's first places
 joined: Any = _plain_joined if _PLAIN else _joined  # the first n of eight numbers, and then those of another eight
+turn: Any = _plain_turn if _PLAIN else _turn  # put the columns of eight eights on a line, at every so many places

@@ -167,10 +167,13 @@ def mix(x, P, mu, Pi, h, fresh, thin, x_out, P_out, mu_out, xs, Ps, J):
                     as_it_is = i == j != 3 or (j == 1 and 1 < i < 4)
                     own, spread = (x[i] if as_it_is else xs[i]), (P[i] if as_it_is else Ps[i])
                     row = row + J[0, i] * (eight(spread[a]) + (own[a] - J[1, a]) * (eight(own) - first))
-            put_first(row, P_out[j, a], n)
-        for a in range(6, n):
-            for b in range(a):
-                P_out[j, b, a] = P_out[j, a, b]
+            if n > 8:
+                put(row, P_out[j, a])
+            else:
+                put_first(row, P_out[j, a], n)
+        if n > 8:
+            for a in range(8):
+                P_out[j, a, 8] = P_out[j, 8, a]
     for j in range(N_MODEL):
         mu_out[j] /= total
 
@@ -192,19 +195,17 @@ def combine(x, P, mu, x6, P6):
     total = 0.0
     for i in range(N_MODEL):
         total += mu[i] if mu[i] > RARE else 0.0
+    mean = eight(x[first])
+    for i in range(N_MODEL):
+        if mu[i] > RARE:
+            mean = mean + mu[i] / total * (eight(x[i]) - eight(x[first]))
+    put_first(mean, x6, 6)
     for a in range(6):
-        x6[a] = x[first, a]
+        row = nought()
         for i in range(N_MODEL):
             if mu[i] > RARE:
-                x6[a] += mu[i] / total * (x[i, a] - x[first, a])
-    for a in range(6):
-        for b in range(a + 1):
-            s = 0.0
-            for i in range(N_MODEL):
-                if mu[i] > RARE:
-                    s += mu[i] / total * (P[i, a, b] + (x[i, a] - x6[a]) * (x[i, b] - x6[b]))
-            P6[a, b] = s
-            P6[b, a] = s
+                row = row + mu[i] / total * (eight(P[i, a]) + (x[i, a] - x6[a]) * (eight(x[i]) - mean))
+        put_first(row, P6[a], 6)
     firm_up(P6, len(x6))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from copfuse.constants import EARTH_A, EARTH_B, EARTH_E2, EARTH_OMEGA, J2, MU
 from copfuse.kernels import borrowing
 from copfuse.kernels.earth import DEEPEST, air
-from copfuse.kernels.eights import eight, nought, put, put_first
+from copfuse.kernels.eights import eight, nought, put, put_first, turn
 from copfuse.kernels.mach import factor_at
 from copfuse.kernels.motions import DRAG_CEILING, DRAG_MOST, LEAST_COSINE, LIFT_TIME, MOST_FLOW, MOST_THRUST
 from copfuse.kernels.small import columns, squares
@@ -293,15 +293,31 @@ def gather(n, points, x, P):
 
 
 @borrowing
-def _put(w, i, model, s):
-    """State s of a model into lane i."""
-    for c in range(8):
-        w[_S + c * LANES + i] = s[c] if c < 6 or model == 4 else 0.0
-    for c in range(3):
-        w[_P + c * LANES + i] = s[6 + c] if model == 0 else 0.0
-    w[_E + i] = math.exp(-s[6]) if model == 2 or model == 3 else 0.0
-    w[_L + i] = s[7] if model == 3 else 0.0
-    w[_L + LANES + i] = s[8] if model == 3 else 0.0
+def _turned_in(points, p, last, out):
+    """The first eight components of eight states, from number p on, or of number ``last`` where there are no more."""
+    turn(
+        eight(points[min(p, last)]), eight(points[min(p + 1, last)]), eight(points[min(p + 2, last)]), eight(points[min(p + 3, last)]),
+        eight(points[min(p + 4, last)]), eight(points[min(p + 5, last)]), eight(points[min(p + 6, last)]), eight(points[min(p + 7, last)]),
+        out, LANES,
+    )  # fmt: skip
+
+
+@borrowing
+def _in(points, model, first, last, w):
+    """States from number ``first`` on into the lanes, up to number ``last``, which is in those behind it, too."""
+    _turned_in(points, first, last, w[_S:])
+    _turned_in(points, first + 8, last, w[_S + 8 :])
+    for i in range(LANES):
+        p = min(first + i, last)
+        j, a, b, c = model[p], w[_S + 6 * LANES + i], w[_S + 7 * LANES + i], points[p, 8]
+        w[_P + i] = a if j == 0 else 0.0
+        w[_P + LANES + i] = b if j == 0 else 0.0
+        w[_P + 2 * LANES + i] = c if j == 0 else 0.0
+        w[_E + i] = math.exp(-a) if j == 2 or j == 3 else 0.0
+        w[_L + i] = b if j == 3 else 0.0
+        w[_L + LANES + i] = c if j == 3 else 0.0
+        w[_S + 6 * LANES + i] = a if j == 4 else 0.0
+        w[_S + 7 * LANES + i] = b if j == 4 else 0.0
 
 
 @borrowing
@@ -324,7 +340,7 @@ def move(points, model, count, dt, w):
             p = min(first + i, count - 1)
             j = model[p]
             thrust, drag, lift = thrust or j == 4, drag or j == 2 or j == 3, lift or j == 3
-            _put(w, i, j, points[p])
+        _in(points, model, first, count - 1, w)
         _begin(w)
         _go(w, dt, thrust, drag, lift)
         for i in range(min(LANES, count - first)):

@@ -21,7 +21,7 @@ import math
 import numpy as np
 
 from copfuse.kernels import borrowing
-from copfuse.kernels.earth import air, altitude, free_acceleration
+from copfuse.kernels.earth import air, altitude, free_acceleration, reaches
 from copfuse.kernels.eights import eight, joined, nought, put
 from copfuse.kernels.mach import drag_factor
 
@@ -54,10 +54,9 @@ LEAST_COSINE = 1e-3  # of the path's angle to the horizontal, where "up, normal 
 @borrowing
 def drag_of(s, log_beta):
     """Deceleration by drag over speed (1/s) at state s: half density times speed over ballistic coefficient, times `drag_factor`."""
-    h = altitude(s[0], s[1], s[2])
-    if h >= DRAG_CEILING:
+    if reaches(s[0], s[1], s[2], DRAG_CEILING):
         return 0.0
-    rho, sound = air(max(h, 0.0))
+    rho, sound = air(max(altitude(s[0], s[1], s[2]), 0.0))
     v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
     return min(0.5 * rho * v * drag_factor(v / sound) * math.exp(-log_beta), DRAG_MOST / (v + 1.0))
 
@@ -239,7 +238,7 @@ def add_process_noise(model, x, P, dt, noise):
         P[6, 6] += felt * noise[LOG_BETA_RATE] * t
         return
     P[6, 6] += felt * noise[GLIDE_BETA_RATE] * t
-    if altitude(x[0], x[1], x[2]) >= AIR:
+    if reaches(x[0], x[1], x[2], AIR):
         _velocity_noise(P, noise[UNREST], t)
         return
     q, t = noise[LIFT_JERK] + noise[LIFT_SHARE] * slowing * slowing, min(t, LIFT_TIME)
@@ -282,7 +281,7 @@ def seen_as(i, j, x, P, xs, Ps, J):
         for a in range(6, 9):
             put(eight(_UNKNOWN[a]), Ps[a])
             Ps[a, 8] = _UNKNOWN[a, 8]
-    if j == 3 and altitude(xs[0], xs[1], xs[2]) >= AIR:
+    if j == 3 and reaches(xs[0], xs[1], xs[2], AIR):
         _without_air(xs, Ps)
     if i == 4 and j == 0:
         _thrust_to_push(x[4], P[4], xs, Ps, J)

@@ -14,8 +14,8 @@ from copfuse.kernels.eights import eight, put
 from copfuse.kernels.small import blend, cholesky, columns, firm_up, hand, solve_lower, squares
 
 _NEAREST = 1e-3  # m, a target on top of the sensor is taken as that far away, so that it has a direction
-# A regression of a model, ``seen (ROWS, 9)``, and places in it: the columns of the covariance's root L (n, n), slopes (4, 6), the covariance
-# of what is measured (4, 4), the curvature (4, 7), the mean of what is measured (4)
+# A regression of a model, ``seen (ROWS, 9)``, and places in it: the columns of the covariance's root L (n, n), slopes (4, 6), the
+# covariance of what is measured (4, 4), the curvature (4, 7), the mean of what is measured (4)
 ROOT, SLOPES, SPREAD, BENT, MEAN = 0, 9, 13, 17, 21
 ROWS = 22
 _MOVED = 6  # components that a measurement looks at
