@@ -346,6 +346,22 @@ def _some_eights(row, other, n, out, whole):
     eights.put(eights.eight(other), whole)
 
 
+@njit
+def _some_turned(rows, n, out, both):
+    a, b, c, d = eights.eight(rows[0]), eights.eight(rows[1]), eights.eight(rows[2]), eights.eight(rows[3])
+    e, f, g, h = eights.eight(rows[4]), eights.eight(rows[5]), eights.eight(rows[6]), eights.eight(rows[7])
+    eights.turn(a, b, c, d, e, f, g, h, out, 9)
+    eights.put(eights.joined(a, b, n), both)
+
+
+def test_eights_are_turned_and_joined():
+    rows, out, both = np.random.default_rng(3).normal(size=(8, 9)), np.full(72, np.nan), np.zeros(8)
+    _some_turned(rows, 3, out, both)
+    np.testing.assert_array_equal(out.reshape(8, 9)[:, :8], rows[:, :8].T)
+    assert np.isnan(out[8::9]).all()  # between them nothing is touched
+    np.testing.assert_array_equal(both, [*rows[0, :3], *rows[1, 3:8]])
+
+
 @pytest.mark.parametrize("n", [6, 7, 8, 9])
 def test_eights_are_rows_of_numpy_and_touch_no_further_places(n):
     row, other = np.random.default_rng(3).standard_normal((2, 9))
@@ -363,7 +379,7 @@ def test_wide_and_narrow_angles_are_regressed_alike():
     for size in (1.0, 300.0, 12e3, 30e3):  # m
         P = covariance(6, 5) * np.outer([size] * 3 + [1.0] * 3, [size] * 3 + [1.0] * 3)
         seen = np.zeros((sights.ROWS, 9))
-        sights.regress(6, x, P, origin, axes, 0, seen, np.zeros(sights.WORK))
+        sights.regress(6, x, np.pad(P, (0, 3)), origin, axes, 0, seen, np.zeros(sights.WORK))
         want, S, _ = plain_moments(x, P, origin, axes, 0)
         unit = np.sqrt(np.diag(S))
         np.testing.assert_allclose(deviation(seen[sights.MEAN, :4], want, 0) / unit, np.zeros(4), atol=1e-8)

@@ -36,7 +36,7 @@ _IN_TURN = np.array([2, 3, 4, 0, 1])  # so that those with drag, lift or thrust 
 
 @borrowing
 def predict_model(model, n, x, P, dt, noise, upper, points, k, y):
-    """Predict one model's mean and covariance by dt, in place, its points one at a time."""
+    """Predict one model's mean x (9) and covariance P (9, 9) by dt, in place, its points one at a time; the first n count."""
     if dt == 0.0:
         return
     scatter(n, x, P, upper, points)

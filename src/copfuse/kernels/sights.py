@@ -221,6 +221,6 @@ def revise(n, x, P, z, sigma, seen, rows, have):
 
 @borrowing
 def update_model(n, x, P, origin, axes, cosines, z, sigma, seen, rows, have, w):
-    """Update one model with one plot in place: `regress`, `revise`."""
+    """Update one model, ``x (9), P (9, 9)`` of which the first n count, with one plot in place: `regress`, `revise`."""
     regress(n, x, P, origin, axes, cosines, seen, w)
     return revise(n, x, P, z, sigma, seen, rows, have)
