@@ -15,7 +15,7 @@ from scipy.stats import chi2
 from copfuse import filters, frames, motion
 from copfuse.kernels import earth, falls, mach, motions, shares, sights, starts, switching
 from copfuse.kernels import estimation as kernel
-from copfuse.kernels.small import cholesky, inverse, invert
+from copfuse.kernels.small import cholesky, columns, inverse, invert
 
 pytestmark = pytest.mark.kernels
 SITE = np.radians(38.0), np.radians(128.0), 100.0
@@ -648,6 +648,23 @@ def test_small_inverse_and_determinant(n, seed):
     again = np.zeros((n, n))
     inverse(a, n, lower, again)
     assert np.array_equal(again, out) and np.allclose(out @ a, np.eye(n), atol=1e-7) and np.isclose(log_det, np.linalg.slogdet(a)[1])
+
+
+@pytest.mark.parametrize("n", [6, 7, 8, 9])
+def test_columns_are_those_of_the_root(n):
+    """Also where a pivot is lifted, and whatever stands behind them."""
+    a = np.random.default_rng(n).normal(size=(9, 9)) * np.logspace(3, -4, 9)[:, None]
+    a, upper, lower = a @ a.T, np.full((9, 9), np.nan), np.zeros((9, 9))
+    for _ in range(2):
+        columns(a, n, upper, np.zeros(9))
+        assert cholesky(a, n, lower) == 0
+        np.testing.assert_allclose(upper[:n, :n], lower[:n, :n].T, rtol=1e-9, atol=1e-12 * lower[0, 0])
+        np.testing.assert_array_equal(np.tril(upper[:n, :n], -1), np.zeros((n, n)))
+        a[n:], a[:, n:] = np.nan, np.nan
+    a[:n, n - 1], a[n - 1, :n] = a[:n, n - 2], a[n - 2, :n]
+    a[n - 1, n - 1] = a[n - 2, n - 2] * (1 - 1e-12)
+    columns(a, n, upper, np.zeros(9))
+    assert np.isfinite(upper[:n, :n]).all() and 0.0 < upper[n - 1, n - 1] < 1e-5 * np.sqrt(a[n - 2, n - 2])
 
 
 def test_cholesky_lifts_a_bad_pivot():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import integrate, linalg, stats
 
+from copfuse import frames
 from copfuse.kernels import (
     arc,
     bending,
@@ -312,9 +313,9 @@ def test_regression_is_the_cubature_rule(n, cosines):
     x, P = tracks(1e3, -80e3)  # due south, where azimuth wraps
     x, P, (origin, axes) = x[0, 0, :n].copy(), P[0, 0, :n, :n].copy(), sensor()
     seen = np.zeros((sights.ROWS, 9))
-    sights.regress(n, x, P, origin, axes, cosines, seen, np.zeros(sights.WORK))
+    sights.regress(n, x, np.pad(P, (0, 9 - n)), origin, axes, cosines, seen, np.zeros(sights.WORK))
     slopes, Z, bent = (seen[place : place + 4] for place in (sights.SLOPES, sights.SPREAD, sights.BENT))
-    lower, mean, Z = seen[sights.ROOT :], seen[sights.MEAN, :4], Z[:, :4]
+    lower, mean, Z = seen[sights.ROOT : sights.SLOPES].T, seen[sights.MEAN, :4], Z[:, :4]
     want, S, cross = plain_moments(x, P, origin, axes, cosines)
     unit = np.sqrt(np.diag(S))
     np.testing.assert_allclose(deviation(mean, want, cosines) / unit, np.zeros(4), atol=1e-9)
@@ -345,6 +346,22 @@ def _some_eights(row, other, n, out, whole):
     eights.put(eights.eight(other), whole)
 
 
+@njit
+def _some_turned(rows, n, out, both):
+    a, b, c, d = eights.eight(rows[0]), eights.eight(rows[1]), eights.eight(rows[2]), eights.eight(rows[3])
+    e, f, g, h = eights.eight(rows[4]), eights.eight(rows[5]), eights.eight(rows[6]), eights.eight(rows[7])
+    eights.turn(a, b, c, d, e, f, g, h, out, 9)
+    eights.put(eights.joined(a, b, n), both)
+
+
+def test_eights_are_turned_and_joined():
+    rows, out, both = np.random.default_rng(3).normal(size=(8, 9)), np.full(72, np.nan), np.zeros(8)
+    _some_turned(rows, 3, out, both)
+    np.testing.assert_array_equal(out.reshape(8, 9)[:, :8], rows[:, :8].T)
+    assert np.isnan(out[8::9]).all()  # between them nothing is touched
+    np.testing.assert_array_equal(both, [*rows[0, :3], *rows[1, 3:8]])
+
+
 @pytest.mark.parametrize("n", [6, 7, 8, 9])
 def test_eights_are_rows_of_numpy_and_touch_no_further_places(n):
     row, other = np.random.default_rng(3).standard_normal((2, 9))
@@ -362,7 +379,7 @@ def test_wide_and_narrow_angles_are_regressed_alike():
     for size in (1.0, 300.0, 12e3, 30e3):  # m
         P = covariance(6, 5) * np.outer([size] * 3 + [1.0] * 3, [size] * 3 + [1.0] * 3)
         seen = np.zeros((sights.ROWS, 9))
-        sights.regress(6, x, P, origin, axes, 0, seen, np.zeros(sights.WORK))
+        sights.regress(6, x, np.pad(P, (0, 3)), origin, axes, 0, seen, np.zeros(sights.WORK))
         want, S, _ = plain_moments(x, P, origin, axes, 0)
         unit = np.sqrt(np.diag(S))
         np.testing.assert_allclose(deviation(seen[sights.MEAN, :4], want, 0) / unit, np.zeros(4), atol=1e-8)
@@ -619,6 +636,14 @@ def height(_, s):
 
 def climb(_, s):
     return s[:3] @ s[3:]
+
+
+@pytest.mark.parametrize("h", [80e3, 150e3])
+def test_a_height_is_reached_where_the_altitude_says_so(h):
+    """At all latitudes, near it and farther away than the Earth's flattening."""
+    for latitude in np.radians(np.linspace(-90.0, 90.0, 19)):
+        for more in (-60e3, -21e3, -1.0, 1.0, 21e3, 60e3):
+            assert earth.reaches(*frames.ecef(latitude, 1.0, h + more), h) == (more > 0.0)
 
 
 def test_drag_factor_is_linear_between_its_points():

@@ -109,14 +109,14 @@ def _work() -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
 
 def cubature(p: rivals.Problem) -> rivals.Estimates:
     """Free fall alone, of the models of the multiple-model filter, by cubature: two compiled calls a plot."""
-    x, P = p.x.copy(), p.P.copy()
+    x, P = np.pad(p.x, (0, 3)), np.pad(p.P, (0, 3))
     predicting, updating = _work()
     xs, Ps = [], []
     for z, sigma in zip(p.z, p.sigma, strict=True):
         estimation.predict_model(motions.COAST, 6, x, P, p.step, bank.NOISE, *predicting)
         sights.update_model(6, x, P, p.origin, p.axes, 0, z, sigma, *updating)
-        xs.append(x.copy())
-        Ps.append(P.copy())
+        xs.append(x[:6].copy())
+        Ps.append(P[:6, :6].copy())
     return np.array(xs), np.array(Ps)
 
 

@@ -59,7 +59,7 @@ def learn(x, P, origin, axes, cosines, z, sigma, seen, scratch, rows, have, w):
         for b in range(a + 1):
             total = 0.0
             for c in range(b + 1):
-                total += root[a, c] * root[b, c]
+                total += root[c, a] * root[c, b]
             prior[a, b] = total
             prior[b, a] = total
     for _ in range(LINES):

@@ -49,6 +49,15 @@ def altitude(x, y, z):
 
 
 @borrowing
+def reaches(x, y, z, h):
+    """Whether an `altitude` is ``h`` m or more, which need be asked only where the Earth's flattening matters."""
+    r2 = x * x + y * y + z * z
+    if r2 > (EARTH_A + h + 1.0) ** 2 or r2 < (EARTH_B + h - 1.0) ** 2:
+        return r2 > (EARTH_A + h) ** 2
+    return altitude(x, y, z) >= h
+
+
+@borrowing
 def altitudes(position, out):
     """Geodetic heights ``out (n,)`` m of Earth-fixed rows ``position (n, 3 or more)``."""
     for i in range(len(out)):

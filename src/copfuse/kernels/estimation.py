@@ -15,7 +15,7 @@ import numpy as np
 from copfuse.kernels import borrowing, njit
 from copfuse.kernels.bending import BENDING, learn
 from copfuse.kernels.earth import altitude
-from copfuse.kernels.eights import eight, nought, put_first
+from copfuse.kernels.eights import eight, nought, put, put_first
 from copfuse.kernels.lanes import WORK, gather, move, scatter
 from copfuse.kernels.motions import AIR, N_MODEL, PUSH_SIGMA, add_process_noise, ahead, dimension, propagate, seen_as
 from copfuse.kernels.sights import SCRATCH, regress, revise
@@ -31,14 +31,15 @@ _TRICKLE = 1e-7  # weight in a mixed start below which it is left out there: a p
 UNHEARD = 0.03  # odds of a push or a lift to all falls below which it has no part in their starts, *notional*
 BURNOUT_STEP = 2.0  # s: an engine that may burn is asked as often whether it has gone out
 MOST = 78  # cubature points of all models together
+_IN_TURN = np.array([2, 3, 4, 0, 1])  # so that those with drag, lift or thrust fill lanes by themselves
 
 
 @borrowing
-def predict_model(model, n, x, P, dt, noise, lower, points, k, y):
-    """Predict one model's mean and covariance by dt, in place, its points one at a time."""
+def predict_model(model, n, x, P, dt, noise, upper, points, k, y):
+    """Predict one model's mean x (9) and covariance P (9, 9) by dt, in place, its points one at a time; the first n count."""
     if dt == 0.0:
         return
-    scatter(n, x, P, lower, points)
+    scatter(n, x, P, upper, points)
     for i in range(n):
         y[i] = 0.0
     for p in range(2 * n):
@@ -49,19 +50,19 @@ def predict_model(model, n, x, P, dt, noise, lower, points, k, y):
 
 
 @borrowing
-def predict_models(x, P, mu, dt, noise, lower, points, kind, w):
+def predict_models(x, P, mu, dt, noise, upper, points, kind, w):
     """`predict_model` of all of a track's models that are not asleep, in place, their points side by side (`lanes.move`)."""
     count = 0
-    for j in range(N_MODEL):
+    for j in _IN_TURN:
         if mu[j] > ASLEEP:
             n = dimension(j)
-            scatter(n, x[j], P[j], lower, points[count:])
+            scatter(n, x[j], P[j], upper, points[count:])
             for p in range(2 * n):
                 kind[count + p] = j
             count += 2 * n
     move(points, kind, count, dt, w)
     count = 0
-    for j in range(N_MODEL):
+    for j in _IN_TURN:
         if mu[j] > ASLEEP:
             n = dimension(j)
             gather(n, points[count:], x[j], P[j])
@@ -148,24 +149,31 @@ def mix(x, P, mu, Pi, h, fresh, thin, x_out, P_out, mu_out, xs, Ps, J):
             last += w * (own[8] - x[j, 8])
         first, last = first + eight(x[j]), last + x[j, 8]
         put_first(first, x_out[j], n)
-        for a in range(n):
-            put_first(nought(), P_out[j, a], n)
+        put(first, J[1])
         if n > 8:
             x_out[j, 8], P_out[j, 8, 8] = last, 0.0
+        J[1, 8] = last
         for i in range(N_MODEL):
             w = (1.0 if i == j else 0.0) if alone else (Pi[i, j] * mu[i] / told if _heard(i, j, mu, thin) else 0.0)
-            if w > _TRICKLE:
+            J[0, i] = w if w > _TRICKLE else 0.0
+            if n > 8 and w > _TRICKLE:
                 as_it_is = i == j != 3 or (j == 1 and 1 < i < 4)
-                own, spread = (x[i] if as_it_is else xs[i]), (P[i] if as_it_is else Ps[i])
-                away = eight(own) - first
-                for a in range(n):
-                    da = own[a] - x_out[j, a]
-                    put_first(eight(P_out[j, a]) + w * (eight(spread[a]) + da * away), P_out[j, a], n)
-                if n > 8:
-                    P_out[j, 8, 8] += w * (spread[8, 8] + (own[8] - last) * (own[8] - last))
-        for a in range(6, n):
-            for b in range(a):
-                P_out[j, b, a] = P_out[j, a, b]
+                own8, spread8 = (x[i, 8], P[i, 8, 8]) if as_it_is else (xs[i, 8], Ps[i, 8, 8])
+                P_out[j, 8, 8] += w * (spread8 + (own8 - last) * (own8 - last))
+        for a in range(n):  # a row at a time: what is put down is read slowly at once
+            row = nought()
+            for i in range(N_MODEL):
+                if J[0, i] > 0.0:
+                    as_it_is = i == j != 3 or (j == 1 and 1 < i < 4)
+                    own, spread = (x[i] if as_it_is else xs[i]), (P[i] if as_it_is else Ps[i])
+                    row = row + J[0, i] * (eight(spread[a]) + (own[a] - J[1, a]) * (eight(own) - first))
+            if n > 8:
+                put(row, P_out[j, a])
+            else:
+                put_first(row, P_out[j, a], n)
+        if n > 8:
+            for a in range(8):
+                P_out[j, a, 8] = P_out[j, 8, a]
     for j in range(N_MODEL):
         mu_out[j] /= total
 
@@ -187,19 +195,17 @@ def combine(x, P, mu, x6, P6):
     total = 0.0
     for i in range(N_MODEL):
         total += mu[i] if mu[i] > RARE else 0.0
+    mean = eight(x[first])
+    for i in range(N_MODEL):
+        if mu[i] > RARE:
+            mean = mean + mu[i] / total * (eight(x[i]) - eight(x[first]))
+    put_first(mean, x6, 6)
     for a in range(6):
-        x6[a] = x[first, a]
+        row = nought()
         for i in range(N_MODEL):
             if mu[i] > RARE:
-                x6[a] += mu[i] / total * (x[i, a] - x[first, a])
-    for a in range(6):
-        for b in range(a + 1):
-            s = 0.0
-            for i in range(N_MODEL):
-                if mu[i] > RARE:
-                    s += mu[i] / total * (P[i, a, b] + (x[i, a] - x6[a]) * (x[i, b] - x6[b]))
-            P6[a, b] = s
-            P6[b, a] = s
+                row = row + mu[i] / total * (eight(P[i, a]) + (x[i, a] - x6[a]) * (eight(x[i]) - mean))
+        put_first(row, P6[a], 6)
     firm_up(P6, len(x6))
 
 
@@ -236,6 +242,24 @@ def _copy(t, x, P, mu, x_now, P_now, mu_now):
             hand(P[t, i, a], P_now[i, a])
 
 
+@borrowing
+def _step(x, P, mu, h, relight, noise, x_out, P_out, mu_out, x6, P6, square, points, kind, w, Ps):
+    """One step of `predict` of one track."""
+    upper, Pi, xs, J = square[0], square[1], square[2], square[3]
+    combine(x, P, mu, x6, P6)
+    r = math.sqrt(x6[0] ** 2 + x6[1] ** 2 + x6[2] ** 2)
+    climb = (x6[0] * x6[3] + x6[1] * x6[4] + x6[2] * x6[5]) / r
+    height = altitude(x6[0], x6[1], x6[2])
+    fresh = transition(height, climb, relight, h, Pi)
+    mix(x, P, mu, Pi, h, fresh, height >= AIR, x_out, P_out, mu_out, xs, Ps, J)
+    leader = likeliest(mu_out)
+    if h != 0.0:
+        predict_models(x_out, P_out, mu_out, h, noise, upper, points, kind, w)
+    for j in range(N_MODEL):
+        if not mu_out[j] > ASLEEP:
+            follow(j, leader, x_out, P_out)
+
+
 @njit
 def predict(x, P, mu, dt, relight, noise, x_out, P_out, mu_out, x6, P6):
     """Predict n tracks by dt (n,) each: mixing, the models, and the combined estimate; ``relight (n,)`` as in `switching.transition`.
@@ -245,32 +269,19 @@ def predict(x, P, mu, dt, relight, noise, x_out, P_out, mu_out, x6, P6):
     less probable than `ASLEEP` are not computed: they follow the likeliest.
     """
     square, vector = np.zeros((5, 9, 9)), np.zeros((MOST + 1, 9))  # two arrays, not eleven: each costs time to compile
-    lower, Pi, xs, J, x_now = square[0], square[1], square[2], square[3], square[4]
-    points, mu_now, kind, w = vector[:MOST], vector[MOST], np.zeros(MOST, np.int64), np.zeros(WORK)
+    x_now, points, mu_now, kind, w = square[4], vector[:MOST], vector[MOST], np.zeros(MOST, np.int64), np.zeros(WORK)
     Ps, P_now = np.zeros((N_MODEL, 9, 9)), np.zeros((N_MODEL, 9, 9))
     for t in range(len(mu)):
         steps = 1
         if mu[t, 0] + mu[t, 4] + relight[t] * abs(dt[t]) > NEGLIGIBLE and abs(dt[t]) > BURNOUT_STEP:
             steps = min(int(math.ceil(abs(dt[t]) / BURNOUT_STEP)), 5)
         h = dt[t] / steps
-        _copy(t, x, P, mu, x_now, P_now, mu_now)
-        for step in range(steps):
-            if step > 0:
-                _copy(t, x_out, P_out, mu_out, x_now, P_now, mu_now)
-            combine(x_now, P_now, mu_now, x6[t], P6[t])
-            s = x6[t]
-            r = math.sqrt(s[0] ** 2 + s[1] ** 2 + s[2] ** 2)
-            climb = (s[0] * s[3] + s[1] * s[4] + s[2] * s[5]) / r
-            height = altitude(s[0], s[1], s[2])
-            fresh = transition(height, climb, relight[t], h, Pi)
-            mix(x_now, P_now, mu_now, Pi, h, fresh, height >= AIR, x_out[t], P_out[t], mu_out[t], xs, Ps, J)
-            leader = likeliest(mu_out[t])
-            if h != 0.0:
-                predict_models(x_out[t], P_out[t], mu_out[t], h, noise, lower, points, kind, w)
-            for j in range(N_MODEL):
-                if not mu_out[t, j] > ASLEEP:
-                    follow(j, leader, x_out[t], P_out[t])
-        combine(x_out[t], P_out[t], mu_out[t], x6[t], P6[t])
+        out, of = (x_out[t], P_out[t], mu_out[t]), (x6[t], P6[t])
+        _step(x[t], P[t], mu[t], h, relight[t], noise, out[0], out[1], out[2], of[0], of[1], square, points, kind, w, Ps)
+        for _ in range(1, steps):
+            _copy(t, x_out, P_out, mu_out, x_now, P_now, mu_now)
+            _step(x_now, P_now, mu_now, h, relight[t], noise, out[0], out[1], out[2], of[0], of[1], square, points, kind, w, Ps)
+        combine(out[0], out[1], out[2], of[0], of[1])
 
 
 @njit

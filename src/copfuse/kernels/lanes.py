@@ -12,25 +12,27 @@ from typing import Any
 
 import numpy as np
 
-from copfuse.constants import EARTH_A, EARTH_B, EARTH_E2
+from copfuse.constants import EARTH_A, EARTH_B, EARTH_E2, EARTH_OMEGA, J2, MU
 from copfuse.kernels import borrowing
-from copfuse.kernels.earth import air, free_acceleration
-from copfuse.kernels.eights import eight, nought, put, put_first
+from copfuse.kernels.earth import DEEPEST, air
+from copfuse.kernels.eights import eight, nought, put, put_first, turn
 from copfuse.kernels.mach import factor_at
-from copfuse.kernels.motions import DRAG_CEILING, DRAG_MOST, LIFT_TIME, MOST_FLOW, MOST_THRUST, across
-from copfuse.kernels.small import cholesky, squares
+from copfuse.kernels.motions import DRAG_CEILING, DRAG_MOST, LEAST_COSINE, LIFT_TIME, MOST_FLOW, MOST_THRUST
+from copfuse.kernels.small import columns, squares
 
 LANES = 16
 # Places in the work array ``w``, of which every one has `LANES` numbers: state (position, velocity, thrust, mass flow), the state at
 # which rates are asked for, weighted sum of rates; then acceleration, push, height, drag over speed, exp(-ln beta), lift and turn
 _S, _Y, _Q, _A, _P = 0, 8 * LANES, 16 * LANES, 24 * LANES, 27 * LANES
 _H, _K, _E, _L = 30 * LANES, 31 * LANES, 32 * LANES, 33 * LANES
-_R = 35 * LANES  # scratch
-WORK = 36 * LANES
+_D, _O, _V = 35 * LANES, 36 * LANES, 37 * LANES  # distance from the Earth's centre, 1 over its square, speed
+_R = 38 * LANES  # scratch
+WORK = 39 * LANES
 LONGEST = 10.0  # s, a step
 SHORTEST = 0.2  # s, a step that drag asks for
 _EP2 = (EARTH_A / EARTH_B) ** 2 - 1.0  # second eccentricity squared
-_EMPTY = (EARTH_A + DRAG_CEILING) ** 2  # m^2, squared distance from the Earth's centre beyond which there is no drag anywhere
+_J2 = 1.5 * J2 * EARTH_A * EARTH_A
+_EMPTY = EARTH_A + DRAG_CEILING  # m, distance from the Earth's centre beyond which there is no drag anywhere
 
 
 # The air, quickly -----------------------------------------------------------------------------------------------------
@@ -61,7 +63,7 @@ _PIECES = _pieces()
 @borrowing
 def thickness(h):
     """Density kg/m^3 of `earth.air` at height h (m) from 0 to `motions.DRAG_CEILING`, to 3e-7 of itself, without powers."""
-    u = _RADIUS * h / (_RADIUS + h) / _WIDE if h < _TOP else _BELOW + (h - _TOP) / _WIDE
+    u = _RADIUS / _WIDE * h / (_RADIUS + h) if h < _TOP else _BELOW + (h - _TOP) * (1.0 / _WIDE)
     i = min(int(u), len(_PIECES) // 4 - 1)
     f = u - i
     return _PIECES[4 * i] + f * (_PIECES[4 * i + 1] + f * (_PIECES[4 * i + 2] + f * _PIECES[4 * i + 3]))
@@ -72,23 +74,31 @@ def thickness(h):
 
 @borrowing
 def _fall(w):
-    """Acceleration of free fall and the push that stays."""
+    """Acceleration of free fall (`earth.free_acceleration`) and the push that stays; distance from the Earth's centre, 1 over its square,
+    and speed."""
     for i in range(LANES):
-        a, b, c = free_acceleration(w[_Y + i], w[_Y + LANES + i], w[_Y + 2 * LANES + i], w[_Y + 3 * LANES + i], w[_Y + 4 * LANES + i])
-        w[_A + i] = a + w[_P + i]
-        w[_A + LANES + i] = b + w[_P + LANES + i]
-        w[_A + 2 * LANES + i] = c + w[_P + 2 * LANES + i]
+        x, y, z = w[_Y + i], w[_Y + LANES + i], w[_Y + 2 * LANES + i]
+        a, b, c = w[_Y + 3 * LANES + i], w[_Y + 4 * LANES + i], w[_Y + 5 * LANES + i]
+        r2 = max(x * x + y * y + z * z, DEEPEST * DEEPEST)
+        r, over = math.sqrt(r2), 1.0 / r2
+        g, k, s = -MU * over * (r * over), _J2 * over, 5.0 * z * z * over
+        xy = g * (1.0 + k * (1.0 - s)) + EARTH_OMEGA * EARTH_OMEGA
+        w[_A + i] = xy * x + 2.0 * EARTH_OMEGA * b + w[_P + i]
+        w[_A + LANES + i] = xy * y - 2.0 * EARTH_OMEGA * a + w[_P + LANES + i]
+        w[_A + 2 * LANES + i] = g * (1.0 + k * (3.0 - s)) * z + w[_P + 2 * LANES + i]
+        w[_D + i] = r
+        w[_O + i] = over
+        w[_V + i] = math.sqrt(a * a + b * b + c * c)
 
 
 @borrowing
 def _thrust(w):
     """Thrust, along the velocity."""
     for i in range(LANES):
-        x, y, z = w[_Y + 3 * LANES + i], w[_Y + 4 * LANES + i], w[_Y + 5 * LANES + i]
-        k = w[_Y + 6 * LANES + i] / (math.sqrt(x * x + y * y + z * z) + 1e-3)
-        w[_A + i] += k * x
-        w[_A + LANES + i] += k * y
-        w[_A + 2 * LANES + i] += k * z
+        k = w[_Y + 6 * LANES + i] / (w[_V + i] + 1e-3)
+        w[_A + i] += k * w[_Y + 3 * LANES + i]
+        w[_A + LANES + i] += k * w[_Y + 4 * LANES + i]
+        w[_A + 2 * LANES + i] += k * w[_Y + 5 * LANES + i]
 
 
 @borrowing
@@ -96,62 +106,53 @@ def _airless(w):
     """Whether all lanes are so far out that nobody need ask for their height."""
     near = 0
     for i in range(LANES):
-        x, y, z = w[_Y + i], w[_Y + LANES + i], w[_Y + 2 * LANES + i]
-        near += 0 if x * x + y * y + z * z > _EMPTY else 1
+        near += 0 if w[_D + i] > _EMPTY else 1
     return near == 0
 
 
 @borrowing
-def _heights(w):
-    """`earth.altitude` with fewer roots and quotients."""
-    for i in range(LANES):
-        x, y, z = w[_Y + i], w[_Y + LANES + i], w[_Y + 2 * LANES + i]
-        p2 = x * x + y * y
-        p, r = math.sqrt(p2), math.sqrt(p2 + z * z)
-        sine, cosine = EARTH_B * z * (r + _EP2 * EARTH_B), EARTH_A * p * r
-        n = 1.0 / (math.sqrt(sine * sine + cosine * cosine) + 1.0)
-        sine, cosine = n * sine, n * cosine
-        top, bottom = z + _EP2 * EARTH_B * (sine * sine * sine), p - EARTH_E2 * EARTH_A * (cosine * cosine * cosine)
-        n = 1.0 / math.sqrt(top * top + bottom * bottom)
-        q = EARTH_E2 * (n * top) * (n * top)  # 1 % at most, so that this is its root, to a micrometre
-        root = 1.0 - q * (0.5 + q * (0.125 + q * (0.0625 + q * 0.0390625)))
-        w[_H + i] = n * (p * bottom + z * top) - EARTH_A * root
-
-
-@borrowing
 def _drag(w):
-    """Height, drag over speed (as `motions.drag_of`) and drag."""
+    """Height, drag over speed (as `motions.drag_of`) and drag.
+
+    The height is that along the radius, from a series (`falls.flow`), less what the vertical is shorter: to 2 cm up to `DRAG_CEILING`.
+    """
     if _airless(w):
         for i in range(LANES):
             w[_K + i] = 0.0
             w[_H + i] = DRAG_CEILING
         return
-    _heights(w)
     for i in range(LANES):
-        w[_K + i] = thickness(min(max(w[_H + i], 0.0), DRAG_CEILING))
+        z = w[_Y + 2 * LANES + i]
+        s = z * z * w[_O + i]
+        u = _EP2 * s
+        h = w[_D + i] - EARTH_A * (1.0 - u * (0.5 - u * (0.375 - u * (0.3125 - u * 0.2734375))))
+        h -= 0.5 * EARTH_E2 * EARTH_E2 * h * s * (1.0 - s)
+        w[_H + i] = h
+        w[_K + i] = thickness(min(max(h, 0.0), DRAG_CEILING))
     for i in range(LANES):
-        x, y, z = w[_Y + 3 * LANES + i], w[_Y + 4 * LANES + i], w[_Y + 5 * LANES + i]
-        v = math.sqrt(x * x + y * y + z * z)
-        k = 0.5 * w[_K + i] * v * w[_E + i] * factor_at(w[_H + i], v)
-        k = min(k, DRAG_MOST / (v + 1.0)) if w[_H + i] < DRAG_CEILING else 0.0
+        h, v = w[_H + i], w[_V + i]
+        k = 0.5 * w[_K + i] * v * w[_E + i] * factor_at(h, v)
+        k = min(k, DRAG_MOST / (v + 1.0)) if h < DRAG_CEILING else 0.0
         w[_K + i] = k
-        w[_A + i] -= k * x
-        w[_A + LANES + i] -= k * y
-        w[_A + 2 * LANES + i] -= k * z
+        w[_A + i] -= k * w[_Y + 3 * LANES + i]
+        w[_A + LANES + i] -= k * w[_Y + 4 * LANES + i]
+        w[_A + 2 * LANES + i] -= k * w[_Y + 5 * LANES + i]
 
 
 @borrowing
 def _lift(w, left):
-    """Lift and turn, of which the share ``left`` is left."""
+    """Lift and turn, of which the share ``left`` is left, along `motions.across`."""
     for i in range(LANES):
-        x, y, z = w[_Y + i], w[_Y + LANES + i], w[_Y + 2 * LANES + i]
-        a, b, c = w[_Y + 3 * LANES + i], w[_Y + 4 * LANES + i], w[_Y + 5 * LANES + i]
-        k = 1.0 / (math.sqrt(a * a + b * b + c * c) + 1e-3)
-        u0, u1, u2, r0, r1, r2 = across((x, y, z), k * a, k * b, k * c)
+        k, over = 1.0 / (w[_V + i] + 1e-3), w[_D + i] * w[_O + i]
+        x, y, z = over * w[_Y + i], over * w[_Y + LANES + i], over * w[_Y + 2 * LANES + i]
+        a, b, c = k * w[_Y + 3 * LANES + i], k * w[_Y + 4 * LANES + i], k * w[_Y + 5 * LANES + i]
+        sine = x * a + y * b + z * c
+        n = 1.0 / math.sqrt(max(1.0 - sine * sine, LEAST_COSINE * LEAST_COSINE))
+        u0, u1, u2 = n * (x - sine * a), n * (y - sine * b), n * (z - sine * c)
         lift, turn = left * w[_L + i], left * w[_L + LANES + i]
-        w[_A + i] += lift * u0 + turn * r0
-        w[_A + LANES + i] += lift * u1 + turn * r1
-        w[_A + 2 * LANES + i] += lift * u2 + turn * r2
+        w[_A + i] += lift * u0 + turn * (b * u2 - c * u1)
+        w[_A + LANES + i] += lift * u1 + turn * (c * u0 - a * u2)
+        w[_A + 2 * LANES + i] += lift * u2 + turn * (a * u1 - b * u0)
 
 
 @borrowing
@@ -213,7 +214,7 @@ def _stride(w, thrust, drag):
             x, y, z = w[_Y + i], w[_Y + LANES + i], w[_Y + 2 * LANES + i]
             climb = x * w[_Y + 3 * LANES + i] + y * w[_Y + 4 * LANES + i] + z * w[_Y + 5 * LANES + i]
             near = w[_E + i] > 0.0 and w[_H + i] < DRAG_CEILING
-            climb = abs(climb) / math.sqrt(x * x + y * y + z * z)
+            climb = abs(climb) * w[_D + i] * w[_O + i]
             w[_R + i] = w[_K + i] / 0.2 + climb / max(0.5 * (w[_H + i] - 70e3), 5e3) if near else 0.0
         fastest = 0.0
         for i in range(LANES):
@@ -221,12 +222,11 @@ def _stride(w, thrust, drag):
         least = min(least + fastest, 1.0 / SHORTEST)
     if thrust:
         for i in range(LANES):
-            x, y, z = w[_Y + 3 * LANES + i], w[_Y + 4 * LANES + i], w[_Y + 5 * LANES + i]
-            w[_R + i] = x * x + y * y + z * z if w[_Y + 6 * LANES + i] != 0.0 else 4e8
-        slowest = 4e8
+            w[_R + i] = w[_V + i] if w[_Y + 6 * LANES + i] != 0.0 else 2e4
+        slowest = 2e4
         for i in range(LANES):
             slowest = min(slowest, w[_R + i])
-        least = max(least, 1.0 / min(max(math.sqrt(slowest) / 100.0, 2.0), 5.0))
+        least = max(least, 1.0 / min(max(slowest / 100.0, 2.0), 5.0))
     return 1.0 / least
 
 
@@ -262,14 +262,16 @@ def _go(w, dt, thrust, drag, lift):
 
 
 @borrowing
-def scatter(n, x, P, lower, points):
-    """The 2 n cubature points of a mean and covariance, rows of ``points``."""
-    cholesky(P, n, lower)
-    spread = math.sqrt(n)
+def scatter(n, x, P, upper, points):
+    """The 2 n cubature points of a mean and covariance, rows of ``points``; ``upper (9, 9)`` is scratch."""
+    columns(P, n, upper, points[0])
+    spread, mean = math.sqrt(n), eight(x)
     for j in range(n):
-        for i in range(n):
-            points[2 * j, i] = x[i] + spread * lower[i, j]
-            points[2 * j + 1, i] = x[i] - spread * lower[i, j]
+        away, last = spread * eight(upper[j]), spread * upper[j, 8]
+        put(mean + away, points[2 * j])
+        put(mean - away, points[2 * j + 1])
+        points[2 * j, 8] = x[8] + last
+        points[2 * j + 1, 8] = x[8] - last
 
 
 @borrowing
@@ -291,15 +293,31 @@ def gather(n, points, x, P):
 
 
 @borrowing
-def _put(w, i, model, s):
-    """State s of a model into lane i."""
-    for c in range(8):
-        w[_S + c * LANES + i] = s[c] if c < 6 or model == 4 else 0.0
-    for c in range(3):
-        w[_P + c * LANES + i] = s[6 + c] if model == 0 else 0.0
-    w[_E + i] = math.exp(-s[6]) if model == 2 or model == 3 else 0.0
-    w[_L + i] = s[7] if model == 3 else 0.0
-    w[_L + LANES + i] = s[8] if model == 3 else 0.0
+def _turned_in(points, p, last, out):
+    """The first eight components of eight states, from number p on, or of number ``last`` where there are no more."""
+    turn(
+        eight(points[min(p, last)]), eight(points[min(p + 1, last)]), eight(points[min(p + 2, last)]), eight(points[min(p + 3, last)]),
+        eight(points[min(p + 4, last)]), eight(points[min(p + 5, last)]), eight(points[min(p + 6, last)]), eight(points[min(p + 7, last)]),
+        out, LANES,
+    )  # fmt: skip
+
+
+@borrowing
+def _in(points, model, first, last, w):
+    """States from number ``first`` on into the lanes, up to number ``last``, which is in those behind it, too."""
+    _turned_in(points, first, last, w[_S:])
+    _turned_in(points, first + 8, last, w[_S + 8 :])
+    for i in range(LANES):
+        p = min(first + i, last)
+        j, a, b, c = model[p], w[_S + 6 * LANES + i], w[_S + 7 * LANES + i], points[p, 8]
+        w[_P + i] = a if j == 0 else 0.0
+        w[_P + LANES + i] = b if j == 0 else 0.0
+        w[_P + 2 * LANES + i] = c if j == 0 else 0.0
+        w[_E + i] = math.exp(-a) if j == 2 or j == 3 else 0.0
+        w[_L + i] = b if j == 3 else 0.0
+        w[_L + LANES + i] = c if j == 3 else 0.0
+        w[_S + 6 * LANES + i] = a if j == 4 else 0.0
+        w[_S + 7 * LANES + i] = b if j == 4 else 0.0
 
 
 @borrowing
@@ -322,7 +340,7 @@ def move(points, model, count, dt, w):
             p = min(first + i, count - 1)
             j = model[p]
             thrust, drag, lift = thrust or j == 4, drag or j == 2 or j == 3, lift or j == 3
-            _put(w, i, j, points[p])
+        _in(points, model, first, count - 1, w)
         _begin(w)
         _go(w, dt, thrust, drag, lift)
         for i in range(min(LANES, count - first)):

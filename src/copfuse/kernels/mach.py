@@ -44,23 +44,19 @@ def drag_slope(mach):
 # Without loops, for states side by side ---------------------------------------------------------------------------------
 
 _LAYER, _TOP = 250.0, 86e3  # m of height that one line stands for, and where the speed of sound changes no more
-_FINE = 20.0  # lines of the curve per Mach number: its bends are among their ends
 
 
-def _lines(values: np.ndarray) -> np.ndarray:
-    """Value at the begin and rise of the straight lines through ``values``, ``(n, 2)``; the last one is level."""
+def _slowness() -> np.ndarray:
+    """1 over the speed of sound at the begin of lines over height and its rise along each, ``(n, 2)``; the last one is level."""
+    sound: Any = getattr(air, "py_func", air)  # nothing is compiled where this is read
+    values = np.array([1.0 / sound(h)[1] for h in (np.arange(round(_TOP / _LAYER) + 1) * _LAYER).tolist()])
     return np.stack([values, np.diff(values, append=values[-1])], axis=1)
 
 
-def _tables() -> tuple[np.ndarray, np.ndarray]:
-    sound: Any = getattr(air, "py_func", air)  # nothing is compiled where this is read
-    heights = np.arange(round(_TOP / _LAYER) + 1) * _LAYER
-    return _lines(np.array([1.0 / sound(h)[1] for h in heights.tolist()])), _lines(
-        np.interp(np.arange(round(_FINE * MACH[-1]) + 1) / _FINE, MACH, DRAG)
-    )
-
-
-_SLOWNESS, _CURVE = _tables()
+_SLOWNESS = _slowness()
+# The curve without a look into a table: its value at the first Mach number and by how much its slope changes at each
+_FIRST, _MACH = float(DRAG[0]), tuple(MACH.tolist())
+_BEND = tuple(np.diff(np.diff(DRAG) / np.diff(MACH), prepend=0.0, append=0.0).tolist())
 
 
 @borrowing(forceinline=True)
@@ -73,8 +69,8 @@ def factor_at(h, v):
     u = u if u > 0.0 else 0.0  # nan, too: nothing outside the tables is read
     u = u if u < len(_SLOWNESS) - 1.0 else len(_SLOWNESS) - 1.0
     i = int(u)
-    m = _FINE * v * (_SLOWNESS[i, 0] + (u - i) * _SLOWNESS[i, 1])
+    m = v * (_SLOWNESS[i, 0] + (u - i) * _SLOWNESS[i, 1])
     m = m if m > 0.0 else 0.0
-    m = m if m < len(_CURVE) - 1.0 else len(_CURVE) - 1.0
-    j = int(m)
-    return _CURVE[j, 0] + (m - j) * _CURVE[j, 1]
+    m = m if m < _MACH[7] else _MACH[7]
+    c = _FIRST + _BEND[1] * max(m - _MACH[1], 0.0) + _BEND[2] * max(m - _MACH[2], 0.0) + _BEND[3] * max(m - _MACH[3], 0.0)
+    return c + _BEND[4] * max(m - _MACH[4], 0.0) + _BEND[5] * max(m - _MACH[5], 0.0) + _BEND[6] * max(m - _MACH[6], 0.0)

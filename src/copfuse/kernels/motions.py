@@ -21,8 +21,8 @@ import math
 import numpy as np
 
 from copfuse.kernels import borrowing
-from copfuse.kernels.earth import air, altitude, free_acceleration
-from copfuse.kernels.eights import eight, put_first
+from copfuse.kernels.earth import air, altitude, free_acceleration, reaches
+from copfuse.kernels.eights import eight, joined, nought, put
 from copfuse.kernels.mach import drag_factor
 
 MANOEUVRE, COAST, REENTRY, GLIDE, BOOST = 0, 1, 2, 3, 4
@@ -39,6 +39,7 @@ N_NOISE = 13
 FELT = 0.1  # m/s^2 of drag at which Mach number and attitude begin to matter, *notional*
 HYPERSONIC = 1500.0  # m/s, some Mach 5: faster than that, a body's drag coefficient does not depend on the Mach number
 PUSH_SIGMA = 30.0  # m/s^2 per axis, of a push of which nothing is known, *notional*
+_UNKNOWN = np.diag(np.repeat([0.0, PUSH_SIGMA**2], [6, 3]))  # its covariance
 LIFT_TIME = 60.0  # s, memory of lift and turn, *notional*
 MOST_THRUST = 250.0  # m/s^2 and
 MOST_FLOW = 0.1  # 1/s: growth stops there, so that a forecast over minutes stays finite
@@ -47,16 +48,15 @@ DRAG_CEILING = 150e3  # m, the filters know no drag above
 DRAG_MOST = 3000.0  # m/s^2, so that a cubature point thrown under the ground stays finite; a steep fall at 7 km/s has half of it
 AIR = 80e3  # m: below it there is enough to lift or to brake a body, *notional*
 LIFTLESS = 0.1  # m/s^2, sigma that lift and turn have at most above it, *notional*
-_LEAST_COSINE = 1e-3  # of the path's angle to the horizontal, where "up, normal to the velocity" still means something
+LEAST_COSINE = 1e-3  # of the path's angle to the horizontal, where "up, normal to the velocity" still means something
 
 
 @borrowing
 def drag_of(s, log_beta):
     """Deceleration by drag over speed (1/s) at state s: half density times speed over ballistic coefficient, times `drag_factor`."""
-    h = altitude(s[0], s[1], s[2])
-    if h >= DRAG_CEILING:
+    if reaches(s[0], s[1], s[2], DRAG_CEILING):
         return 0.0
-    rho, sound = air(max(h, 0.0))
+    rho, sound = air(max(altitude(s[0], s[1], s[2]), 0.0))
     v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
     return min(0.5 * rho * v * drag_factor(v / sound) * math.exp(-log_beta), DRAG_MOST / (v + 1.0))
 
@@ -80,7 +80,7 @@ def across(s, e0, e1, e2):
     """Unit vectors normal to the unit velocity e: up in the vertical plane, and to the right; six numbers."""
     r = math.sqrt(s[0] * s[0] + s[1] * s[1] + s[2] * s[2]) + 1e-9
     sine = (s[0] * e0 + s[1] * e1 + s[2] * e2) / r
-    cosine = math.sqrt(max(1.0 - sine * sine, _LEAST_COSINE * _LEAST_COSINE))
+    cosine = math.sqrt(max(1.0 - sine * sine, LEAST_COSINE * LEAST_COSINE))
     u0, u1, u2 = (s[0] / r - sine * e0) / cosine, (s[1] / r - sine * e1) / cosine, (s[2] / r - sine * e2) / cosine
     return u0, u1, u2, e1 * u2 - e2 * u1, e2 * u0 - e0 * u2, e0 * u1 - e1 * u0
 
@@ -238,7 +238,7 @@ def add_process_noise(model, x, P, dt, noise):
         P[6, 6] += felt * noise[LOG_BETA_RATE] * t
         return
     P[6, 6] += felt * noise[GLIDE_BETA_RATE] * t
-    if altitude(x[0], x[1], x[2]) >= AIR:
+    if reaches(x[0], x[1], x[2], AIR):
         _velocity_noise(P, noise[UNREST], t)
         return
     q, t = noise[LIFT_JERK] + noise[LIFT_SHARE] * slowing * slowing, min(t, LIFT_TIME)
@@ -266,22 +266,22 @@ def seen_as(i, j, x, P, xs, Ps, J):
     shared = m if i == j else 6
     if (i == 2 or i == 3) and (j == 2 or j == 3) and i != j:
         shared = 7
-    put_first(eight(x[i]), xs, 6)
-    for a in range(6):
-        put_first(eight(P[i, a]), Ps[a], 6)
-    for a in range(6, n):
-        own = a < shared
-        xs[a] = x[i, a] if own else x[j, a]
-        for b in range(a + 1):
-            known = P[i, a, b] if own else (P[j, a, b] if b >= shared else 0.0)
-            Ps[a, b] = known
-            Ps[b, a] = known
+    put(joined(eight(x[i]), eight(x[j]), shared), xs)
+    xs[8] = x[i, 8] if shared > 8 else x[j, 8]
+    for a in range(n):
+        if a < shared:
+            put(joined(eight(P[i, a]), nought(), shared), Ps[a])
+            Ps[a, 8] = P[i, a, 8] if shared > 8 else 0.0
+        else:
+            put(joined(nought(), eight(P[j, a]), shared), Ps[a])
+            Ps[a, 8] = P[j, a, 8]
     if j == 0 and (i == 2 or i == 3):  # an engine lights in the air: an earlier push tells nothing of how hard it is going to
+        put(joined(eight(x[i]), nought(), 6), xs)
+        xs[8] = 0.0
         for a in range(6, 9):
-            xs[a] = 0.0
-            for b in range(6, 9):
-                Ps[a, b] = PUSH_SIGMA * PUSH_SIGMA if a == b else 0.0
-    if j == 3 and altitude(xs[0], xs[1], xs[2]) >= AIR:
+            put(eight(_UNKNOWN[a]), Ps[a])
+            Ps[a, 8] = _UNKNOWN[a, 8]
+    if j == 3 and reaches(xs[0], xs[1], xs[2], AIR):
         _without_air(xs, Ps)
     if i == 4 and j == 0:
         _thrust_to_push(x[4], P[4], xs, Ps, J)

@@ -11,11 +11,11 @@ import math
 
 from copfuse.kernels import borrowing
 from copfuse.kernels.eights import eight, put
-from copfuse.kernels.small import blend, cholesky, firm_up, solve_lower, squares
+from copfuse.kernels.small import blend, cholesky, columns, firm_up, hand, solve_lower, squares
 
 _NEAREST = 1e-3  # m, a target on top of the sensor is taken as that far away, so that it has a direction
-# A regression of a model, ``seen (ROWS, 9)``, and places in it: the covariance's root L (n, n), slopes (4, 6), the covariance of what is
-# measured (4, 4), the curvature (4, 7), the mean of what is measured (4)
+# A regression of a model, ``seen (ROWS, 9)``, and places in it: the columns of the covariance's root L (n, n), slopes (4, 6), the
+# covariance of what is measured (4, 4), the curvature (4, 7), the mean of what is measured (4)
 ROOT, SLOPES, SPREAD, BENT, MEAN = 0, 9, 13, 17, 21
 ROWS = 22
 _MOVED = 6  # components that a measurement looks at
@@ -109,14 +109,15 @@ def regress(n, x, P, origin, axes, cosines, seen, w):
     a sum of squares, however small beside the covariance of z, which is ``spread`` without noise.  Of n columns of ``bent`` those that
     nothing moves are alike and stand together in the last.
     """
-    lower, slopes, Z, bent, mean = seen[ROOT:SLOPES], seen[SLOPES:SPREAD], seen[SPREAD:BENT], seen[BENT:MEAN], seen[MEAN]
-    cholesky(P, n, lower)
+    root, slopes, Z, bent, mean = seen[ROOT:SLOPES], seen[SLOPES:SPREAD], seen[SPREAD:BENT], seen[BENT:MEAN], seen[MEAN]
+    columns(P, n, root, mean)
     measure(x, origin, axes, cosines, mean)
     spread = math.sqrt(n)
-    for c in range(_MOVED):
-        for j in range(_MOVED):
-            w[_X + c * _LANES + j] = spread * lower[c, j]
-            w[_X + c * _LANES + _LANES // 2 + j] = -spread * lower[c, j]
+    for j in range(_MOVED):
+        for c in range(_MOVED):
+            away = spread * root[j, c]
+            w[_X + c * _LANES + j] = away
+            w[_X + c * _LANES + _LANES // 2 + j] = -away
     _look(x, origin, axes, cosines, mean, w)
     share = 1.0 / spread
     for c in range(4):
@@ -179,13 +180,12 @@ def revise(n, x, P, z, sigma, seen, rows, have):
     the innovation's covariance is conditioned no difference of large numbers makes P indefinite.  ``rows (SCRATCH, 9)`` and ``have (4,)``
     are scratch.
     """
-    lower, slopes, bent = seen[ROOT:SLOPES], seen[SLOPES:SPREAD], seen[BENT:MEAN]
+    slopes, bent = seen[SLOPES:SPREAD], seen[BENT:MEAN]
     of, K, S, l4, nu = rows[_WEIGHT:_GAIN], rows[_GAIN:_S], rows[_S:_L4], rows[_L4:_NU], rows[_NU]
     m = innovation(z, sigma, seen[MEAN], seen[SPREAD:BENT], have, nu, S)
     cholesky(S, m, l4)
-    for i in range(n):
-        for j in range(n):
-            rows[j, i] = lower[i, j]
+    for j in range(n):
+        hand(seen[ROOT + j], rows[j])
     for a in range(m):  # K = L slopes' S^-1, a component of the plot at a time
         c = have[a]
         for j in range(_MOVED):
@@ -221,6 +221,6 @@ def revise(n, x, P, z, sigma, seen, rows, have):
 
 @borrowing
 def update_model(n, x, P, origin, axes, cosines, z, sigma, seen, rows, have, w):
-    """Update one model with one plot in place: `regress`, `revise`."""
+    """Update one model, ``x (9), P (9, 9)`` of which the first n count, with one plot in place: `regress`, `revise`."""
     regress(n, x, P, origin, axes, cosines, seen, w)
     return revise(n, x, P, z, sigma, seen, rows, have)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from copfuse.kernels import borrowing
-from copfuse.kernels.eights import eight, nought, put, put_first
+from copfuse.kernels.eights import eight, joined, nought, put, put_first
 
 _ROUNDING = 1e-14  # share of its own variance added to each component, so that rounding leaves no covariance indefinite
 
@@ -35,6 +35,31 @@ def cholesky(a, n, lower):
         for i in range(j):
             lower[i, j] = 0.0
     return lifted
+
+
+@borrowing(finished=True)
+def columns(a, n, upper, over):
+    """The columns of `cholesky`'s L, one a row of ``upper (n, 9)``, of ``a (n, 9)`` whose leading n columns are symmetric.
+
+    What stands behind the first n of a row means nothing; ``over (9)`` is scratch.  Roots are taken at the end (L is first that of
+    L D L', of unit diagonal), as every pivot waits for the one before.
+    """
+    for j in range(n):
+        row, last = eight(a[j]), a[j, 8]
+        for k in range(j):
+            w = upper[k, j] * over[k]
+            row = row - w * eight(upper[k])
+            last -= w * upper[k, 8]
+        put(row, upper[j])
+        upper[j, 8] = last
+        floor = 1e-14 * abs(a[j, j]) + 1e-300
+        if not upper[j, j] > floor:
+            upper[j, j] = floor
+        over[j] = 1.0 / upper[j, j]
+    for j in range(n):
+        w = math.sqrt(over[j])
+        put(joined(nought(), w * eight(upper[j]), j), upper[j])
+        upper[j, 8] *= w
 
 
 @borrowing(forceinline=True)

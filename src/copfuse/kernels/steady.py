@@ -343,8 +343,9 @@ def _hit(rows, base, then, near, prior, new, scans, scan, rule, work):
             _hand_down(work.seen, k, m)
         rows.time[then + k] = figures[TIME]
         copy_columns(rows, at, then + k)
-        copy_row(rows, then + k, prior + m)
-        copy_row(rows, then + k, h)
+        if then + k != prior + m:
+            copy_row(rows, then + k, prior + m)
+        copy_row(rows, prior + m, h)
         rows.facts[h, HITS] += 1
         rows.facts[h, SENSORS] |= facts[BIT]
         rows.facts[h, SCAN], rows.facts[h, AT], rows.facts[h, DETECTION] = scan, at, scans.row[first + plot]
@@ -362,7 +363,7 @@ def follow(first_scan, scans, rows, room, most, waits, rule, work, at):
     Returns which scan is next, how many rows were made, and whether the last one's tracks may be two of one object, which is then
     to be asked before the next (`pairing.doubles`): its tracks are the last rows.
     """
-    scan, made, now, then, prior = first_scan, 0, N_NODE * room, (N_NODE + 1) * room, (N_NODE + 2) * room
+    scan, made, now, prior = first_scan, 0, N_NODE * room, (N_NODE + 2) * room
     while scan < len(scans.facts):
         first, last, node, time = scans.facts[scan, FIRST], scans.facts[scan, LAST], scans.facts[scan, NODE], scans.figures[scan, TIME]
         m, base, new = last - first, node * room, prior + most + made
@@ -372,11 +373,15 @@ def follow(first_scan, scans, rows, room, most, waits, rule, work, at):
         near = reached(rows, base, n, time, scans, first, last, scans.origin[scan], rule, work, at.boxes) if n > 0 else -1
         if near < m:
             break
+        then = prior + made if made + near <= most else now + room  # where they are to stand, if there is room
+        one = base + work.numbers[NEAR, 0]
+        together = work.numbers[NEAR, near - 1] - work.numbers[NEAR, 0] == near - 1
         for k in range(near):
             r = base + work.numbers[NEAR, k]
-            copy_row(rows, r, now + k)
+            if not together:
+                copy_row(rows, r, now + k)
             work.figures[DT, k], work.figures[LIGHTS, k] = time - rows.time[r], rows.figures[r, RELIGHT]
-        _judged(rows, now, then, near, scans, scan, rule, work, at)
+        _judged(rows, one if together else now, then, near, scans, scan, rule, work, at)
         if not _hit(rows, base, then, near, prior + made, new, scans, scan, rule, work):
             break
         if not _updated(rows, new, m, scans, scan, first_scan, waits, rule, work, at):
