@@ -98,7 +98,9 @@ def _heard(
 def _told(middle: np.ndarray, a: np.ndarray, b: np.ndarray, scan: Scan) -> tuple[np.ndarray, np.ndarray]:
     """What plots a less plots b say of differences of states, in standard deviations: slopes (k, 4, 6) and values (k, 4)."""
     assert scan.spots is not None
-    place, (z, sigma) = scan.spots[0], (scan.z, scan.sigma)
+    place, z, sigma = scan.spots[0], scan.z, scan.sigma
+    if scan.shift is not None:  # which both plots have alike
+        sigma = np.sqrt(np.maximum(sigma**2 - scan.shift**2, 1e-4 * sigma**2))
     sight = middle[:, :3] - scan.origin
     away = np.linalg.norm(sight, axis=1)
     unit = sight / away[:, None]
