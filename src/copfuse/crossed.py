@@ -15,20 +15,24 @@ from functools import cache
 
 import numpy as np
 
+from copfuse import pairing
 from copfuse.coasting import Live, Relative
 from copfuse.constants import REENTRY_ALTITUDE
 from copfuse.frames import altitude
 from copfuse.kernels.consider import fall_matrices
+from copfuse.kernels.gating import box_pairs
 from copfuse.kernels.motions import BOOST, MANOEUVRE
 from copfuse.scanning import Scan
 
 REACH = 5e3  # m: tracks farther apart than this are never compared
 FADING = 60.0  # s in which what a scan has told loses weight, *notional*
+LATELY = 20.0  # s without a scan of both after which nothing is known any more: they may have burned meanwhile
 EVERY = 2.0  # s between two looks at a pair's signs
 MOST = 8  # radars whose signs are sought, of those that tell most
 SURE = 15.0  # logarithm of the likelihood ratio from which on other signs are taken, *notional*
 FAR, FAST = 5e3, 100.0  # m, m/s: standard deviations of a distance of which nothing is known
 BURNS = 0.2  # probability of a push from which on nothing is known of how a distance grows
+_NOBODY = np.zeros(0, int)
 
 
 def straightened(live: Live, hit: np.ndarray, plot: np.ndarray, scan: Scan) -> Live:
@@ -41,9 +45,9 @@ def straightened(live: Live, hit: np.ndarray, plot: np.ndarray, scan: Scan) -> L
     i, j = hit[a], hit[b]
     number = live.number.tolist()
     keys = [(number[m], number[n]) for m, n in zip(i.tolist(), j.tolist(), strict=True)]
-    news = _heard(live, (i, j), (plot[a], plot[b]), scan, [live.relative.get(key) for key in keys])
     there, looks = set(number), []
-    relative = {key: one for key, one in live.relative.items() if there.issuperset(key)}
+    relative = {key: one for key, one in live.relative.items() if there.issuperset(key) and scan.time - one.time < LATELY}
+    news = _heard(live, (i, j), (plot[a], plot[b]), scan, [relative.get(key) for key in keys])
     for m, (key, new) in enumerate(zip(keys, news, strict=True)):
         if len(new.sums) > 1 and scan.time >= new.looked + EVERY:
             looks.append(m)
@@ -60,17 +64,17 @@ def straightened(live: Live, hit: np.ndarray, plot: np.ndarray, scan: Scan) -> L
 
 
 def _beside(live: Live, hit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which two of ``hit`` may lie crossed: places in it, the older track's first."""
-    x, bank = live.bank.x6[hit], live.bank
-    able = live.firm[hit] & (bank.mu[hit][:, [MANOEUVRE, BOOST]].sum(axis=1) < BURNS)
-    if able.sum() < 2:
-        return _NOBODY
-    able = np.flatnonzero(able)
-    able = able[altitude(x[able]) > REENTRY_ALTITUDE]
-    able = able[np.argsort(live.number[hit[able]])]
-    i, j = np.triu_indices(len(able), 1)
-    near = ((x[able[i], :3] - x[able[j], :3]) ** 2).sum(axis=1) < REACH**2
-    return able[i[near]], able[j[near]]
+    """Which two of ``hit`` may lie crossed, as places in it, the older track's first."""
+    burns = live.bank.mu[hit][:, [MANOEUVRE, BOOST]].sum(axis=1) >= BURNS
+    able = np.flatnonzero(live.firm[hit] & ~burns)
+    able = able[altitude(live.bank.x6[hit[able]]) > REENTRY_ALTITUDE] if len(able) > 1 else able
+    if len(able) < 2:
+        return _NOBODY, _NOBODY
+    place = np.ascontiguousarray(live.bank.x6[hit[able], :3])
+    start, found = box_pairs(place, np.full(place.shape, REACH), place)
+    i, j = np.repeat(able, np.diff(start)), able[found]
+    older = live.number[hit[i]] < live.number[hit[j]]
+    return i[older], j[older]
 
 
 def _heard(
@@ -97,8 +101,8 @@ def _heard(
 
 def _told(middle: np.ndarray, a: np.ndarray, b: np.ndarray, scan: Scan) -> tuple[np.ndarray, np.ndarray]:
     """What plots a less plots b say of differences of states, in standard deviations: slopes (k, 4, 6) and values (k, 4)."""
-    assert scan.spots is not None
-    place, z, sigma = scan.spots[0], scan.z, scan.sigma
+    place, _ = scan.spots or pairing.spots(*scan.seen)
+    z, sigma = scan.z, scan.sigma
     if scan.shift is not None:  # which both plots have alike
         sigma = np.sqrt(np.maximum(sigma**2 - scan.shift**2, 1e-4 * sigma**2))
     sight = middle[:, :3] - scan.origin
@@ -159,6 +163,3 @@ def _parted(live: Live, i: int, j: int, apart: np.ndarray, cov: np.ndarray) -> L
         x6[row] = middle + half
         P6[row] += 0.25 * cov
     return replace(live, bank=replace(bank, x=x, P=P, x6=x6, P6=P6))
-
-
-_NOBODY = np.zeros(0, int), np.zeros(0, int)

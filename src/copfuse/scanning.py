@@ -75,7 +75,15 @@ class Series:
         (at, revisit, plume), log_density = self.facts[sensor], float(self.log_density[k])
         seen = self.z[rows], self.sigma[rows], self.origin[first], self.axes[first]
         spots = self.spots[0][rows], self.spots[1][rows]
-        facts: tuple[Any, ...] = log_density, revisit, self.scenario.sensors[sensor].cosines, plume, self.scenario.bias, spots, self.shift[sensor]
+        facts: tuple[Any, ...] = (
+            log_density,
+            revisit,
+            self.scenario.sensors[sensor].cosines,
+            plume,
+            self.scenario.bias,
+            spots,
+            self.shift[sensor],
+        )
         return Scan(float(self.time[first]), at, sensor, self.number[rows], *seen, *facts)
 
 
