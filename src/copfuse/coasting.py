@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,8 +33,7 @@ Turns = dict[tuple[int, int], tuple[float, float]]  # by two numbers, rising: lo
 COUNTS = ("plots", "taken", "refused", "contested", "new", "dropped", "merged")  # of `Live.counts`: plots, then tracks
 
 
-@dataclass(frozen=True)
-class Relative:
+class Relative(NamedTuple):
     """What scans with plots of two tracks have told of the difference of their states as it was ``since`` some time s.
 
     ``time`` s of the last such scan; ``moved (6, 6)``: the difference then by that at first; ``sums``: by sensor the weighted

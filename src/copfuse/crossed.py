@@ -16,8 +16,8 @@ from functools import cache
 import numpy as np
 
 from copfuse import pairing
+from copfuse.atmosphere import density
 from copfuse.coasting import Live, Relative
-from copfuse.constants import REENTRY_ALTITUDE
 from copfuse.frames import altitude
 from copfuse.kernels.consider import fall_matrices
 from copfuse.kernels.gating import box_pairs
@@ -27,11 +27,12 @@ from copfuse.scanning import Scan
 REACH = 5e3  # m: tracks farther apart than this are never compared
 FADING = 60.0  # s in which what a scan has told loses weight, *notional*
 LATELY = 20.0  # s without a scan of both after which nothing is known any more: they may have burned meanwhile
-EVERY = 2.0  # s between two looks at a pair's signs
+EVERY = 4.0  # s between two looks at a pair's signs
 MOST = 8  # radars whose signs are sought, of those that tell most
 SURE = 15.0  # logarithm of the likelihood ratio from which on other signs are taken, *notional*
 FAR, FAST = 5e3, 100.0  # m, m/s: standard deviations of a distance of which nothing is known
 BURNS = 0.2  # probability of a push from which on nothing is known of how a distance grows
+LIGHT, BRAKED = 100.0, 0.1  # kg/m^2, and m/s^2 by which the air may brake what is so light before no more is known either
 _NOBODY = np.zeros(0, int)
 
 
@@ -51,7 +52,7 @@ def straightened(live: Live, hit: np.ndarray, plot: np.ndarray, scan: Scan) -> L
     for m, (key, new) in enumerate(zip(keys, news, strict=True)):
         if len(new.sums) > 1 and scan.time >= new.looked + EVERY:
             looks.append(m)
-            new = replace(new, looked=scan.time)
+            new = new._replace(looked=scan.time)
         relative[key] = new
     live, changed = replace(live, relative=relative), set[int]()
     for m in looks:
@@ -67,7 +68,9 @@ def _beside(live: Live, hit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Which two of ``hit`` may lie crossed, as places in it, the older track's first."""
     burns = live.bank.mu[hit][:, [MANOEUVRE, BOOST]].sum(axis=1) >= BURNS
     able = np.flatnonzero(live.firm[hit] & ~burns)
-    able = able[altitude(live.bank.x6[hit[able]]) > REENTRY_ALTITUDE] if len(able) > 1 else able
+    if len(able) > 1:
+        x = live.bank.x6[hit[able]]
+        able = able[density(altitude(x)) * (x[:, 3:] ** 2).sum(axis=1) / (2.0 * LIGHT) < BRAKED]
     if len(able) < 2:
         return _NOBODY, _NOBODY
     place = np.ascontiguousarray(live.bank.x6[hit[able], :3])
@@ -95,7 +98,7 @@ def _heard(
     for one, by, more in zip(before, moved, told, strict=True):
         sums = dict(one.sums)
         sums[scan.sensor] = sums[scan.sensor] + more if scan.sensor in sums else more
-        news.append(replace(one, time=now, moved=by, sums=sums))
+        news.append(Relative(one.since, now, one.looked, by, sums))
     return news
 
 
