@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,6 +33,20 @@ Turns = dict[tuple[int, int], tuple[float, float]]  # by two numbers, rising: lo
 COUNTS = ("plots", "taken", "refused", "contested", "new", "dropped", "merged")  # of `Live.counts`: plots, then tracks
 
 
+class Relative(NamedTuple):
+    """What scans with plots of two tracks have told of the difference of their states as it was ``since`` some time s.
+
+    ``time`` s of the last such scan; ``moved (6, 6)``: the difference then by that at first; ``sums``: by sensor the weighted
+    information (6, 6) and, in the last of seven columns, that times what was seen; ``looked``: s, time of the last look at it.
+    """
+
+    since: float
+    time: float
+    looked: float
+    moved: np.ndarray
+    sums: dict[int, np.ndarray]
+
+
 @dataclass(frozen=True)
 class Live:
     """The tracks that one node follows now; row i of every column is one track."""
@@ -54,6 +68,7 @@ class Live:
     ended: tuple[tuple[int, float], ...] = ()  # numbers of tracks of some plots that are no more, and s when that was
     parted: dict[int, Bank] = field(default_factory=dict)  # by number: tracks that nobody sees, as of when they began to fall unseen
     turns: Turns = field(default_factory=dict)  # of tracks beside each other: whether they take turns (`turns`)
+    relative: dict[tuple[int, int], Relative] = field(default_factory=dict)  # of such tracks: where they are to each other (`crossed`)
 
     def __len__(self) -> int:
         return len(self.number)

@@ -35,6 +35,7 @@ class Scan:
     plume: bool = False  # the sensor sees burning engines only
     bias: float = 0.0  # the scenario's scale of sensor biases
     spots: tuple[np.ndarray, np.ndarray] | None = None  # `pairing.spots` of the plots, where they are known already
+    shift: np.ndarray | None = None  # standard deviations (4,) of the sensor's bias, which are part of ``sigma``, where they are known
 
     @property
     def seen(self) -> tuple[Any, Any, Any, Any, int]:
@@ -63,6 +64,7 @@ class Series:
     log_density: np.ndarray
     scenario: Any
     facts: dict[int, tuple[int, float, bool]]
+    shift: np.ndarray
 
     def __len__(self) -> int:
         return len(self.first)
@@ -73,7 +75,15 @@ class Series:
         (at, revisit, plume), log_density = self.facts[sensor], float(self.log_density[k])
         seen = self.z[rows], self.sigma[rows], self.origin[first], self.axes[first]
         spots = self.spots[0][rows], self.spots[1][rows]
-        facts: tuple[Any, ...] = log_density, revisit, self.scenario.sensors[sensor].cosines, plume, self.scenario.bias, spots
+        facts: tuple[Any, ...] = (
+            log_density,
+            revisit,
+            self.scenario.sensors[sensor].cosines,
+            plume,
+            self.scenario.bias,
+            spots,
+            self.shift[sensor],
+        )
         return Scan(float(self.time[first]), at, sensor, self.number[rows], *seen, *facts)
 
 
@@ -130,7 +140,7 @@ def series(
     first, number = edge[:-1], np.arange(n) if numbers is None else numbers
     rated = np.logical_or.reduceat(np.isfinite(detections.z[:, 3]), first) if n else np.zeros(0, bool)
     density, facts = sites.density[sensor[first]] - np.where(rated, RATED, 0.0), {k: sites.facts[k] for k in there}
-    return Series(first, edge[1:], time, sensor, number, detections.z, sigma, origin, axes, spots, density, scenario, facts)
+    return Series(first, edge[1:], time, sensor, number, detections.z, sigma, origin, axes, spots, density, scenario, facts, sites.bias)
 
 
 @lru_cache(maxsize=256)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from copfuse.association import gate
-from copfuse.coasting import COUNTS, Live, Turns
+from copfuse.coasting import COUNTS, Live
 from copfuse.filters import Bank
 from copfuse.kernels import lent, sights
 from copfuse.kernels import steady as kernel
@@ -146,9 +146,9 @@ class Steady:
             self.newer.discard(node)
         return self.states.get(node, _NONE)
 
-    def remember(self, node: int, turns: Turns) -> None:
-        """Keep what is known of turns beside a node's tracks."""
-        self.states[node] = replace(self.states[node], turns=turns)
+    def remember(self, node: int, live: Live) -> None:
+        """Keep what is known of a node's tracks beside each other."""
+        self.states[node] = replace(self.states[node], turns=live.turns, relative=live.relative)
 
     def run(self, scan: int) -> tuple[int, np.ndarray | None, np.ndarray]:
         """Take the scans from number ``scan`` on that are steady: which is the next, what they changed as of `tracking.step`, and the rows

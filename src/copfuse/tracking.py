@@ -3,7 +3,8 @@
 Each nation tracks with the plots of its own sensors.  A plot that no track claims starts one; a track is firm after
 `FIRM_HITS` plots with a log-likelihood ratio above `FIRM_LLR`, if its position is known to `FIRM_SIGMA`; it is dropped when no plot
 has come for a while, unless it falls freely above the air and is well known (`coasting`), and where others have the plots
-that it should have (`doubted`), or where another one stands for the same object (`pairing.doubles`, `turns`).
+that it should have (`doubted`), or where another one stands for the same object (`pairing.doubles`, `turns`).  Of two objects that have
+just separated, what some radars have taken for the one and others for the other is put right (`crossed`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import covariances, filters, multiscan, pairing, starting, turns
+from copfuse import covariances, crossed, filters, multiscan, pairing, starting, turns
 from copfuse.association import Pairs, gate
 from copfuse.coasting import (
     BURNT_OUT,
@@ -153,7 +154,8 @@ def _changes(steady: Steady, association: str) -> Iterator[Rows]:
             if new is not None:
                 yield new
             if len(hit):
-                _part(steady, every[k - 1], hit)
+                assert new is not None
+                _part(steady, every[k - 1], hit, new["detection"][-len(hit) :])
             if k == len(every):
                 return
         scan = every[k]
@@ -165,12 +167,14 @@ def _changes(steady: Steady, association: str) -> Iterator[Rows]:
             yield new
 
 
-def _part(steady: Steady, scan: Scan, hit: np.ndarray) -> None:
-    """Drop doubles, and tracks that take turns with another, after a scan that was steady."""
-    live = steady.seen(scan.node)
+def _part(steady: Steady, scan: Scan, hit: np.ndarray, detection: np.ndarray) -> None:
+    """Put crossed tracks right, and drop doubles and tracks that take turns with another, after a scan that was steady and gave the tracks
+    ``hit`` its plots ``detection``."""
+    before = steady.seen(scan.node)
+    live = crossed.straightened(before, hit, np.searchsorted(scan.rows, detection), scan)
     live, drop = turns.joined(live, hit, _doubles(live, hit, scan.time), scan)
-    steady.remember(scan.node, live.turns)
-    if drop.any():
+    steady.remember(scan.node, live)
+    if drop.any() or live.bank is not before.bank:
         *others, merged = live.counts
         kept = replace(live[~drop], counts=(*others, merged + _gone(live.number, drop)))
         steady.put(scan.node, with_ends(kept, live, scan.time, FIRM_HITS))
@@ -219,7 +223,9 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, Rows |
     live = _start(live, scan, free)
     told, what = (hit, taken) if live.forest is None else (hit[live.forest.best[hit]], taken[live.forest.best[hit]])
     out = _changed(live, scan, told, free, what) if len(told) or len(free) else None
-    own = hit[taken.share >= OWN]
+    mine = taken.share >= OWN
+    own = hit[mine]
+    live = crossed.straightened(live, own, taken.plot[mine], scan)
     live, drop = turns.joined(live, own, _doubles(live, own, scan.time) | (live.doubt >= DOUBTED), scan)
     now = *_sorted_out(pairs, limit, taken.claimed), dropped, lost + _gone(live.number, drop)
     return replace(live[~drop] if drop.any() else live, counts=tuple(a + b for a, b in zip(counts, now, strict=True))), out
