@@ -332,6 +332,19 @@ def test_what_falls_from_high_up_is_turned_in_all_ways_together_as_rarely_as_the
         assert (Pi[model, model] < 0.5) == (height < switching.SPACE)
 
 
+@pytest.mark.parametrize("model", [motions.COAST, motions.REENTRY])
+def test_what_falls_from_high_up_is_left_alone_until_there_is_air_to_lift_it(model):
+    """From 140 km down to `motions.AIR` as seldom as in space; below it by its share of the record's odds, and others from 110 km down."""
+    Pi = np.zeros((motions.N_MODEL, motions.N_MODEL))
+    unrest = {}
+    for height, climb in ((140e3, -3000.0), (109e3, -3000.0), (81e3, -3000.0), (79e3, -3000.0), (81e3, -900.0)):
+        switching.transition(height, climb, 0.0, 0.01, Pi)
+        unrest[height, climb] = Pi[model, motions.GLIDE] / 0.01
+    high, thin, low, air, never_high = unrest.values()
+    assert np.allclose([high, thin, low], switching.UNREST_BEGINS, rtol=0.02)
+    assert np.isclose(air, switching.LOB_TURNS / 3.0, rtol=0.02) and never_high > air
+
+
 def test_who_was_turned_back_is_not_left_alone_and_whose_thrust_was_along_the_velocity_is():
     """Pushed for 20 s by nothing that has a model, or along its velocity, and then out: what becomes of both without a plot."""
     x = np.concatenate([frames.ecef(0.7, 2.2, 200e3), np.array([900.0, 300.0, 1200.0]) @ frames.enu_axes(0.7, 2.2)])

@@ -5,7 +5,8 @@ air.  In empty space a body is left alone (COAST) or is not (GLIDE), and stays s
 its velocity (BOOST) is nearly always left alone once it is out; who was pushed otherwise, as by an engine that turns it back, has
 thrusters, and may well use them still.  What falls through thin air is not lit again before it comes to `motions.AIR`: an
 engine that brakes a descent does so where the air is about to.  What comes into the air from high up is hardly ever lifted or braked
-there but by the air: who wants to fly in it does not climb so far, and how fast a fall is tells from where it comes.
+there but by the air: who wants to fly in it does not climb so far, and how fast a fall is tells from where it comes.  Before there
+is air to lift it, it is left alone as in space.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def transition(h, climb, relight, dt, Pi):
     Pi[4, 0] = 1.0 / 20.0 if h < 12e3 else (1.0 / 60.0 if h < 70e3 else 1.0 / 600.0)
     Pi[0, 2] = 1.0 / (2000.0 if young else 60.0) if h < 110e3 else 1e-6
     Pi[4, 2] = 1.0 / (2000.0 if young else 200.0) if h < 110e3 else 1e-6
-    if space:
+    if space or (lobbed and not air):
         Pi[0, 3], Pi[4, 3], Pi[1, 3], Pi[2, 3] = UNREST_AFTER[0] * Pi[0, 1], UNREST_AFTER[1] * Pi[4, 1], UNREST_BEGINS, UNREST_BEGINS
     else:
         Pi[0, 3], Pi[4, 3], Pi[1, 3], Pi[2, 3] = (0.05 if young else 1.0) * lift, (0.05 if young else 0.3) * lift, lift, lift
