@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -56,6 +57,10 @@ def test_the_uid_names_the_content(kind, n, seed):
     assert table.uid == made(kind, n, seed).uid
     assert table.uid != table[:-1].uid
     assert table.uid != made(kind, n, seed + 1).uid
+    other = next(one for one in TABLES if one is not kind)
+    renamed = replace(table, meta={"of": "another"})
+    for one in (table, made(kind, n, seed), table[:-1], made(kind, n, seed + 1), renamed, made(other, n, seed)):
+        assert table.same(one) == (table.uid == one.uid)
 
 
 def test_one_row_by_number_stays_a_table():
