@@ -20,6 +20,7 @@ import copfuse as cf
 from copfuse import cli, cli_study, cueing, earliness, fusion, parts, sheets, simulate, study, sweep, units
 from copfuse.errors import CopfuseError
 from copfuse.laydowns import laydown
+from copfuse.tables import Tracks
 
 LAUNCHES = ["2022-01-27-1"]  # an SRBM of 230 s
 SENSORS = tuple(s for s in laydown("northeast-asia") if s.name in ("KR-GP-CB", "JP-AEG-W"))
@@ -78,6 +79,14 @@ def test_pictures_that_cannot_differ_are_fused_once(monkeypatch):
         np.testing.assert_equal(
             [v for i, v in enumerate(a) if i not in (told, regime)], [v for i, v in enumerate(b) if i not in (told, regime)]
         )
+
+
+def test_no_tracks_are_hashed(monkeypatch):
+    """Whether tracks of two regimes are the same is found out without their names, which take longer."""
+    asked = []
+    monkeypatch.setattr(Tracks, "uid", property(lambda tracks: asked.append(tracks)))
+    plan = sweep.plan(**{**SMALL, "seeds": 1, "cues": True, "regimes": ("none", "tisa", "realtime", "plots")})
+    assert len(units.measure(plan.units[0]).rows) == 16 and not asked
 
 
 def test_cues_are_made_once_for_regimes_that_cue_alike(monkeypatch):

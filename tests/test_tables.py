@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from copfuse.errors import CopfuseError, suggestion
-from copfuse.tables import TABLES, Detections, Growing, Messages, Picture, Truth, replacing, same_table, stack
+from copfuse.tables import TABLES, Detections, Growing, Messages, Picture, Tracks, Truth, replacing, same_table, stack
 
 
 def made(kind, n, seed=0):
@@ -56,6 +57,10 @@ def test_the_uid_names_the_content(kind, n, seed):
     assert table.uid == made(kind, n, seed).uid
     assert table.uid != table[:-1].uid
     assert table.uid != made(kind, n, seed + 1).uid
+    other = next(one for one in TABLES if one is not kind)
+    renamed = replace(table, meta={"of": "another"})
+    for one in (table, made(kind, n, seed), table[:-1], made(kind, n, seed + 1), renamed, made(other, n, seed)):
+        assert table.same(one) == (table.uid == one.uid)
 
 
 def test_one_row_by_number_stays_a_table():
@@ -170,9 +175,13 @@ def test_suggestions():
 def test_a_table_that_grows_is_what_stacking_gives():
     rng = np.random.default_rng(1)
     parts = [{name: rng.normal(size=(n, *shape)).astype(dtype) for name, (dtype, shape) in Truth.COLUMNS.items()} for n in (3, 0, 90, 200)]
-    growing, made = Growing(Truth, objects=[]), []
+    growing, tables = Growing(Truth, objects=[]), []
     for part in parts:
         growing.add({**part, "unasked": part["x"]})
-        made.append(growing.table())
-    for n, table in enumerate(made, 1):  # the earlier ones too, after the later ones were made
+        tables.append(growing.table())
+    for n, table in enumerate(tables, 1):  # the earlier ones too, after the later ones were made
         assert table.uid == stack([Truth(**part, meta={"objects": []}) for part in parts[:n]]).uid
+    growing = Growing(Tracks, {"P_common": "P"})
+    for n in (3, 90):
+        growing.add({name: column for name, column in vars(made(Tracks, n)).items() if name != "P_common"})
+    assert np.array_equal(growing.table().P_common, growing.table().P, equal_nan=True) and len(growing.table().P) == 93

@@ -61,7 +61,7 @@ class Once:
 
 def sense(
     truth: Truth, scenario: Any, regime: Any = None, seed: int = 0, association: str = "gnn", cues: bool = True, register: bool = False,
-    once: Once | None = None, idle: bool = True, common: bool = True,
+    once: Once | None = None, idle: bool = True, common: bool = True, named: bool = True,
 ) -> Sensed:  # fmt: skip
     """Plots, local tracks and messages of a scenario under a regime (default: the scenario's), radars being cued by what is shared.
 
@@ -74,7 +74,8 @@ def sense(
     ``once``, given to the senses of several regimes, saves doing again what they have in common.  Without ``idle`` cues are left out
     that come when no radar of their nation has the objects in view any more: ``cues`` is then shorter, and nothing else changes.
     Without ``common`` it need not be found out what several trackers have in common, where no picture asks for it: ``P_common`` of the
-    tracks that cued is then all of ``P``.
+    tracks that cued is then all of ``P``.  Without ``named`` the messages do not say of which tables they are
+    (`network.transmissions`).
 
     ``detections.meta["cued"]`` says which radars saw an object earlier by a cue: ``sensor``, ``object``, ``by`` (a node, or "watch"),
     ``time`` s of the first cued look, ``first`` plot and that which it would have had ``alone`` (None: never).
@@ -82,12 +83,12 @@ def sense(
     Raises `CopfuseError` as these three do, and where what a regime hands over at a time depends on what comes later.
     """
     rule = network.regime(regime or scenario.regime)
-    tracker = fusion.tracker(register)
+    tracker, share = fusion.tracker(register), network.share if named else network.transmissions
     spent = dict.fromkeys(("detect", "track", "share"), 0.0)
     if not cues:
         detections = timed(spent, "detect", simulate.detect, truth, scenario, seed)
         tracks = timed(spent, "track", tracker, detections, scenario, association=association)
-        messages = timed(spent, "share", network.share, tracks, scenario, regime=rule, seed=seed, detections=detections)
+        messages = timed(spent, "share", share, tracks, scenario, rule, seed, detections)
         return Sensed(detections, tracks, messages, Cues.empty(), 1, spent)
     once = timed(spent, "detect", (once or Once()).prepared, truth, scenario, seed, association)
     last = scenario.duration if scenario.duration is not None else float(truth.time.max(initial=0.0))
@@ -95,12 +96,12 @@ def sense(
         loop = Loop(scenario, rule, seed, association, exact, spent, once.looks, once.looking, once.kept, last, idle)
         loop.run()
         detections, tracks = loop.plots, timed(spent, "track", loop.nations.table, loop.rows, loop.plots, common)
-        messages = timed(spent, "share", network.share, tracks, scenario, regime=rule, seed=seed, detections=detections)
+        messages = timed(spent, "share", share, tracks, scenario, rule, seed, detections)
         if loop.as_foreseen(messages, loop.end) and loop.stable:
             break
     else:
         raise CopfuseError(f"regime {rule.name!r} hands over what depends on what comes later, for which no cue can wait; use cues=False")
     if register:
         tracks = timed(spent, "track", tracker, detections, scenario, association=association)
-        messages = timed(spent, "share", network.share, tracks, scenario, regime=rule, seed=seed, detections=detections)
+        messages = timed(spent, "share", share, tracks, scenario, rule, seed, detections)
     return Sensed(detections, tracks, messages, loop.cues, loop.steps, spent, tuple(hub.made for hub in loop.hubs.values()))

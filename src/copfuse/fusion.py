@@ -93,13 +93,19 @@ def fuse(
     ``hubs`` (`cueing.Sensed`) may have tracked with the first of the plots that are shared, which then is not done again.
     Raises `CopfuseError` where they were not, where plots were shared and ``detections`` is missing, or for another rule.
     """
+    same_table("tracks", tracks, messages.meta["tracks_uid"])
+    if detections is not None and _carry_plots(messages):
+        same_table("detections", detections, messages.meta["detections_uid"])
     return _fused(tracks, messages, scenario, detections, watch, rule, nodes, hubs, True)[0]
 
 
 def without_ends(
     tracks: Tracks, messages: Messages, scenario: Any, detections: Detections | None = None, hubs: Sequence[Hub] = ()
 ) -> tuple[Picture, Needs]:
-    """The picture of `fuse`, but that launch points and impact forecasts are nan; and what forecasts of its rows are made of."""
+    """The picture of `fuse`, but that launch points and impact forecasts are nan; and what forecasts of its rows are made of.
+
+    That the messages were made from these tables is left to the caller, so that those of `network.transmissions` do, too.
+    """
     picture, needs = _fused(tracks, messages, scenario, detections, None, "split", NODES, hubs, False)
     assert needs is not None
     return picture, needs
@@ -111,24 +117,28 @@ def _fused(
 ) -> tuple[Picture, Needs | None]:  # fmt: skip
     choice(rule, rules.TOGETHER, "rule")
     wanted = sorted({NODES.index(choice(name, NODES, "nodes")) for name in nodes})
-    same_table("tracks", tracks, messages.meta["tracks_uid"])
-    if "plot" in messages.meta.get("payloads", ()) or (messages.kind == PLOT).any():
+    if _carry_plots(messages):
         if detections is None:
             raise CopfuseError("these messages carry plots: call fuse(..., detections=detections)")
-        same_table("detections", detections, messages.meta["detections_uid"])
         return _fuse_plots(tracks, messages, scenario, detections, watch, wanted, hubs, ends)
     feeds = [track_feed(node, tracks, messages) if node in wanted else NOTHING for node in range(len(NODES))]
     sight = _sight(scenario, sees_sensors(messages), rests(messages), rule, ends)
     over = [track_ends(node, tracks, messages) for node in range(len(NODES))]
     columns, needs = _sorted(list(_pictures(tracks, feeds, scenario, sight, watch, over)), ends)
     common = common_numbers(columns, tracks, feeds, [reported(node, tracks, messages) for node in range(len(NODES))])
-    return Picture(**columns, common=common, meta=_meta(scenario, messages, "Tracks", tracks.uid)), needs
+    return Picture(**columns, common=common, meta=_meta(scenario, messages, "Tracks")), needs
 
 
-def _meta(scenario: Any, messages: Messages, pedigree_of: str, uid: str) -> dict[str, Any]:
+def _carry_plots(messages: Messages) -> bool:
+    return "plot" in messages.meta.get("payloads", ()) or bool((messages.kind == PLOT).any())
+
+
+def _meta(scenario: Any, messages: Messages, pedigree_of: str) -> dict[str, Any]:
+    """`Picture.meta`, the names of regime and tables as messages have them, if they have."""
+    named = messages.meta.get
     return {
-        "regime": messages.meta["regime"], "nodes": list(NODES), "sensors": [s.name for s in scenario.sensors],
-        "pedigree_of": pedigree_of, "pedigree_uid": uid,
+        "regime": named("regime", ""), "nodes": list(NODES), "sensors": [s.name for s in scenario.sensors],
+        "pedigree_of": pedigree_of, "pedigree_uid": named(f"{pedigree_of.lower()}_uid", ""),
     }  # fmt: skip
 
 
@@ -145,7 +155,7 @@ def _fuse_plots(
 ) -> tuple[Picture, Needs | None]:  # fmt: skip
     """Every node takes the plots that it knows; nodes that know the same, at the same times, have one picture."""
     feeds = {node: plot_feed(node, messages, scenario, detections) for node in wanted}
-    meta = _meta(scenario, messages, "Detections", detections.uid)
+    meta = _meta(scenario, messages, "Detections")
     parts: list[dict[str, np.ndarray]] = []
     for node in reversed(wanted):  # the hub's registration, if there is any, is told last and so is the one that is told
         if all(_differ(feeds[node], feeds[other]) for other in wanted if other > node):

@@ -287,12 +287,12 @@ class _Provisional:
     """Tracks of rows that become more, without what biases leave in covariances and what is common to several."""
 
     def __init__(self) -> None:
-        self.joined, self.taken = Growing(Tracks), 0
+        self.joined, self.taken = Growing(Tracks, {"P_common": "P"}), 0
 
     def of(self, rows: list[Rows]) -> Tracks:
         """The table of these rows, the first of which are those of the last time."""
         for part in rows[self.taken :]:
-            self.joined.add(columns_of(part) | {"P_common": part["P"]})
+            self.joined.add(columns_of(part))
         self.taken = len(rows)
         table: Tracks = self.joined.table()
         return table

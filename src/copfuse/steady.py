@@ -1,4 +1,4 @@
-"""Scans in which nothing happens but that firm tracks are seen again, many in one call of `kernels.steady.follow`.
+"""Scans in which nothing happens but that tracks are seen again, many in one call of `kernels.steady.follow`.
 
 Nearly all scans of a flight are such.  `Steady` keeps what nodes follow in arrays that the kernel changes in place, and leaves every
 other scan to whoever calls it (`tracking`): what comes out is the same to the last bit.
@@ -150,25 +150,25 @@ class Steady:
         """Keep what is known of a node's tracks beside each other."""
         self.states[node] = replace(self.states[node], turns=live.turns, relative=live.relative)
 
-    def run(self, scan: int) -> tuple[int, np.ndarray | None, np.ndarray]:
-        """Take the scans from number ``scan`` on that are steady: which is the next, what they changed as of `tracking.step`, and the rows
-        of the tracks that the last one hit, if those may now be two of one object.
+    def run(self, scan: int) -> tuple[int, np.ndarray | None, np.ndarray, bool]:
+        """Take the scans from number ``scan`` on that are steady: which is the next, what they changed as of `tracking.step`, the rows of
+        the tracks that the last one hit, if those may now be two of one object, and whether the next is not steady.
         """
         if (node := int(self.scans.facts[scan, lent.NODE])) not in self.states:
-            return scan, None, _NOBODY
+            return scan, None, _NOBODY, True
         if (most := max(map(len, self.states.values()))) > self.room:
             self._make_room(2 * most)
         for node in self.states.keys() - self.here:
             self._bring(node)
         given = self.scans, self.rows, self.room, self.most, self._waits(scan), self.rule, self.work, kernel.addresses()
-        after, made, near = kernel.follow(scan, *given)
+        after, made, why = kernel.follow(scan, *given)
         self.newer.update(self.here)
         if made == 0:
-            return scan, None, _NOBODY
+            return scan, None, _NOBODY, True
         new = self._made(made)[1]
         first, last, node = self.scans.facts[after - 1, : lent.NODE + 1].tolist()
-        hit = self.rows.facts[new.stop - last + first : new.stop, AT] - node * self.room if near else _NOBODY
-        return after, self._changed(made), hit
+        hit = self.rows.facts[new.stop - last + first : new.stop, AT] - node * self.room if why == lent.MET else _NOBODY
+        return after, self._changed(made), hit, why == lent.STUCK
 
     def _waits(self, scan: int) -> Waits:
         """What may still light while scans from number ``scan`` on are taken, by the functions of the plain form: a kernel's exponential is
@@ -196,7 +196,8 @@ class Steady:
         scan = facts[:, SCAN]
         rows = said(bank, prior, self.scans.figures[scan, lent.TIME], facts[:, BURNT] != 0, figures[:, LIT])
         rows["node"], rows["track"], rows["hits"] = self.scans.facts[scan, lent.NODE], facts[:, NUMBER], facts[:, HITS]
-        rows["llr"], rows["firm"], rows["detection"], rows["sensors"] = figures[:, LLR], True, facts[:, DETECTION], facts[:, SENSORS]
+        rows["llr"], rows["firm"] = figures[:, LLR], facts[:, FIRM] != 0
+        rows["detection"], rows["sensors"] = facts[:, DETECTION], facts[:, SENSORS]
         return rows
 
 

@@ -78,6 +78,13 @@ class Table:
         digest.update(json.dumps(vars(self)["meta"], sort_keys=True, default=str).encode())
         return digest.hexdigest()[:16]
 
+    def same(self, other: Table) -> bool:
+        """Whether another table has this content, and so this `uid`, which takes longer to find out."""
+        if other is self or type(other) is not type(self):
+            return other is self
+        mine, its = vars(self), vars(other)
+        return mine["meta"] == its["meta"] and all(np.array_equal(mine[n].view(np.uint8), its[n].view(np.uint8)) for n in self.COLUMNS)
+
     @classmethod
     def empty(cls, **meta: Any) -> Self:
         """A table without rows."""
@@ -148,11 +155,15 @@ def stack(tables: list[Any]) -> Any:
 
 
 class Growing:
-    """A table of some kind to which rows are added: adding costs what is added, and the tables made so far share its memory."""
+    """A table of some kind to which rows are added: adding costs what is added, and the tables made so far share its memory.
 
-    def __init__(self, kind: Any, **meta: Any) -> None:
-        self.kind, self.meta, self.n = kind, meta, 0
-        self.columns = {name: np.zeros((64, *shape), dtype) for name, (dtype, shape) in kind.COLUMNS.items()}
+    ``alike``: columns that are the same as another one, by name, and so are not added.
+    """
+
+    def __init__(self, kind: Any, alike: dict[str, str] | None = None, **meta: Any) -> None:
+        self.kind, self.alike, self.meta, self.n = kind, alike or {}, meta, 0
+        kept = [(name, *one) for name, one in kind.COLUMNS.items() if name not in self.alike]
+        self.columns = {name: np.zeros((64, *shape), dtype) for name, dtype, shape in kept}
 
     def add(self, columns: dict[str, np.ndarray]) -> None:
         """Rows behind those before; columns that the table has not are passed over."""
@@ -170,7 +181,7 @@ class Growing:
 
     def table(self) -> Any:
         """All rows so far."""
-        return self.kind._of({name: column[: self.n] for name, column in self.columns.items()}, self.meta)
+        return self.kind._of({name: self.columns[self.alike.get(name, name)][: self.n] for name in self.kind.COLUMNS}, self.meta)
 
 
 def same_table(name: str, table: Table, uid: str) -> None:

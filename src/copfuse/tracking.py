@@ -150,14 +150,14 @@ def _changes(steady: Steady, association: str) -> Iterator[Rows]:
     k, every = 0, steady.every
     while k < len(every):
         if association == RULES[0] and not PLAIN:
-            k, new, hit = steady.run(k)
+            k, new, hit, stuck = steady.run(k)
             if new is not None:
                 yield new
             if len(hit):
                 assert new is not None
                 _part(steady, every[k - 1], hit, new["detection"][-len(hit) :])
-            if k == len(every):
-                return
+            if not stuck:
+                continue
         scan = every[k]
         before = steady.get(scan.node)
         live, new = step(before, scan, association)
@@ -188,7 +188,7 @@ def _rule() -> Rule:
     return Rule(
         HOLD, HOLD_SCANS, HOLD_TENTATIVE, COAST_STEP, FALLS, pairing.UNLIKELY, pairing.SIGMAS, pairing.SLACK, pairing.FIERCEST, BEYOND,
         math.log(pairing.DETECTED / (1.0 - pairing.DETECTED)), pairing.APART, LOW, GROUNDED, FORGOTTEN, BURNT_HITS, BURNT_OUT, RELIGHT,
-        HIT, MISSED, DOUBTED, log_beta, lift, thrust, flow, BURNING, filters.NOISE,
+        FIRM_HITS, FIRM_LLR, FIRM_SIGMA**2, HIT, MISSED, DOUBTED, log_beta, lift, thrust, flow, BURNING, filters.NOISE,
     )  # fmt: skip
 
 

@@ -75,19 +75,19 @@ def measure(unit: Unit) -> Made:
 def _rows(unit: Unit, truth: Truth) -> list[list[Any]]:
     scenario, seed, options = unit.scenario, unit.seed, unit.options
     sensed: dict[str, Sensed] = {}
-    pictures: dict[str, tuple[Picture, list[earliness.Row]]] = {}
+    pictures: dict[tuple[int, str], tuple[Picture, list[earliness.Row]]] = {}
     limits: dict[str, earliness.Limits] = {}
     rows, once = [], cueing.Once()
     for regime in options.regimes:
         before = _cue(regime) if options.cues else ""
         known = sensed.get(before)
         fused = any(link.payload == "track" for link in regime.links)  # tracks of several nations
-        made = known or cueing.sense(truth, scenario, regime, seed, cues=options.cues, once=once, idle=False, common=fused)
+        made = known or cueing.sense(truth, scenario, regime, seed, cues=options.cues, once=once, idle=False, common=fused, named=False)
         detections, tracks, messages = made.detections, made.tracks, made.messages
         if known:  # the messages are those of another regime
-            messages = network.share(tracks, scenario, regime=regime, seed=seed, detections=detections)
+            messages = network.transmissions(tracks, scenario, regime, seed, detections)
         sensed[before] = made
-        key = _decides(messages)
+        key = next(k for k, one in enumerate(sensed.values()) if one.tracks.same(tracks)), _decides(messages)
         if key not in pictures:
             picture, needs = fusion.without_ends(tracks, messages, scenario, detections, made.hubs)
             run = _Tables(scenario, regime.name, seed, truth, detections, tracks, messages, picture)
@@ -106,7 +106,7 @@ def _cue(regime: Regime) -> str:
 
 
 def _decides(messages: Messages) -> str:
-    """A hash of all that a picture is made of: the tracks, and what tracks and plots arrive; cues and warnings move no state."""
+    """A hash of all that a picture is made of but for the tables: what tracks and plots arrive; cues and warnings move no state."""
     moved = messages[(messages.kind == TRACK) | (messages.kind == PLOT)]
     about = {name: value for name, value in messages.meta.items() if name not in ("regime", "payloads", "said")}
     digest = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode())

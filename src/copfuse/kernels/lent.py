@@ -20,6 +20,7 @@ BLUR, LIMIT = 3, 4  # columns of `Scans.spot` after a place's three (`pairing.sp
 NEAR, START, PLOT, OUT, HELD = range(5)  # rows of `Work.numbers`: tracks within reach, their pairs' begins, plots; engines out; plots taken
 D2, LOGLIK, ODDS, DT, LIGHTS = range(5)  # rows of `Work.figures`; the last is the rate of `phases.relight`
 RATE, CHANCE = range(2)  # of `Waits.after`
+STUCK, MET, AFRESH = range(3)  # why a call ends: the next scan is the plain form's, two tracks may be one, or another call may go on
 
 
 class Rows(NamedTuple):
@@ -90,6 +91,9 @@ class Rule(NamedTuple):
     burnt_hits: int
     burnt_out: float
     relight: float
+    firm_hits: int
+    firm_llr: float
+    firm_variance: float
     hit: float
     missed: float
     doubted: float

@@ -1,7 +1,7 @@
-"""Scans in which nothing happens but that firm tracks are seen again: `tracking.step` of one after another, without leaving the kernel.
+"""Scans in which nothing happens but that tracks are seen again: `tracking.step` of one after another, without leaving the kernel.
 
-What is rare is not done here but left to that plain form: firm tracks that nobody sees, plots that nobody claims, tracks not yet firm or
-near the ground, what is too near to call (`engines`).  The arrays are those of `lent`.
+What is rare is not done here but left to that plain form: firm tracks that nobody sees, plots that nobody claims, tracks near the
+ground, what is too near to call (`engines`).  The arrays are those of `lent`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from copfuse.kernels.estimation import predict as predict_kernel
 from copfuse.kernels.estimation import update as update_kernel
 from copfuse.kernels.gating import boxes as boxes_kernel
 from copfuse.kernels.lent import (
+    AFRESH,
     AGAIN,
     AT,
     BIT,
@@ -43,6 +44,7 @@ from copfuse.kernels.lent import (
     LLR,
     LOG_DENSITY,
     LOGLIK,
+    MET,
     N_NODE,
     NEAR,
     NODE,
@@ -57,6 +59,7 @@ from copfuse.kernels.lent import (
     SEEN,
     SENSORS,
     START,
+    STUCK,
     TAKEN,
     TIME,
     At,
@@ -215,23 +218,13 @@ def _judged(rows, now, then, near, scans, scan, rule, work, at):
 
 @borrowing(forceinline=True)
 def _updated(rows, new, m, scans, scan, first, waits, rule, work, at):
-    """Update the rows from ``new`` on with their plots, and decide whose engine is out; whether all of that could be done here."""
+    """Update the rows from ``new`` on with their plots, and decide which are firm and whose engine is out; whether all of that could be
+    done here.
+    """
     facts, end, time, begin = scans.facts[scan], new + m, scans.figures[scan, TIME], scans.figures[first, TIME]
     x, P, mu, x6, P6 = rows.x[new:end], rows.P[new:end], rows.mu[new:end], rows.x6[new:end], rows.P6[new:end]
-    _update(
-        at.update,
-        x,
-        P,
-        mu,
-        scans.origin[scan],
-        scans.axes[scan],
-        facts[COSINES],
-        work.plots[0, :m],
-        work.plots[1, :m],
-        x6,
-        P6,
-        work.seen[:m],
-    )
+    z, sigma, seen = work.plots[0, :m], work.plots[1, :m], work.seen[:m]
+    _update(at.update, x, P, mu, scans.origin[scan], scans.axes[scan], facts[COSINES], z, sigma, x6, P6, seen)
     for h in range(m):
         r, burnt = new + h, rows.facts[new + h, BURNT] != 0
         if facts[PLUME] != 0:
@@ -244,10 +237,16 @@ def _updated(rows, new, m, scans, scan, first, waits, rule, work, at):
             combine(x[h], P[h], mu[h], x6[h], P6[h])
         if grounded(x6[h], P6[h], rule):
             return False
+        if rows.facts[r, HITS] >= rule.firm_hits and rows.figures[r, LLR] > rule.firm_llr and rows.facts[r, FIRM] == 0:
+            over = (P6[h, 0, 0] + P6[h, 1, 1] + P6[h, 2, 2]) / rule.firm_variance - 1.0
+            if not abs(over) > CLOSE:
+                return False
+            rows.facts[r, FIRM] = over < 0.0
+        able = rows.facts[r, FIRM] != 0 and rows.facts[r, HITS] >= rule.burnt_hits
         forget(x[h], P[h], mu[h], burnt, rule)
         lit = rows.figures[r, LIT]
         chance = waited(lit, waits, CHANCE, scan, first, begin)
-        out = burnt_out(x[h], P[h], mu[h], x6[h], burnt, rows.facts[r, HITS] >= rule.burnt_hits, chance, rule)
+        out = burnt_out(x[h], P[h], mu[h], x6[h], burnt, able, chance, rule)
         if out < 0:
             return False
         if out and not burnt:
@@ -323,7 +322,7 @@ def _hand_down(seen, k, m):
 
 @borrowing(forceinline=True)
 def _hit(rows, base, then, near, prior, new, scans, scan, rule, work):
-    """Make rows of the tracks that take plots; whether all plots are taken, and by firm tracks, and no track has become doubtful."""
+    """Make rows of the tracks that take plots; whether all plots are taken, and no track has become doubtful."""
     facts, figures, m = scans.facts[scan], scans.figures[scan], 0
     first, last = facts[FIRST], facts[LAST]
     for k in range(near):
@@ -332,7 +331,7 @@ def _hit(rows, base, then, near, prior, new, scans, scan, rule, work):
             return False
         if plot < 0:
             continue
-        if m == last - first or rows.facts[at, FIRM] == 0:
+        if m == last - first:
             return False
         p = work.numbers[START, k]
         while work.numbers[PLOT, p] != plot:
@@ -360,19 +359,21 @@ def _hit(rows, base, then, near, prior, new, scans, scan, rule, work):
 def follow(first_scan, scans, rows, room, most, waits, rule, work, at):
     """Scans from ``first_scan`` on, as long as they can be done here and there is room for what is made; ``rows`` change in place.
 
-    Returns which scan is next, how many rows were made, and whether the last one's tracks may be two of one object, which is then
-    to be asked before the next (`pairing.doubles`): its tracks are the last rows.
+    Returns which scan is next, how many rows were made, and why the call ends (`lent`).  Where the last scan's tracks may be two of one
+    object, that is to be asked before the next (`pairing.doubles`): its tracks are the last rows.
     """
     scan, made, now, prior = first_scan, 0, N_NODE * room, (N_NODE + 2) * room
     while scan < len(scans.facts):
         first, last, node, time = scans.facts[scan, FIRST], scans.facts[scan, LAST], scans.facts[scan, NODE], scans.figures[scan, TIME]
         m, base, new = last - first, node * room, prior + most + made
-        if made + m > most or not coasted(rows, node, base, time, rule):
+        if made + m > most:
             break
+        if not coasted(rows, node, base, time, rule):
+            return scan, made, STUCK
         n = rows.counts[COUNT, node]
         near = reached(rows, base, n, time, scans, first, last, scans.origin[scan], rule, work, at.boxes) if n > 0 else -1
         if near < m:
-            break
+            return scan, made, STUCK
         then = prior + made if made + near <= most else now + room  # where they are to stand, if there is room
         one = base + work.numbers[NEAR, 0]
         together = work.numbers[NEAR, near - 1] - work.numbers[NEAR, 0] == near - 1
@@ -383,14 +384,15 @@ def follow(first_scan, scans, rows, room, most, waits, rule, work, at):
             work.figures[DT, k], work.figures[LIGHTS, k] = time - rows.time[r], rows.figures[r, RELIGHT]
         _judged(rows, one if together else now, then, near, scans, scan, rule, work, at)
         if not _hit(rows, base, then, near, prior + made, new, scans, scan, rule, work):
-            break
-        if not _updated(rows, new, m, scans, scan, first_scan, waits, rule, work, at):
-            break
-        if not _rested(rows, base, n, now, new, m, scans, scan, first_scan, waits, rule, work):
-            break
+            return scan, made, STUCK
+        if not (
+            _updated(rows, new, m, scans, scan, first_scan, waits, rule, work, at)
+            and _rested(rows, base, n, now, new, m, scans, scan, first_scan, waits, rule, work)
+        ):
+            return scan, made, AFRESH if made > 0 else STUCK  # an engine may have been seen to burn since the call began
         rows.counts[TAKEN, node] += m
         made += m
         scan += 1
         if _kept(rows, base, n, near, new, m, scans.facts[scan - 1, BIT], rule, work):
-            return scan, made, True
-    return scan, made, False
+            return scan, made, MET
+    return scan, made, AFRESH
