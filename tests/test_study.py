@@ -77,6 +77,10 @@ def test_the_print_of_several_missiles_is_one_table():
     assert text.count("custody") == 1 and "3 missiles" in text and max(map(len, text.splitlines())) <= 100
 
 
+def test_a_run_in_a_prompt_is_one_line(pull_up):
+    assert repr(pull_up).startswith("Run('pull-up-2019', regime 'realtime', seed ") and len(repr(pull_up)) < 250
+
+
 def test_the_print_without_missiles():
     run = made_run()
     stage = replace(run.truth, meta={"objects": [{**run.truth.meta["objects"][0], "kind": "stage"}]})

@@ -19,7 +19,7 @@ import numpy as np
 
 from copfuse import filters, forecast, rules
 from copfuse.books import Look, Node, listening, looks
-from copfuse.checking import choice
+from copfuse.checking import choice, handed, handed_scenario
 from copfuse.constants import BOOST, NATIONS, NODES
 from copfuse.errors import CopfuseError
 from copfuse.filters import Bank
@@ -109,6 +109,8 @@ def _fused(
     tracks: Tracks, messages: Messages, scenario: Any, detections: Detections | None, watch: Callable[[float, Held], object] | None,
     rule: str, nodes: Sequence[str], hubs: Sequence[Hub], ends: bool,
 ) -> tuple[Picture, Needs | None]:  # fmt: skip
+    handed("fuse", tracks=(tracks, Tracks), messages=(messages, Messages))
+    handed_scenario("fuse", scenario)
     choice(rule, rules.TOGETHER, "rule")
     wanted = sorted({NODES.index(choice(name, NODES, "nodes")) for name in nodes})
     same_table("tracks", tracks, messages.meta["tracks_uid"])
