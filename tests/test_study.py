@@ -69,6 +69,9 @@ def test_a_mean_nees_that_stands_on_a_few_times_is_said_to_do_so():
 def test_what_flies_is_counted_in_words():
     assert [study._counted(1, kind) for kind in ("missile", "stage", "debris")] == ["1 missile", "1 stage", "1 fragment"]
     assert study._counted(6, "debris") == "6 fragments" and study._counted(2, "stage") == "2 stages"
+    run = made_run()
+    one = replace(run, scenario=replace(run.scenario, sensors=run.scenario.sensors[:1]))
+    assert "1 missile, 1 sensor, from" in study._header(one)[1]
 
 
 def test_the_print_of_several_missiles_is_one_table():

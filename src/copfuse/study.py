@@ -166,7 +166,7 @@ def _header(run: Run) -> list[str]:
     start = f"{run.scenario.epoch:%Y-%m-%d %H:%M:%S} UTC"
     return [
         f"{run.scenario.name}: {run.scenario.title}",
-        f"regime {run.regime}, seed {run.seed}, {things}, {len(run.scenario.sensors)} sensors, from {start}",
+        f"regime {run.regime}, seed {run.seed}, {things}, {_counted(len(run.scenario.sensors), 'sensor')}, from {start}",
         "Flights are reconstructed or given; sensor, delay and cross-section figures are notional.",
     ]
 
