@@ -63,6 +63,25 @@ def test_what_is_not_what_the_verb_takes(call, said):
     assert str(refused.value).startswith(said)
 
 
+def test_plots_of_another_laydown_are_refused():
+    scenario = cf.load("2019-07-25-1")
+    names = [sensor.name for sensor in scenario.sensors]
+    for sensors, said in (
+        (scenario.sensors[1:], f"sensor 0 is {names[0]!r} in these detections and {names[1]!r} in scenario '2019-07-25-1'"),
+        (scenario.sensors[:-1], f"sensor 38 is {names[-1]!r} in these detections and none in scenario"),
+    ):
+        with pytest.raises(CopfuseError) as refused:
+            cf.track(Detections.empty(sensors=names), replace(scenario, sensors=sensors))
+        assert str(refused.value).startswith(said)
+    cf.track(Detections.empty(sensors=names), scenario)
+    cf.track(Detections.empty(), scenario)
+
+
+def test_the_truth_of_another_scenario_is_refused():
+    with pytest.raises(CopfuseError, match="this truth is of the scenario 'another', not of 'test'; fly that one"):
+        cf.score(PICTURE, replace(TRUTH, meta={**TRUTH.meta, "scenario": "another"}), SCENARIO)
+
+
 def spoilt(table, column, row, value):
     changed = getattr(table, column).copy()
     changed[row] = value

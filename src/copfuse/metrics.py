@@ -91,6 +91,8 @@ def score(picture: Picture, truth: Truth, scenario: Scenario, cutoff: float = GO
     """
     handed("score", picture=(picture, Picture), truth=(truth, Truth))
     handed_scenario("score", scenario)
+    if truth.meta.get("scenario", scenario.name) != scenario.name:
+        raise CopfuseError(f"score: this truth is of the scenario {truth.meta['scenario']!r}, not of {scenario.name!r}; fly that one")
     usable_picture(picture, len(NODES))
     usable_truth(truth)
     matched = match(picture, truth)
