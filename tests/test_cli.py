@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from copfuse import cli, console, scenario, simulate, study
+from copfuse import cli, console, folders, scenario, simulate, study
 
 HERE = {**os.environ, "PYTHONUNBUFFERED": "1"}
 
@@ -207,6 +207,9 @@ def test_refusals_of_files(text, said, capsys):
         (["coverage", "--csv", "map.txt"], "must end in .csv"),
         (["launches", "--class", "IBRM"], "did you mean 'IRBM'?"),
         (["launches", "--site", "Tokyo"], "site 'Tokyo'"),
+        (["launches", "--year", "2018"], "there are: 1984, 1986"),
+        (["bench", "accuracy", "2019-07-25-1", "--seeds", "1", "--jobs", "0"], "n_jobs = 0 is no number of processes"),
+        (["study", "earlier-detection", "--launch", "2017-09-15-1", "--since", "2020"], "no launch asked for is of 2020 or later"),
         (["launches", "--csv", "nowhere/x.csv"], "there is no folder"),
     ],
 )
@@ -231,6 +234,24 @@ def test_an_output_that_is_a_folder_is_refused_before_the_work(capsys, monkeypat
 def test_a_place_without_permission_is_refused(capsys, monkeypatch):
     monkeypatch.setattr(console.os, "access", lambda *_: False)  # the superuser may write everywhere
     assert "no permission" in refused(capsys, "run", "--out", "picture.png")
+
+
+def test_a_folder_that_cannot_be_made_after_all_is_refused(capsys, monkeypatch, pull_up):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(study, "run", lambda *_, **__: pull_up)
+    monkeypatch.setattr(folders.tempfile, "mkdtemp", full)
+    status, _, err = called(capsys, "run", "pull-up-2019", "--no-picture", "--save", "x")
+    assert status == 2 and "copfuse: cannot save to 'x': No space left on device" in err and "Traceback" not in err
+
+
+def test_what_the_system_refuses_is_no_traceback(capsys, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device", "l.csv")
+
+    monkeypatch.setattr(cli, "write_csv", full)
+    assert refused(capsys, "launches", "--csv", "l.csv") == "copfuse: No space left on device: l.csv; nothing more is written\n"
 
 
 # Ctrl-C --------------------------------------------------------------------------------------------------------------

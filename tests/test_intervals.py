@@ -162,6 +162,7 @@ def test_the_print_of_a_study():
 def test_too_few_launches_carry_no_conclusion():
     text = str(made_study(launches=4, seeds=20))
     assert "[few]" in text and "earlier for" not in text
+    assert "realtime: too few launches to say for KOR, JPN, USA." in text and "no difference" not in text
 
 
 def test_a_study_comes_back(tmp_path):

@@ -51,6 +51,8 @@ def test_rows_and_columns(record):
 def test_find_says_what_is_near(record):
     with pytest.raises(CopfuseError, match=r"no launch '2017-09-15-2'; near it are: 2017-09-15-1"):
         record.find("2017-09-15-2")
+    with pytest.raises(CopfuseError, match="near it are: 2017-02-12-1"):
+        flights.launches().find("2017-13-1")
     with pytest.raises(CopfuseError, match="near it are: 2017-09-15-1"):
         record.find("2017-09-30-1")
     with pytest.raises(CopfuseError, match="no launch 'hokkaido'"):

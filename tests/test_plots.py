@@ -155,6 +155,20 @@ def test_impact_ellipses_are_drawn_at_times_and_hold_what_95_percent_means(run):
     assert len(drawn) >= 2
 
 
+def test_words_on_the_map_leave_the_graticule_and_the_ellipses_readable(run):
+    figure = plots.plot(run)
+    figure.canvas.draw()
+    ax = figure.axes[0]
+    written = [(t.get_window_extent(), t.get_text()) for t in ax.texts if t.get_text()]
+    grid = [box for box, text in written if "°" in text]
+    words = [box for box, text in written if "°" not in text]
+    assert grid and words and not any(a.overlaps(b) for a in grid for b in words)
+    outlines = [line for line in ax.get_lines() if line.get_linestyle() == "--" and len(line.get_xdata()) == 73]
+    points = np.vstack([ax.transData.transform(line.get_xydata()) for line in outlines])
+    times = [box for box, text in written if text.endswith(" s")]
+    assert times and not any(((points > box.min) & (points < box.max)).all(axis=1).any() for box in times)
+
+
 def test_eighteen_missiles_and_no_missile_are_drawn(run, tmp_path):
     many = straight_truth([(5e3 * k, 0, 0) for k in range(18)], [FLIGHT + 10 * k for k in range(18)])
     rows = [(t, "HUB", k, many.x[(many.object == k) & (many.time == t)][0]) for k in range(18) for t in FLIGHT[5:80] + 10 * k]

@@ -152,6 +152,11 @@ def test_a_state_at_a_time_is_the_pictures(shared_by):
     assert never == f"At 100000 s track {v.picture.track[0]} was not held."
 
 
+def test_a_time_that_is_none_is_refused(shared_by):
+    with pytest.raises(CopfuseError, match="at = 100.0, nan has what is no time; give s after the epoch"):
+        provenance.explain(shared_by("realtime"), "JPN", None, [100.0, float("nan")])
+
+
 def test_a_track_that_goes_over_to_another_number_is_followed(shared_by):
     """A picture by hand: track 1's only source stands in track 0 later; both say so."""
     run = shared_by("none")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
+from dataclasses import replace
 from fnmatch import fnmatch
 from importlib import resources
 
@@ -182,7 +183,10 @@ def test_sums_over_launches_are_per_seed(missed):
         sum(missed.of("missed", who="Japan, ground radars", variant="as laid down", launch=one)[k] for one in missed.flown)
         for k in range(10)
     ]
-    told = line(missed, total=True, value=5.0, **where)
+    part = line(missed, total=True, value=5.0, **where)
+    assert part.difference == "- (9 launches left out)"  # what was published is a sum over all of them
+    told = line(replace(missed, meta={**missed.meta, "left_out": 0}), total=True, value=5.0, **where)
+    assert told.simulated == part.simulated
     assert told.simulated.startswith(f"{np.mean(by_hand):.3g}") and told.difference.startswith(f"{np.mean(by_hand) - 5.0:+.1f}")
 
 
@@ -290,6 +294,8 @@ def test_cost_is_told_before_and_progress_counts():
 
 
 def test_bad_input_is_refused(tmp_path):
+    with pytest.raises(CopfuseError, match="this study has no regime 'realtime'; it has none to choose from: leave regime out"):
+        reproductions.reproduce("missed-2019", regimes=["realtime"])
     for bad in (dict(seeds=0), dict(launches=["2019-08-02-9"]), dict(regimes=["realtime"])):
         with pytest.raises(CopfuseError):
             reproductions.reproduce("missed-2019", **bad)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import copfuse as cf
 from copfuse import flights, scenario
 from copfuse.errors import CopfuseError
 from copfuse.scenario import load
@@ -176,12 +177,17 @@ def test_scenarios_can_be_changed_by_hand():
         ('exclude = ["US-SBX"]', 'exclude = "US-SBX"', "exclude = 'US-SBX', expected array, got str"),
         ('sensors = "northeast-asia"', 'sensors = "north-east-asia"', "did you mean 'northeast-asia'?"),
         ('sensors = "northeast-asia"', 'sensors = "mine.toml"', "there is no file"),
-        ("epoch = 2024-01-14T05:55:00Z", "epoch = 2024-01-14T05:55:00", "expected datetime with a timezone component"),
+        (
+            "epoch = 2024-01-14T05:55:00Z",
+            "epoch = 2024-01-14T05:55:00",
+            "expected a time with its zone and no quotes, such as 2024-01-14T05:55:00Z",
+        ),
         ("epoch = 2024-01-14T05:55:00Z", "epoch = 2024-01-14", "epoch = 2024-01-14, expected datetime"),
         ("epoch =", 'regime = "realtme"\nepoch =', "regime = 'realtme' is unknown; did you mean 'realtime'?"),
         ("epoch =", "bias = -1.0\nepoch =", "my.toml: bias = -1.0, expected float >= 0"),
         ("epoch =", "picture_step_s = 0\nepoch =", "my.toml: picture_step_s = 0, expected float >= 0.1"),
         ("epoch =", "duration_s = 0.0\nepoch =", "my.toml: duration_s = 0.0, expected float > 0"),
+        ("epoch =", "duration_s = 30.0\nepoch =", "my.toml: duration_s = 30 ends before launch"),
         ("epoch =", "epoch", "my.toml' is not TOML: "),
         ("azimuth_deg = 95.0", "azimuth_deg = 950.0", "launch 2: azimuth_deg = 950.0, expected float <= 360"),
         ("azimuth_deg = 95.0", 'azimuth_deg = 95.0\nmissile_class = "IRMB"', "missile_class = 'IRMB' is unknown; did you mean"),
@@ -225,3 +231,7 @@ def test_a_binary_file_and_a_folder_are_refused(tmp_path):
     (tmp_path / "bad.toml").write_bytes(bytes(range(128, 256)))
     assert "is not TOML" in refused(tmp_path / "bad.toml")
     assert "cannot read" in refused(tmp_path)
+
+
+def test_the_packaged_ones_are_listed_in_python_too():
+    assert cf.scenarios() == scenario.packaged()

@@ -69,12 +69,19 @@ def test_a_mean_nees_that_stands_on_a_few_times_is_said_to_do_so():
 def test_what_flies_is_counted_in_words():
     assert [study._counted(1, kind) for kind in ("missile", "stage", "debris")] == ["1 missile", "1 stage", "1 fragment"]
     assert study._counted(6, "debris") == "6 fragments" and study._counted(2, "stage") == "2 stages"
+    run = made_run()
+    one = replace(run, scenario=replace(run.scenario, sensors=run.scenario.sensors[:1]))
+    assert "1 missile, 1 sensor, from" in study._header(one)[1]
 
 
 def test_the_print_of_several_missiles_is_one_table():
     text = str(made_run(3))
     assert [text.count(f"\nm{i} ") for i in range(3)] == [1, 1, 1]
     assert text.count("custody") == 1 and "3 missiles" in text and max(map(len, text.splitlines())) <= 100
+
+
+def test_a_run_in_a_prompt_is_one_line(pull_up):
+    assert repr(pull_up).startswith("Run('pull-up-2019', regime 'realtime', seed ") and len(repr(pull_up)) < 250
 
 
 def test_the_print_without_missiles():

@@ -140,6 +140,29 @@ def test_the_drawn_gain_is_the_tables(study):
     assert 30.0 < drawn[0] < 60.0
 
 
+def test_the_drawn_share_is_that_of_the_launches_that_leave_so_much_time():
+    c = table(times=1, seeds=1)
+    left = {"KOR": (1000.0, 400.0, np.nan), "JPN": (300.0, np.nan, np.nan), "USA": (1000.0, 1000.0, 1000.0)}
+    for node, values in left.items():
+        rows = np.flatnonzero((c["node"] == node) & (c["regime"] == "none"))
+        c["firm_left_s"][rows] = np.resize(values, len(rows))
+    axes = {ax.get_title(loc="left"): ax for ax in sf.warning(c, META)[0].axes}
+    for node, title in (("KOR", "Korea"), ("JPN", "Japan"), ("USA", "United States")):
+        line = axes[f"{title}: firm track"].lines[0]
+        across, up = line.get_path().vertices.T if line.get_drawstyle() == "default" else steps(line)
+        for time in (50.0, 350.0, 700.0, 1050.0):
+            drawn = up[:-1][(across[1:] < time) & (time < across[:-1])]
+            want = 100.0 * np.mean([value >= time for value in left[node]])
+            assert drawn.tolist() == ([pytest.approx(want)] if time < np.nanmax(left[node]) else [])
+
+
+def steps(line):
+    """The corners of a step line as they are drawn."""
+    from matplotlib.cbook import STEP_LOOKUP_MAP
+
+    return STEP_LOOKUP_MAP[line.get_drawstyle()](*line.get_xdata()[None], line.get_ydata())
+
+
 def test_a_study_of_one_regime_or_one_row_still_draws(tmp_path):
     for rows in (table(times=1, seeds=1, regimes=("none",)), {k: v[:1] for k, v in table(times=1, seeds=1).items()}):
         for draw, _ in sf.FIGURES.values():

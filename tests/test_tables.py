@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import pickle
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from copfuse.checking import usable_plots
 from copfuse.errors import CopfuseError, suggestion
 from copfuse.tables import TABLES, Detections, Growing, Messages, Picture, Tracks, Truth, replacing, same_table, stack
 
@@ -30,6 +32,35 @@ def made(kind, n, seed=0):
 
 def same(a, b):
     return type(a) is type(b) and all(getattr(a, n).tobytes() == getattr(b, n).tobytes() for n in a.COLUMNS)
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_flat_columns_and_csv_hold_every_number(kind, tmp_path):
+    table = made(kind, 5)
+    flat = table.flat()
+    assert all(column.shape == (5,) for column in flat.values())
+    for name, (_, shape) in kind.COLUMNS.items():
+        cells = [flat["_".join([name, *map(str, place)])] for place in np.ndindex(*shape)]
+        np.testing.assert_array_equal(np.stack(cells, axis=-1).reshape(getattr(table, name).shape), getattr(table, name))
+    with open(table.save(tmp_path / "t.csv"), newline="") as file:
+        head, *lines = list(csv.reader(file))
+    assert head == list(flat) and len(lines) == 5
+    for name, column in zip(head, zip(*lines, strict=True), strict=True):
+        assert [str(v) for v in flat[name].tolist()] == list(column)
+
+
+def test_another_ending_is_refused(tmp_path):
+    with pytest.raises(CopfuseError, match="its name must end in .npz or .csv"):
+        made(Truth, 2).save(tmp_path / "truth.txt")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_plots_in_degrees_are_refused():
+    z = np.array([[1e5, 213.0, 12.0, np.nan]])
+    plots = Detections([1.0], [0], z, np.ones((1, 4)), [20.0], [-1])
+    with pytest.raises(CopfuseError, match=r"Detections row 0: z\[:, 1:3\] is \[213. +12.\]; needed: azimuth and elevation in radians"):
+        usable_plots(plots, 1)
+    usable_plots(Detections([1.0], [0], [[1e5, 3.7, 0.2, np.nan]], np.ones((1, 4)), [20.0], [-1]), 1)
 
 
 @pytest.mark.parametrize("kind", TABLES)

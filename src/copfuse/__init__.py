@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 _HOME = {
     "fly": "simulate", "detect": "simulate", "track": "tracking", "share": "network", "fuse": "fusion", "score": "metrics",
     "plot": "plots", "plot_coverage": "coverage_chart", "load": "scenario", "run": "study", "Run": "study", "sightings": "metrics",
+    "scenarios": "scenario",
     "earlier_detection": "sweep", "Study": "tidy", "reproduce": "reproductions", "view": "views", "explain": "provenance",
     "bound": "bounds", "plot_errors": "curves", "bench": "contest",
     "reconstruct": "reconstruction", "plots_of": "reconstruction",

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from copfuse import bounds, coasting, flights, forecast, fusion, informing, measures, metrics, network, simulate, tracking
+from copfuse.checking import check_jobs
 from copfuse.constants import BOOST, MIDCOURSE, NODES, PHASES, TERMINAL
 from copfuse.errors import CopfuseError
 from copfuse.populations import population
@@ -104,6 +105,8 @@ def _measure_launch(id_: str, bias: float, number: int) -> Measured:
 
 def _spread(work: Callable[..., Measured], tasks: list[tuple[Any, ...]], jobs: int, progress: Progress) -> list[Measured]:
     from joblib import Parallel, delayed, parallel_config
+
+    check_jobs(jobs)
 
     def results() -> Iterator[Measured]:
         yield work(*tasks[0])

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from copfuse import filters, frames, informing, motion, roughness, sensitivity, simulate
+from copfuse.checking import handed, handed_scenario
 from copfuse.constants import BOOST, EARTH_OMEGA, GLIDE, NODES, REENTRY_ALTITUDE
 from copfuse.errors import CopfuseError, suggestion
 from copfuse.kernels import earth, mach, motions
@@ -194,9 +195,11 @@ def bound(
     """
     if model not in MODELS:
         raise CopfuseError(f"bound: there is no model {model!r}; {suggestion(model, MODELS)}")
+    handed("bound", truth=(truth, Truth))
+    handed_scenario("bound", scenario)
     path = truth[truth.object == object]
     if len(path) < 2:
-        raise CopfuseError(f"the truth has no path of object {object!r}; its objects are 0 to {int(truth.object.max(initial=-1))}")
+        raise CopfuseError(f"the truth has no path of object {object!r}; its objects are {np.unique(truth.object).tolist()}")
     chosen, label = _chosen(scenario, node, sensors)
     if detections is None:
         time, told = informing.expected(path, truth.meta["objects"][object], scenario, chosen, seed)

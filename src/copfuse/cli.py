@@ -49,6 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except CopfuseError as error:
         click.echo(f"copfuse: {error}", err=True)
         sys.exit(2)
+    except OSError as error:  # a full disk, a folder that went away: the system's own words say which
+        click.echo(f"copfuse: {error.strerror or error}: {error.filename or 'a file'}; nothing more is written", err=True)
+        sys.exit(2)
     sys.exit(0)
 
 

@@ -57,6 +57,8 @@ def _line(rep: Any, p: Any) -> Line:
     good = value[np.isfinite(value)]
     if len(value) == 0:
         return Line(p.what, said, "not flown", "-", p.source)
+    if p.total and rep.meta["left_out"]:  # a sum over some launches says nothing of one over all
+        return Line(p.what, said, _spread(good, len(value), unit, True), f"- ({rep.meta['left_out']} launches left out)", p.source)
     if p.never:
         agrees = "agrees" if len(good) == 0 else f"disagrees: seen in {len(good)} of {len(value)} seeds"
         return Line(p.what, said, _never(value, good, unit), agrees, p.source)

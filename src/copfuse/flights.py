@@ -87,7 +87,7 @@ class LaunchRecord:
         """
         rows = self.rows
         if year is not None:
-            rows = _only(rows, lambda row: row.date[:4] == str(year), "year", year, {row.date[:4] for row in self.rows})
+            rows = _only(rows, lambda row: row.date[:4] == str(year), "year", year, {row.date[:4] for row in self.rows}, near=False)
         if missile_class is not None:
             known = {row.missile_class for row in self.rows}
             rows = _only(rows, lambda row: row.missile_class.lower() == missile_class.lower(), "class", missile_class, known)
@@ -99,16 +99,19 @@ class LaunchRecord:
 COLUMNS = tuple(field.name for field in fields(Row))
 
 
-def _only(rows: tuple[Row, ...], keep: Callable[[Row], bool], what: str, value: object, known: set[str]) -> tuple[Row, ...]:
+def _only(
+    rows: tuple[Row, ...], keep: Callable[[Row], bool], what: str, value: object, known: set[str], near: bool = True
+) -> tuple[Row, ...]:
     kept = tuple(row for row in rows if keep(row))
     if not kept:
-        raise CopfuseError(f"no launch of the selection has {what} {value!r}; {suggestion(value, sorted(known), most=60)}")
+        there = suggestion(value if near else "", sorted(known), most=60)  # the spelling of a number is near nothing
+        raise CopfuseError(f"no launch of the selection has {what} {value!r}; {there}")
     return kept
 
 
 def _near(id: str, known: list[str]) -> str:
-    """The ids of the same day, else of the same month, else the nearest spelling."""
-    for length in (10, 7):
+    """The ids of the same day, else of the same month, else of the same year, else the nearest spelling."""
+    for length in (10, 7, 4):
         same = [k for k in known if len(id) >= length and k.startswith(id[:length])]
         if same:
             return f"near it are: {', '.join(same[:12])}"

@@ -27,7 +27,10 @@ def check_folder(folder: Path) -> None:
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
     """``with whole_folder(folder) as temporary``: write into the temporary folder; it takes ``folder``'s place only on success."""
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".copfuse-"))
+    try:
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".copfuse-"))
+    except OSError as error:
+        raise CopfuseError(f"cannot save to {str(folder)!r}: {error.strerror} in {str(folder.parent)!r}") from None
     try:
         yield temporary
         _put(temporary, folder)

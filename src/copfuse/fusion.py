@@ -19,7 +19,7 @@ import numpy as np
 
 from copfuse import filters, forecast, rules
 from copfuse.books import Look, Node, listening, looks
-from copfuse.checking import choice
+from copfuse.checking import choice, handed, handed_scenario
 from copfuse.constants import BOOST, NATIONS, NODES
 from copfuse.errors import CopfuseError
 from copfuse.filters import Bank
@@ -93,6 +93,8 @@ def fuse(
     ``hubs`` (`cueing.Sensed`) may have tracked with the first of the plots that are shared, which then is not done again.
     Raises `CopfuseError` where they were not, where plots were shared and ``detections`` is missing, or for another rule.
     """
+    handed("fuse", tracks=(tracks, Tracks), messages=(messages, Messages))
+    handed_scenario("fuse", scenario)
     same_table("tracks", tracks, messages.meta["tracks_uid"])
     if detections is not None and _carry_plots(messages):
         same_table("detections", detections, messages.meta["detections_uid"])

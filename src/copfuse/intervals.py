@@ -289,18 +289,21 @@ def _cell(found: Interval) -> str:
     return f"{value} [few]" if math.isnan(found.low) else f"{value} [{low}, {high}]"
 
 
-_VERDICTS = ((1, "median firm track earlier for"), (-1, "median firm track later for"), (0, "no difference of the median shown for"))
+_VERDICTS = (
+    (1, "median firm track earlier for"), (-1, "median firm track later for"), (0, "no difference of the median shown for"),
+    (None, "too few launches to say for"),
+)  # fmt: skip
 
 
 def _words(compare: Compare, regimes: Sequence[str]) -> list[str]:
     """What the intervals carry, in sentences; and what the columns mean."""
     said = []
     for regime in [r for r in regimes if r != "none"] if "none" in regimes else []:
-        sure: dict[int, list[str]] = {1: [], -1: [], 0: []}
+        sure: dict[int | None, list[str]] = {1: [], -1: [], 0: [], None: []}
         for node in NATIONS:
             found = compare("firm_s", regime, "none", node)
             if found.both:
-                sure[found.gain.sure].append(node)
+                sure[None if math.isnan(found.gain.low) else found.gain.sure].append(node)
         parts = [f"{word} {', '.join(sure[k])}" for k, word in _VERDICTS if sure[k]]
         said.append(f"{regime}: {'; '.join(parts)}." if parts else f"{regime}: no flight has a firm track under both.")
     if {"tisa", "gsomia"} & set(regimes):

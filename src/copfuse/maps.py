@@ -108,7 +108,8 @@ def _grid_line(ax: Any, line: np.ndarray, text: str, k: int) -> None:
 
 
 def label(ax: Any, words: list[tuple[Any, str, dict[str, Any]]], keep_clear: np.ndarray) -> None:
-    """Write texts next to their places (x, y; km) where neither each other nor the places ``keep_clear`` (n, 2) are covered.
+    """Write texts next to their places (x, y; km) where neither each other nor what is written there already nor the places
+    ``keep_clear`` (n, 2) are covered.
 
     ``words`` are (place, text, style) in order of importance.  A text for which there is no room near its place is
     left out; one that stands a little off gets a thin line to its place.
@@ -119,7 +120,7 @@ def label(ax: Any, words: list[tuple[Any, str, dict[str, Any]]], keep_clear: np.
     dots, room = ax.figure.dpi / 72.0, ax.get_window_extent().padded(-2.0)
     to_pixels, to_places = ax.transData.transform, ax.transData.inverted().transform
     points = to_pixels(np.asarray(keep_clear, float).reshape(-1, 2))
-    taken: list[np.ndarray] = []
+    taken = [np.ravel(text.get_window_extent().get_points()) for text in ax.texts]  # the graticule's
     for place, text, style in words:
         written = ax.text(*place, text, ha="center", va="center", zorder=9, path_effects=halo, **style)
         size = np.array(written.get_window_extent().size) + 1.0

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from copfuse import frames, motion
+from copfuse.checking import handed, handed_scenario, usable_picture, usable_truth
 from copfuse.constants import NODES
 from copfuse.errors import CopfuseError
 from copfuse.foreseeing import Firsts
@@ -76,13 +77,24 @@ def true_states(truth: Truth, time) -> np.ndarray:
     time = np.asarray(time, float)
     states = np.full((len(time), _object_count(truth), 6), np.nan)
     for i, rows in enumerate(_object_rows(truth)):
+        if len(rows) == 0:  # cut out of the table: never aloft
+            continue
         aloft = (time >= truth.time[rows[0]]) & (time <= truth.time[rows[-1]])
         states[aloft, i] = motion.interpolate(truth.time[rows], truth.x[rows], time[aloft])
     return states
 
 
 def score(picture: Picture, truth: Truth, scenario: Scenario, cutoff: float = GOSPA_CUTOFF, order: float = GOSPA_ORDER) -> Score:
-    """Each node's picture against the truth, at `score_times`."""
+    """Each node's picture against the truth, at `score_times`.
+
+    Raises `CopfuseError` for a table that is no picture or truth, or is malformed (`checking.usable_picture`, `checking.usable_truth`).
+    """
+    handed("score", picture=(picture, Picture), truth=(truth, Truth))
+    handed_scenario("score", scenario)
+    if truth.meta.get("scenario", scenario.name) != scenario.name:
+        raise CopfuseError(f"score: this truth is of the scenario {truth.meta['scenario']!r}, not of {scenario.name!r}; fly that one")
+    usable_picture(picture, len(NODES))
+    usable_truth(truth)
     matched = match(picture, truth)
     squared = nees(matched.error[matched.object >= 0], picture.P[matched.object >= 0])
     row_nees = np.full(len(picture), np.nan)
@@ -182,7 +194,7 @@ def sightings(
     major = error_ellipse(picture.impact_point, picture.impact_point_P)[0] if foreseen is None else np.full(len(picture), np.nan)
     grid, found = score_times(picture, truth, run.scenario), []
     for i, rows in enumerate(_object_rows(truth)):
-        if truth.meta["objects"][i]["kind"] == "missile":
+        if len(rows) and truth.meta["objects"][i]["kind"] == "missile":
             times, x = truth.time[rows], truth.x[rows]
             flight = _Flight(truth.meta["objects"][i]["name"], i, times, x, grid[(grid >= times[0]) & (grid <= times[-1])])
             found += [_sighting(flight, node, run, matched, major, sizes, foreseen) for node in range(len(NODES))]

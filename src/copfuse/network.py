@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from copfuse import releases, reporting
+from copfuse.checking import check_seed, handed, handed_scenario
 from copfuse.constants import NODES, PHASES
 from copfuse.errors import CopfuseError
 from copfuse.links import Link as Link
@@ -37,6 +38,9 @@ def share(
     draws from streams of its own, so regimes are compared on common random numbers; what is sent up to a time depends on nothing later.
     Raises `CopfuseError` for an unknown or impossible regime or where plots are to be sent and ``detections`` is missing.
     """
+    handed("share", tracks=(tracks, Tracks))
+    handed_scenario("share", scenario)
+    check_seed(seed)
     rule = _regime(regime or scenario.regime)
     if detections is None and any(link.payload == "plot" for link in rule.links):
         raise CopfuseError(f"regime {rule.name!r} shares plots: call share(..., detections=detections)")

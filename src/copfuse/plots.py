@@ -46,6 +46,8 @@ def plot(run: Any, path: str | Path | None = None, what: str = "picture", node: 
         if what == "errors":
             raise CopfuseError("plot: a node's view has no truth to draw errors against; plot the whole run")
         return plot_view(run, path)
+    if not (hasattr(run, "truth") and hasattr(run, "picture")):
+        raise CopfuseError(f"plot: got {type(run).__name__}, expected a run, such as cf.run(...) gives, or a node's cf.view(run, node)")
     if what == "errors":
         return run_errors(run, path, node, object)
     if node is not None or object != 0:
@@ -120,9 +122,9 @@ def _map(ax: Any, view: _View) -> tuple[bool, list[str]]:
         for end, marker, size in zip(ends, "oX", (6, 7), strict=False):
             ax.plot(*end, marker, ms=size, mfc="white", mec="k", mew=1.1, zorder=7)
     _pictures(ax, view.run.picture, view.run.scenario.picture_step, lambda rows: projection.of(rows.x), 1.0 if few else 0.7)
-    words = _ellipses(ax, view, projection)
+    words, outlines = _ellipses(ax, view, projection)
     names = [(place, s.name, dict(fontsize=6.3, color=sensor_colour(s))) for s, place in shown]
-    label(ax, [w for w in words if w[1]] + names, np.vstack([track[::10], *(place for _, place in shown)]))
+    label(ax, [w for w in words if w[1]] + names, np.vstack([track[::10], *(place for _, place in shown), *outlines]))
     return bool(words), [s.name for s, _ in shown]
 
 
@@ -192,14 +194,15 @@ def _teller(picture: Any) -> int:
     return NODES.index("HUB") if told[NODES.index("HUB")] else int(np.argmax(told))
 
 
-def _ellipses(ax: Any, view: _View, projection: Projection) -> list[Any]:
-    """One node's impact forecasts some seconds after its first one, as places and times for `label`.
+def _ellipses(ax: Any, view: _View, projection: Projection) -> tuple[list[Any], list[np.ndarray]]:
+    """One node's impact forecasts some seconds after its first one, as places and times for `label`, and their outlines (n, 2).
 
     Left out are ellipses wider than the map, and ones that would lie on each other.  Of more than FEW missiles only
     the first that is SMALL, without its time.
     """
     picture, few = view.run.picture, len(view.missiles) <= FEW
     words: list[Any] = []
+    outlines = []
     node, high = _teller(picture), float(np.ptp(ax.get_ylim()))
     style = dict(color=NODE_COLOURS[node], zorder=5)
     major = measures.error_ellipse(picture.impact_point, picture.impact_point_P)[0] / 1e3
@@ -212,9 +215,10 @@ def _ellipses(ax: Any, view: _View, projection: Projection) -> list[Any]:
                 line, last = _outline(picture.impact_point[i], picture.impact_point_P[i], projection), center
                 ax.plot(*line.T, lw=0.9, ls=(0, (4, 2)), **style)
                 ax.plot(*center, "+", ms=4, mew=0.9, **style)
+                outlines.append(line)
                 place = line[np.argmax(line[:, 0] + (-1.0) ** len(words) * line[:, 1])]
                 words.append((place, f"{picture.time[i] - view.start:.0f} s" if few else "", dict(fontsize=7, color="k", style="italic")))
-    return words
+    return words, outlines
 
 
 def _chosen(time: np.ndarray, major: np.ndarray, few: bool) -> np.ndarray:

@@ -95,7 +95,12 @@ def held(every: list[View], track: int | None = None) -> list[tuple[View, int]]:
 
 
 def sentences(v: View, track: int, at: Sequence[float] = ()) -> list[str]:
-    """All that is said of one system track: how it began, what changed, how it ended, on whom it stood, and its forecasts."""
+    """All that is said of one system track: how it began, what changed, how it ended, on whom it stood, and its forecasts.
+
+    Raises `CopfuseError` for a time in ``at`` that is no number.
+    """
+    if not np.isfinite(at).all():
+        raise CopfuseError(f"at = {', '.join(map(str, at))} has what is no time; give s after the epoch, such as 100")
     lines = np.flatnonzero(v.picture.track == track)
     told = [_begin(v, track, lines[0]), *_changes(v, track, lines), _end(v, track, lines), _shares(v, lines), _age(v, lines)]
     return [*told, *_forecasts(v, track, lines), *(_state(v, track, lines, time) for time in at)]

@@ -18,6 +18,7 @@ from copfuse import arcs, batch, boosts, families, frames
 from copfuse.arcs import Arc
 from copfuse.batch import Fit, Plots
 from copfuse.boosts import begin_of, drift
+from copfuse.checking import handed, handed_scenario
 from copfuse.constants import BOOST, G0
 from copfuse.errors import CopfuseError
 from copfuse.tables import Detections, Picture, Tracks, same_table
@@ -175,10 +176,15 @@ def reconstruct(
     none, ``about`` says why, and only what free flight tells is given.
     Raises `CopfuseError` where the plots are too few or never show free flight.
     """
+    handed("reconstruct", detections=(detections, Detections))
+    handed_scenario("reconstruct", scenario)
     biases = scenario.bias > 0 if biases is None else biases
     if rows is None:
         rows = _one_object(detections, scenario)
-    rows = np.unique(np.arange(len(detections))[rows])
+    try:
+        rows = np.unique(np.arange(len(detections))[rows])
+    except IndexError as error:
+        raise CopfuseError(f"rows do not fit {len(detections)} detections ({error}); give a mask as long, or row numbers") from None
     plots = batch.gather(detections, scenario, rows, biases)
     batch.enough(plots)
     radar = np.array([s.kind == "radar" for s in scenario.sensors])[plots.sensor]

@@ -63,6 +63,8 @@ def regime(chosen: str | Path | Regime) -> Regime:
         return refuse_impossible(chosen)
     if isinstance(chosen, str) and chosen in PACKAGED:
         return _packaged(chosen)
+    if not isinstance(chosen, str | Path):
+        raise CopfuseError(f"there is no regime {chosen!r} (a packaged name or a .toml path); {suggestion(chosen, PACKAGED)}")
     path = Path(chosen)
     if not isinstance(chosen, Path) and path.suffix != ".toml" and not path.is_file():
         raise CopfuseError(f"there is no regime {chosen!r} (a packaged name or a .toml path); {suggestion(chosen, PACKAGED)}")

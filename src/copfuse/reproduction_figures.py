@@ -82,7 +82,7 @@ def matrix(rep: Any) -> Any:
         ax.text(j, i, text, ha="center", va="center", fontsize=7, color="white" if share[i, j] > 60.0 else "k", linespacing=1.1)
     ax.set_xticks(range(len(sides)), [side.name for side in sides], fontsize=8.5)
     ax.set_yticks(range(len(rows)), [text for _, text in rows], fontsize=8)
-    ax.set_ylabel("launch (date and number in the record)", fontsize=8.5)
+    ax.set_ylabel("launch (date and\nnumber in the record)", fontsize=8.5)
     ax.set_xlabel("side: any of its sensors", fontsize=8.5)
     ax.tick_params(length=0)
     bar = figure.colorbar(mesh, ax=ax, fraction=0.03, pad=0.02)

@@ -32,6 +32,7 @@ from copfuse import (
     simulate,
     units,
 )
+from copfuse.checking import check_jobs
 from copfuse.curves import written
 from copfuse.errors import CopfuseError, suggestion
 from copfuse.published import Launched, Ray, Spec, Variant, packaged
@@ -108,6 +109,7 @@ def reproduce(
     asked = packaged(name)
     if seeds is not None and seeds < 1:
         raise CopfuseError(f"seeds = {seeds} is too few; expected 1 or more")
+    check_jobs(n_jobs)
     keep = msgspec.structs.replace(
         asked, launch=_chosen(asked, launches), regimes=_some(asked.regimes, regimes, "regime"), seeds=seeds or asked.seeds
     )
@@ -175,7 +177,8 @@ def _some(known: list[str], wanted: Iterable[str] | None, what: str) -> list[str
     chosen = known if wanted is None else list(wanted)
     for name in chosen:
         if name not in known:
-            raise CopfuseError(f"this study has no {what} {name!r}; {suggestion(name, known)}")
+            there = suggestion(name, known) if known else f"it has none to choose from: leave {what} out"
+            raise CopfuseError(f"this study has no {what} {name!r}; {there}")
     return [name for name in known if name in chosen]
 
 
@@ -185,7 +188,8 @@ def _meta(name: str, asked: Spec, keep: Spec, command: str) -> dict[str, Any]:
     said += "".join(f" --regime {regime}" for regime in keep.regimes) if len(keep.regimes) < len(asked.regimes) else ""
     laid = [v.name for v in keep.variant]
     return {
-        "launches": [launched.id for launched in keep.launch], "laydown": "northeast-asia" + (f" ({'; '.join(laid)})" if laid else ""),
+        "launches": [launched.id for launched in keep.launch], "left_out": len(asked.launch) - len(keep.launch),
+        "laydown": "northeast-asia" + (f" ({'; '.join(laid)})" if laid else ""),
         "regimes": list(keep.regimes), "seeds": list(range(keep.seeds)), "copfuse": __version__,
         "cues": True if keep.regimes else None, "command": command or said,
     }  # fmt: skip

@@ -11,6 +11,7 @@ import numpy as np
 
 from copfuse import pairing
 from copfuse.constants import NATIONS, NODES
+from copfuse.errors import CopfuseError
 from copfuse.sensors import CLUTTER_RATE, clutter_density, place, standing, stands
 from copfuse.tables import Detections
 
@@ -119,10 +120,24 @@ def scans(detections: Detections, scenario: Any, node: str | None = None, number
     return (every[k] for k in range(len(every)))
 
 
+def _same_sensors(detections: Detections, scenario: Any) -> None:
+    """Rows name sensors by number: refuse plots whose numbers mean others than a scenario's; a table without names is taken as it is."""
+    there, here = detections.meta.get("sensors"), [sensor.name for sensor in scenario.sensors]
+    if there is not None and list(there) != here:
+        k = next((k for k, (a, b) in enumerate(zip(there, here, strict=False)) if a != b), min(len(there), len(here)))
+        names = [repr(found[k]) if k < len(found) else "none" for found in (list(there), here)]
+        said = f"sensor {k} is {names[0]} in these detections and {names[1]} in scenario {scenario.name!r}"
+        raise CopfuseError(f"{said}; take the scenario that they were made with")
+
+
 def series(
     detections: Detections, scenario: Any, node: str | None = None, numbers: np.ndarray | None = None, sites: Sites | None = None
 ) -> Series:
-    """Likewise, without making each; ``sites``: those of the scenario and node, where several tables are gone through."""
+    """Likewise, without making each; ``sites``: those of the scenario and node, where several tables are gone through.
+
+    Raises `CopfuseError` for plots of other sensors than the scenario's.
+    """
+    _same_sensors(detections, scenario)
     time, sensor, sites = detections.time, detections.sensor, sites or Sites(scenario, node)
     n, there = len(time), np.flatnonzero(np.bincount(sensor)).tolist()
     edge = np.ones(n + 1, bool)

@@ -174,6 +174,8 @@ def load(source: str | Path | Scenario) -> Scenario:
     if isinstance(source, Scenario):
         return source
     text = str(source)
+    if not isinstance(source, str | Path):
+        raise CopfuseError(f"scenario is {text[:60]}, expected a packaged name, a launch id, a day, a .toml path or a Scenario")
     if isinstance(source, str) and text in packaged():
         return _from_file(Path(str(resources.files("copfuse") / "data" / "scenarios" / f"{text}.toml")))
     path = Path(source)
@@ -186,6 +188,11 @@ def load(source: str | Path | Scenario) -> Scenario:
     raise CopfuseError(
         f"there is no scenario {text!r} (a packaged name, a launch id, a day or a .toml path); {suggestion(text, packaged())}"
     )
+
+
+def scenarios() -> list[str]:
+    """`packaged`, by the name that ``copfuse scenarios`` has."""
+    return packaged()
 
 
 def packaged() -> list[str]:
@@ -203,6 +210,10 @@ def _from_file(path: Path) -> Scenario:
             f"{where}: the key is missing: epoch, such as 2024-01-14T05:55:00Z (only a first launch of the record brings one)"
         )
     epoch = file.epoch or _from_row(flights.launches().find(flown[0].id)).epoch
+    late = [launch for launch in flown if file.duration_s is not None and launch.at >= file.duration_s]
+    if late:
+        said = f"duration_s = {file.duration_s:g} ends before launch {late[0].name!r} at {late[0].at:g} s"
+        raise CopfuseError(f"{where}: {said}; both are s after the epoch: give more, or leave duration_s out")
     if file.sensor and "sensors" in read_toml(path):
         raise CopfuseError(f"{where}: there are both sensors = {file.sensors!r} and [[sensor]] tables; keep one of the two")
     return Scenario(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from copfuse import flights, frames, motion, recorded, sensors, vehicles
+from copfuse.checking import handed, handed_scenario, usable_truth
 from copfuse.constants import EARTH_A
 from copfuse.errors import CopfuseError
 from copfuse.kernels import sensing
@@ -34,6 +35,7 @@ def fly(scenario: Scenario) -> Truth:
 
     Raises `CopfuseError` where a launch cannot be flown.
     """
+    handed_scenario("fly", scenario)
     times, numbers, states, phase = [], [], [], []
     objects: list[dict[str, Any]] = []
     for i, launch in enumerate(scenario.launches):
@@ -116,7 +118,7 @@ def detect(truth: Truth, scenario: Scenario, seed: int = 0, cues: Cues | None = 
     leaves its numbers as they are.  ``seed`` is 0 or more.  ``meta``: ``sensors`` (names), ``seed``, ``schedule`` (per
     sensor that works: first search, search frame, tick, s) and ``absent`` (per sensor that does not: why).
 
-    Raises `CopfuseError` for a seed below 0 and for truth that does not say what its objects are.
+    Raises `CopfuseError` for a seed below 0 and for truth that is malformed (`checking.usable_truth`) or does not say what its objects are.
     """
     looking: dict[str, Any] = {}
     looks = side_by_side(list(watches(truth, scenario, seed, looking)))
@@ -130,6 +132,8 @@ def watches(truth: Truth, scenario: Scenario, seed: int, meta: dict[str, Any]) -
 
     Raises `CopfuseError` as `detect` does.
     """
+    handed("detect", truth=(truth, Truth))
+    handed_scenario("detect", scenario)
     objects, lives = _checked(truth, seed), _lives(truth)
     end = scenario.duration if scenario.duration is not None else float(truth.time.max(initial=0.0))
     meta |= {"sensors": [s.name for s in scenario.sensors], "seed": int(seed), "scenario": scenario.name, "schedule": {}, "absent": {}}
@@ -153,6 +157,7 @@ def _checked(truth: Truth, seed: int) -> list[dict[str, Any]]:
     objects = [dict(about) for about in truth.meta.get("objects", [])]
     if len(truth) and truth.object.max() >= len(objects):
         raise CopfuseError(f"truth has rows of object {truth.object.max()}, but its meta lists {len(objects)} objects")
+    usable_truth(truth)
     seen: dict[str, int] = {}
     for about in objects:
         seen[about["name"]] = seen.get(about["name"], 0) + 1

@@ -22,7 +22,7 @@ from copfuse import judging
 from copfuse.arena import NOT_RUN, Result
 from copfuse.console import write_csv
 from copfuse.constants import PHASES
-from copfuse.intervals import LEAST, Interval, bootstrap
+from copfuse.intervals import LEAST, Interval, bootstrap, plural
 from copfuse.tables import replacing
 
 WIDTH, WORDS = 140, 10  # of the page, and of the longest cell that is no sentence
@@ -248,7 +248,7 @@ def label(contest: Contest, name: str) -> str:
 def header(contest: Contest) -> list[str]:
     """Machine, versions, date, command, and that all is notional."""
     meta = contest.meta
-    size = f"{len(contest.entrants)} entrants, {len(contest.cases)} cases"
+    size = f"{plural(len(contest.entrants), 'entrant')}, {plural(len(contest.cases), 'case')}"
     lines = [f"copfuse bench: {size}, {meta.get('date', '')}, copfuse {meta.get('copfuse', '')} (code {str(meta.get('source', ''))[:12]})",
              str(meta.get("machine", "")), str(meta.get("note", "")), f"Made by: {meta.get('command', '')}"]  # fmt: skip
     lines += [f"{label(contest, e)}: {e}" for e in contest.entrants if label(contest, e) != e]

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from copfuse import __version__, commonality, cueing, fusion, metrics, network, releases, simulate, tracking, views, warming
+from copfuse.checking import check_seed
 from copfuse.constants import NATIONS, NODES
 from copfuse.errors import CopfuseError
 from copfuse.folders import check_folder, whole_folder
@@ -28,7 +29,7 @@ ASTRAY = 10.0  # times its median from which on a mean NEES is said to be that o
 STAGES: dict[str, Any] = {"fly": Truth, "detect": Detections, "track": Tracks, "share": Messages, "fuse": Picture, "score": Score}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Run:
     """Everything of one run: what was asked, the six tables, and the seconds that each verb took."""
 
@@ -50,6 +51,10 @@ class Run:
     def sightings(self, sizes: tuple[float, ...] = metrics.ELLIPSE_SIZES) -> list[Sighting]:
         """Who saw what when, per missile and node (`metrics.sightings`)."""
         return metrics.sightings(self, sizes)
+
+    def __repr__(self) -> str:
+        made = ", ".join(f"{len(table)} {type(table).__name__}" for table in self.tables().values())
+        return f"Run({self.scenario.name!r}, regime {self.regime!r}, seed {self.seed}: rows {made}; print it for who saw what when)"
 
     def __str__(self) -> str:
         quality = [*_quality(self.score), *_common(self), *_biases(self), *_told(self)]
@@ -152,22 +157,16 @@ def run(
     return Run(chosen, rule.name, seed, truth, detections, tracks, messages, picture, scored, seconds)
 
 
-def check_seed(seed: int) -> None:
-    """Refuse what no random stream can be named by."""
-    if not isinstance(seed, int | np.integer) or seed < 0:
-        raise CopfuseError(f"seed = {seed!r} is not a whole number of 0 or more")
-
-
 # The print -----------------------------------------------------------------------------------------------------------
 
 
 def _header(run: Run) -> list[str]:
     kinds = [thing["kind"] for thing in run.truth.meta["objects"]]
-    things = ", ".join(_counted(kinds.count(kind), kind) for kind in dict.fromkeys(kinds))
+    things = ", ".join(_counted(kinds.count(kind), kind) for kind in dict.fromkeys(kinds)) or "nothing flown"
     start = f"{run.scenario.epoch:%Y-%m-%d %H:%M:%S} UTC"
     return [
         f"{run.scenario.name}: {run.scenario.title}",
-        f"regime {run.regime}, seed {run.seed}, {things}, {len(run.scenario.sensors)} sensors, from {start}",
+        f"regime {run.regime}, seed {run.seed}, {things}, {_counted(len(run.scenario.sensors), 'sensor')}, from {start}",
         "Flights are reconstructed or given; sensor, delay and cross-section figures are notional.",
     ]
 

@@ -324,7 +324,7 @@ def warning(columns: Columns, meta: Mapping[str, Any]) -> list[Any]:
                 left = columns[name][(columns["node"] == node) & (columns["regime"] == regime)]
                 left = np.sort(np.where(np.isfinite(left), left, 0.0))[::-1]
                 if len(left):
-                    share = 100.0 * np.r_[np.arange(1, len(left) + 1), len(left)] / len(left)
+                    share = 100.0 * np.arange(len(left) + 1) / len(left)  # "pre": up to a time, those that leave so much, itself counted
                     ax.step(np.r_[left, 1e-3], share, where="pre", color=colour, lw=WIDTHS[min(k, len(WIDTHS) - 1)])
             ax.set_xscale("log")
             plain_log(ax.xaxis, (1, 3))

@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from copfuse import __version__, flights, laydowns, network, scenario, units
+from copfuse.checking import check_jobs, check_seed
 from copfuse.constants import EARTH_RADIUS, G0, NODES
 from copfuse.earliness import COLUMNS, KEYS
 from copfuse.errors import CopfuseError, suggestion
 from copfuse.laydowns import Sensor
 from copfuse.parts import Store, source
-from copfuse.study import check_seed
 from copfuse.tidy import Study, table
 from copfuse.units import Made, Options, Unit
 
@@ -170,6 +170,8 @@ def _chosen(launches: Any, since: int | str | None) -> tuple[list[scenario.Scena
     if not flown:
         why = f"launch {next(iter(not_flown))} cannot be flown: {next(iter(not_flown.values()))}" if len(not_flown) == 1 else ""
         when = f" since {since}" if since is not None else ""
+        if not not_flown:
+            raise CopfuseError(f"no launch asked for is of {since} or later; the record's last is of {record[-1].date}")
         raise CopfuseError(why or f"no launch of {len(not_flown)}{when} can be flown; copfuse launches --fly says why")
     return [flown[name] for name in sorted(flown)], not_flown
 
@@ -231,8 +233,7 @@ def _order(cost: list[float]) -> list[int]:
 def _jobs(n_jobs: int) -> int:
     from joblib import effective_n_jobs
 
-    if not isinstance(n_jobs, int | np.integer) or n_jobs == 0:
-        raise CopfuseError(f"n_jobs = {n_jobs!r} is no number of processes; give 1 or more, or -1 for one per core")
+    check_jobs(n_jobs)
     return int(effective_n_jobs(n_jobs))
 
 

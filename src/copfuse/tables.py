@@ -8,6 +8,7 @@ Earth-fixed metres and metres per second, −1 means "none".
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -90,9 +91,21 @@ class Table:
         """A table without rows."""
         return cls._of({n: np.zeros((0, *shape), dtype) for n, (dtype, shape) in cls.COLUMNS.items()}, meta)
 
+    def flat(self) -> dict[str, np.ndarray]:
+        """All columns as one-dimensional ones, ``P`` as ``P_0_0`` to ``P_5_5``, such as `pandas.DataFrame` takes."""
+        cells = [(name, place) for name, (_, shape) in self.COLUMNS.items() for place in np.ndindex(*shape)]
+        return {"_".join([name, *map(str, place)]): getattr(self, name)[(slice(None), *place)] for name, place in cells}
+
     def save(self, path: str | Path) -> Path:
-        """Write ``path`` (``.npz``), whole or not at all.  Raises `CopfuseError` where that cannot be."""
+        """Write ``path``, whole or not at all: ``.npz`` for `load`, ``.csv`` as `flat`.  Raises `CopfuseError` where that cannot be."""
         path = Path(path)
+        if path.suffix == ".csv":
+            flat = self.flat()
+            with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+                csv.writer(file, lineterminator="\n").writerows([flat, *zip(*(c.tolist() for c in flat.values()), strict=True)])
+            return path
+        if path.suffix != ".npz":
+            raise CopfuseError(f"cannot write {str(path)!r}: its name must end in .npz or .csv")
         columns = {name: getattr(self, name) for name in self.COLUMNS}
         about = {"table": type(self).__name__, "uid": self.uid, "meta": vars(self)["meta"]}
         with replacing(path) as temporary, open(temporary, "wb") as file:
@@ -365,26 +378,6 @@ class Score(Table):
         "false": (_F, ()), "n_truth": (_I, ()), "n_track": (_I, ()), "n_matched": (_I, ()), "n_duplicate": (_I, ()),
         "nees": (_F, ()), "position_error": (_F, ()),
     }  # fmt: skip
-
-
-def usable_plots(detections: Detections, n_sensor: int) -> None:
-    """Refuse rows of Detections that no sensor can have made, with the first such row, its value and what would have worked."""
-    z, sigma, time = detections.z, detections.sigma, detections.time
-    measured = ~np.isnan(z)
-    wrong = {
-        "time": (~np.isfinite(time), time, "a finite number of seconds"),
-        "sensor": ((detections.sensor < 0) | (detections.sensor >= n_sensor), detections.sensor, f"0 to {n_sensor - 1}"),
-        "z": (np.isinf(z).any(axis=1) | ~measured.any(axis=1) | (z[:, 0] < 0.0), z, "finite values, nan where nothing is measured"),
-        "sigma": ((measured & ~(np.isfinite(sigma) & (sigma > 0.0))).any(axis=1), sigma, "a positive finite one wherever z is measured"),
-    }
-    for name, (bad, value, needed) in wrong.items():
-        if bad.any():
-            row = int(bad.argmax())
-            raise CopfuseError(f"Detections row {row}: {name} is {value[row]}; needed: {needed}")
-    late = np.flatnonzero(np.diff(time) < 0.0)
-    if len(late):
-        row = int(late[0]) + 1
-        raise CopfuseError(f"Detections row {row}: time {time[row]} s comes after {time[row - 1]} s; sort the rows by time, then sensor")
 
 
 TABLES = (Truth, Detections, Tracks, Messages, Picture, Score)

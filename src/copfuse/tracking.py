@@ -19,6 +19,7 @@ import numpy as np
 
 from copfuse import covariances, crossed, filters, multiscan, pairing, starting, turns
 from copfuse.association import Pairs, gate
+from copfuse.checking import handed, handed_scenario, usable_plots
 from copfuse.coasting import (
     BURNT_OUT,
     COAST_STEP,
@@ -45,7 +46,7 @@ from copfuse.pairing import OWN, RULES, SELDOM, Taken
 from copfuse.phases import further, pushed, relight, thrust
 from copfuse.scanning import Scan, in_order, series
 from copfuse.steady import Kit, Steady
-from copfuse.tables import Detections, Tracks, usable_plots
+from copfuse.tables import Detections, Tracks
 from copfuse.updates import Rows, columns_of, joined, said
 
 MOST_SENSORS = 64  # bits in `Tracks.sensors`
@@ -83,7 +84,7 @@ def track(detections: Detections, scenario: Any, node: str | None = None, associ
     the gate of a track that took another; and new, near no track (all but the taken start tracks); and of tracks dropped for
     want of plots and merged into an older one, or found to be of nothing (by "mht" those whose plots have become another's).
 
-    Raises `CopfuseError` for more than 64 sensors, a plot that is malformed (`tables.usable_plots`) or another association.
+    Raises `CopfuseError` for more than 64 sensors, a plot that is malformed (`checking.usable_plots`) or another association.
     """
     usable(detections, scenario, association)
     states: dict[int, Live] = {}
@@ -92,6 +93,8 @@ def track(detections: Detections, scenario: Any, node: str | None = None, associ
 
 def usable(detections: Detections, scenario: Any, association: str) -> None:
     """Refuse what `track` cannot take: another association, too many sensors, malformed plots."""
+    handed("track", detections=(detections, Detections))
+    handed_scenario("track", scenario)
     check_association(association)
     if len(scenario.sensors) > MOST_SENSORS:
         many = len(scenario.sensors)

@@ -21,6 +21,7 @@ from copfuse import scenario as scenarios
 from copfuse.accuracy import DELAYS, SOURCES, TRACKERS, Measured
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE, PHASES, TERMINAL
 from copfuse.errors import CopfuseError
+from copfuse.intervals import plural
 from copfuse.scenario import Scenario
 
 SOHAE = ("recorded-flight", 0)  # the packaged scenario and its launch whose place other recorded flights take
@@ -259,7 +260,7 @@ def accuracy(
     if folder:
         folder.mkdir(exist_ok=True)
         name = one.name + (f"-bias-{bias:g}" if bias else "")
-        title = f"{one.title or one.name}: %s, {seeds} seeds, sensor biases x {bias:g}"
+        title = f"{one.title or one.name}: %s, {plural(seeds, 'seed')}, sensor biases x {bias:g}"
         for path in charts.draw(results, truth, title, folder / re.sub(r"[^\w.-]+", "-", name)):
             say(f"picture: {path}")
     return made
