@@ -145,6 +145,31 @@ def _put_at(_: Any, numbers: Any, row: Any, place: Any) -> Any:
     return types.void(numbers, row, types.int64), written
 
 
+def _inside(context: Any, builder: Any, kind: Any, block: Any, i: Any, j: Any) -> Any:
+    """Where the eight numbers in row i and column j of a block stand."""
+    made = context.make_array(kind)(context, builder, block)
+    columns = builder.extract_value(made.shape, 1)
+    place = builder.mul(builder.add(builder.mul(i, columns), j), ir.Constant(i.type, 8))
+    return builder.bitcast(builder.gep(made.data, [place]), _VECTOR.as_pointer())
+
+
+@intrinsic
+def _cell(_: Any, block: Any, i: Any, j: Any) -> Any:
+    def written(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.load(_inside(context, builder, signature.args[0], *args), align=8)
+
+    return EIGHT(block, types.int64, types.int64), written
+
+
+@intrinsic
+def _put_cell(_: Any, numbers: Any, block: Any, i: Any, j: Any) -> Any:
+    def written(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.store(args[0], _inside(context, builder, signature.args[1], *args[1:]), align=8)
+        return context.get_dummy_value()
+
+    return types.void(numbers, block, types.int64, types.int64), written
+
+
 @intrinsic
 def _where_below(_: Any, numbers: Any, limit: Any, these: Any, those: Any) -> Any:
     def written(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -253,6 +278,10 @@ def _plain_put_at(numbers: Any, row: Any, place: int) -> None:
     row[place : place + 8] = numbers
 
 
+def _plain_put_cell(numbers: Any, block: Any, i: int, j: int) -> None:
+    block[i, j] = numbers
+
+
 def _plain_put_first(numbers: Any, row: Any, n: int) -> None:
     row[: min(n, 8)] = numbers[:n]
 
@@ -278,6 +307,9 @@ nought: Any = (lambda: np.zeros(8)) if _PLAIN else _nought  # eight noughts
 # those of a row from some place on, where a slice would cost some checks; and put them there
 eight_at: Any = (lambda row, place: row[place : place + 8].copy()) if _PLAIN else _eight_at
 put_at: Any = _plain_put_at if _PLAIN else _put_at
+# those of a place in a matrix of eights (rows, columns, 8); and put them there
+cell: Any = (lambda block, i, j: block[i, j].copy()) if _PLAIN else _cell
+put_cell: Any = _plain_put_cell if _PLAIN else _put_cell
 put: Any = _plain_put if _PLAIN else _put  # put eight numbers in a row's first eight places
 put_first: Any = _plain_put_first if _PLAIN else _put_first  # put the first n of eight numbers, or all, in a row's first places
 joined: Any = _plain_joined if _PLAIN else _joined  # the first n of eight numbers, and then those of another eight

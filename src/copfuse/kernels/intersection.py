@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from copfuse.kernels import borrowing, njit
-from copfuse.kernels.eights import eight, larger, nought, put, root, size
+from copfuse.kernels.eights import cell, eight, larger, nought, put, put_cell, root, size
 
 _FAR = math.log(1e6)  # of w / (1-w): weights of intersection end as near to 0 and 1
 _SAME = 1e-5  # and two logarithms so near end the search, the newer one's error being some 1e-9
@@ -28,32 +28,32 @@ _SEARCHED = 9
 def _inverses(a, n, lower, out):
     """`small.inverse` of eight matrices ``a (n, n, 8)``, in the same order."""
     for j in range(n):
-        s = eight(a[j, j])
+        s = cell(a, j, j)
         for k in range(j):
-            s = s - eight(lower[j, k]) * eight(lower[j, k])
-        d = root(larger(s, 1e-14 * size(eight(a[j, j])) + 1e-300))
-        put(d, lower[j, j])
-        put(1.0 / d, out[j, j])
+            s = s - cell(lower, j, k) * cell(lower, j, k)
+        d = root(larger(s, 1e-14 * size(cell(a, j, j)) + 1e-300))
+        put_cell(d, lower, j, j)
+        put_cell(1.0 / d, out, j, j)
         for i in range(j + 1, n):
-            t = eight(a[i, j])
+            t = cell(a, i, j)
             for k in range(j):
-                t = t - eight(lower[i, k]) * eight(lower[j, k])
-            put(t / d, lower[i, j])
+                t = t - cell(lower, i, k) * cell(lower, j, k)
+            put_cell(t / d, lower, i, j)
     for j in range(n):
         for i in range(j + 1, n):
             s = nought()
             for k in range(j, i):
-                s = s - eight(lower[i, k]) * eight(out[k, j])
-            put(s * eight(out[i, i]), out[i, j])
+                s = s - cell(lower, i, k) * cell(out, k, j)
+            put_cell(s * cell(out, i, i), out, i, j)
     for i in range(n):
         for j in range(n - 1, i - 1, -1):
             s = nought()
             for k in range(j, n):
-                s = s + eight(out[k, i]) * eight(out[k, j])
-            put(s, out[i, j])
+                s = s + cell(out, k, i) * cell(out, k, j)
+            put_cell(s, out, i, j)
     for i in range(n):
         for j in range(i):
-            put(eight(out[j, i]), out[i, j])
+            put_cell(cell(out, j, i), out, i, j)
 
 
 @borrowing
@@ -63,35 +63,36 @@ def _join(n, by_trace, work, search):
     With the two parts of the slope over w of what is to be small: tr(B P B D2) / (1-w)^2, which is to be tr(A P A D1) / w^2 for the
     logarithm of P's determinant, and with P P in the place of P for its trace.
     """
+    I1, I2, lower = work[_I1], work[_I2], work[_LOWER]
     D1, D2, M, A, B, P, N = work[_D1], work[_D2], work[_M], work[_A], work[_B], work[_P], work[_N]
     w = eight(search[_W])
     for which in range(3):
         for i in range(n):
             for j in range(n):
                 if which == 0:
-                    put(eight(work[_I1, i, j]) + eight(D1[i, j]) / w, M[i, j])
+                    put_cell(cell(I1, i, j) + cell(D1, i, j) / w, M, i, j)
                 elif which == 1:
-                    put(eight(work[_I2, i, j]) + eight(D2[i, j]) / (1.0 - w), M[i, j])
+                    put_cell(cell(I2, i, j) + cell(D2, i, j) / (1.0 - w), M, i, j)
                 else:
-                    put(eight(A[i, j]) + eight(B[i, j]), M[i, j])
-        _inverses(M, n, work[_LOWER], work[_A + which])
+                    put_cell(cell(A, i, j) + cell(B, i, j), M, i, j)
+        _inverses(M, n, lower, work[_A + which])
     for i in range(n):
         for j in range(n):
             t = nought()
             for k in range(n):
-                t = t + eight(P[i, k]) * eight(A[k, j])
-            put(t, N[i, j])
-            put((1.0 if i == j else 0.0) - t, M[i, j])
+                t = t + cell(P, i, k) * cell(A, k, j)
+            put_cell(t, N, i, j)
+            put_cell((1.0 if i == j else 0.0) - t, M, i, j)
     one, two = (N, M) if by_trace else (A, B)
     down, up = nought(), nought()
     for i in range(n):
         for j in range(n):
             s, t = nought(), nought()
             for k in range(n):
-                s = s + eight(one[k, i]) * eight(N[k, j])
-                t = t + eight(two[k, i]) * eight(M[k, j])
-            down = down + s * eight(D1[i, j])
-            up = up + t * eight(D2[i, j])
+                s = s + cell(one, k, i) * cell(N, k, j)
+                t = t + cell(two, k, i) * cell(M, k, j)
+            down = down + s * cell(D1, i, j)
+            up = up + t * cell(D2, i, j)
     put(up / ((1.0 - w) * (1.0 - w)), search[_UP])
     put(down / (w * w), search[_DOWN])
 
@@ -139,25 +140,26 @@ def _fuse(n, by_trace, work, search, x1, x2, x):
     """`intersect` of eight pairs whose parts are in ``work``, means ``(n, 8)``; P and D are in ``work`` then."""
     _weigh(n, by_trace, work, search)
     M, A, B, N = work[_M], work[_A], work[_B], work[_N]
+    I1, I2, P, D = work[_I1], work[_I2], work[_P], work[_D]
     for i in range(n):  # x = x1 + K (x2 - x1) with K = P B = 1 - N, which is in M
         t = eight(x1[i])
         for j in range(n):
-            t = t + eight(M[i, j]) * (eight(x2[j]) - eight(x1[j]))
+            t = t + cell(M, i, j) * (eight(x2[j]) - eight(x1[j]))
         put(t, x[i])
     for i in range(n):  # the independent part of the result is N I1 N' + K I2 K'
         for j in range(n):
             s, t = nought(), nought()
             for k in range(n):
-                s = s + eight(N[i, k]) * eight(work[_I1, k, j])
-                t = t + eight(M[i, k]) * eight(work[_I2, k, j])
-            put(s, A[i, j])
-            put(t, B[i, j])
+                s = s + cell(N, i, k) * cell(I1, k, j)
+                t = t + cell(M, i, k) * cell(I2, k, j)
+            put_cell(s, A, i, j)
+            put_cell(t, B, i, j)
     for i in range(n):
         for j in range(n):
-            t = eight(work[_P, i, j])
+            t = cell(P, i, j)
             for k in range(n):
-                t = t - (eight(A[i, k]) * eight(N[j, k]) + eight(B[i, k]) * eight(M[j, k]))
-            put(t, work[_D, i, j])
+                t = t - (cell(A, i, k) * cell(N, j, k) + cell(B, i, k) * cell(M, j, k))
+            put_cell(t, D, i, j)
 
 
 @borrowing
