@@ -225,23 +225,17 @@ def _rates(w, x, y, z, vx, vy, vz):
 
 
 @borrowing(forceinline=True)
-def _onward(w, c, step, rate):
-    """Component ``c`` of the states, ``step`` s after the begin of the step at a rate, into ``y``."""
+def _first(w, c, step, rate):
+    """Component ``c`` of the states, ``step`` s after the begin of the step at its first rates, into ``y``."""
+    put(rate, w[_Q + c])
     put(eight(w[_S + c]) + step * rate, w[_Y + c])
 
 
 @borrowing(forceinline=True)
-def _first(w, c, step, rate):
-    """`_onward`, at the first rates of a step."""
-    put(rate, w[_Q + c])
-    _onward(w, c, step, rate)
-
-
-@borrowing(forceinline=True)
 def _further(w, c, step, rate):
-    """`_onward`, at rates that count twice in their sum."""
+    """Likewise at rates that count twice in their sum."""
     put(eight(w[_Q + c]) + 2.0 * rate, w[_Q + c])
-    _onward(w, c, step, rate)
+    put(eight(w[_S + c]) + step * rate, w[_Y + c])
 
 
 @borrowing(forceinline=True)
@@ -332,9 +326,7 @@ def _go(w, free):
 @borrowing
 def _below(w, i, before, down, j):
     """What has come under the ground in lane i, from height ``before``, into lane j of those for which `_all_down` is to be called."""
-    for row in range(_S, _S + 6):
-        down[row, j] = w[row, i]
-    for row in range(_T, WORK):
+    for row in range(WORK):
         down[row, j] = w[row, i]
     h = w[_H, i]
     down[_DT, j] = w[_DT, i] * h / (before - h)
