@@ -7,7 +7,21 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from copfuse import atmosphere, filters, frames
-from copfuse.kernels import earth, estimation, lanes, mach, motions
+from copfuse.kernels import earth, estimation, lanes, mach, motions, njit
+from copfuse.kernels.eights import (
+    above,
+    eight,
+    eight_at,
+    fours,
+    larger,
+    put,
+    put_at,
+    root,
+    size,
+    smaller,
+    where_below,
+    whole,
+)
 
 pytestmark = pytest.mark.kernels
 ADDED = np.array([[10.0, -20.0, 5.0], [0, 0, 0], [8.5, 0, 0], [8.6, 15.0, -6.0], [30.0, 0.012, 0]])
@@ -16,6 +30,34 @@ PLACE = np.radians(40.0), np.radians(130.0)
 
 def state(model, height, velocity):
     return np.concatenate([frames.ecef(*PLACE, height), np.array(velocity) @ frames.enu_axes(*PLACE), ADDED[model]])
+
+
+@njit
+def thickness(h, out):
+    put(lanes.thickness(eight(h)), out)
+
+
+@njit
+def factors(h, v, out):
+    put(mach.factors_at(eight(h), eight(v)), out)
+
+
+@njit
+def reckon(one, other, table, numbers, out):
+    a, b = eight(one), eight_at(other, 0)
+    put(2.0 - a * b / 3.0, out[0])
+    put((a + b) - b * 2.0, out[1])
+    put(1.0 / (a + 1.0) + b, out[2])
+    put(larger(a, b), out[3])
+    put(smaller(a, 2.0), out[4])
+    put(root(b), out[5])
+    put(whole(a), out[6])
+    put(size(a), out[7])
+    put(where_below(a, 3.0, b, a), out[8])
+    put_at(a, out[9], 0)
+    for i, column in enumerate(fours(table, eight(numbers))):
+        put(column, out[10 + i])
+    out[14, 0], out[14, 1] = above(b * b + 1.0, -1.0) or above(eight(numbers), -1.0), above(eight(numbers), 0.0)
 
 
 def plain_rates(model, s, back):
@@ -69,7 +111,28 @@ def test_density_is_that_of_the_standard():
     """Also at the ends of its layers and of the pieces; 3e-7 is promised."""
     ends = [6356766.0 * g / (6356766.0 - g) for g in (11e3, 20e3, 32e3, 47e3, 51e3, 71e3)]
     h = np.concatenate([np.linspace(0.0, 150e3 - 1.0, 400), ends, [86e3 - 1e-3, 86e3, 91e3, 150e3 - 1e-3]])
-    np.testing.assert_allclose([lanes.thickness(q) for q in h], atmosphere.density(h), rtol=3e-7)
+    h, found = np.append(h, np.zeros(-len(h) % 8)).reshape(-1, 8), np.zeros(8)
+    for row in h:
+        thickness(row, found)
+        np.testing.assert_allclose(found, atmosphere.density(row), rtol=3e-7)
+
+
+def test_numbers_eight_at_a_time_are_those_one_by_one():
+    """Sums, quotients and choices to the bit as numpy's, also of nan, and with one number for all eight; the rows of a table."""
+    a, b = np.array([3.7, -2.5, np.nan, 0.0, 7e300, 1e-300, -0.0, 9.0]), np.array([1.5, -3.5, 2.0, np.nan, 7e-5, 4.0, 0.0, 9.0])
+    out, table = np.full((16, 8), 5.0), np.arange(40.0).reshape(10, 4) ** 2
+    with np.errstate(all="ignore"):
+        reckon(a, b, table, np.array([9.0, 0.0, 3.0, 3.0, 7.0, 1.0, 2.0, 8.0]), out)
+        plain = [2.0 - a * b / 3.0, (a + b) - b * 2.0, 1.0 / (a + 1.0) + b, np.where(a > b, a, b), np.where(a < 2.0, a, 2.0)]
+        plain += [np.sqrt(b), np.floor(a), np.abs(a), np.where(a < 3.0, b, a), a]
+    plain += [*table[[9, 0, 3, 3, 7, 1, 2, 8]].T, np.array([1.0, 0.0] + [5.0] * 6), np.full(8, 5.0)]
+    np.testing.assert_array_equal(out, plain)
+
+
+def test_the_drag_factors_of_eight_are_those_of_each():
+    h, v, found = np.array([-300.0, 700.0, 5e3, 15.1e3, 27e3, 80e3, 1e6, np.nan]), np.linspace(200.0, 3e3, 8), np.zeros(8)
+    factors(h, v, found)
+    np.testing.assert_array_equal(found, [mach.factor_at(*both) for both in zip(h, v, strict=True)])
 
 
 def test_models_together_are_the_models_one_by_one():

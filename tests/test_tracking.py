@@ -204,6 +204,54 @@ def test_common_part_equals_two_filters_on_one_object():
     assert np.allclose(D, plain_common(np.arange(31.0), P, prior, F), rtol=1e-5, atol=1e-5)
 
 
+def plain_moves(x, origin, axes, cosines):
+    """Columns by range and two angles (or u, v): what one unit more, the others kept, moves position and velocity by; slopes first."""
+
+    def seen(p):
+        d = axes @ (p - origin)
+        r = np.linalg.norm(d)
+        return np.array([r, d[0] / r, d[2] / r] if cosines else [r, np.arctan2(d[0], d[1]), np.arcsin(d[2] / r)])
+
+    slope = np.transpose([(seen(x[:3] + step) - seen(x[:3] - step)) / 20.0 for step in 10.0 * np.eye(3)])
+    shift, away = np.linalg.inv(slope), x[:3] - origin
+    turn = np.cross(away, shift.T) / (away @ away)
+    turn[0] = 0.0
+    if not cosines:
+        turn[1] = -axes[2]
+    return slope, np.vstack([shift, np.cross(turn, x[3:]).T])
+
+
+def test_consider_covariance_of_many_sensors_is_what_their_shares_leave():
+    """Eleven sensors of both kinds, two tracks, one bias that nobody has: each row against the sums written out."""
+    rng, m, n = np.random.default_rng(8), 11, 40
+    track, sensor, time = rng.integers(0, 2, n), np.r_[rng.permutation(m), rng.integers(0, m, n - m)], np.sort(rng.uniform(0.0, 60.0, n))
+    x = np.column_stack([rng.normal(0.0, 2e4, (n, 3)) + [6.6e6, 0.0, 0.0], rng.normal(0.0, 2e3, (n, 3))])
+    place = np.array([6.4e6, 0.0, 0.0]) + rng.normal(0.0, 3e5, (m, 3))
+    facing = np.array([np.linalg.qr(rng.normal(size=(3, 3)))[0] for _ in range(m)])
+    facing[:, 0] *= np.linalg.det(facing)[:, None]
+    sigma = np.column_stack([rng.uniform(20.0, 200.0, n), rng.uniform(1e-4, 1e-2, (n, 2)), np.ones(n)])
+    sigma[::4, 0] = np.nan
+    cosines, bias, slow = np.arange(m) % 2, np.column_stack([np.full(m, 50.0), np.full((m, 2), 2e-3)]), rng.uniform(30.0, 90.0, m)
+    bias[3, 1] = 0.0
+    B, told = np.zeros((n, 6, 6)), np.zeros((2, m, 3, 3))
+    consider(track, sensor, time, x, sigma, place[sensor], facing[sensor], cosines, 2, m, bias, slow, 30.0, B)
+    last, seen = np.zeros(2), [[], []]
+    for row, (t, s) in enumerate(zip(track, sensor, strict=True)):
+        told[t] *= np.exp((last[t] - time[row]) / 30.0)
+        last[t], seen[t] = time[row], [*seen[t], s]
+        slope, _ = plain_moves(x[row], place[s], facing[s], cosines[s])
+        for c in np.flatnonzero(~np.isnan(sigma[row, :3])):
+            told[t, s] += np.outer(slope[c], slope[c]) / sigma[row, c] ** 2
+        known, whole = np.linalg.inv(told[t].sum(axis=0) + 1e-10 * np.eye(3)), np.zeros((6, 6))
+        for k in set(seen[t]):
+            W = known @ told[t, k]
+            _, moves = plain_moves(x[row], place[k], facing[k], cosines[k])
+            g = np.vstack([W @ moves[:3], W @ moves[3:]]) * bias[k]
+            whole += g @ g.T
+            whole[3:, 3:] += g[:3] @ g[:3].T / slow[k] ** 2
+        np.testing.assert_allclose(B[row], whole, rtol=1e-5, atol=1e-6 * np.abs(whole).max())
+
+
 def test_consider_covariance_of_one_radar_is_its_rigid_motion():
     """With one sensor the estimate moves as one with the radar's range and angles: shifts found by moving the plot itself."""
     site = np.radians(38.0), np.radians(128.0)

@@ -837,7 +837,7 @@ def test_falls_side_by_side_are_those_one_by_one_to_the_bit():
     times[11] = np.nan
     alone, y, q = states.copy(), np.zeros(6), np.zeros(6)
     took = np.array([t + falls.fall(s, y, q) if t == t else t for t, s in zip(times, alone, strict=True)])
-    falls.fall_all(m, states, times, np.zeros(falls.WORK), np.zeros(falls.LANES), np.zeros(falls.LANES, np.int64), y, q)
+    falls.fall_all(m, states, times, np.zeros((2, falls.WORK, falls.LANES)), np.zeros((2, falls.LANES), np.int64))
     np.testing.assert_array_equal(times, took)
     np.testing.assert_array_equal(states, alone)
     assert 2 <= np.isnan(times).sum() < m / 2  # lost before, and to orbit

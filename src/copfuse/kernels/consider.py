@@ -8,94 +8,159 @@ import numpy as np
 
 from copfuse.constants import EARTH_OMEGA, MU
 from copfuse.kernels import borrowing, njit
+from copfuse.kernels.eights import eight, eight_at, larger, nought, put, root, size, turn, where_below
 from copfuse.kernels.small import inverse
 
-
-@borrowing
-def _cross(a, b, out):
-    out[0] = a[1] * b[2] - a[2] * b[1]
-    out[1] = a[2] * b[0] - a[0] * b[2]
-    out[2] = a[0] * b[1] - a[1] * b[0]
+# Rows of what `_directions` finds, of eight sensors each: derivatives by position, moves, rotations of those of the two angles
+_SLOPE, _SHIFT, _TURN = 0, 9, 18
+_FOUND = 27
 
 
-@borrowing
-def _directions(x, origin, axes, cosines, slope, shift, turn):
-    """How range and the two angles (or u, v) go with position at x seen from origin, and back.
+@borrowing(forceinline=True)
+def _cross(a, b):
+    return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
 
-    Rows of ``slope (3, 3)``: the derivative of each by position; of ``shift``: what one unit more of it, the others kept,
-    moves a target by; of ``turn``: the rotation vector of that move about the sensor (none for range).
+
+@borrowing(forceinline=True)
+def _times(factor, a):
+    return factor * a[0], factor * a[1], factor * a[2]
+
+
+@borrowing(forceinline=True)
+def _over(a, r):
+    return a[0] / r, a[1] / r, a[2] / r
+
+
+@borrowing(forceinline=True)
+def _either(cosines, these, those):
+    """Of angles ``these`` three, of direction cosines those."""
+    return (
+        where_below(cosines, 0.5, these[0], those[0]),
+        where_below(cosines, 0.5, these[1], those[1]),
+        where_below(cosines, 0.5, these[2], those[2]),
+    )
+
+
+@borrowing(forceinline=True)
+def _keep(a, found, row):
+    """Three eights into rows of ``found`` from this one on."""
+    put(a[0], found[row])
+    put(a[1], found[row + 1])
+    put(a[2], found[row + 2])
+
+
+@borrowing(forceinline=True)
+def _columns(rows, at, who, first, count, out):
+    """Eight numbers, from place ``at`` on, of the rows of eight sensors as columns on the line ``out``.
+
+    The sensors are those from number ``first`` of ``who (count,)`` on, and the last one again where there are no more.
     """
-    unit = slope[0]
-    for i in range(3):
-        unit[i] = x[i] - origin[i]
-    r = math.sqrt(unit[0] ** 2 + unit[1] ** 2 + unit[2] ** 2)
-    u, w, v = 0.0, 0.0, 0.0
-    for i in range(3):
-        unit[i] /= r
-        u += axes[0, i] * unit[i]
-        w += axes[1, i] * unit[i]
-        v += axes[2, i] * unit[i]
-    for i in range(3):
-        shift[0, i] = unit[i]
-        turn[0, i] = 0.0
-    if cosines != 0:
-        w = math.copysign(max(abs(w), 1e-3), w)
-        for i in range(3):
-            slope[1, i] = (axes[0, i] - u * unit[i]) / r
-            slope[2, i] = (axes[2, i] - v * unit[i]) / r
-            shift[1, i] = r * (axes[0, i] - u / w * axes[1, i])
-            shift[2, i] = r * (axes[2, i] - v / w * axes[1, i])
-        for c in range(1, 3):
-            _cross(unit, shift[c], turn[c])
-            for i in range(3):
-                turn[c, i] /= r
-        return
-    level = math.sqrt(max(1.0 - v * v, 1e-12))
-    for i in range(3):
-        turn[1, i] = -axes[2, i]
-    _cross(turn[1], unit, slope[1])
-    for i in range(3):
-        slope[1, i] /= level
-    _cross(slope[1], unit, slope[2])  # east x forward = up
-    _cross(unit, slope[2], turn[2])
-    for i in range(3):
-        shift[1, i] = slope[1, i] * level * r
-        shift[2, i] = slope[2, i] * r
-        slope[1, i] /= level * r
-        slope[2, i] /= r
+    last = count - 1
+    turn(
+        eight_at(rows[who[min(first, last)]], at), eight_at(rows[who[min(first + 1, last)]], at),
+        eight_at(rows[who[min(first + 2, last)]], at), eight_at(rows[who[min(first + 3, last)]], at),
+        eight_at(rows[who[min(first + 4, last)]], at), eight_at(rows[who[min(first + 5, last)]], at),
+        eight_at(rows[who[min(first + 6, last)]], at), eight_at(rows[who[min(first + 7, last)]], at),
+        out, 8,
+    )  # fmt: skip
 
 
 @borrowing
-def _learn(L, x, sigma, origin, axes, cosines, slope, shift, turn):
-    """Add to L (3, 3) the information on position of a plot with these sigmas."""
-    _directions(x, origin, axes, cosines, slope, shift, turn)
+def _directions(x, own, found):
+    """How range and the two angles (or u, v) go with position at x seen from eight sensors, and back, into ``found (27, 8)``.
+
+    Derivative of each by position; what one unit more of it, the others kept, moves a target by; the rotation vector of that move about
+    the sensor (none for range).  ``own``: eight numbers each of where the sensors are, their axes, whether they measure direction cosines.
+    """
+    right, ahead = (eight_at(own, 24), eight_at(own, 32), eight_at(own, 40)), (eight_at(own, 48), eight_at(own, 56), eight_at(own, 64))
+    above, cosines = (eight_at(own, 72), eight_at(own, 80), eight_at(own, 88)), eight_at(own, 96)
+    away = x[0] - eight_at(own, 0), x[1] - eight_at(own, 8), x[2] - eight_at(own, 16)
+    r = root(away[0] * away[0] + away[1] * away[1] + away[2] * away[2])
+    unit = _over(away, r)
+    u = right[0] * unit[0] + right[1] * unit[1] + right[2] * unit[2]
+    w = ahead[0] * unit[0] + ahead[1] * unit[1] + ahead[2] * unit[2]
+    v = above[0] * unit[0] + above[1] * unit[1] + above[2] * unit[2]
+    level = root(larger(1.0 - v * v, 1e-12))
+    about = 0.0 - above[0], 0.0 - above[1], 0.0 - above[2]
+    across = _over(_cross(about, unit), level)
+    up = _cross(across, unit)  # east x forward = up
+    w = where_below(w, 0.0, 0.0 - larger(size(w), 1e-3), larger(size(w), 1e-3))
+    along, lift, uw, vw = _times(u, unit), _times(v, unit), _times(u / w, ahead), _times(v / w, ahead)
+    by_u = _over((right[0] - along[0], right[1] - along[1], right[2] - along[2]), r)
+    by_v = _over((above[0] - lift[0], above[1] - lift[1], above[2] - lift[2]), r)
+    to_u = _times(r, (right[0] - uw[0], right[1] - uw[1], right[2] - uw[2]))
+    to_v = _times(r, (above[0] - vw[0], above[1] - vw[1], above[2] - vw[2]))
+    first, second = level * r, _times(level, across)
+    _keep(unit, found, _SLOPE)
+    _keep(_either(cosines, _over(across, first), by_u), found, _SLOPE + 3)
+    _keep(_either(cosines, _over(up, r), by_v), found, _SLOPE + 6)
+    _keep(unit, found, _SHIFT)
+    _keep(_either(cosines, _times(r, second), to_u), found, _SHIFT + 3)
+    _keep(_either(cosines, _times(r, up), to_v), found, _SHIFT + 6)
+    _keep(_either(cosines, about, _over(_cross(unit, to_u), r)), found, _TURN + 3)
+    _keep(_either(cosines, _cross(unit, up), _over(_cross(unit, to_v), r)), found, _TURN + 6)
+
+
+@borrowing
+def _learn(L, found, lane, sigma, products):
+    """Add to L the information on position of a plot with these sigmas by the sensor of a lane; products (8) is scratch."""
     for c in range(3):
         if math.isnan(sigma[c]):
             continue
-        for i in range(3):
-            for j in range(3):
-                L[i, j] += slope[c, i] * slope[c, j] / (sigma[c] * sigma[c])
+        a, b, d = found[_SLOPE + 3 * c, lane], found[_SLOPE + 3 * c + 1, lane], found[_SLOPE + 3 * c + 2, lane]
+        products[0], products[1], products[2], products[3], products[4], products[5] = a * a, a * b, a * d, b * b, b * d, d * d
+        put(eight(L) + eight(products) / (sigma[c] * sigma[c]), L)
+
+
+@borrowing(forceinline=True)
+def _shared(W, a):
+    """W a, of eight lanes."""
+    return (
+        W[0] * a[0] + W[1] * a[1] + W[2] * a[2],
+        W[3] * a[0] + W[4] * a[1] + W[5] * a[2],
+        W[6] * a[0] + W[7] * a[1] + W[8] * a[2],
+    )
+
+
+@borrowing(forceinline=True)
+def _gains(W, found, v, c, out):
+    """What a unit's bias of c moves an estimate by in which eight sensors have the shares W, a row of ``out`` each; behind it the move of
+    position alone, in the places of velocity."""
+    g = _shared(W, (eight(found[_SHIFT + 3 * c]), eight(found[_SHIFT + 3 * c + 1]), eight(found[_SHIFT + 3 * c + 2])))
+    row = _TURN + 3 * c
+    h = _shared(W, _cross((eight(found[row]), eight(found[row + 1]), eight(found[row + 2])), v))
+    turn(g[0], g[1], g[2], h[0], h[1], h[2], nought(), nought(), out, 16)
+    turn(nought(), nought(), nought(), g[0], g[1], g[2], nought(), nought(), out[8:], 16)
 
 
 @borrowing
-def _move(W, x, origin, axes, cosines, bias, bias_time, slope, shift, turn, g, moved, B):
-    """Add to B (6, 6) what one sensor's biases do to an estimate at x in which it has the share W (3, 3)."""
-    _directions(x, origin, axes, cosines, slope, shift, turn)
+def _share(x, known, own, found, gains):
+    """`_gains` of all three components into ``gains (3, 128)``: ``own`` are six eights, the information of eight sensors, and known (3, 3)
+    is the inverse of that of all."""
+    a, b, c, d, e, f = eight_at(own, 0), eight_at(own, 8), eight_at(own, 16), eight_at(own, 24), eight_at(own, 32), eight_at(own, 40)
+    k = known
+    W = (
+        k[0, 0] * a + k[0, 1] * b + k[0, 2] * c, k[0, 0] * b + k[0, 1] * d + k[0, 2] * e, k[0, 0] * c + k[0, 1] * e + k[0, 2] * f,
+        k[1, 0] * a + k[1, 1] * b + k[1, 2] * c, k[1, 0] * b + k[1, 1] * d + k[1, 2] * e, k[1, 0] * c + k[1, 1] * e + k[1, 2] * f,
+        k[2, 0] * a + k[2, 1] * b + k[2, 2] * c, k[2, 0] * b + k[2, 1] * d + k[2, 2] * e, k[2, 0] * c + k[2, 1] * e + k[2, 2] * f,
+    )  # fmt: skip
+    v = x[3], x[4], x[5]
+    for c in range(3):
+        _gains(W, found, v, c, gains[c])
+
+
+@borrowing
+def _move(gains, lane, bias, bias_time, B):
+    """Add to B (6, 8) what the biases of the sensor of a lane do to an estimate."""
     for c in range(3):
         if not bias[c] > 0.0:
             continue
-        _cross(turn[c], x[3:6], moved)
+        g, at = gains[c], 16 * lane
+        whole, place = eight_at(g, at), eight_at(g, at + 8)
+        own, wander = bias[c] ** 2, (bias[c] / bias_time) ** 2
         for i in range(3):
-            g[i] = W[i, 0] * shift[c, 0] + W[i, 1] * shift[c, 1] + W[i, 2] * shift[c, 2]
-            g[3 + i] = W[i, 0] * moved[0] + W[i, 1] * moved[1] + W[i, 2] * moved[2] if c > 0 else 0.0
-        for i in range(6):
-            own = bias[c] ** 2 * g[i]
-            for j in range(6):
-                B[i, j] += own * g[j]
-        wander = (bias[c] / bias_time) ** 2
-        for i in range(3):
-            for j in range(3):
-                B[3 + i, 3 + j] += wander * g[i] * g[j]
+            put(eight(B[i]) + own * g[at + i] * whole, B[i])
+            put(eight(B[3 + i]) + own * g[at + 3 + i] * whole + wander * g[at + i] * place, B[3 + i])
 
 
 @njit
@@ -112,43 +177,58 @@ def consider(track, sensor, time, x, sigma, origin, axes, cosines, n_track, n_se
     sensor's ``origin (n, 3)``, ``axes (n, 3, 3)``; ``cosines (n_sensor,)`` as in `frames.look`; ``bias (n_sensor, 3)``
     standard deviations of range m and of the two angles (rad, or u and v), and ``bias_time (n_sensor,)`` s.
     """
-    L = np.zeros((n_track * n_sensor, 3, 3))  # of track t by sensor s: t * n_sensor + s
+    L = np.zeros((n_track * n_sensor, 8))  # of track t by sensor s: t * n_sensor + s, the upper half row by row
     last, informed = np.zeros(n_track), np.zeros(n_track * n_sensor, np.int64)  # which of these are not zero
-    at, facing = np.zeros((n_sensor, 3)), np.zeros((n_sensor, 3, 3))  # where each sensor last was
-    work = np.zeros((7, 3, 3))
-    total, known, lower, W = work[0], work[1], work[2], work[3]
-    slope, shift, turn = work[4], work[5], work[6]
-    g, moved = np.zeros(6), np.zeros(3)
+    sensors = np.zeros((n_sensor, 16))  # where each last was, its axes, whether it measures direction cosines
+    who, found = np.zeros(n_sensor, np.int64), np.zeros((n_sensor // 8 + 1, _FOUND, 8))
+    lanes, gains, square, whole = np.zeros(128), np.zeros((3, 128)), np.zeros((3, 3, 3)), np.zeros((7, 8))
+    total, known, lower, products = square[0], square[1], square[2], whole[6]
     for row in range(len(time)):
         t, s = track[row], sensor[row]
-        own = t * n_sensor
+        own = L[t * n_sensor : (t + 1) * n_sensor]
         keep = math.exp(-(time[row] - last[t]) / memory)
         last[t] = time[row]
-        informed[own + s] = 1
+        informed[t * n_sensor + s] = 1
         for i in range(3):
-            at[s, i] = origin[row, i]
+            sensors[s, i] = origin[row, i]
             for j in range(3):
-                facing[s, i, j] = axes[row, i, j]
-                total[i, j] = 1e-10 if i == j else 0.0  # a prior of 100 km, so that two angles alone have an inverse
-        for k in range(own, own + n_sensor):
-            if informed[k] != 0:
-                for i in range(3):
-                    for j in range(3):
-                        L[k, i, j] *= keep
-        _learn(L[own + s], x[row], sigma[row], origin[row], axes[row], cosines[s], slope, shift, turn)
-        for k in range(own, own + n_sensor):
-            if informed[k] != 0:
-                for i in range(3):
-                    for j in range(3):
-                        total[i, j] += L[k, i, j]
-        inverse(total, len(total), lower, known)
+                sensors[s, 3 + 3 * i + j] = axes[row, i, j]
+        sensors[s, 12] = cosines[s]
+        count, mine = 0, 0
         for k in range(n_sensor):
-            if informed[own + k] == 0 or L[own + k, 0, 0] + L[own + k, 1, 1] + L[own + k, 2, 2] < 1e-12:
-                continue
-            for i in range(3):
-                for j in range(3):
-                    W[i, j] = known[i, 0] * L[own + k, 0, j] + known[i, 1] * L[own + k, 1, j] + known[i, 2] * L[own + k, 2, j]
-            _move(W, x[row], at[k], facing[k], cosines[k], bias[k], bias_time[k], slope, shift, turn, g, moved, B[row])
+            if informed[t * n_sensor + k] != 0:
+                mine = count if k == s else mine
+                who[count] = k
+                count += 1
+                put(keep * eight(own[k]), own[k])
+        for first in range(0, count, 8):
+            for half in range(2):
+                _columns(sensors, 8 * half, who, first, count, lanes[64 * half :])
+            _directions(x[row], lanes, found[first // 8])
+        _learn(own[s], found[mine // 8], mine % 8, sigma[row], products)
+        for i in range(8):
+            products[i] = 1e-10 if i == 0 or i == 3 or i == 5 else 0.0  # a prior of 100 km, so that two angles alone have an inverse
+        for i in range(count):
+            put(eight(products) + eight(own[who[i]]), products)
+        at = 0
+        for i in range(3):
+            for j in range(i, 3):
+                total[i, j] = products[at]
+                total[j, i] = products[at]
+                at += 1
+        inverse(total, len(total), lower, known)
+        for i in range(6):
+            put(nought(), whole[i])
+        for first in range(0, count, 8):
+            _columns(own, 0, who, first, count, lanes)
+            _share(x[row], known, lanes, found[first // 8], gains)
+            for lane in range(min(8, count - first)):
+                k = who[first + lane]
+                if not lanes[lane] + lanes[24 + lane] + lanes[40 + lane] < 1e-12:
+                    _move(gains, lane, bias[k], bias_time[k], whole)
+        for i in range(6):
+            for j in range(6):
+                B[row, i, j] = whole[i, j]
 
 
 @borrowing

@@ -14,15 +14,18 @@ import numpy as np
 from copfuse.constants import EARTH_A, EARTH_B, EARTH_OMEGA, J2, MU
 from copfuse.kernels import borrowing
 from copfuse.kernels.earth import DEEPEST, air
-from copfuse.kernels.mach import factor_at
+from copfuse.kernels.eights import above, eight, fours, larger, nought, put, root, size, smaller, whole
+from copfuse.kernels.mach import factor_at, factors_at
 from copfuse.kernels.motions import DRAG_CEILING, DRAG_MOST
 
 LONGEST_FLIGHT = 7200.0  # s; what has not come down by then is in orbit
 LANES = 8
-# Places in the work array ``w``, of which every one has `LANES` numbers: state, the state at which rates are asked for, sum of rates
-_S, _Y, _Q = 0, 6 * LANES, 12 * LANES
-_DT, _T, _H, _E = 18 * LANES, 19 * LANES, 20 * LANES, 21 * LANES  # step, time, height, exp(-ln beta)
-WORK = 22 * LANES
+# Rows of the work array ``w``, of `LANES` numbers each: state, the state at which rates are asked for, sum of rates
+_S, _Y, _Q = 0, 6, 12
+_DT, _T, _H, _E = 18, 19, 20, 21  # step, time, height, exp(-ln beta)
+_R, _O = 22, 23  # distance from the Earth's centre, 1 over its square
+_BEFORE = 24  # height before the step
+WORK = 25
 _IDLE = 4e7  # m, where an empty lane is: far above the air
 _EP2 = (EARTH_A / EARTH_B) ** 2 - 1.0  # second eccentricity squared
 _J2 = 1.5 * J2 * EARTH_A * EARTH_A
@@ -40,7 +43,7 @@ def _cubics() -> np.ndarray:
     dense = getattr(air, "py_func", air)  # nothing is compiled where this is read
     at = np.array([[0.5 * dense(_LOWEST + (i + j / 3.0) * _LAYER)[0] for j in range(4)] for i in range(layers)])
     powers = np.vander(np.arange(4) / 3.0, increasing=True)
-    return np.concatenate([np.linalg.solve(powers, at.T).T, np.zeros((1, 4))])
+    return np.ascontiguousarray(np.concatenate([np.linalg.solve(powers, at.T).T, np.zeros((1, 4))]))  # row by row: `eights.fours`
 
 
 _AIR = _cubics()
@@ -50,36 +53,69 @@ _AIR = _cubics()
 
 
 @borrowing(forceinline=True)
+def _piece(h):
+    """Place in the table, in layers, of height h (m): below it the lowest layer goes on, above it there is no air."""
+    return smaller(larger((h - _LOWEST) * (1.0 / _LAYER), 0.0), len(_AIR) - 1.0)  # 0 where h is nan, too: nothing outside is read
+
+
+@borrowing(forceinline=True)
 def half_density(h):
     """Half the air's density, kg/m^3, at height h (m), of which below the ground the lowest layer goes on; none from `DRAG_CEILING` on."""
-    u = (h - _LOWEST) * (1.0 / _LAYER)
-    u = u if u > 0.0 else 0.0  # nan, too: nothing outside the table is read
-    u = u if u < len(_AIR) - 1.0 else len(_AIR) - 1.0
+    u = _piece(h)
     i = int(u)
     f = u - i
     return _AIR[i, 0] + f * (_AIR[i, 1] + f * (_AIR[i, 2] + f * _AIR[i, 3]))
 
 
 @borrowing(forceinline=True)
-def flow(x, y, z, vx, vy, vz, over):
-    """Acceleration (three numbers) of a fall at a state, height there, drag over speed, distance from the Earth's centre.
+def _half_densities(h):
+    """`half_density` at eight heights."""
+    u = _piece(h)
+    i = whole(u)
+    a, b, c, d = fours(_AIR, i)
+    f = u - i
+    return a + f * (b + f * (c + f * d))
 
-    As `earth.free_acceleration` less `motions.drag_of`, with ``over`` = 1 / beta, what they have in common computed once.  The height
-    is taken along the radius: on the ground it is 0 as the geodetic one is, and 150 km above 1 m more than that.
-    """
-    r2 = max(x * x + y * y + z * z, DEEPEST * DEEPEST)
-    r, over2 = math.sqrt(r2), 1.0 / r2
+
+@borrowing(forceinline=True)
+def _away(x, y, z):
+    """Distance from the Earth's centre, 1 over its square, and height, along the radius: on the ground it is 0 as the geodetic one is, and
+    150 km above 1 m more than that."""
+    r2 = larger(x * x + y * y + z * z, DEEPEST * DEEPEST)
+    r, over2 = root(r2), 1.0 / r2
+    u = _EP2 * (z * z * over2)  # series of a / sqrt(1 + u), to 0.1 mm
+    return r, over2, r - EARTH_A * (1.0 - u * (0.5 - u * (0.375 - u * (0.3125 - u * 0.2734375))))
+
+
+@borrowing(forceinline=True)
+def _slowed(half, factor, v, over):
+    """Drag over speed, where ``half`` the air's density is."""
+    return smaller(half * v * factor * over, DRAG_MOST / (v + 1.0))
+
+
+@borrowing(forceinline=True)
+def _pulled(x, y, z, vx, vy, vz, r, over2, k):
+    """Acceleration (three numbers)."""
     s = z * z * over2
-    u = _EP2 * s  # series of a / sqrt(1 + u), to 0.1 mm
-    h = r - EARTH_A * (1.0 - u * (0.5 - u * (0.375 - u * (0.3125 - u * 0.2734375))))
-    v = math.sqrt(vx * vx + vy * vy + vz * vz)
-    k = min(half_density(h) * v * factor_at(h, v) * over, DRAG_MOST / (v + 1.0))
     g = -MU * over2 * (r * over2)
     j = _J2 * over2
     xy = g * (1.0 + j * (1.0 - 5.0 * s)) + EARTH_OMEGA * EARTH_OMEGA
     zz = g * (1.0 + j * (3.0 - 5.0 * s))
-    ax, ay = xy * x + 2.0 * EARTH_OMEGA * vy - k * vx, xy * y - 2.0 * EARTH_OMEGA * vx - k * vy
-    return ax, ay, zz * z - k * vz, h, k, r
+    return xy * x + 2.0 * EARTH_OMEGA * vy - k * vx, xy * y - 2.0 * EARTH_OMEGA * vx - k * vy, zz * z - k * vz
+
+
+@borrowing(forceinline=True)
+def flow(x, y, z, vx, vy, vz, over):
+    """Acceleration (three numbers) of a fall at a state, height there, drag over speed, distance from the Earth's centre.
+
+    As `earth.free_acceleration` less `motions.drag_of`, with ``over`` = 1 / beta, what they have in common computed once; the height is
+    that of `_away`.
+    """
+    r, over2, h = _away(x, y, z)
+    v = root(vx * vx + vy * vy + vz * vz)
+    k = _slowed(half_density(h), factor_at(h, v), v, over)
+    ax, ay, az = _pulled(x, y, z, vx, vy, vz, r, over2, k)
+    return ax, ay, az, h, k, r
 
 
 @borrowing
@@ -90,7 +126,7 @@ def _stride(h, k, climb):
     Half of falls are then within a third of a metre of the truth's quarter-second steps, nine of ten within 3 m, 99 of 100 within 10 m: the
     drag coefficient has bends over the Mach number.
     """
-    return max(1.0 / (k / 0.25 + climb / max(0.75 * (h - 60e3), 5e3) + 1.0 / 30.0), 0.2)
+    return larger(1.0 / (k / 0.25 + climb / larger(0.75 * (h - 60e3), 5e3) + 1.0 / 30.0), 0.2)
 
 
 @borrowing(finished=True)
@@ -124,8 +160,8 @@ def _rk4(s, over, dt, y, q):
 
 @borrowing
 def _height(x, y, z):
-    """As `flow` says."""
-    _, _, _, h, _, _ = flow(x, y, z, 0.0, 0.0, 0.0, 0.0)
+    """As `_away` says."""
+    _, _, h = _away(x, y, z)
     return h
 
 
@@ -167,122 +203,186 @@ def _touch_down(s, over, t, dt, before, h, y, q):
 # Side by side -------------------------------------------------------------------------------------------------------
 
 
+@borrowing(forceinline=True)
+def _heights(w, x, y, z):
+    """What `_away` says of positions, kept."""
+    r, over2, h = _away(x, y, z)
+    put(r, w[_R])
+    put(over2, w[_O])
+    put(h, w[_H])
+
+
+@borrowing(forceinline=True)
+def _rates(w, x, y, z, vx, vy, vz):
+    """Accelerations (three times eight numbers) at states of which the `_heights` are known, and drag over speed."""
+    k = nought()
+    h = eight(w[_H])
+    if not above(h, DRAG_CEILING):
+        v = root(vx * vx + vy * vy + vz * vz)
+        k = _slowed(_half_densities(h), factors_at(h, v), v, eight(w[_E]))
+    ax, ay, az = _pulled(x, y, z, vx, vy, vz, eight(w[_R]), eight(w[_O]), k)
+    return ax, ay, az, k
+
+
+@borrowing(forceinline=True)
+def _first(w, c, step, rate):
+    """Component ``c`` of the states, ``step`` s after the begin of the step at its first rates, into ``y``."""
+    put(rate, w[_Q + c])
+    put(eight(w[_S + c]) + step * rate, w[_Y + c])
+
+
+@borrowing(forceinline=True)
+def _further(w, c, step, rate):
+    """Likewise at rates that count twice in their sum."""
+    put(eight(w[_Q + c]) + 2.0 * rate, w[_Q + c])
+    put(eight(w[_S + c]) + step * rate, w[_Y + c])
+
+
+@borrowing(forceinline=True)
+def _last(w, c, sixth, rate):
+    """Component ``c`` of the states at the end of the step."""
+    put(eight(w[_S + c]) + sixth * (eight(w[_Q + c]) + rate), w[_S + c])
+
+
 @borrowing(finished=True)
-def _begin(w):
-    """The first stage of a step of every lane, and how long the step is."""
-    for i in range(LANES):
-        x, y, z = w[_S + i], w[_S + LANES + i], w[_S + 2 * LANES + i]
-        vx, vy, vz = w[_S + 3 * LANES + i], w[_S + 4 * LANES + i], w[_S + 5 * LANES + i]
-        ax, ay, az, h, k, r = flow(x, y, z, vx, vy, vz, w[_E + i])
-        dt = _stride(h, k, abs(x * vx + y * vy + z * vz) / r)
-        step = 0.5 * dt
-        w[_DT + i] = dt
-        w[_Q + i] = vx
-        w[_Q + LANES + i] = vy
-        w[_Q + 2 * LANES + i] = vz
-        w[_Q + 3 * LANES + i] = ax
-        w[_Q + 4 * LANES + i] = ay
-        w[_Q + 5 * LANES + i] = az
-        w[_Y + i] = x + step * vx
-        w[_Y + LANES + i] = y + step * vy
-        w[_Y + 2 * LANES + i] = z + step * vz
-        w[_Y + 3 * LANES + i] = vx + step * ax
-        w[_Y + 4 * LANES + i] = vy + step * ay
-        w[_Y + 5 * LANES + i] = vz + step * az
+def _begin(w, free):
+    """The first stage of a step of every lane, whose `_heights` are known, and, where it is ``free``, how long the step is."""
+    x, y, z = eight(w[_S]), eight(w[_S + 1]), eight(w[_S + 2])
+    vx, vy, vz = eight(w[_S + 3]), eight(w[_S + 4]), eight(w[_S + 5])
+    ax, ay, az, k = _rates(w, x, y, z, vx, vy, vz)
+    if free:
+        put(_stride(eight(w[_H]), k, size(x * vx + y * vy + z * vz) / eight(w[_R])), w[_DT])
+    step = 0.5 * eight(w[_DT])
+    _first(w, 0, step, vx)
+    _first(w, 1, step, vy)
+    _first(w, 2, step, vz)
+    _first(w, 3, step, ax)
+    _first(w, 4, step, ay)
+    _first(w, 5, step, az)
 
 
 @borrowing(finished=True)
 def _middle(w, share):
     """The second or the third stage: rates at ``y``, which is then the state after ``share`` of the step at these rates."""
-    for i in range(LANES):
-        vx, vy, vz = w[_Y + 3 * LANES + i], w[_Y + 4 * LANES + i], w[_Y + 5 * LANES + i]
-        ax, ay, az, _, _, _ = flow(w[_Y + i], w[_Y + LANES + i], w[_Y + 2 * LANES + i], vx, vy, vz, w[_E + i])
-        step = share * w[_DT + i]
-        w[_Q + i] += 2.0 * vx
-        w[_Q + LANES + i] += 2.0 * vy
-        w[_Q + 2 * LANES + i] += 2.0 * vz
-        w[_Q + 3 * LANES + i] += 2.0 * ax
-        w[_Q + 4 * LANES + i] += 2.0 * ay
-        w[_Q + 5 * LANES + i] += 2.0 * az
-        w[_Y + i] = w[_S + i] + step * vx
-        w[_Y + LANES + i] = w[_S + LANES + i] + step * vy
-        w[_Y + 2 * LANES + i] = w[_S + 2 * LANES + i] + step * vz
-        w[_Y + 3 * LANES + i] = w[_S + 3 * LANES + i] + step * ax
-        w[_Y + 4 * LANES + i] = w[_S + 4 * LANES + i] + step * ay
-        w[_Y + 5 * LANES + i] = w[_S + 5 * LANES + i] + step * az
+    x, y, z = eight(w[_Y]), eight(w[_Y + 1]), eight(w[_Y + 2])
+    vx, vy, vz = eight(w[_Y + 3]), eight(w[_Y + 4]), eight(w[_Y + 5])
+    _heights(w, x, y, z)
+    ax, ay, az, _ = _rates(w, x, y, z, vx, vy, vz)
+    step = share * eight(w[_DT])
+    _further(w, 0, step, vx)
+    _further(w, 1, step, vy)
+    _further(w, 2, step, vz)
+    _further(w, 3, step, ax)
+    _further(w, 4, step, ay)
+    _further(w, 5, step, az)
 
 
 @borrowing(finished=True)
 def _end(w):
-    """The last stage: the states at the end of the step, their time and height."""
-    for i in range(LANES):
-        vx, vy, vz = w[_Y + 3 * LANES + i], w[_Y + 4 * LANES + i], w[_Y + 5 * LANES + i]
-        ax, ay, az, _, _, _ = flow(w[_Y + i], w[_Y + LANES + i], w[_Y + 2 * LANES + i], vx, vy, vz, w[_E + i])
-        sixth = w[_DT + i] / 6.0
-        x = w[_S + i] + sixth * (w[_Q + i] + vx)
-        y = w[_S + LANES + i] + sixth * (w[_Q + LANES + i] + vy)
-        z = w[_S + 2 * LANES + i] + sixth * (w[_Q + 2 * LANES + i] + vz)
-        w[_S + i] = x
-        w[_S + LANES + i] = y
-        w[_S + 2 * LANES + i] = z
-        w[_S + 3 * LANES + i] += sixth * (w[_Q + 3 * LANES + i] + ax)
-        w[_S + 4 * LANES + i] += sixth * (w[_Q + 4 * LANES + i] + ay)
-        w[_S + 5 * LANES + i] += sixth * (w[_Q + 5 * LANES + i] + az)
-        w[_T + i] += w[_DT + i]
-        w[_H + i] = _height(x, y, z)
+    """The last stage: the states at the end of the step, their time and `_heights`."""
+    x, y, z = eight(w[_Y]), eight(w[_Y + 1]), eight(w[_Y + 2])
+    vx, vy, vz = eight(w[_Y + 3]), eight(w[_Y + 4]), eight(w[_Y + 5])
+    _heights(w, x, y, z)
+    ax, ay, az, _ = _rates(w, x, y, z, vx, vy, vz)
+    sixth = eight(w[_DT]) / 6.0
+    _last(w, 0, sixth, vx)
+    _last(w, 1, sixth, vy)
+    _last(w, 2, sixth, vz)
+    _last(w, 3, sixth, ax)
+    _last(w, 4, sixth, ay)
+    _last(w, 5, sixth, az)
+    put(eight(w[_T]) + eight(w[_DT]), w[_T])
+    _heights(w, eight(w[_S]), eight(w[_S + 1]), eight(w[_S + 2]))
 
 
 @borrowing
 def _put(w, i, s):
     """State s (7) into lane i."""
     for c in range(6):
-        w[_S + c * LANES + i] = s[c]
-    w[_T + i] = 0.0
-    w[_H + i] = _height(s[0], s[1], s[2])
-    w[_E + i] = math.exp(-s[6])
+        w[_S + c, i] = s[c]
+    w[_T, i] = 0.0
+    w[_R, i], w[_O, i], w[_H, i] = _away(s[0], s[1], s[2])
+    w[_E, i] = math.exp(-s[6])
 
 
 @borrowing
 def _idle(w, i):
     """Nothing is in lane i."""
     for c in range(6):
-        w[_S + c * LANES + i] = _IDLE if c == 0 else 0.0
-    w[_H + i] = _IDLE
-    w[_E + i] = 0.0
+        w[_S + c, i] = _IDLE if c == 0 else 0.0
+    w[_R, i], w[_O, i], w[_H, i] = _away(_IDLE, 0.0, 0.0)
+    w[_E, i] = 0.0
 
 
 @borrowing
-def fall_all(m, states, times, w, before, place, y, q):
+def _go(w, free):
+    """A step of every lane."""
+    _begin(w, free)
+    _middle(w, 0.5)
+    _middle(w, 1.0)
+    _end(w)
+
+
+@borrowing
+def _below(w, i, before, down, j):
+    """What has come under the ground in lane i, from height ``before``, into lane j of those for which `_all_down` is to be called."""
+    for row in range(WORK):
+        down[row, j] = w[row, i]
+    h = w[_H, i]
+    down[_DT, j] = w[_DT, i] * h / (before - h)
+
+
+@borrowing
+def _all_down(down, count, which, states, times):
+    """`_touch_down` of ``count`` lanes, which are the states of these numbers (count,)."""
+    _go(down, False)
+    x, y, z = eight(down[_S]), eight(down[_S + 1]), eight(down[_S + 2])
+    vx, vy, vz = eight(down[_S + 3]), eight(down[_S + 4]), eight(down[_S + 5])
+    r = root(x * x + y * y + z * z)
+    back = (nought() - eight(down[_H])) * r / smaller(x * vx + y * vy + z * vz, -0.1 * r)
+    put(eight(down[_T]) + back, down[_T])
+    put(x + back * vx, down[_S])
+    put(y + back * vy, down[_S + 1])
+    put(z + back * vz, down[_S + 2])
+    for j in range(count):
+        for c in range(6):
+            states[which[j], c] = down[_S + c, j]
+        times[which[j]] += down[_T, j]
+
+
+@borrowing
+def fall_all(m, states, times, w, place):
     """`fall` of the states ``(m, 7)``, in place; the seconds that each takes are added to ``times (m,)``, nan where it does not fall.
 
-    ``w (WORK,)``, ``before (LANES,)``, ``place (LANES,)``, y (6) and q (6) are scratch.
+    ``w (2, WORK, LANES)`` and ``place (2, LANES)`` are scratch: of those that fall, and of those that are to be brought up to the ground.
     """
-    after, busy = 0, 0
+    lanes, down, which, before = w[0], w[1], place[1], w[0, _BEFORE]
+    after, busy, below = 0, 0, 0
     for i in range(LANES):
-        after = _next(m, states, times, after, w, i, place)
-        busy += place[i] >= 0
+        after = _next(m, states, times, after, lanes, i, place[0])
+        busy += place[0, i] >= 0
     while busy > 0:
+        put(eight(lanes[_H]), before)
+        _go(lanes, True)
         for i in range(LANES):
-            before[i] = w[_H + i]
-        _begin(w)
-        _middle(w, 0.5)
-        _middle(w, 1.0)
-        _end(w)
-        for i in range(LANES):
-            p = place[i]
-            t, h = w[_T + i], w[_H + i]
-            if p < 0 or (h > 0.0 and not t > LONGEST_FLIGHT):
+            p, h = place[0, i], lanes[_H, i]
+            if p < 0 or (h > 0.0 and not lanes[_T, i] > LONGEST_FLIGHT):
                 continue
-            for c in range(6):
-                states[p, c] = w[_S + c * LANES + i]
-            if h > 0.0:
-                t = math.nan
-            elif h <= 0.0:
-                t = _touch_down(states[p], w[_E + i], t, w[_DT + i], before[i], h, y, q)
-            times[p] += t
-            after = _next(m, states, times, after, w, i, place)
-            if place[i] < 0:
-                busy -= 1
+            if h <= 0.0:
+                which[below] = p
+                _below(lanes, i, before[i], down, below)
+                below += 1
+            else:
+                for c in range(6):
+                    states[p, c] = lanes[_S + c, i]
+                times[p] += math.nan if h > 0.0 else lanes[_T, i]
+            if below == LANES:
+                _all_down(down, below, which, states, times)
+                below = 0
+            after = _next(m, states, times, after, lanes, i, place[0])
+            busy -= place[0, i] < 0
+    if below > 0:
+        _all_down(down, below, which, states, times)
     return m
 
 

@@ -316,13 +316,13 @@ def impact(x, P, log_beta, push, boosting, lifting, least, mean, cov, when):
     not come down.  Some rows are followed down together (`fall_all`).  Where a few points that burn on tell that the region's semi-major
     axis is above ``least (n,)`` m, if that is not 0, the others are not followed: ``when`` is nan, too.
     """
-    square, vector = np.zeros((2, 7, 7)), np.zeros(18 + LANES + max(WORK, WORK_SOARING))
+    square, vector = np.zeros((2, 7, 7)), np.zeros(12 + WORK_SOARING)
     lower, C = square[0], square[1]
-    y, d, s, before, w = vector[:6], vector[6:12], vector[12:18], vector[18 : 18 + LANES], vector[18 + LANES :]
+    d, s, w, lanes = vector[:6], vector[6:12], vector[12:], np.zeros((2, WORK, LANES))
     most = _POINTS + 1 + _BURNING + len(SOARS)
     states, times, weights = np.zeros((_TOGETHER * most, 7)), np.zeros(_TOGETHER * most), np.zeros(_TOGETHER * most)
     tails = np.zeros((5, len(NODES)))
-    edges, place, ways = np.zeros(_TOGETHER + 1, np.int64), np.zeros(LANES, np.int64), np.zeros(_TOGETHER * most, np.int64)
+    edges, place, ways = np.zeros(_TOGETHER + 1, np.int64), np.zeros((2, LANES), np.int64), np.zeros(_TOGETHER * most, np.int64)
     for begin in range(0, len(x), _TOGETHER):
         count = min(_TOGETHER, len(x) - begin)
         for t in range(begin, begin + count):
@@ -338,8 +338,8 @@ def impact(x, P, log_beta, push, boosting, lifting, least, mean, cov, when):
                     m = _starts(t, x, P, log_beta, push, boosting, soaring, m, states, times, weights, lower, C, s, ways)
                 edges[r + 1] = m
             if not few:
-                soar_all(m, ways, states, times, w, place)
-            fall_all(m, states, times, w, before, place, y, d)
+                soar_all(m, ways, states, times, w, place[0])
+            fall_all(m, states, times, lanes, place)
             for r in range(count):
                 a, end, t = edges[r], edges[r + 1], begin + r
                 if few and end > a and _size(a, end, states, times, weights, d, C) > least[t]:

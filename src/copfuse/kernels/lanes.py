@@ -15,8 +15,8 @@ import numpy as np
 from copfuse.constants import EARTH_A, EARTH_B, EARTH_E2, EARTH_OMEGA, J2, MU
 from copfuse.kernels import borrowing
 from copfuse.kernels.earth import DEEPEST, air
-from copfuse.kernels.eights import eight, nought, put, put_first, turn
-from copfuse.kernels.mach import factor_at
+from copfuse.kernels.eights import eight, eight_at, fours, larger, nought, put, put_at, put_first, smaller, turn, where_below, whole
+from copfuse.kernels.mach import factors_at
 from copfuse.kernels.motions import DRAG_CEILING, DRAG_MOST, LEAST_COSINE, LIFT_TIME, MOST_FLOW, MOST_THRUST
 from copfuse.kernels.small import columns, squares
 
@@ -62,11 +62,12 @@ _PIECES = _pieces()
 
 @borrowing
 def thickness(h):
-    """Density kg/m^3 of `earth.air` at height h (m) from 0 to `motions.DRAG_CEILING`, to 3e-7 of itself, without powers."""
-    u = _RADIUS / _WIDE * h / (_RADIUS + h) if h < _TOP else _BELOW + (h - _TOP) * (1.0 / _WIDE)
-    i = min(int(u), len(_PIECES) // 4 - 1)
+    """Density kg/m^3 of `earth.air` at eight heights h (m) from 0 to `motions.DRAG_CEILING`, to 3e-7 of itself, without powers."""
+    u = where_below(h, _TOP, _RADIUS / _WIDE * h / (_RADIUS + h), _BELOW + (h - _TOP) * (1.0 / _WIDE))
+    i = smaller(whole(u), len(_PIECES) // 4 - 1.0)
+    a, b, c, d = fours(_PIECES, i)
     f = u - i
-    return _PIECES[4 * i] + f * (_PIECES[4 * i + 1] + f * (_PIECES[4 * i + 2] + f * _PIECES[4 * i + 3]))
+    return a + f * (b + f * (c + f * d))
 
 
 # Rates ---------------------------------------------------------------------------------------------------------------
@@ -121,22 +122,20 @@ def _drag(w):
             w[_K + i] = 0.0
             w[_H + i] = DRAG_CEILING
         return
-    for i in range(LANES):
-        z = w[_Y + 2 * LANES + i]
-        s = z * z * w[_O + i]
+    for i in range(0, LANES, 8):
+        z = eight_at(w, _Y + 2 * LANES + i)
+        s = z * z * eight_at(w, _O + i)
         u = _EP2 * s
-        h = w[_D + i] - EARTH_A * (1.0 - u * (0.5 - u * (0.375 - u * (0.3125 - u * 0.2734375))))
-        h -= 0.5 * EARTH_E2 * EARTH_E2 * h * s * (1.0 - s)
-        w[_H + i] = h
-        w[_K + i] = thickness(min(max(h, 0.0), DRAG_CEILING))
-    for i in range(LANES):
-        h, v = w[_H + i], w[_V + i]
-        k = 0.5 * w[_K + i] * v * w[_E + i] * factor_at(h, v)
-        k = min(k, DRAG_MOST / (v + 1.0)) if h < DRAG_CEILING else 0.0
-        w[_K + i] = k
-        w[_A + i] -= k * w[_Y + 3 * LANES + i]
-        w[_A + LANES + i] -= k * w[_Y + 4 * LANES + i]
-        w[_A + 2 * LANES + i] -= k * w[_Y + 5 * LANES + i]
+        h = eight_at(w, _D + i) - EARTH_A * (1.0 - u * (0.5 - u * (0.375 - u * (0.3125 - u * 0.2734375))))
+        h = h - 0.5 * EARTH_E2 * EARTH_E2 * h * s * (1.0 - s)
+        v = eight_at(w, _V + i)
+        k = 0.5 * thickness(smaller(larger(h, 0.0), DRAG_CEILING)) * v * eight_at(w, _E + i) * factors_at(h, v)
+        k = where_below(h, DRAG_CEILING, smaller(k, DRAG_MOST / (v + 1.0)), nought())
+        put_at(h, w, _H + i)
+        put_at(k, w, _K + i)
+        put_at(eight_at(w, _A + i) - k * eight_at(w, _Y + 3 * LANES + i), w, _A + i)
+        put_at(eight_at(w, _A + LANES + i) - k * eight_at(w, _Y + 4 * LANES + i), w, _A + LANES + i)
+        put_at(eight_at(w, _A + 2 * LANES + i) - k * eight_at(w, _Y + 5 * LANES + i), w, _A + 2 * LANES + i)
 
 
 @borrowing

@@ -12,6 +12,7 @@ import numpy as np
 
 from copfuse.kernels import borrowing
 from copfuse.kernels.earth import air
+from copfuse.kernels.eights import fours, larger, smaller, whole
 
 # Drag coefficient over its hypersonic value against Mach number: a generic slender body, notional; linear between.
 MACH = np.array([0.0, 0.7, 0.95, 1.1, 1.3, 2.0, 3.0, 5.0])
@@ -47,10 +48,11 @@ _LAYER, _TOP = 250.0, 86e3  # m of height that one line stands for, and where th
 
 
 def _slowness() -> np.ndarray:
-    """1 over the speed of sound at the begin of lines over height and its rise along each, ``(n, 2)``; the last one is level."""
+    """1 over the speed of sound at the begin of lines over height and its rise along each, ``(n, 4)``, of which two columns are
+    empty; the last one is level."""
     sound: Any = getattr(air, "py_func", air)  # nothing is compiled where this is read
     values = np.array([1.0 / sound(h)[1] for h in (np.arange(round(_TOP / _LAYER) + 1) * _LAYER).tolist()])
-    return np.stack([values, np.diff(values, append=values[-1])], axis=1)
+    return np.stack([values, np.diff(values, append=values[-1]), 0.0 * values, 0.0 * values], axis=1)
 
 
 _SLOWNESS = _slowness()
@@ -60,17 +62,31 @@ _BEND = tuple(np.diff(np.diff(DRAG) / np.diff(MACH), prepend=0.0, append=0.0).to
 
 
 @borrowing(forceinline=True)
-def factor_at(h, v):
-    """`drag_factor` at height h (m) and speed v (m/s), to 1e-5, 1e-3 where a layer of the standard begins.
+def _line(h):
+    """Place in the table, in lines, of height h: under the ground the air is that of the ground."""
+    return smaller(larger(h * (1.0 / _LAYER), 0.0), len(_SLOWNESS) - 1.0)  # 0 where h is nan, too: nothing outside is read
 
-    Under the ground the air is that of the ground.
-    """
-    u = h * (1.0 / _LAYER)
-    u = u if u > 0.0 else 0.0  # nan, too: nothing outside the tables is read
-    u = u if u < len(_SLOWNESS) - 1.0 else len(_SLOWNESS) - 1.0
+
+@borrowing(forceinline=True)
+def _factor(m):
+    """`drag_factor` at a Mach number."""
+    m = smaller(larger(m, 0.0), _MACH[7])
+    c = _FIRST + _BEND[1] * larger(m - _MACH[1], 0.0) + _BEND[2] * larger(m - _MACH[2], 0.0) + _BEND[3] * larger(m - _MACH[3], 0.0)
+    return c + _BEND[4] * larger(m - _MACH[4], 0.0) + _BEND[5] * larger(m - _MACH[5], 0.0) + _BEND[6] * larger(m - _MACH[6], 0.0)
+
+
+@borrowing(forceinline=True)
+def factor_at(h, v):
+    """`drag_factor` at height h (m) and speed v (m/s), to 1e-5, 1e-3 where a layer of the standard begins."""
+    u = _line(h)
     i = int(u)
-    m = v * (_SLOWNESS[i, 0] + (u - i) * _SLOWNESS[i, 1])
-    m = m if m > 0.0 else 0.0
-    m = m if m < _MACH[7] else _MACH[7]
-    c = _FIRST + _BEND[1] * max(m - _MACH[1], 0.0) + _BEND[2] * max(m - _MACH[2], 0.0) + _BEND[3] * max(m - _MACH[3], 0.0)
-    return c + _BEND[4] * max(m - _MACH[4], 0.0) + _BEND[5] * max(m - _MACH[5], 0.0) + _BEND[6] * max(m - _MACH[6], 0.0)
+    return _factor(v * (_SLOWNESS[i, 0] + (u - i) * _SLOWNESS[i, 1]))
+
+
+@borrowing(forceinline=True)
+def factors_at(h, v):
+    """`factor_at` eight heights and speeds."""
+    u = _line(h)
+    i = whole(u)
+    slowness, rise, _, _ = fours(_SLOWNESS, i)
+    return _factor(v * (slowness + (u - i) * rise))
