@@ -215,7 +215,7 @@ def _carry(F, P, half, out):
 
 @borrowing
 def _as_large(of, to, weight, part, lower, root, known, M, half):
-    """Make a ``part (6, 6)`` of the covariance ``of``, in place, as large a share of the covariance ``to``, as far as ``weight`` (0-1) goes.
+    """Make a ``part (6, 6)`` of the covariance ``of``, in place, as large a share of ``to``, as far as ``weight`` (0-1) goes.
 
     With L L' = of and R R' = to that is M part M', M = R L^-1 = R L' of^-1, whose shares in all directions are the same ones.
     """
