@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy import linalg
 from scipy.stats import chi2
 
 import copfuse as cf
@@ -229,6 +230,17 @@ def test_fusing_tracks_is_worth_it(midcourse):
     late = (MIDCOURSE > 220.0) & (MIDCOURSE < 280.0)
     own = [np.nanmean(midcourse["none", node][1][:, late]) for node in (KOR, JPN, USA)]
     assert late.any() and np.nanmean(midcourse["realtime", HUB][1][:, late]) < 0.7 * min(own)
+
+
+@pytest.mark.parametrize("nation", [KOR, JPN, USA])
+def test_nothing_becomes_common_in_free_fall(flown, nation):
+    """There is no process noise, so of a track's covariance the part that others have too grows in no direction; and it is small."""
+    s, truth = flown
+    t = cf.track(cf.detect(truth, s, seed=11), s)
+    mine = t[(t.node == nation) & t.firm & (t.time > 190.0)]
+    mine = mine[mine.track == np.bincount(mine.track).argmax()]
+    most = np.array([linalg.eigh(D, P, eigvals_only=True)[-1] for D, P in zip(mine.P_common, mine.P, strict=True)])
+    assert len(most) > 40 and most.max() < 0.25 and np.diff(most).max() < 0.01
 
 
 def test_a_salvo_keeps_its_objects_apart():

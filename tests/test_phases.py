@@ -64,7 +64,7 @@ def push(bank):
 
 
 def test_the_kernels_of_rows_say_what_numpy_does():
-    """`rows.pushes`, `rows.phases` and `rows.unthrusting` against `push`, `phase_probability` and `covariances.noisy`: at any height,
+    """`rows.pushes`, `rows.phases` and `rows.leading` against `push`, `phase_probability` and `covariances.leading`: at any height,
     climbing or not, burnt out or not, standing still, and with one model sure."""
     rng, n = np.random.default_rng(4), 400
     x6 = np.zeros((n, 6))
@@ -77,16 +77,16 @@ def test_the_kernels_of_rows_say_what_numpy_does():
     prior = filters.predict(bank, 101.0)
     time, burnt, lit = np.full(n, 100.0), rng.random(n) < 0.5, rng.choice([-np.inf, 99.0, 92.0], n)
     made, pause = updates.said(bank, prior, time, burnt, lit), phases.further(time - lit)
-    named = [np.empty((n, 3)), np.empty(n), np.empty((n, 4)), np.empty((n, 6, 6))]
+    named = [np.empty((n, 3)), np.empty(n), np.empty((n, 4)), np.empty((n, 6, 6)), np.empty((n, 6, 6))]
     rows.pushes(bank.x, bank.P, bank.mu, bank.x6, *named[:2])
     rows.phases(bank.mu, bank.x6, burnt, pause, phases.BOOST_CEILING, named[2])
-    rows.unthrusting(bank.mu, bank.P, named[3])
-    for name, column in zip(("acceleration", "acceleration_sigma", "phase_probability", "noisy"), named, strict=True):
+    rows.leading(bank.mu, bank.P, prior.P, *named[3:])
+    for name, column in zip(("acceleration", "acceleration_sigma", "phase_probability", "noisy", "noisy_prior"), named, strict=True):
         assert column.tobytes() == made[name].tobytes()
-    acceleration, sigma = push(bank)
+    (acceleration, sigma), (noisy, before) = push(bank), covariances.leading(bank, prior)
     plain = {
         "acceleration": acceleration, "acceleration_sigma": sigma,
-        "noisy": covariances.noisy(bank), "noisy_prior": covariances.noisy(prior),
+        "noisy": noisy, "noisy_prior": before,
         "phase_probability": phases.phase_probability(bank, burnt, pause),
     }  # fmt: skip
     for name, column in plain.items():

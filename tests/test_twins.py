@@ -580,20 +580,33 @@ def test_fall_matrices_are_the_series_of_the_exponential():
 
 
 def test_common_part_with_noise_that_only_a_share_of_the_models_has():
-    track, time, share = np.array([0, 1, 0, 0]), np.array([0.0, 0.5, 2.0, 5.0]), np.array([1.0, 1.0, 0.4, 0.7])
-    x = np.array([[*PLACES[0], *VELOCITY]] * 4)
-    P, prior, noisy, noisy_prior = (np.array([covariance(6, 4 * k + i, 1 + k % 2) for i in range(4)]) for k in range(4))
-    D = np.zeros((4, 6, 6))
+    """Where noise adds to the velocity's covariance, and where a model takes over that knows it better: then shares stay as they are."""
+    track, time, share = np.array([0, 1, 0, 0, 0]), np.array([0.0, 0.5, 2.0, 5.0, 6.0]), np.array([1.0, 1.0, 0.4, 0.7, 0.8])
+    x = np.array([[*PLACES[0], *VELOCITY]] * 5)
+    P, prior, noisy, noisy_prior = (np.array([covariance(6, 5 * k + i, 1 + k % 2) for i in range(5)]) for k in range(4))
+    noisy_prior[3] *= 0.01
+    D = np.zeros((5, 6, 6))
     consider.common(track, time, x, P, prior, noisy, noisy_prior, share, 2, D)
-    expected = np.zeros((4, 6, 6))
+    expected, narrower = np.zeros((5, 6, 6)), []
     for first in (0, 1):
         expected[first, 3:, 3:] = P[first, 3:, 3:]
-    for before, row in ((0, 2), (2, 3)):
-        F = plain_transition(x[before, :3], time[row] - time[before])[0]
-        added = share[row] * (noisy_prior[row] - F @ noisy[before] @ F.T)
-        left = P[row] @ np.linalg.inv(prior[row])
-        expected[row] = left @ (F @ expected[before] @ F.T + added) @ left.T
-    np.testing.assert_allclose(D, expected, rtol=1e-9, atol=1e-9 * abs(expected).max())
+    for before, row in ((0, 2), (2, 3), (3, 4)):
+        F, w = plain_transition(x[before, :3], time[row] - time[before])[0], share[row]
+        drifted, carried = F @ noisy[before] @ F.T, F @ expected[before] @ F.T
+        narrower.append(np.trace(noisy_prior[row, 3:, 3:]) < consider.NARROWER * np.trace(drifted[3:, 3:]))
+        M = np.linalg.cholesky(noisy_prior[row]) @ np.linalg.inv(np.linalg.cholesky(drifted))
+        if narrower[-1]:
+            told = (M @ carried @ M.T, noisy_prior[row]), (carried, drifted)
+            np.testing.assert_allclose(*(np.sort(linalg.eigvals(*one).real) for one in told), rtol=1e-6, atol=1e-9)
+            M = w * M + (1.0 - w) * np.eye(6)
+            carried = M @ carried @ M.T
+        else:
+            carried = carried + w * (noisy_prior[row] - drifted)
+        left = (w * noisy[row] + (1.0 - w) * P[row]) @ np.linalg.inv(w * noisy_prior[row] + (1.0 - w) * prior[row])
+        expected[row] = left @ carried @ left.T
+    assert narrower == [False, True, False]
+    for row in range(5):
+        np.testing.assert_allclose(D[row], expected[row], rtol=1e-8, atol=1e-8 * abs(expected[row]).max())
 
 
 def test_whitening_is_the_inverse_cholesky_factor():

@@ -82,7 +82,12 @@ def bias_covariance(columns: Columns, number: np.ndarray, detections: Detections
     return B
 
 
-def noisy(bank: Bank) -> np.ndarray:
-    """Mean covariance (n, 6, 6) of the models but that of thrust, which grows by what is uncertain in thrust, from own plots."""
-    w = np.where(np.arange(bank.mu.shape[1]) == THRUSTING, 0.0, bank.mu) + 1e-300
-    return np.einsum("nj,njab->nab", w / w.sum(axis=1, keepdims=True), bank.P[:, :, :6, :6])
+def leading(bank: Bank, prior: Bank) -> Covariances:
+    """Covariances (n, 6, 6) of each estimate's likeliest model but that of thrust, and of the same model before, in ``prior``.
+
+    That of thrust grows by what is uncertain in thrust, which own plots tell.  Others' noise does not count: of a model that plots keep
+    improbable nothing is left in the error, but taken in and out again with every plot its noise would seem to be all that there is.
+    """
+    likeliest = np.where(np.arange(bank.mu.shape[1]) == THRUSTING, -1.0, bank.mu).argmax(axis=1)
+    rows = np.arange(len(bank))
+    return bank.P[rows, likeliest, :6, :6], prior.P[rows, likeliest, :6, :6]

@@ -54,14 +54,13 @@ def said(bank: Bank, prior: Bank, time: np.ndarray, burnt: np.ndarray, lit: np.n
     """Rows with what is said of estimates at times (n,) s, nothing of it shared with the banks: whether each has ``burnt (n,)`` out, and
     was last ``lit (n,)`` s; and what of them and of what was predicted, ``prior``, `covariances.finished` asks for.
 
-    To the bit `phases.phase_probability` and `covariances.noisy`, in a sixth of their time.  Which tracks they are is left to the caller.
+    To the bit `phases.phase_probability` and `covariances.leading`, in a sixth of their time.  Which tracks they are is left to the caller.
     """
     n, rows = len(bank), np.empty(len(bank), ROW)
     push, sigma, phase, noisy, before = np.empty((n, 3)), np.empty(n), np.empty((n, 4)), np.empty((n, 6, 6)), np.empty((n, 6, 6))
     kernel.pushes(bank.x, bank.P, bank.mu, bank.x6, push, sigma)
     kernel.phases(bank.mu, bank.x6, burnt, further(time - lit), BOOST_CEILING, phase)
-    kernel.unthrusting(bank.mu, bank.P, noisy)
-    kernel.unthrusting(prior.mu, prior.P, before)
+    kernel.leading(bank.mu, bank.P, prior.P, noisy, before)
     rows["time"], rows["x"], rows["P"], rows["acceleration"], rows["acceleration_sigma"] = time, bank.x6, bank.P6, push, sigma
     rows["log_beta"][:, 0], rows["log_beta"][:, 1] = bank.x[:, REENTRY, 6], np.sqrt(bank.P[:, REENTRY, 6, 6])
     rows["phase_probability"], rows["prior"], rows["noisy"], rows["noisy_prior"] = phase, prior.P6, noisy, before

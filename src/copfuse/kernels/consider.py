@@ -9,7 +9,10 @@ import numpy as np
 from copfuse.constants import EARTH_OMEGA, MU
 from copfuse.kernels import borrowing, njit
 from copfuse.kernels.eights import eight, eight_at, larger, nought, put, root, size, turn, where_below
-from copfuse.kernels.small import inverse
+from copfuse.kernels.small import cholesky, inverse
+
+NARROWER = 0.98  # of a velocity's variance: a prediction that leaves no more is another model's, as process noise takes nothing away
+
 
 # Rows of what `_directions` finds, of eight sensors each: derivatives by position, moves, rotations of those of the two angles
 _SLOPE, _SHIFT, _TURN = 0, 9, 18
@@ -291,17 +294,41 @@ def _carry(F, P, half, out):
             out[i, j] = total
 
 
+@borrowing
+def _as_large(of, to, weight, part, lower, root, known, M, half):
+    """Make a ``part (6, 6)`` of the covariance ``of``, in place, as large a share of ``to``, as far as ``weight`` (0-1) goes.
+
+    With L L' = of and R R' = to that is M part M', M = R L^-1 = R L' of^-1, whose shares in all directions are the same ones.
+    """
+    inverse(of, len(of), lower, known)
+    cholesky(to, len(to), root)
+    for i in range(6):
+        for j in range(6):
+            half[i, j] = 0.0
+            for k in range(min(i, j) + 1):
+                half[i, j] += root[i, k] * lower[j, k]
+    for i in range(6):
+        for j in range(6):
+            total = 0.0
+            for k in range(6):
+                total += half[i, k] * known[k, j]
+            M[i, j] = weight * total + (1.0 - weight if i == j else 0.0)
+    _carry(M, part, half, part)
+
+
 @njit
 def common(track, time, x, P, prior, noisy, noisy_prior, share, n_track, D):
     """The part ``D (n, 6, 6)`` of each row's ``P (n, 6, 6)`` that does not come from its own plots.
 
     Process noise and the first row's prior reach every tracker of an object alike; the errors of disjoint sets of plots do
     not, nor does the spread of a mixture's models, whose weights come from the plots, nor thrust, which is estimated from them.
-    With ``prior (n, 6, 6)`` the predicted covariance before each row's update, ``I - K H = P prior^-1`` is what the update
-    left.  ``noisy (n, 6, 6)`` and ``noisy_prior`` are the mean covariances after and before it of the models whose process
-    noise counts and ``share (n,)`` their probability, so ``Q = share (noisy_prior - F noisy F')`` is what the prediction
-    added, and ``D <- (I - K H) (F D F' + Q) (I - K H)'`` (the noise half of the covariance recursion, Bar-Shalom 1981).
-    Rows are in time order; a track's first row gives its velocity prior to D.
+    Process noise is that of the likeliest model but thrust, for what the plots have left of others is not in the error: its
+    covariance is ``noisy_prior (n, 6, 6)`` before each row's update and ``noisy`` after it, and ``share (n,)`` the probability
+    of all but thrust.  With the means C' and C of these and of the mixture's, ``prior`` and P, the first weighing ``share``,
+    ``I - K H = C C'^-1`` is what the update left, and ``Q = share (noisy_prior - F noisy F')`` what the prediction added, so
+    ``D <- (I - K H) (F D F' + Q) (I - K H)'`` (the noise half of the covariance recursion, Bar-Shalom 1981).  Where another
+    model takes over that knows the velocity better, D stays as large a share as it was.  Rows are in time order; a track's first
+    row gives its velocity prior to D.
     """
     seen = np.zeros(n_track, np.int64) - 1
     scratch = np.zeros((8, 6, 6))
@@ -315,16 +342,28 @@ def common(track, time, x, P, prior, noisy, noisy_prior, share, n_track, D):
                 for j in range(3, 6):
                     D[row, i, j] = P[row, i, j]
             continue
-        dt = time[row] - time[before]
+        dt, some = time[row] - time[before], share[row]
         fall_matrix(x[before], dt, F, work, half)
         _carry(F, noisy[before], half, drifted)
         _carry(F, D[before], half, grown)
-        inverse(prior[row], len(known), lower, known)
+        was, now = 0.0, 0.0
+        for i in range(3, 6):
+            was += drifted[i, i]
+            now += noisy_prior[row, i, i]
+        if now < NARROWER * was:
+            _as_large(drifted, noisy_prior[row], some, grown, lower, A, known, work, half)
+        else:
+            for i in range(6):
+                for j in range(6):
+                    grown[i, j] += some * (noisy_prior[row, i, j] - drifted[i, j])
         for i in range(6):
             for j in range(6):
-                grown[i, j] += share[row] * (noisy_prior[row, i, j] - drifted[i, j])
+                work[i, j] = some * noisy_prior[row, i, j] + (1.0 - some) * prior[row, i, j]
+        inverse(work, len(known), lower, known)
+        for i in range(6):
+            for j in range(6):
                 total = 0.0
                 for k in range(6):
-                    total += P[row, i, k] * known[k, j]
+                    total += (some * noisy[row, i, k] + (1.0 - some) * P[row, i, k]) * known[k, j]
                 A[i, j] = total
         _carry(A, grown, half, D[row])

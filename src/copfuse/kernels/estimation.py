@@ -28,7 +28,8 @@ LEAST = 1e-12  # probability that every model keeps
 ASLEEP = 1e-7  # model probability below which a model is not computed
 RARE = 1e-5  # model probability below which a model is left out of the mixture's moments, and
 _TRICKLE = 1e-7  # weight in a mixed start below which it is left out there: a push all but excluded would blur what is known best
-UNHEARD = 0.03  # odds of a push or a lift to all falls below which it has no part in their starts, *notional*
+UNHEARD = 0.03  # odds of a push or a lift to all falls below which it has no part in their starts in thin air, *notional*
+ALL = 1e300  # likewise while a further stage may light: a push is most likely that one's, which burns on
 BURNOUT_STEP = 2.0  # s: an engine that may burn is asked as often whether it has gone out
 MOST = 78  # cubature points of all models together
 _IN_TURN = np.array([2, 3, 4, 0, 1])  # so that those with drag, lift or thrust fill lanes by themselves
@@ -107,20 +108,20 @@ def pushed_anew(share, xs, Ps):
 
 
 @borrowing
-def _heard(i, j, mu, thin):
-    """Whether model i has a part in the mixed start of model j: in ``thin`` air no push or lift all but excluded has, in that of a fall.
+def _heard(i, j, mu, unheard):
+    """Whether model i has a part in the mixed start of model j: a push or lift of odds to all falls below ``unheard`` has none in a fall's.
 
     An engine that has just been lit burns on for seconds: what it would be to fall after it tells nothing of a fall that was never lit.
     """
-    return i == j or i == 1 or i == 2 or j == 0 or j == 4 or not thin or mu[i] >= UNHEARD * (mu[1] + mu[2] + mu[3])
+    return i == j or i == 1 or i == 2 or j == 0 or j == 4 or mu[i] >= unheard * (mu[1] + mu[2] + mu[3])
 
 
 @borrowing
-def mix(x, P, mu, Pi, h, fresh, thin, x_out, P_out, mu_out, xs, Ps, J):
+def mix(x, P, mu, Pi, h, fresh, unheard, x_out, P_out, mu_out, xs, Ps, J):
     """Mixed initial conditions of the filters and the predicted model probabilities, for a step of h s.
 
     ``fresh``: share of what goes from COAST to MANOEUVRE that lights a further stage (`switching.transition` returns it).
-    What is not `_heard` (in ``thin`` air) counts in the probabilities alone.  xs (N_MODEL, 9), Ps (N_MODEL, 9, 9) and J (9, 9) are scratch.
+    What is not `_heard` counts in the probabilities alone.  xs (N_MODEL, 9), Ps (N_MODEL, 9, 9) and J (9, 9) are scratch.
     """
     total = 0.0
     for j in range(N_MODEL):
@@ -128,13 +129,13 @@ def mix(x, P, mu, Pi, h, fresh, thin, x_out, P_out, mu_out, xs, Ps, J):
         c, told = 0.0, 0.0
         for i in range(N_MODEL):
             c += Pi[i, j] * mu[i]
-            told += Pi[i, j] * mu[i] if _heard(i, j, mu, thin) else 0.0
+            told += Pi[i, j] * mu[i] if _heard(i, j, mu, unheard) else 0.0
         mu_out[j] = max(c, LEAST)
         total += mu_out[j]
         alone = not told > 1e-200  # nothing comes here: the model goes on from its own
         first, last = nought(), 0.0
         for i in range(N_MODEL):
-            w = (1.0 if i == j else 0.0) if alone else (Pi[i, j] * mu[i] / told if _heard(i, j, mu, thin) else 0.0)
+            w = (1.0 if i == j else 0.0) if alone else (Pi[i, j] * mu[i] / told if _heard(i, j, mu, unheard) else 0.0)
             if not w > _TRICKLE:
                 continue
             as_it_is = i == j != 3 or (j == 1 and 1 < i < 4)  # GLIDE's own lift is another one where there is no air
@@ -154,7 +155,7 @@ def mix(x, P, mu, Pi, h, fresh, thin, x_out, P_out, mu_out, xs, Ps, J):
             x_out[j, 8], P_out[j, 8, 8] = last, 0.0
         J[1, 8] = last
         for i in range(N_MODEL):
-            w = (1.0 if i == j else 0.0) if alone else (Pi[i, j] * mu[i] / told if _heard(i, j, mu, thin) else 0.0)
+            w = (1.0 if i == j else 0.0) if alone else (Pi[i, j] * mu[i] / told if _heard(i, j, mu, unheard) else 0.0)
             J[0, i] = w if w > _TRICKLE else 0.0
             if n > 8 and w > _TRICKLE:
                 as_it_is = i == j != 3 or (j == 1 and 1 < i < 4)
@@ -251,7 +252,8 @@ def _step(x, P, mu, h, relight, noise, x_out, P_out, mu_out, x6, P6, square, poi
     climb = (x6[0] * x6[3] + x6[1] * x6[4] + x6[2] * x6[5]) / r
     height = altitude(x6[0], x6[1], x6[2])
     fresh = transition(height, climb, relight, h, Pi)
-    mix(x, P, mu, Pi, h, fresh, height >= AIR, x_out, P_out, mu_out, xs, Ps, J)
+    unheard = (ALL if relight > 0.0 else UNHEARD) if height >= AIR else 0.0
+    mix(x, P, mu, Pi, h, fresh, unheard, x_out, P_out, mu_out, xs, Ps, J)
     leader = likeliest(mu_out)
     if h != 0.0:
         predict_models(x_out, P_out, mu_out, h, noise, upper, points, kind, w)

@@ -64,15 +64,14 @@ def phases(mu, x6, burnt, pause, ceiling, out):
 
 
 @borrowing
-def unthrusting(mu, P, out):
-    """`covariances.noisy`: the mean covariance ``out (n, 6, 6)`` of the models but that of thrust."""
-    for i in range(len(out)):
-        total = 0.0
-        for model in range(N_MODEL):
-            total += (0.0 if model == THRUSTING else mu[i, model]) + 1e-300
-        out[i] = 0.0
-        for model in range(N_MODEL):
-            w = ((0.0 if model == THRUSTING else mu[i, model]) + 1e-300) / total
-            for a in range(6):
-                for b in range(6):
-                    out[i, a, b] += w * P[i, model, a, b]
+def leading(mu, P, before, noisy, noisy_prior):
+    """`covariances.leading` of probabilities ``mu (n, 5)``: out of ``P (n, 5, 9, 9)`` into ``noisy (n, 6, 6)``, and out of those ``before``
+    into ``noisy_prior``."""
+    for i in range(len(mu)):
+        best = 0
+        for model in range(1, N_MODEL):
+            if model != THRUSTING and mu[i, model] > mu[i, best]:
+                best = model
+        for a in range(6):
+            for b in range(6):
+                noisy[i, a, b], noisy_prior[i, a, b] = P[i, best, a, b], before[i, best, a, b]
