@@ -82,8 +82,7 @@ class Needs(NamedTuple):
 
 def fuse(
     tracks: Tracks, messages: Messages, scenario: Any, detections: Detections | None = None,
-    watch: Callable[[float, Held], object] | None = None, rule: str = "split",
-    nodes: Sequence[str] = NODES, hubs: Sequence[Hub] = (),
+    watch: Callable[[float, Held], object] | None = None, rule: str = "split", nodes: Sequence[str] = NODES, hubs: Sequence[Hub] = (),
 ) -> Picture:  # fmt: skip
     """The picture at each of KOR, JPN, USA and HUB every ``scenario.picture_step`` seconds, sorted by time, then node.
 
