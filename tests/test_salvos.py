@@ -157,7 +157,7 @@ def _made_up(swap: bool):
     rows = [(t, "KOR", 1 - k if swap and t > 50.0 else k, states[i, k]) for i, t in enumerate(every) for k in (0, 1)]
     picture = picture_of(rows)
     sensors = (SimpleNamespace(name="KR-A", nation="KOR"), SimpleNamespace(name="JP-B", nation="JPN"))
-    s = SimpleNamespace(sensors=sensors, picture_step=2.0, duration=None)
+    s = SimpleNamespace(name="s", sensors=sensors, picture_step=2.0, duration=None)
     plots = plots_of([(t, 0, k) for t in every for k in (0, 1)])
     run = SimpleNamespace(truth=truth, picture=picture, detections=plots, scenario=s, regime="none")
     run.score = metrics.score(picture, truth, s)
