@@ -221,14 +221,14 @@ def test_a_full_disk_is_one_sentence_and_what_was_done_stays(tmp_path, monkeypat
 
 
 def test_a_killed_worker_is_one_sentence(tmp_path, monkeypatch):
-    """The two units that are done here stay; the third kills its process, and the study says how to go on."""
+    """The three units that are done here stay; the fourth kills its process, and the study says how to go on."""
     folder = tmp_path / "study"
     real = sweep._numbered
     monkeypatch.setattr(sweep, "_numbered", killer)
-    with pytest.raises(CopfuseError, match=r"a worker process was killed.*2 of 4 flights are done and kept in .*goes on from there"):
+    with pytest.raises(CopfuseError, match=r"a worker process was killed.*3 of 4 flights are done and kept in .*goes on from there"):
         cf.earlier_detection(**{**SMALL, "seeds": 4}, n_jobs=2, folder=folder)
     monkeypatch.setattr(sweep, "_numbered", real)
-    assert len(list((folder / "parts").iterdir())) == 2
+    assert len(list((folder / "parts").iterdir())) == 3
     assert len(cf.earlier_detection(**{**SMALL, "seeds": 4}, n_jobs=2, folder=folder)) == 32
 
 
@@ -265,7 +265,7 @@ def test_ctrl_c_leaves_no_traceback_and_says_how_to_go_on(tmp_path):
     out, said = process.communicate(timeout=200)
     assert process.returncode == 130, said
     assert "Traceback" not in said and "200 flights are done and kept in" in said and "the same command goes on" in said
-    assert "flights to go: 198, about" in said and "(processes: 2)" in said and out == ""
+    assert "flights to go: 197, about" in said and "(processes: 2)" in said and out == ""
     assert not [p.name for p in parts.iterdir() if p.name.startswith(".")]
 
 
@@ -397,7 +397,7 @@ def test_sensors_left_out_and_ships_that_stay_in_port():
 
 
 def test_time_left_is_by_what_is_left_to_fly():
-    """A lofted ICBM takes longer than a short-range missile; the cheapest unit comes first, then one of middle cost, then the longest."""
+    """A lofted ICBM takes longer than a short-range missile; the cheapest unit comes first, then two of middle cost, then the longest."""
     plan = sweep.plan(["2022-01-27-1", "2022-11-18-1", "2017-09-15-1"], ("none",), 1)
     cost = {unit.scenario.name: sweep._cost(unit) for unit in plan.units}
     flight = {"2022-01-27-1": 230.0, "2017-09-15-1": 1145.0, "2022-11-18-1": 4197.0}
@@ -405,7 +405,7 @@ def test_time_left_is_by_what_is_left_to_fly():
         assert cost[name] - sweep.SETUP == pytest.approx(seconds, rel=0.3)
     order = [plan.units[i].scenario.name for i in sweep._order(list(map(sweep._cost, plan.units)))]
     assert order == ["2022-01-27-1", "2017-09-15-1", "2022-11-18-1"]
-    assert sweep._order([5.0, 1.0, 3.0, 4.0, 2.0]) == [1, 2, 0, 3, 4]
+    assert sweep._order([5.0, 1.0, 3.0, 4.0, 2.0]) == [1, 2, 3, 0, 4]
 
 
 def test_the_json_says_where_it_all_comes_from(small, tmp_path):
