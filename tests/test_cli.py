@@ -91,7 +91,7 @@ def test_the_version(capsys):
 def test_scenarios_are_listed(capsys):
     status, out, _ = called(capsys, "scenarios")
     assert status == 0 and re.search(r"^hokkaido-2017 +Hwasong-12 over Hokkaido", out, re.M)
-    assert [line.split()[0] for line in out.splitlines()] == scenario.packaged()
+    assert [line.split()[0] for line in out.splitlines()] == scenario.scenarios()
 
 
 def test_launches_are_listed_and_flown(capsys):

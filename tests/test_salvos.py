@@ -17,7 +17,7 @@ from conftest import picture_of, plots_of, straight_truth
 from copfuse import frames, fusion, metrics, simulate, verdicts
 from copfuse.entries import HOLD, SILENT, Entry, patience
 from copfuse.errors import CopfuseError
-from copfuse.scenario import load, packaged
+from copfuse.scenario import load, scenarios
 from copfuse.tables import Detections
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -74,7 +74,7 @@ def test_spacing_without_a_second_missile_is_refused(tmp_path):
 
 def test_large_salvos_are_measured_only_when_asked_for():
     usual = {s.name for s in verdicts.chosen(())}
-    assert set(packaged()) - usual == {"salvo-10-2026", "salvo-18-2024", "separation-2019"}
+    assert set(scenarios()) - usual == {"salvo-10-2026", "salvo-18-2024", "separation-2019"}
     assert [s.name for s in verdicts.chosen(["salvo-18-2024"])] == ["salvo-18-2024"]
 
 

@@ -81,7 +81,7 @@ def test_the_scenario_of_the_design_page(tmp_path):
     assert load(s) is s
 
 
-@pytest.mark.parametrize("name", scenario.packaged())
+@pytest.mark.parametrize("name", scenario.scenarios())
 def test_packaged_scenarios(name):
     s = load(name)
     assert s.name == name and s.title != name and "otional" in s.description and len(s.sensors) == 39
@@ -91,7 +91,7 @@ def test_packaged_scenarios(name):
 
 
 def test_the_packaged_scenarios_are_those_that_the_readme_names():
-    assert scenario.packaged() == [
+    assert cf.scenarios() == [
         "glide-2024", "hokkaido-2017", "lofted-icbm-2022", "pull-up-2019", "recorded-flight",
         "salvo-10-2026", "salvo-18-2024", "salvo-2-2019", "salvo-2022", "separation-2019",
     ]  # fmt: skip
@@ -231,7 +231,3 @@ def test_a_binary_file_and_a_folder_are_refused(tmp_path):
     (tmp_path / "bad.toml").write_bytes(bytes(range(128, 256)))
     assert "is not TOML" in refused(tmp_path / "bad.toml")
     assert "cannot read" in refused(tmp_path)
-
-
-def test_the_packaged_ones_are_listed_in_python_too():
-    assert cf.scenarios() == scenario.packaged()

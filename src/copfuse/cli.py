@@ -145,7 +145,7 @@ def scenarios() -> None:
     """
     from copfuse import scenario
 
-    for name in scenario.packaged():
+    for name in scenario.scenarios():
         click.echo(f"{name:<18} {scenario.load(name).title}")
 
 

@@ -176,7 +176,7 @@ def load(source: str | Path | Scenario) -> Scenario:
     text = str(source)
     if not isinstance(source, str | Path):
         raise CopfuseError(f"scenario is {text[:60]}, expected a packaged name, a launch id, a day, a .toml path or a Scenario")
-    if isinstance(source, str) and text in packaged():
+    if isinstance(source, str) and text in scenarios():
         return _from_file(Path(str(resources.files("copfuse") / "data" / "scenarios" / f"{text}.toml")))
     path = Path(source)
     if isinstance(source, Path) or path.suffix == ".toml" or path.is_file():
@@ -186,16 +186,11 @@ def load(source: str | Path | Scenario) -> Scenario:
     if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
         return _from_day(text)
     raise CopfuseError(
-        f"there is no scenario {text!r} (a packaged name, a launch id, a day or a .toml path); {suggestion(text, packaged())}"
+        f"there is no scenario {text!r} (a packaged name, a launch id, a day or a .toml path); {suggestion(text, scenarios())}"
     )
 
 
 def scenarios() -> list[str]:
-    """`packaged`, by the name that ``copfuse scenarios`` has."""
-    return packaged()
-
-
-def packaged() -> list[str]:
     """The names of the scenarios that come with the package."""
     folder = resources.files("copfuse") / "data" / "scenarios"
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))

@@ -175,8 +175,8 @@ class Steady:
         not numpy's to the last bit.
         """
         time = self.scans.figures[scan : scan + self.most, lent.TIME]
-        since = float(time[0]) - LONG
-        late = sorted({one for node in self.here for one in self.rows.figures[self._of(node), LIT].tolist() if one >= since})
+        oldest = float(time[0]) - LONG
+        late = sorted({one for node in self.here for one in self.rows.figures[self._of(node), LIT].tolist() if one >= oldest})
         if not late:
             return Waits(np.zeros(0), np.zeros((2, 0, len(time))))
         lit = np.array(late)

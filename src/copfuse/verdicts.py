@@ -227,7 +227,7 @@ def _recognised(rule: _Rule, delays: np.ndarray, at: np.ndarray, real: bool) -> 
 def chosen(names: Sequence[str], folder: str | None = None, packaged: bool = True) -> list[Scenario]:
     """Scenarios by name (none: all ``packaged`` ones but large salvos and debris) and, from ``folder``, recorded flights in the place
     of the packaged one."""
-    made = [scenarios.load(name) for name in names or (scenarios.packaged() if packaged and not folder else ())]
+    made = [scenarios.load(name) for name in names or (scenarios.scenarios() if packaged and not folder else ())]
     made = [one for one in made if names or not _crowded(one)]
     if folder:
         paths = sorted(Path(folder).glob("*.csv"))
