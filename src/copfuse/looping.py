@@ -228,7 +228,7 @@ class Loop:
     def _look(self, step: int, last: int) -> Detections:
         """The plots of the steps from one on until before another; those behind the first as they are if radars go on as in that one."""
         begin, later, end = self.cuts[step], self.cuts[step + 1], self.cuts[last]
-        on = [gaze.cued if gaze.last == step else gaze.radar and gaze.about in self.aware for gaze in self.gazes]
+        on = [gaze.radar and (gaze.about in self.aware or gaze.last == step and gaze.cued) for gaze in self.gazes]
         watching.go_on(self.looks, later, end, np.array(on, bool), self.ratio)
         watching.notice(self.looks, begin, end, self.ratio, self.moved)
         made: list[tuple[Any, ...]] = [watching.plots(self.looks, begin, end)]
