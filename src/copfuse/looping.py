@@ -28,7 +28,7 @@ from copfuse.volumes import Cues, watched
 from copfuse.watching import Looks, Sight, Watch
 
 LONGEST = 256  # steps in a leap at most (1: each alone), and in the first, which ends where something is noticed
-SHORT = 2  # after one that was wrong, or when a nation is told of something new: some of its radars soon see that, too
+SHORT = 4  # after one that was wrong, or when a nation is told of something new: some of its radars soon see that, too
 LONGER = 8  # times as long as the last is a leap after one that was right: few are wrong
 MANY = 2000  # plots in a leap, for more of which none is made longer: they cost more to track again than the leap saves
 
