@@ -129,6 +129,16 @@ def test_hardly_a_step_is_taken_back(monkeypatch):
     assert len(taken) < 0.3 * made.rounds and len(back) <= 0.2 * len(taken)
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_radar_whose_nation_is_told_is_taken_to_look_soon(monkeypatch, seed):
+    """The volume is too wide for one step, in which the radar searches, and no longer: nothing is taken back for that."""
+    back, restore = [], Loop._restore
+    monkeypatch.setattr(Loop, "_restore", lambda loop, saved: back.append(1) or restore(loop, saved))
+    about = few(scenario.load("2020-03-02-1"), 300.0)
+    cueing.sense(cf.fly(about), about, "none", seed)
+    assert not back
+
+
 # What is told ----------------------------------------------------------------------------------------------------------
 
 

@@ -1,10 +1,10 @@
 """The pass through time of `cueing.sense`: cues, plots and tracks step after step, or many steps in one leap.
 
 A step's cues are made of what was known before it, so that steps are taken one after the other.  But all that cues do to plots is
-that radars look with more energy, mostly as much as they ever have for it, at what they have looked at in the step before.  So a leap
-assumes that radars go on so, makes the plots and tracks of several steps, then their cues, and keeps the steps up to the first one whose
-cues do not make radars look just as assumed; what was made behind that is taken back.  Nothing is left of an assumption: what is kept
-is, to the bit, what single steps make.
+that radars look with more energy, mostly as much as they ever have for it, at what their nation was told of in the step before.  So a
+leap assumes that radars go on so, makes the plots and tracks of several steps, then their cues, and keeps the steps up to the first one
+whose cues do not make radars look just as assumed; what was made behind that is taken back.  Nothing is left of an assumption: what is
+kept is, to the bit, what single steps make.
 """
 
 from __future__ import annotations
@@ -226,7 +226,8 @@ class Loop:
     # Plots and tracks
 
     def _look(self, step: int, last: int) -> Detections:
-        """The plots of the steps from one on until before another; those behind the first as they are if radars go on as in that one."""
+        """The plots of the steps from one on until before another; those behind the first as they are if radars go on as in that one, and
+        those whose nation is told look where it says: a volume too wide to search has nearly always narrowed a step later."""
         begin, later, end = self.cuts[step], self.cuts[step + 1], self.cuts[last]
         on = [gaze.radar and (gaze.about in self.aware or gaze.last == step and gaze.cued) for gaze in self.gazes]
         watching.go_on(self.looks, later, end, np.array(on, bool), self.ratio)
