@@ -777,6 +777,21 @@ def test_a_part_is_within_the_whole():
     assert filters.within(held[:0], whole[:0]).shape == (0, 6, 6)
 
 
+def test_parts_are_held_as_eigenvalues_of_their_shares_are():
+    """`shares.hold` against numpy: states of metres and m/s, parts of less than nothing and of more than all; eight and three more."""
+    rng, n = np.random.default_rng(13), 11
+    root = np.array([1e4] * 3 + [1e2] * 3)[:, None] * rng.normal(size=(n, 6, 6))
+    whole = root @ np.swapaxes(root, 1, 2)
+    turn, value = np.linalg.qr(rng.normal(size=(n, 6, 6)))[0], rng.uniform(-0.5, 1.5, (n, 6))
+    value[:3] = np.array([0.0, 2.0, 1.0])[:, None]
+    basis = np.linalg.cholesky(whole) @ turn
+    part, held = ((basis * v[:, None]) @ np.swapaxes(basis, 1, 2) for v in (value, np.clip(value, 0.02, 1.0)))
+    shares.hold(part, whole, 0.02)
+    sigma = np.sqrt(np.einsum("naa->na", whole))
+    assert np.all(abs(part - held) < 1e-12 * sigma[:, :, None] * sigma[:, None])
+    assert np.array_equal(part[3:], np.swapaxes(part[3:], 1, 2))
+
+
 def test_what_is_beyond_its_share_is_found():
     """`shares.beyond` against the eigenvalues of the share."""
     rng, n = np.random.default_rng(12), 300

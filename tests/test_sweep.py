@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import gc
 import json
@@ -235,14 +236,33 @@ def test_a_killed_worker_is_one_sentence(tmp_path, monkeypatch):
 def test_a_worker_sets_aside_what_it_has_imported(monkeypatch):
     """joblib's workers collect garbage every second, through all objects that are not set aside: several times what is left here."""
     monkeypatch.setattr(signal, "signal", lambda *_: None)
+    kept = []
+    monkeypatch.setattr(sweep, "_keep_memory", lambda: kept.append(True))  # else for this process too
     unit = sweep.plan(**SMALL).units[0]
     try:
         sweep._numbered(0, unit, False)
-        assert gc.get_freeze_count() == 0
+        assert gc.get_freeze_count() == 0 and not kept
         assert sweep._numbered(7, unit, True)[0] == 7
-        assert gc.get_freeze_count() > 5 * len(gc.get_objects())
+        assert gc.get_freeze_count() > 5 * len(gc.get_objects()) and kept == [True]
     finally:
         gc.unfreeze()
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt") if sys.platform == "linux" else True, reason="glibc's")
+def test_a_worker_keeps_the_memory_that_it_frees():
+    """Four arrays of 16 MB at once, ten times over: after the first time no page is asked for again."""
+    code = """
+import resource, numpy as np
+from copfuse import sweep
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+sweep._keep_memory()
+[np.ones(1 << 21) for _ in range(4)]
+before = faults()
+for _ in range(10):
+    [np.ones(1 << 21) for _ in range(4)]
+print(faults() - before)
+"""
+    assert int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout) < 500
 
 
 def killer(i, unit, apart):

@@ -313,17 +313,9 @@ def range_to_altitude(height, azimuth, elevation, origin, axes) -> np.ndarray:
 
 def within(part, whole, least: float = 1e-3) -> np.ndarray:
     """``part (n, 6, 6)`` of covariances ``whole (n, 6, 6)``, with its share in every direction held to [least, 1]."""
-    (part, whole), some = _plain(part, whole), np.empty(len(part), bool)
-    shares.beyond(part, whole, least, np.empty((6, 6)), some)
-    out, beyond = part, np.flatnonzero(some)
-    part, whole = part[beyond], whole[beyond]
-    root = np.linalg.cholesky(whole)
-    inverse = np.linalg.inv(root)
-    share = inverse @ part @ np.swapaxes(inverse, 1, 2)
-    value, vector = np.linalg.eigh(0.5 * (share + np.swapaxes(share, 1, 2)))
-    basis = root @ vector
-    out[beyond] = (basis * np.clip(value, least, 1.0)[:, None, :]) @ np.swapaxes(basis, 1, 2)
-    return out
+    part, whole = _plain(part, whole)
+    shares.hold(part, whole, least)
+    return part
 
 
 def to_filterpy(tracks: Bank, row: int, origin, axes) -> Any:

@@ -68,9 +68,11 @@ def error_ellipse(position, P) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if ok.any():
         lat, lon, _ = frames.geodetic(position[ok])
         east_north = frames.enu_axes(lat, lon)[:, :2]
-        value, vector = np.linalg.eigh(np.einsum("nai,nij,nbj->nab", east_north, P[ok], east_north))
-        minor[ok], major[ok] = np.sqrt(CHI2_95_2 * np.maximum(value, 0.0)).T
-        azimuth[ok] = np.mod(np.arctan2(vector[:, 0, 1], vector[:, 1, 1]), np.pi)
+        level = np.einsum("nai,nij,nbj->nab", east_north, P[ok], east_north)
+        mean, half, cross = 0.5 * (level[:, 0, 0] + level[:, 1, 1]), 0.5 * (level[:, 1, 1] - level[:, 0, 0]), level[:, 0, 1]
+        apart = np.hypot(half, cross)
+        major[ok], minor[ok] = (np.sqrt(CHI2_95_2 * np.maximum(value, 0.0)) for value in (mean + apart, mean - apart))
+        azimuth[ok] = np.mod(0.5 * np.arctan2(cross, half), np.pi)
     return major, minor, azimuth
 
 

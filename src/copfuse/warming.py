@@ -47,6 +47,7 @@ def compile_last() -> None:
     bank = filters.predict(filters.bank(0.0, x6, P6, np.full((1, 5), 0.2)), 1.0)
     one, number = np.zeros(1), np.zeros(1, np.int64)
     common(number, one, x6, P6, P6, P6, P6, one, number.max() + 1, np.zeros((1, 6, 6)))
+    filters.within(P6, P6)
     bias, axes = np.zeros((1, 3)), np.eye(3)[None]
     consider(
         number, number, one, x6, np.ones((1, 4)), np.zeros((1, 3)), axes, number, number.max() + 1, 1, bias, np.ones(1), 30.0, P6.copy()
