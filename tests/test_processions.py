@@ -77,7 +77,7 @@ def test_the_one_of_fewer_plots_goes_unless_the_other_one_stands():
     back, stands = np.r_[here[:3], -here[3:]], np.r_[here[:3], NONE[3:]]
     assert dropped(two(back, (9, 8))) == [False, True]
     assert dropped(two(back, (8, 9))) == [True, False]
-    assert dropped(two(stands, (8, 30))) == [False, True]
+    assert dropped(two(stands, (8, 19))) == [False, True]
     assert dropped(two(stands, (8, processions.YOUNG))) == [False, False]
     assert dropped(two(stands, (4, 9))) == [False, False]  # nobody is known
     low = two(stands, (9, 8))

@@ -18,7 +18,7 @@ from copfuse.frames import altitude
 from copfuse.kernels.gating import box_pairs
 from copfuse.scanning import Scan
 
-YOUNG = 40  # plots from which on a track is no longer looked at: there are no rows so long, *notional*
+YOUNG = 20  # plots from which on a track is no longer looked at: there are no rows so long, *notional*
 ROW = 45.0  # s of flight between two of a row at most, *notional*
 REACH = 60e3  # m: tracks farther apart than this are never compared
 ON = 13.8  # squared distance off a path, and of velocities across it, up to which a track is on it: chi-squared, 2 components, 99.9 %
