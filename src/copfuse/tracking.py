@@ -3,8 +3,9 @@
 Each nation tracks with the plots of its own sensors.  A plot that no track claims starts one; a track is firm after
 `FIRM_HITS` plots with a log-likelihood ratio above `FIRM_LLR`, if its position is known to `FIRM_SIGMA`; it is dropped when no plot
 has come for a while, unless it falls freely above the air and is well known (`coasting`), and where others have the plots
-that it should have (`doubted`), or where another one stands for the same object (`pairing.doubles`, `turns`).  Of two objects that have
-just separated, what some radars have taken for the one and others for the other is put right (`crossed`).
+that it should have (`doubted`), where it stands in the way of a row or runs along it (`processions`), or where another one stands
+for the same object (`pairing.doubles`, `turns`).  Of two objects that have just separated, what some radars have taken for the one and
+others for the other is put right (`crossed`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import covariances, crossed, filters, multiscan, pairing, starting, turns
+from copfuse import covariances, crossed, filters, multiscan, pairing, processions, starting, turns
 from copfuse.association import Pairs, gate
 from copfuse.checking import handed, handed_scenario, usable_plots
 from copfuse.coasting import (
@@ -176,6 +177,7 @@ def _part(steady: Steady, scan: Scan, hit: np.ndarray, detection: np.ndarray) ->
     before = steady.seen(scan.node)
     live = crossed.straightened(before, hit, np.searchsorted(scan.rows, detection), scan)
     live, drop = turns.joined(live, hit, _doubles(live, hit, scan.time), scan)
+    drop = processions.passed(live, hit, drop, scan)
     steady.remember(scan.node, live)
     if drop.any() or live.bank is not before.bank:
         *others, merged = live.counts
@@ -230,6 +232,7 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, Rows |
     own = hit[mine]
     live = crossed.straightened(live, own, taken.plot[mine], scan)
     live, drop = turns.joined(live, own, _doubles(live, own, scan.time) | (live.doubt >= DOUBTED), scan)
+    drop = processions.passed(live, own, drop, scan)
     now = *_sorted_out(pairs, limit, taken.claimed), dropped, lost + _gone(live.number, drop)
     return replace(live[~drop] if drop.any() else live, counts=tuple(a + b for a, b in zip(counts, now, strict=True))), out
 
