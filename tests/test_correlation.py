@@ -148,6 +148,52 @@ def test_a_track_that_is_heard_again_long_after_has_its_number_again_unless_it_w
     assert found[60.0] == 0 and found[150.0] == found[200.0] == number
 
 
+@pytest.mark.parametrize("again", [150.0, 152.0])
+def test_a_track_that_is_heard_again_elsewhere_never_stands_where_it_stood(again):
+    """Out of the picture for most of the time, and 30 km away when it is back: judged at once, whenever the last look was."""
+    rng = np.random.default_rng(2)
+    gone, back = local(KOR, 1, START, 0, 60, rng), local(KOR, 1, beside(START, 30e3), again, 200, rng)
+    found = lines(*tracks_of(gone, back, local(JPN, 1, START, 0, 200, rng)))
+    assert all(who == {(KOR, 1), (JPN, 1)} for t, _, who in found if 30.0 < t < 60.0)
+    late = {t: sorted(map(sorted, (who for at, _, who in found if at == t))) for t in np.arange(again, 200.0, 2.0)}
+    assert all(one == [[(KOR, 1)], [(JPN, 1)]] or one == [[(JPN, 1)], [(KOR, 1)]] for one in late.values())
+
+
+@pytest.mark.parametrize(("sigma", "away", "second", "shown"), [
+    (2e3, 6e3, None, False), (100.0, 6e3, None, True), (2e3, 60e3, None, True), (2e3, 6e3, USA, True)
+])  # fmt: skip
+def test_what_is_too_blurred_to_be_told_from_what_is_known_better_is_no_object_of_its_own(sigma, away, second, shown):
+    """Two sources know an object to 100 m.  One has another track beside it, of plots of several objects, say: it has no number, unless
+    it is sharp too, or far enough away, or a third source has it as well; and it has one as soon as it is sharp."""
+    rng, sharp = np.random.default_rng(1), np.repeat([100.0, 3.0], 3)
+    blurred = np.repeat([sigma, 10.0], 3)
+    shift = np.array([0.0, 0.0, away, 0.0, 0.0, 0.0])
+    parts = [local(source, 1, START, 0, 100, rng, sigma=sharp) for source in (KOR, JPN)]
+    one = local(KOR, 2, START, 20, 100, rng, sigma=blurred * 0.1, shift=shift)
+    one["P"][one["time"] < 60.0] = np.diag(blurred**2)
+    one["P"][one["time"] >= 60.0] = np.diag((0.05 * blurred) ** 2)
+    if second is not None:
+        parts.append(local(second, 2, START, 20, 100, rng, sigma=blurred * 0.1, shift=shift))
+        parts[-1]["P"][:] = np.diag(blurred**2)
+    found = lines(*tracks_of(*parts, one))
+    assert {t for t, _, who in found if (KOR, 1) in who} >= set(np.arange(0.0, 102.0, 2.0))
+    early = {t for t, _, who in found if (KOR, 2) in who and t < 60.0}
+    assert early == (set(np.arange(20.0, 60.0, 2.0)) if shown else set())
+    assert {t for t, _, who in found if (KOR, 2) in who} >= set(np.arange(60.0 + correlation.RECHECK, 102.0, 2.0))
+
+
+@pytest.mark.parametrize(("other", "begin"), [(JPN, 52.0), (KOR, 20.0)])
+def test_what_was_too_blurred_has_a_number_when_all_else_is_over(other, begin):
+    """That of one source two are two is for it to say, plot by plot."""
+    rng = np.random.default_rng(1)
+    known = local(other, 1, START, 0, 40, rng, sigma=np.repeat([100.0, 3.0], 3))
+    blurred = local(KOR, 2, beside(START, 3e3), 20, 100, rng, sigma=np.repeat([2e3, 10.0], 3))
+    if other == JPN:  # far enough off not to stand with it
+        blurred["x"] = blurred["x"] + np.array([0.0, 0.0, 15e3, 0.0, 0.0, 0.0])
+    found = lines(*tracks_of(known, blurred), ends=[[(51.0, other, 1)]])
+    assert {t for t, _, who in found if (KOR, 2) in who and t <= 100.0} == set(np.arange(begin, 102.0, 2.0))
+
+
 def test_a_track_that_is_heard_again_leaves_its_number_to_its_successor():
     """Its source found the object again as another track meanwhile; both are heard now, 9 km apart."""
     rng = np.random.default_rng(0)

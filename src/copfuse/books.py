@@ -120,7 +120,8 @@ class Node:
         self.heard, time = upto, tick * self.step
         if self.left:
             self.left = remembered(self.left, time)
-            take_back(self.entries, self.left)
+            if take_back(self.entries, self.left):
+                self.checked = -np.inf  # whether they belong where they stood is judged at once
         while self.ends and self.ends[0][0] <= time:
             over = self.ends.popleft()[1:]
             self.entries.pop(over, None)
@@ -136,11 +137,11 @@ class Node:
     def _look(self, tick: int, ahead: Ahead, first: int, slack: np.ndarray) -> Lines:
         """The lines of a tick, what is known then put in its place where it is time to look."""
         live, time = list(self.entries.values()), tick * self.step
-        if live and (time - self.checked >= RECHECK or any(e.system < 0 for e in live)):
+        if live and (time - self.checked >= RECHECK or any(e.system < 0 and not e.faint for e in live)):
             rows = np.array(sorted(e.row for e in live), int)
             known = rows, ahead.bank(tick - first, rows)
             self.next_system, self.checked = correlate(live, known, slack, self.next_system), time
-        live = sorted(visible(live), key=_LAST)
+        live = sorted((e for e in visible(live) if e.system >= 0), key=_LAST)
         line = {system: [-1] * len(NODES) for system in sorted({e.system for e in live})}
         for e in live:
             line[e.system][e.source] = e.row  # of each source the newest, which is written last

@@ -5,6 +5,10 @@ threshold, and holds one track of each source.  One source's tracks after the ot
 and optimally (`kernels.assignment`), the other sources' staying where they are, until nothing changes; the sum only falls, so
 this ends, and with two sources it is the least there is.  What stands together has a bonus (hysteresis), so that a pairing
 goes only for evidence against it or for another one that is better by more than that.
+
+What finds no place is one more object, unless it is too blurred to tell: a young track of plots of several objects is wide, and yet too
+sure of itself, and stands beside what another source knows much better.  It has no number until it is surely elsewhere, or another
+source has it too.  (Of its own source's tracks it is told by that source, plot by plot.)
 """
 
 from __future__ import annotations
@@ -24,6 +28,8 @@ from copfuse.kernels.gating import box_pairs
 JOIN = 27.9  # squared distance under which two nations' tracks are one object: chi-squared, 6 components, 1e-4
 PART = 90.0  # and above which they are not, whatever there was between them before
 KEEP = 5.0  # what a pairing that stands has over one that would be new, in squared distance, *notional*
+TOLD = 200.0  # from what is known much better a blurred one is told only above this: plots of several objects widen no covariance
+BLURRED = 5.0  # times as large a standard deviation as the other's, in position, is much, *notional*
 ONLY = 0.1  # what it is still worth while nothing better offers, between JOIN and PART
 RECHECK = 4.0  # s between looks at whether what stands together still belongs together
 LAP = 2.0  # s by which the lives of the two may overlap, *notional*
@@ -44,7 +50,7 @@ def correlate(live: list[Entry], known: tuple[np.ndarray, Bank], slack: np.ndarr
     if not heads or _at_rest(heads, known, slack):
         return next_system
     if len(live) == 1:  # new, and alone
-        live[0].system = next_system
+        live[0].system, live[0].faint = next_system, False
         return next_system + 1
     source, row, label = (np.array([getattr(e, name) for e in heads]) for name in ("source", "row", "system"))
     life = np.array([e.first for e in heads]), np.array([e.last for e in heads])
@@ -61,6 +67,7 @@ def correlate(live: list[Entry], known: tuple[np.ndarray, Bank], slack: np.ndarr
         return correlate(live, known, slack, next_system)
     _part(i, j, d2, life[1], label)
     _descend(i, j, d2, source, silent & (before >= 0), label)  # what is heard of late has a place to find, silent or not
+    _note_faint(heads, source, label, x, P, slack)
     return _number(live, heads, before, label, next_system)
 
 
@@ -214,14 +221,35 @@ def _place(a: np.ndarray, b: np.ndarray, cost: np.ndarray, mine: np.ndarray, lab
     return True
 
 
+def _note_faint(heads: list[Entry], source: np.ndarray, label: np.ndarray, x: np.ndarray, P: np.ndarray, slack: np.ndarray) -> None:
+    """Note, in place, which entries that have found no place, and no other one to share a new one with, are too blurred to be told from
+    one of another ``source (n,)`` that stands in a system track and is much better."""
+    for e in heads:
+        e.faint = False
+    new, many = np.unique(label, return_counts=True)
+    alone = np.flatnonzero(np.isin(label, new[(new < 0) & (many == 1)]))
+    if len(alone) in (0, len(label)):
+        return
+    centre, variance = np.ascontiguousarray(x[:, :3]), np.einsum("naa->na", P[:, :3, :3])
+    size = variance.sum(axis=1)
+    most = variance[alone] + size[alone, None] / BLURRED**2 + slack[:3]  # of the difference to anything that much better known
+    start, other = box_pairs(np.ascontiguousarray(centre[alone]), np.sqrt(TOLD * most), centre)
+    wide = np.repeat(alone, np.diff(start))
+    beside = (label[other] >= 0) & (source[other] != source[wide]) & (size[wide] > BLURRED**2 * size[other])
+    wide, other = wide[beside], other[beside]
+    for k in wide[squared_distances(x, P, wide, other, slack) <= TOLD].tolist():
+        heads[k].faint = True
+
+
 def _number(live: list[Entry], heads: list[Entry], before: np.ndarray, label: np.ndarray, next_system: int) -> int:
-    """Give the entries their system tracks' numbers, in place: where all of one went over to a younger one, its number too."""
+    """Give the entries their system tracks' numbers, in place: where all of one went over to a younger one, its number too; none to those
+    that are faint."""
     name: dict[int, int] = {}
     for old in np.setdiff1d(before[before >= 0], label).tolist():
         went = np.unique(label[before == old]).tolist()
         if len(went) == 1 and (went[0] < 0 or went[0] > old):
             name.setdefault(went[0], old)  # from the oldest on
-    for k in np.flatnonzero(label < 0):
+    for k in np.flatnonzero((label < 0) & ~np.array([e.faint for e in heads])):
         if int(label[k]) not in name:
             name[int(label[k])], next_system = next_system, next_system + 1
     if len(heads) < len(live):
@@ -230,5 +258,5 @@ def _number(live: list[Entry], heads: list[Entry], before: np.ndarray, label: np
             if id(e) not in counted:
                 e.system = name.get(e.system, e.system)
     for e, new in zip(heads, label.tolist(), strict=True):
-        e.system = name.get(new, new)
+        e.system = -1 if e.faint else name.get(new, new)
     return next_system

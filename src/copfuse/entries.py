@@ -20,8 +20,8 @@ Entries = dict[tuple[int, int], "Entry"]  # by source and track
 @dataclass
 class Entry:
     """One local track as a node knows it: its newest row, the time s of the first row heard and of the newest, when that was heard,
-    the system track that it stands in (negative: none yet), whether its source has heard of another one beside it since, and whether the
-    air may have braked it unheard (`note_braked`)."""
+    the system track that it stands in (negative: none yet), whether its source has heard of another one beside it since, whether the
+    air may have braked it unheard (`note_braked`), and whether it is too blurred to be one more object (`correlation`)."""
 
     source: int
     row: int
@@ -31,6 +31,7 @@ class Entry:
     system: int = -1
     beside: bool = False
     braked: bool = False
+    faint: bool = False
 
 
 def note(entries: Entries, source: int, track: int, time: float, row: int, when: float) -> None:
@@ -57,16 +58,18 @@ def patience(e: Entry) -> float:
     return min(HOLD, BESIDE[0] + BESIDE[1] * lived if e.beside else SILENT + lived)
 
 
-def take_back(entries: Entries, left: Entries) -> None:
+def take_back(entries: Entries, left: Entries) -> bool:
     """Give those that have ``left`` the picture and are heard again their numbers, in place: their sources have followed them unseen.
 
-    Where another one of the same source stands by now, it keeps the number; whether one belongs where it stood is judged as ever.
+    Where another one of the same source stands by now, it keeps the number.  Whether there were any: they may belong elsewhere by now.
     """
-    for key in left.keys() & entries.keys():
+    back = left.keys() & entries.keys()
+    for key in back:
         entry, old = entries[key], left.pop(key)
         entry.first = old.first
         if all((e.source, e.system) != (old.source, old.system) for e in entries.values()):
             entry.system = old.system
+    return bool(back)
 
 
 def remembered(left: Entries, time: float) -> Entries:

@@ -204,7 +204,7 @@ def _reported(unit: Unit, tracks: Tracks, time: float, slack: np.ndarray) -> lis
     unit.next_system = correlate(live, (rows, predicted(tracks, rows, time)), slack, unit.next_system)
     worth = dict(zip(rows.tolist(), quality(tracks.P[rows]).tolist(), strict=True))
     newest: dict[int, Entry] = {}
-    for e in sorted((e for e in live if e.source == unit.source), key=lambda e: (e.last, e.row)):
+    for e in sorted((e for e in live if e.source == unit.source and e.system >= 0), key=lambda e: (e.last, e.row)):
         newest[e.system] = e
     others: dict[int, list[Entry]] = {}
     for e in live:
