@@ -20,7 +20,7 @@ from copfuse.kernels.lanes import WORK, gather, move, scatter
 from copfuse.kernels.motions import AIR, N_MODEL, PUSH_SIGMA, add_process_noise, ahead, dimension, propagate, seen_as
 from copfuse.kernels.sights import SCRATCH, regress, revise
 from copfuse.kernels.sights import WORK as WORK_SEEN
-from copfuse.kernels.small import firm_up, hand
+from copfuse.kernels.small import columns, columns_of, firm_up, hand
 from copfuse.kernels.switching import transition
 
 NEGLIGIBLE = 1e-3  # model probability below which a model opens no gate
@@ -40,7 +40,8 @@ def predict_model(model, n, x, P, dt, noise, upper, points, k, y):
     """Predict one model's mean x (9) and covariance P (9, 9) by dt, in place, its points one at a time; the first n count."""
     if dt == 0.0:
         return
-    scatter(n, x, P, upper, points)
+    columns(P, n, upper, points[0])
+    scatter(n, x, upper, points)
     for i in range(n):
         y[i] = 0.0
     for p in range(2 * n):
@@ -51,13 +52,19 @@ def predict_model(model, n, x, P, dt, noise, upper, points, k, y):
 
 
 @borrowing
-def predict_models(x, P, mu, dt, noise, upper, points, kind, w):
-    """`predict_model` of all of a track's models that are not asleep, in place, their points side by side (`lanes.move`)."""
+def predict_models(x, P, mu, dt, noise, upper, over, points, kind, w):
+    """`predict_model` of all of a track's models that are not asleep, in place, their points side by side (`lanes.move`).
+
+    ``upper (N_MODEL, 9, 9)`` and ``over (N_MODEL, 9)`` are scratch.
+    """
+    for j in range(N_MODEL):
+        kind[j] = dimension(j) if mu[j] > ASLEEP else 0
+    columns_of(P, kind[:N_MODEL], upper, over)
     count = 0
     for j in _IN_TURN:
         if mu[j] > ASLEEP:
             n = dimension(j)
-            scatter(n, x[j], P[j], upper, points[count:])
+            scatter(n, x[j], upper[j], points[count:])
             for p in range(2 * n):
                 kind[count + p] = j
             count += 2 * n
@@ -189,9 +196,9 @@ def likeliest(mu):
     return best
 
 
-@borrowing
-def combine(x, P, mu, x6, P6):
-    """Mean and covariance (six components) of the mixture of the models that are not `RARE`."""
+@borrowing(forceinline=True)
+def _middle(x, mu):
+    """Mean of the mixture of the models that are not `RARE`, and their probability."""
     first = likeliest(mu)
     total = 0.0
     for i in range(N_MODEL):
@@ -200,6 +207,13 @@ def combine(x, P, mu, x6, P6):
     for i in range(N_MODEL):
         if mu[i] > RARE:
             mean = mean + mu[i] / total * (eight(x[i]) - eight(x[first]))
+    return mean, total
+
+
+@borrowing
+def combine(x, P, mu, x6, P6):
+    """Mean and covariance (six components) of the mixture of the models that are not `RARE`."""
+    mean, total = _middle(x, mu)
     put_first(mean, x6, 6)
     for a in range(6):
         row = nought()
@@ -244,10 +258,11 @@ def _copy(t, x, P, mu, x_now, P_now, mu_now):
 
 
 @borrowing
-def _step(x, P, mu, h, relight, noise, x_out, P_out, mu_out, x6, P6, square, points, kind, w, Ps):
+def _step(x, P, mu, h, relight, noise, x_out, P_out, mu_out, x6, square, points, kind, w, Ps):
     """One step of `predict` of one track."""
-    upper, Pi, xs, J = square[0], square[1], square[2], square[3]
-    combine(x, P, mu, x6, P6)
+    Pi, xs, J = square[0], square[1], square[2]
+    mean, _ = _middle(x, mu)
+    put_first(mean, x6, 6)
     r = math.sqrt(x6[0] ** 2 + x6[1] ** 2 + x6[2] ** 2)
     climb = (x6[0] * x6[3] + x6[1] * x6[4] + x6[2] * x6[5]) / r
     height = altitude(x6[0], x6[1], x6[2])
@@ -256,7 +271,7 @@ def _step(x, P, mu, h, relight, noise, x_out, P_out, mu_out, x6, P6, square, poi
     mix(x, P, mu, Pi, h, fresh, unheard, x_out, P_out, mu_out, xs, Ps, J)
     leader = likeliest(mu_out)
     if h != 0.0:
-        predict_models(x_out, P_out, mu_out, h, noise, upper, points, kind, w)
+        predict_models(x_out, P_out, mu_out, h, noise, Ps, xs, points, kind, w)
     for j in range(N_MODEL):
         if not mu_out[j] > ASLEEP:
             follow(j, leader, x_out, P_out)
@@ -270,8 +285,8 @@ def predict(x, P, mu, dt, relight, noise, x_out, P_out, mu_out, x6, P6):
     Where an engine may burn, steps are no longer than `BURNOUT_STEP` (five at most), so that it can go out between two plots.  Models
     less probable than `ASLEEP` are not computed: they follow the likeliest.
     """
-    square, vector = np.zeros((5, 9, 9)), np.zeros((MOST + 1, 9))  # two arrays, not eleven: each costs time to compile
-    x_now, points, mu_now, kind, w = square[4], vector[:MOST], vector[MOST], np.zeros(MOST, np.int64), np.zeros(WORK)
+    square, vector = np.zeros((4, 9, 9)), np.zeros((MOST + 1, 9))  # two arrays, not ten: each costs time to compile
+    x_now, points, mu_now, kind, w = square[3], vector[:MOST], vector[MOST], np.zeros(MOST, np.int64), np.zeros(WORK)
     Ps, P_now = np.zeros((N_MODEL, 9, 9)), np.zeros((N_MODEL, 9, 9))
     for t in range(len(mu)):
         steps = 1
@@ -279,10 +294,10 @@ def predict(x, P, mu, dt, relight, noise, x_out, P_out, mu_out, x6, P6):
             steps = min(int(math.ceil(abs(dt[t]) / BURNOUT_STEP)), 5)
         h = dt[t] / steps
         out, of = (x_out[t], P_out[t], mu_out[t]), (x6[t], P6[t])
-        _step(x[t], P[t], mu[t], h, relight[t], noise, out[0], out[1], out[2], of[0], of[1], square, points, kind, w, Ps)
+        _step(x[t], P[t], mu[t], h, relight[t], noise, out[0], out[1], out[2], of[0], square, points, kind, w, Ps)
         for _ in range(1, steps):
             _copy(t, x_out, P_out, mu_out, x_now, P_now, mu_now)
-            _step(x_now, P_now, mu_now, h, relight[t], noise, out[0], out[1], out[2], of[0], of[1], square, points, kind, w, Ps)
+            _step(x_now, P_now, mu_now, h, relight[t], noise, out[0], out[1], out[2], of[0], square, points, kind, w, Ps)
         combine(out[0], out[1], out[2], of[0], of[1])
 
 

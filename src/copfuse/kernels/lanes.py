@@ -18,7 +18,7 @@ from copfuse.kernels.earth import DEEPEST, air
 from copfuse.kernels.eights import eight, eight_at, fours, larger, nought, put, put_at, put_first, smaller, turn, where_below, whole
 from copfuse.kernels.mach import factors_at
 from copfuse.kernels.motions import DRAG_CEILING, DRAG_MOST, LEAST_COSINE, LIFT_TIME, MOST_FLOW, MOST_THRUST
-from copfuse.kernels.small import columns, squares
+from copfuse.kernels.small import squares
 
 LANES = 16
 # Places in the work array ``w``, of which every one has `LANES` numbers: state (position, velocity, thrust, mass flow), the state at
@@ -261,9 +261,8 @@ def _go(w, dt, thrust, drag, lift):
 
 
 @borrowing
-def scatter(n, x, P, upper, points):
-    """The 2 n cubature points of a mean and covariance, rows of ``points``; ``upper (9, 9)`` is scratch."""
-    columns(P, n, upper, points[0])
+def scatter(n, x, upper, points):
+    """The 2 n cubature points, rows of ``points``, of a mean and of a covariance of which ``upper (n, 9)`` are the root's `columns`."""
     spread, mean = math.sqrt(n), eight(x)
     for j in range(n):
         away, last = spread * eight(upper[j]), spread * upper[j, 8]
