@@ -29,7 +29,7 @@ RARE = 1e-5  # model probability below which a model is left out of the mixture'
 UNHEARD = 0.03  # odds of a push or a lift to all falls below which it has no part in their starts in thin air, *notional*
 ALL = 1e300  # likewise while a further stage may light: a push is most likely that one's, which burns on
 BURNOUT_STEP = 2.0  # s: an engine that may burn is asked as often whether it has gone out
-MOST = 78  # cubature points of all models together
+MOST = 80  # room for the cubature points of all models together, 78, in whole eights
 _IN_TURN = np.array([2, 3, 4, 0, 1])  # so that those with drag, lift or thrust fill lanes by themselves
 
 
