@@ -1,8 +1,7 @@
 """The interacting multiple model filter for n tracks: predict, expect, update, as scalar loops.
 
-The models are in `kernels.motions`, how they switch in `kernels.switching`, and how they mix in
-`kernels.mixing`.  Moments go through the non-linear functions by the
-third-degree spherical cubature rule (Arasaratnam & Haykin, IEEE T-AC 54(6), 2009, eqs. 24-51).
+The models are in `kernels.motions`, how they switch in `kernels.switching`, and how they mix in `kernels.mixing`.  Moments go through the
+non-linear functions by the third-degree spherical cubature rule (Arasaratnam & Haykin, IEEE T-AC 54(6), 2009, eqs. 24-51).
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import numpy as np
 from copfuse.kernels import borrowing, njit
 from copfuse.kernels.bending import BENDING, learn
 from copfuse.kernels.earth import altitude
-from copfuse.kernels.eights import eight, nought, put, put_first
+from copfuse.kernels.eights import eight, nought, put_first
 from copfuse.kernels.lanes import WORK, gather, move, scatter
 from copfuse.kernels.mixing import LEAST, mix
 from copfuse.kernels.motions import AIR, N_MODEL, PUSH_SIGMA, add_process_noise, dimension, propagate
@@ -29,7 +28,7 @@ RARE = 1e-5  # model probability below which a model is left out of the mixture'
 UNHEARD = 0.03  # odds of a push or a lift to all falls below which it has no part in their starts in thin air, *notional*
 ALL = 1e300  # likewise while a further stage may light: a push is most likely that one's, which burns on
 BURNOUT_STEP = 2.0  # s: an engine that may burn is asked as often whether it has gone out
-MOST = 80  # room for the cubature points of all models together, 78, in whole eights
+MOST = 78  # cubature points of all models together
 _IN_TURN = np.array([2, 3, 4, 0, 1])  # so that those with drag, lift or thrust fill lanes by themselves
 
 

@@ -327,19 +327,24 @@ def _in(points, model, first, last, drag, w):
 
 @borrowing
 def _out(points, first, count, lift, w):
-    """The lanes into the places of their states, with no less than whole eights of them."""
+    """The lanes into the places of their states."""
     for i in range(LANES):
         j = w[_M + i]
         w[_C + i] = w[_S + 6 * LANES + i] if j == 4.0 else w[_C + i]
         w[_C + LANES + i] = w[_S + 7 * LANES + i] if j == 4.0 else (w[_L + i] if j == 3.0 else w[_C + LANES + i])
-    for i in range(0, min(LANES, count - first), 8):
+    n = min(LANES, count - first)
+    for i in range(0, n - 7, 8):
         at = _S + i
         turn(
             eight_at(w, at), eight_at(w, at + LANES), eight_at(w, at + 2 * LANES), eight_at(w, at + 3 * LANES), eight_at(w, at + 4 * LANES),
             eight_at(w, at + 5 * LANES), eight_at(w, _C + i), eight_at(w, _C + LANES + i), points[first + i :], 9,
         )  # fmt: skip
+    for i in range(n - n % 8, n):
+        for c in range(6):
+            points[first + i, c] = w[_S + c * LANES + i]
+        points[first + i, 6], points[first + i, 7] = w[_C + i], w[_C + LANES + i]
     if lift:
-        for i in range(min(LANES, count - first)):
+        for i in range(n):
             if w[_M + i] == 3.0:
                 points[first + i, 8] = w[_L + LANES + i]
 
@@ -356,7 +361,6 @@ def _begin(w):
 def move(points, model, count, dt, w):
     """Advance ``points[:count]``, rows of 9, states of the models ``model (count,)``, by dt seconds, in place; ``w (WORK,)`` is scratch.
 
-    Points has room for whole eights of states, of which those from ``count`` on mean nothing afterwards.
     The last lanes of the last `LANES`, where ``count`` does not fill them, go on with the last state.
     """
     for first in range(0, count, LANES):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from copfuse.kernels import borrowing
 from copfuse.kernels.earth import reaches
-from copfuse.kernels.eights import eight, joined, nought, put, put_first
+from copfuse.kernels.eights import eight, joined, nought, put
 from copfuse.kernels.motions import AIR, N_MODEL, PUSH_SIGMA, UNKNOWN, ahead, dimension, seen_as, without_air
 from copfuse.kernels.small import hand
 
@@ -118,7 +118,7 @@ def _taken(i, j, x, P, h, fresh, xs, Ps, J, how):
 
 @borrowing(forceinline=True)
 def _row(a, front, rest, own):
-    """Row a, from the sixth on, of a covariance of which the first ``own`` rows and columns stand in one matrix, and the rest in another."""
+    """Row a, from the sixth on, of a covariance of which the first ``own`` rows and columns stand in one matrix, the rest in another."""
     return joined(eight(front[a]), nought(), own) if a < own else joined(nought(), eight(rest[a]), own)
 
 
@@ -143,16 +143,16 @@ def _summed(j, n, P, P_out, xs, Ps, weight, how):
             h = h + w * (_row(7, front, rest, own) + away[7] * off)
             k = k + w * (_row(8, front, rest, own) + away[8] * off)
             last += w * ((front[8, 8] if own > 8 else rest[8, 8]) + away[8] * away[8])
-    put_first(a, P_out[0], n)
-    put_first(b, P_out[1], n)
-    put_first(c, P_out[2], n)
-    put_first(d, P_out[3], n)
-    put_first(e, P_out[4], n)
-    put_first(f, P_out[5], n)
+    put(joined(a, nought(), n), P_out[0])
+    put(joined(b, nought(), n), P_out[1])
+    put(joined(c, nought(), n), P_out[2])
+    put(joined(d, nought(), n), P_out[3])
+    put(joined(e, nought(), n), P_out[4])
+    put(joined(f, nought(), n), P_out[5])
     if n > 6:
-        put_first(g, P_out[6], n)
+        put(joined(g, nought(), n), P_out[6])
     if n > 7:
-        put_first(h, P_out[7], n)
+        put(joined(h, nought(), n), P_out[7])
     if n > 8:
         put(k, P_out[8])
         P_out[8, 8] = last
@@ -192,7 +192,7 @@ def mix(x, P, mu, Pi, h, fresh, unheard, x_out, P_out, mu_out, xs, Ps, J, how):
             first = first + w * (eight(xs[i]) - eight(x[j]))  # about the target's own, so that nothing is lost to the Earth's size
             last += w * (xs[i, 8] - x[j, 8])
         first, last = first + eight(x[j]), last + x[j, 8]
-        put_first(first, x_out[j], n)
+        put(joined(first, nought(), n), x_out[j])
         if n > 8:
             x_out[j, 8] = last
         for i in range(N_MODEL):
