@@ -450,6 +450,9 @@ def test_nothing_lifts_above_the_air():
         if not lifts:
             scale[7:] = 0.1 / np.sqrt(np.diag(b.P[0, motions.GLIDE])[7:])
         assert np.allclose(xs, scale * b.x[0, motions.GLIDE]) and np.allclose(Ps, np.outer(scale, scale) * b.P[0, motions.GLIDE])
+        xs, Ps = b.x[0, motions.GLIDE].copy(), b.P[0, motions.GLIDE].copy()
+        motions.without_air(xs, Ps)
+        assert np.allclose(xs[7:] / b.x[0, motions.GLIDE, 7:], 0.1 / np.sqrt(np.diag(b.P[0, motions.GLIDE])[7:]))
 
 
 def test_thrust_seen_as_acceleration_and_back():
