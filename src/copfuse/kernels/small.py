@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from copfuse.kernels import borrowing
-from copfuse.kernels.eights import eight, joined, nought, put
+from copfuse.kernels.eights import eight, joined, nought, put, put_first
 
 _ROUNDING = 1e-14  # share of its own variance added to each component, so that rounding leaves no covariance indefinite
 
@@ -108,10 +108,7 @@ def blend(weight, column, rows, count, out):
 
 @borrowing(finished=True)
 def squares(rows, count, n, weight, P):
-    """P (n, n) = ``weight`` times the sum of the outer squares of the first ``count`` of some rows of 9, of which n are asked for.
-
-    The rest of n rows of 8 becomes 0: whole eights are read again sooner than parts of them.
-    """
+    """P (n, n) = ``weight`` times the sum of the outer squares of the first ``count`` of some rows of 9, of which n are asked for."""
     a, b, c, d, e, f, g, h, i, last = nought(), nought(), nought(), nought(), nought(), nought(), nought(), nought(), nought(), 0.0
     for r in range(count):
         row = rows[r]
@@ -126,16 +123,16 @@ def squares(rows, count, n, weight, P):
         h = h + row[7] * v
         i = i + row[8] * v
         last += row[8] * row[8]
-    put(joined(weight * a, nought(), n), P[0])
-    put(joined(weight * b, nought(), n), P[1])
-    put(joined(weight * c, nought(), n), P[2])
-    put(joined(weight * d, nought(), n), P[3])
-    put(joined(weight * e, nought(), n), P[4])
-    put(joined(weight * f, nought(), n), P[5])
+    put_first(weight * a, P[0], n)
+    put_first(weight * b, P[1], n)
+    put_first(weight * c, P[2], n)
+    put_first(weight * d, P[3], n)
+    put_first(weight * e, P[4], n)
+    put_first(weight * f, P[5], n)
     if n > 6:
-        put(joined(weight * g, nought(), n), P[6])
+        put_first(weight * g, P[6], n)
     if n > 7:
-        put(joined(weight * h, nought(), n), P[7])
+        put_first(weight * h, P[7], n)
     if n > 8:
         put(weight * i, P[8])
         P[8, 8] = weight * last
