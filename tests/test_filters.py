@@ -13,9 +13,9 @@ from scipy.linalg import expm
 from scipy.stats import chi2
 
 from copfuse import filters, frames, motion, phases
-from copfuse.kernels import earth, falls, mach, motions, shares, sights, starts, switching
+from copfuse.kernels import earth, falls, mach, mixing, motions, shares, sights, starts, switching
 from copfuse.kernels import estimation as kernel
-from copfuse.kernels.small import cholesky, columns, inverse, invert
+from copfuse.kernels.small import cholesky, columns, columns_of, inverse, invert
 
 pytestmark = pytest.mark.kernels
 SITE = np.radians(38.0), np.radians(128.0), 100.0
@@ -219,10 +219,46 @@ def test_mixing_of_unequal_models_equals_the_plain_form(relight, unheard, mu):
     fresh = switching.transition(70e3, 500.0, relight, 2.0, Pi)
     assert np.allclose(Pi.sum(axis=1), 1) and (Pi >= 0).all() and np.isclose(fresh, relight / (relight + 1.0 / 400.0))
     xo, Po, mo = np.zeros((N, 9)), np.zeros((N, 9, 9)), np.zeros(N)
-    kernel.mix(x, P, mu, Pi, 0.0, fresh, unheard, xo, Po, mo, np.zeros((N, 9)), np.zeros((N, 9, 9)), np.zeros((9, 9)))
+    mixing.mix(x, P, mu, Pi, 0.0, fresh, unheard, xo, Po, mo, *mixing_scratch())
     for j, (m, C, c) in enumerate(plain_mix(x, P, mu, Pi, motions.DIMENSION, fresh, unheard)):
         n = motions.DIMENSION[j]
         assert np.allclose(xo[j, :n], m) and np.allclose(Po[j, :n, :n], C) and np.isclose(mo[j], c)
+
+
+def mixing_scratch():
+    N = motions.N_MODEL
+    return np.zeros((9, 9)), np.zeros((N, 9, 9)), np.zeros((9, 9)), np.zeros(3 * N, np.int64)
+
+
+@pytest.mark.parametrize("height", [40e3, 80e3, 300e3])  # at the second some models are where there is air, and some are not
+@pytest.mark.parametrize("h", [-2.0, 0.0, 2.0])
+def test_models_mix_as_each_is_seen_by_the_others(height, h):
+    """Also where an engine goes out within the step, and where nothing lifts."""
+    rng, N, fresh = np.random.default_rng(5), motions.N_MODEL, 0.2
+    x, P, mu, Pi = np.zeros((N, 9)), np.zeros((N, 9, 9)), np.array([0.1, 0.4, 0.2, 0.1, 0.2]), np.zeros((N, N))
+    for j, n in enumerate(motions.DIMENSION):
+        root = rng.normal(size=(n, n)) * [*[500.0] * 3, *[20.0] * 3, 3.0, 0.5, 2.0][:n]
+        x[j, :n], P[j, :n, :n] = rng.normal(size=n) * [0.1, 0.1, 0.1, 900.0, 900.0, 900.0, 9.0, 0.01, 3.0][:n], root.T @ root
+        x[j, :3] += frames.ecef(0.7, 2.2, height + 100.0 * (j - 2))
+    switching.transition(height, 500.0, 0.0, 2.0, Pi)
+    xo, Po, mo = np.zeros((N, 9)), np.zeros((N, 9, 9)), np.zeros(N)
+    mixing.mix(x, P, mu, Pi, h, fresh, 0.0, xo, Po, mo, *mixing_scratch())
+    for j, n in enumerate(motions.DIMENSION):
+        w, views = Pi[:, j] * mu / (Pi[:, j] @ mu), []
+        w = np.where(w > 1e-7, w, 0.0)  # what hardly weighs is left out
+        for i in range(N):
+            mean, cov = np.zeros(9), np.zeros((9, 9))
+            motions.seen_as(i, j, x, P, mean, cov, np.zeros((9, 9)))
+            if i == motions.COAST and j == motions.MANOEUVRE:
+                mixing.pushed_anew(fresh, mean, cov)
+            if h > 0.0 and i in (motions.MANOEUVRE, motions.BOOST) and j in (motions.COAST, motions.REENTRY, motions.GLIDE):
+                mixing.burnt_within(i, x[i], h, mean, cov)
+            views.append((mean[:n], cov[:n, :n]))
+        mean = views[j][0] + sum(a * (m - views[j][0]) for a, (m, _) in zip(w, views, strict=True))
+        both = sum(a * (C + np.outer(m - mean, m - mean)) for a, (m, C) in zip(w, views, strict=True))
+        np.testing.assert_allclose(xo[j, :n], mean, rtol=1e-12, atol=1e-9)
+        np.testing.assert_allclose(Po[j, :n, :n], both, rtol=1e-9, atol=1e-9 * both.max())
+        assert not Po[j, n:].any() and not Po[j, :, n:].any()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
@@ -232,7 +268,7 @@ def test_a_push_that_may_be_a_further_stages_is_the_mixture_of_both(share):
     x, P, w = m.copy(), np.zeros((9, 9)), np.array([1.0 - share, share])
     P[6:, 6:] = root @ root.T
     means, covariances = np.stack([m[6:], np.zeros(3)]), np.stack([P[6:, 6:], motions.PUSH_SIGMA**2 * np.eye(3)])
-    kernel.pushed_anew(share, x, P)
+    mixing.pushed_anew(share, x, P)
     mean = w @ means
     spread = means - mean
     assert np.allclose(x, [*m[:6], *mean]) and not P[:6].any()
@@ -414,6 +450,9 @@ def test_nothing_lifts_above_the_air():
         if not lifts:
             scale[7:] = 0.1 / np.sqrt(np.diag(b.P[0, motions.GLIDE])[7:])
         assert np.allclose(xs, scale * b.x[0, motions.GLIDE]) and np.allclose(Ps, np.outer(scale, scale) * b.P[0, motions.GLIDE])
+        xs, Ps = b.x[0, motions.GLIDE].copy(), b.P[0, motions.GLIDE].copy()
+        motions.without_air(xs, Ps)
+        assert np.allclose(xs[7:] / b.x[0, motions.GLIDE, 7:], 0.1 / np.sqrt(np.diag(b.P[0, motions.GLIDE])[7:]))
 
 
 def test_thrust_seen_as_acceleration_and_back():
@@ -700,6 +739,16 @@ def test_columns_are_those_of_the_root(n):
     assert np.isfinite(upper[:n, :n]).all() and 0.0 < upper[n - 1, n - 1] < 1e-5 * np.sqrt(a[n - 2, n - 2])
 
 
+def test_columns_of_several_are_those_of_each():
+    sizes = np.array([9, 6, 0, 8])
+    a = np.random.default_rng(4).normal(size=(4, 9, 9)) * np.logspace(3, -4, 9)
+    a, upper, plain = np.swapaxes(a, 1, 2) @ a, np.full((4, 9, 9), np.nan), np.full((4, 9, 9), np.nan)
+    columns_of(a, sizes, upper, np.zeros((4, 9)))
+    for k, n in enumerate(sizes):
+        columns(a[k], n, plain[k], np.zeros(9))
+    np.testing.assert_array_equal(upper, plain)
+
+
 def test_cholesky_lifts_a_bad_pivot():
     lower = np.zeros((2, 2))
     assert cholesky(np.array([[1.0, 1.0], [1.0, 1.0 - 1e-12]]), 2, lower) == 1 and np.isfinite(lower).all() and lower[1, 1] > 0
@@ -728,7 +777,7 @@ def test_an_engine_that_goes_out_within_a_step_has_pushed_for_a_part_of_it():
     h, push = 1.6, np.array([30.0, -40.0, 60.0])
     x = np.r_[np.zeros(3), 1000.0, 2000.0, 500.0, push]
     xs, Ps = np.r_[x[:6], np.zeros(3)], np.zeros((9, 9))
-    kernel.burnt_within(motions.MANOEUVRE, x, h, xs, Ps)
+    mixing.burnt_within(motions.MANOEUVRE, x, h, xs, Ps)
     F = np.eye(6) + h * np.eye(6, k=3)
     u = np.random.default_rng(1).uniform(0.0, h, 200_000)[:, None]
     ends = np.hstack([x[3:6] * h + push * (u * h - u * u / 2.0), x[3:6] + push * u])
@@ -736,7 +785,7 @@ def test_an_engine_that_goes_out_within_a_step_has_pushed_for_a_part_of_it():
     assert np.allclose(F @ Ps[:6, :6] @ F.T, np.cov(ends.T), rtol=0.02, atol=1.0)
     along, zs, Zs = np.r_[x[:6], np.linalg.norm(push), 0.0, 0.0], xs * 0.0, Ps * 0.0
     along[3:6] = 50.0 * push / np.linalg.norm(push)
-    kernel.burnt_within(motions.BOOST, along, h, zs, Zs)
+    mixing.burnt_within(motions.BOOST, along, h, zs, Zs)
     assert np.allclose(zs[:6], xs[:6] - x[:6], atol=1e-2)
 
 

@@ -22,6 +22,7 @@ from copfuse.kernels.eights import (
     where_below,
     whole,
 )
+from copfuse.kernels.small import columns
 
 pytestmark = pytest.mark.kernels
 ADDED = np.array([[10.0, -20.0, 5.0], [0, 0, 0], [8.5, 0, 0], [8.6, 15.0, -6.0], [30.0, 0.012, 0]])
@@ -139,8 +140,8 @@ def test_models_together_are_the_models_one_by_one():
     x6, P6 = state(1, 60e3, (1500.0, -500.0, 700.0))[None, :6], np.diag([200.0**2] * 3 + [15.0**2] * 3)[None]
     bank = filters.bank(0.0, x6, P6, [[0.1, 0.6, 1e-9, 0.2, 0.1]], acceleration_sigma=[5.0])
     x, P, square, points = bank.x[0].copy(), bank.P[0].copy(), np.zeros((9, 9)), np.zeros((estimation.MOST, 9))
-    kind, w = np.zeros(estimation.MOST, np.int64), np.zeros(lanes.WORK)
-    estimation.predict_models(x, P, bank.mu[0], 1.0, filters.NOISE, square, points, kind, w)
+    kind, w, roots = np.zeros(estimation.MOST, np.int64), np.zeros(lanes.WORK), np.zeros((motions.N_MODEL, 9, 9))
+    estimation.predict_models(x, P, bank.mu[0], 1.0, filters.NOISE, roots, square, points, kind, w)
     np.testing.assert_array_equal(x[2], bank.x[0, 2])  # asleep
     np.testing.assert_array_equal(P[2], bank.P[0, 2])
     for j in (0, 1, 3, 4):
@@ -150,7 +151,8 @@ def test_models_together_are_the_models_one_by_one():
         np.testing.assert_allclose(x[j], plain, rtol=1e-12, atol=1e-6)
         np.testing.assert_allclose(P[j], cov, rtol=1e-6, atol=1e-6 * np.sqrt(cov.max()))
         points[: 2 * n] = np.nan
-        lanes.scatter(n, mean, bank.P[0, j].copy(), square, points)
+        columns(bank.P[0, j].copy(), n, square, np.zeros(9))
+        lanes.scatter(n, mean, square, points)
         np.testing.assert_allclose(points[: 2 * n, :n].mean(axis=0), mean[:n], rtol=1e-12)
         np.testing.assert_allclose(np.cov(points[: 2 * n, :n].T, ddof=0), bank.P[0, j, :n, :n], rtol=1e-6, atol=1e-5)
         lanes.gather(n, points, mean, cov)

@@ -291,8 +291,9 @@ def _plain_joined(numbers: Any, other: Any, n: int) -> Any:
 
 
 def _plain_turn(*given: Any) -> None:
+    line = given[8].reshape(-1)
     for i, column in enumerate(np.stack(given[:8], axis=1)):
-        given[8][i * given[9] : i * given[9] + 8] = column
+        line[i * given[9] : i * given[9] + 8] = column
 
 
 _choice: Any = np.where

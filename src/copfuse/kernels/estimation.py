@@ -1,9 +1,7 @@
 """The interacting multiple model filter for n tracks: predict, expect, update, as scalar loops.
 
-The models are in `kernels.motions`, how they switch in `kernels.switching`.  Moments go through the non-linear functions by the
-third-degree spherical cubature rule (Arasaratnam & Haykin, IEEE T-AC 54(6), 2009, eqs. 24-51); mixing follows Blom & Bar-Shalom
-(IEEE T-AC 33(8), 1988) with the unbiased form for unequal dimensions: a component that a source model lacks takes the target's own
-mean and variance (Yuan, Bar-Shalom, Willett et al., IEEE T-AES 48(2), 2012).
+The models are in `kernels.motions`, how they switch in `kernels.switching`, and how they mix in `kernels.mixing`.  Moments go through the
+non-linear functions by the third-degree spherical cubature rule (Arasaratnam & Haykin, IEEE T-AC 54(6), 2009, eqs. 24-51).
 """
 
 from __future__ import annotations
@@ -15,19 +13,18 @@ import numpy as np
 from copfuse.kernels import borrowing, njit
 from copfuse.kernels.bending import BENDING, learn
 from copfuse.kernels.earth import altitude
-from copfuse.kernels.eights import eight, nought, put, put_first
+from copfuse.kernels.eights import eight, nought, put_first
 from copfuse.kernels.lanes import WORK, gather, move, scatter
-from copfuse.kernels.motions import AIR, N_MODEL, PUSH_SIGMA, add_process_noise, ahead, dimension, propagate, seen_as
+from copfuse.kernels.mixing import LEAST, mix
+from copfuse.kernels.motions import AIR, N_MODEL, PUSH_SIGMA, add_process_noise, dimension, propagate
 from copfuse.kernels.sights import SCRATCH, regress, revise
 from copfuse.kernels.sights import WORK as WORK_SEEN
-from copfuse.kernels.small import firm_up, hand
+from copfuse.kernels.small import columns, columns_of, firm_up, hand
 from copfuse.kernels.switching import transition
 
 NEGLIGIBLE = 1e-3  # model probability below which a model opens no gate
-LEAST = 1e-12  # probability that every model keeps
 ASLEEP = 1e-7  # model probability below which a model is not computed
-RARE = 1e-5  # model probability below which a model is left out of the mixture's moments, and
-_TRICKLE = 1e-7  # weight in a mixed start below which it is left out there: a push all but excluded would blur what is known best
+RARE = 1e-5  # model probability below which a model is left out of the mixture's moments
 UNHEARD = 0.03  # odds of a push or a lift to all falls below which it has no part in their starts in thin air, *notional*
 ALL = 1e300  # likewise while a further stage may light: a push is most likely that one's, which burns on
 BURNOUT_STEP = 2.0  # s: an engine that may burn is asked as often whether it has gone out
@@ -40,7 +37,8 @@ def predict_model(model, n, x, P, dt, noise, upper, points, k, y):
     """Predict one model's mean x (9) and covariance P (9, 9) by dt, in place, its points one at a time; the first n count."""
     if dt == 0.0:
         return
-    scatter(n, x, P, upper, points)
+    columns(P, n, upper, points[0])
+    scatter(n, x, upper, points)
     for i in range(n):
         y[i] = 0.0
     for p in range(2 * n):
@@ -51,13 +49,19 @@ def predict_model(model, n, x, P, dt, noise, upper, points, k, y):
 
 
 @borrowing
-def predict_models(x, P, mu, dt, noise, upper, points, kind, w):
-    """`predict_model` of all of a track's models that are not asleep, in place, their points side by side (`lanes.move`)."""
+def predict_models(x, P, mu, dt, noise, upper, over, points, kind, w):
+    """`predict_model` of all of a track's models that are not asleep, in place, their points side by side (`lanes.move`).
+
+    ``upper (N_MODEL, 9, 9)`` and ``over (N_MODEL, 9)`` are scratch.
+    """
+    for j in range(N_MODEL):
+        kind[j] = dimension(j) if mu[j] > ASLEEP else 0
+    columns_of(P, kind[:N_MODEL], upper, over)
     count = 0
     for j in _IN_TURN:
         if mu[j] > ASLEEP:
             n = dimension(j)
-            scatter(n, x[j], P[j], upper, points[count:])
+            scatter(n, x[j], upper[j], points[count:])
             for p in range(2 * n):
                 kind[count + p] = j
             count += 2 * n
@@ -73,113 +77,6 @@ def predict_models(x, P, mu, dt, noise, upper, points, kind, w):
 
 
 @borrowing
-def burnt_within(i, x, h, xs, Ps):
-    """What falls at the end of a step of h s, and was pushed by model i at its begin, was pushed for a part of it, in place.
-
-    The engine goes out at a time u that is uniform in [0, h].  Falling all along from a velocity that is a u greater and a
-    position that is a u^2 / 2 less ends in the same place: means h / 2 and h^2 / 6, variances h^2 / 12 and h^4 / 45, covariance
-    -h^3 / 24, along the push ``x`` (9) gives.
-    """
-    if i == 0:
-        a = x[6], x[7], x[8]
-    else:
-        _, e0, e1, e2 = ahead(x)
-        a = x[6] * e0, x[6] * e1, x[6] * e2
-    for b in range(3):
-        xs[b + 3] += 0.5 * h * a[b]
-        xs[b] -= h * h / 6.0 * a[b]
-        for c in range(3):
-            both = a[b] * a[c] * h * h
-            Ps[b, c] += both * h * h / 45.0
-            Ps[b, c + 3] -= both * h / 24.0
-            Ps[b + 3, c] -= both * h / 24.0
-            Ps[b + 3, c + 3] += both / 12.0
-
-
-@borrowing
-def pushed_anew(share, xs, Ps):
-    """MANOEUVRE's push, in place, where a ``share`` of it is a further stage's, of which nothing is known: the last one's tells nothing."""
-    for a in range(6, 9):
-        for b in range(6, 9):
-            unknown = PUSH_SIGMA * PUSH_SIGMA if a == b else 0.0
-            Ps[a, b] = (1.0 - share) * (Ps[a, b] + share * xs[a] * xs[b]) + share * unknown
-    for a in range(6, 9):
-        xs[a] *= 1.0 - share
-
-
-@borrowing
-def _heard(i, j, mu, unheard):
-    """Whether model i has a part in the mixed start of model j: a push or lift of odds to all falls below ``unheard`` has none in a fall's.
-
-    An engine that has just been lit burns on for seconds: what it would be to fall after it tells nothing of a fall that was never lit.
-    """
-    return i == j or i == 1 or i == 2 or j == 0 or j == 4 or mu[i] >= unheard * (mu[1] + mu[2] + mu[3])
-
-
-@borrowing
-def mix(x, P, mu, Pi, h, fresh, unheard, x_out, P_out, mu_out, xs, Ps, J):
-    """Mixed initial conditions of the filters and the predicted model probabilities, for a step of h s.
-
-    ``fresh``: share of what goes from COAST to MANOEUVRE that lights a further stage (`switching.transition` returns it).
-    What is not `_heard` counts in the probabilities alone.  xs (N_MODEL, 9), Ps (N_MODEL, 9, 9) and J (9, 9) are scratch.
-    """
-    total = 0.0
-    for j in range(N_MODEL):
-        n = dimension(j)
-        c, told = 0.0, 0.0
-        for i in range(N_MODEL):
-            c += Pi[i, j] * mu[i]
-            told += Pi[i, j] * mu[i] if _heard(i, j, mu, unheard) else 0.0
-        mu_out[j] = max(c, LEAST)
-        total += mu_out[j]
-        alone = not told > 1e-200  # nothing comes here: the model goes on from its own
-        first, last = nought(), 0.0
-        for i in range(N_MODEL):
-            w = (1.0 if i == j else 0.0) if alone else (Pi[i, j] * mu[i] / told if _heard(i, j, mu, unheard) else 0.0)
-            if not w > _TRICKLE:
-                continue
-            as_it_is = i == j != 3 or (j == 1 and 1 < i < 4)  # GLIDE's own lift is another one where there is no air
-            own = x[i] if as_it_is else xs[i]
-            if not as_it_is:
-                seen_as(i, j, x, P, xs[i], Ps[i], J)
-                if i == 1 and j == 0 and fresh > 0.0:
-                    pushed_anew(fresh, xs[i], Ps[i])
-                if h > 0.0 and (i == 0 or i == 4) and 0 < j < 4:
-                    burnt_within(i, x[i], h, xs[i], Ps[i])
-            first = first + w * (eight(own) - eight(x[j]))  # about the target's own, so that nothing is lost to the Earth's size
-            last += w * (own[8] - x[j, 8])
-        first, last = first + eight(x[j]), last + x[j, 8]
-        put_first(first, x_out[j], n)
-        put(first, J[1])
-        if n > 8:
-            x_out[j, 8], P_out[j, 8, 8] = last, 0.0
-        J[1, 8] = last
-        for i in range(N_MODEL):
-            w = (1.0 if i == j else 0.0) if alone else (Pi[i, j] * mu[i] / told if _heard(i, j, mu, unheard) else 0.0)
-            J[0, i] = w if w > _TRICKLE else 0.0
-            if n > 8 and w > _TRICKLE:
-                as_it_is = i == j != 3 or (j == 1 and 1 < i < 4)
-                own8, spread8 = (x[i, 8], P[i, 8, 8]) if as_it_is else (xs[i, 8], Ps[i, 8, 8])
-                P_out[j, 8, 8] += w * (spread8 + (own8 - last) * (own8 - last))
-        for a in range(n):  # a row at a time: what is put down is read slowly at once
-            row = nought()
-            for i in range(N_MODEL):
-                if J[0, i] > 0.0:
-                    as_it_is = i == j != 3 or (j == 1 and 1 < i < 4)
-                    own, spread = (x[i] if as_it_is else xs[i]), (P[i] if as_it_is else Ps[i])
-                    row = row + J[0, i] * (eight(spread[a]) + (own[a] - J[1, a]) * (eight(own) - first))
-            if n > 8:
-                put(row, P_out[j, a])
-            else:
-                put_first(row, P_out[j, a], n)
-        if n > 8:
-            for a in range(8):
-                P_out[j, a, 8] = P_out[j, 8, a]
-    for j in range(N_MODEL):
-        mu_out[j] /= total
-
-
-@borrowing
 def likeliest(mu):
     """The model of greatest probability."""
     best = 0
@@ -189,9 +86,9 @@ def likeliest(mu):
     return best
 
 
-@borrowing
-def combine(x, P, mu, x6, P6):
-    """Mean and covariance (six components) of the mixture of the models that are not `RARE`."""
+@borrowing(forceinline=True)
+def _middle(x, mu):
+    """Mean of the mixture of the models that are not `RARE`, and their probability."""
     first = likeliest(mu)
     total = 0.0
     for i in range(N_MODEL):
@@ -200,6 +97,13 @@ def combine(x, P, mu, x6, P6):
     for i in range(N_MODEL):
         if mu[i] > RARE:
             mean = mean + mu[i] / total * (eight(x[i]) - eight(x[first]))
+    return mean, total
+
+
+@borrowing
+def combine(x, P, mu, x6, P6):
+    """Mean and covariance (six components) of the mixture of the models that are not `RARE`."""
+    mean, total = _middle(x, mu)
     put_first(mean, x6, 6)
     for a in range(6):
         row = nought()
@@ -244,19 +148,20 @@ def _copy(t, x, P, mu, x_now, P_now, mu_now):
 
 
 @borrowing
-def _step(x, P, mu, h, relight, noise, x_out, P_out, mu_out, x6, P6, square, points, kind, w, Ps):
+def _step(x, P, mu, h, relight, noise, x_out, P_out, mu_out, x6, square, points, kind, w, Ps):
     """One step of `predict` of one track."""
-    upper, Pi, xs, J = square[0], square[1], square[2], square[3]
-    combine(x, P, mu, x6, P6)
+    Pi, xs, J = square[0], square[1], square[2]
+    mean, _ = _middle(x, mu)
+    put_first(mean, x6, 6)
     r = math.sqrt(x6[0] ** 2 + x6[1] ** 2 + x6[2] ** 2)
     climb = (x6[0] * x6[3] + x6[1] * x6[4] + x6[2] * x6[5]) / r
     height = altitude(x6[0], x6[1], x6[2])
     fresh = transition(height, climb, relight, h, Pi)
     unheard = (ALL if relight > 0.0 else UNHEARD) if height >= AIR else 0.0
-    mix(x, P, mu, Pi, h, fresh, unheard, x_out, P_out, mu_out, xs, Ps, J)
+    mix(x, P, mu, Pi, h, fresh, unheard, x_out, P_out, mu_out, xs, Ps, J, kind)
     leader = likeliest(mu_out)
     if h != 0.0:
-        predict_models(x_out, P_out, mu_out, h, noise, upper, points, kind, w)
+        predict_models(x_out, P_out, mu_out, h, noise, Ps, xs, points, kind, w)
     for j in range(N_MODEL):
         if not mu_out[j] > ASLEEP:
             follow(j, leader, x_out, P_out)
@@ -270,8 +175,8 @@ def predict(x, P, mu, dt, relight, noise, x_out, P_out, mu_out, x6, P6):
     Where an engine may burn, steps are no longer than `BURNOUT_STEP` (five at most), so that it can go out between two plots.  Models
     less probable than `ASLEEP` are not computed: they follow the likeliest.
     """
-    square, vector = np.zeros((5, 9, 9)), np.zeros((MOST + 1, 9))  # two arrays, not eleven: each costs time to compile
-    x_now, points, mu_now, kind, w = square[4], vector[:MOST], vector[MOST], np.zeros(MOST, np.int64), np.zeros(WORK)
+    square, vector = np.zeros((4, 9, 9)), np.zeros((MOST + 1, 9))  # two arrays, not ten: each costs time to compile
+    x_now, points, mu_now, kind, w = square[3], vector[:MOST], vector[MOST], np.zeros(MOST, np.int64), np.zeros(WORK)
     Ps, P_now = np.zeros((N_MODEL, 9, 9)), np.zeros((N_MODEL, 9, 9))
     for t in range(len(mu)):
         steps = 1
@@ -279,10 +184,10 @@ def predict(x, P, mu, dt, relight, noise, x_out, P_out, mu_out, x6, P6):
             steps = min(int(math.ceil(abs(dt[t]) / BURNOUT_STEP)), 5)
         h = dt[t] / steps
         out, of = (x_out[t], P_out[t], mu_out[t]), (x6[t], P6[t])
-        _step(x[t], P[t], mu[t], h, relight[t], noise, out[0], out[1], out[2], of[0], of[1], square, points, kind, w, Ps)
+        _step(x[t], P[t], mu[t], h, relight[t], noise, out[0], out[1], out[2], of[0], square, points, kind, w, Ps)
         for _ in range(1, steps):
             _copy(t, x_out, P_out, mu_out, x_now, P_now, mu_now)
-            _step(x_now, P_now, mu_now, h, relight[t], noise, out[0], out[1], out[2], of[0], of[1], square, points, kind, w, Ps)
+            _step(x_now, P_now, mu_now, h, relight[t], noise, out[0], out[1], out[2], of[0], square, points, kind, w, Ps)
         combine(out[0], out[1], out[2], of[0], of[1])
 
 

@@ -18,7 +18,7 @@ from copfuse.kernels.earth import DEEPEST, air
 from copfuse.kernels.eights import eight, eight_at, fours, larger, nought, put, put_at, put_first, smaller, turn, where_below, whole
 from copfuse.kernels.mach import factors_at
 from copfuse.kernels.motions import DRAG_CEILING, DRAG_MOST, LEAST_COSINE, LIFT_TIME, MOST_FLOW, MOST_THRUST
-from copfuse.kernels.small import columns, squares
+from copfuse.kernels.small import squares
 
 LANES = 16
 # Places in the work array ``w``, of which every one has `LANES` numbers: state (position, velocity, thrust, mass flow), the state at
@@ -27,7 +27,8 @@ _S, _Y, _Q, _A, _P = 0, 8 * LANES, 16 * LANES, 24 * LANES, 27 * LANES
 _H, _K, _E, _L = 30 * LANES, 31 * LANES, 32 * LANES, 33 * LANES
 _D, _O, _V = 35 * LANES, 36 * LANES, 37 * LANES  # distance from the Earth's centre, 1 over its square, speed
 _R = 38 * LANES  # scratch
-WORK = 39 * LANES
+_C, _M = 39 * LANES, 42 * LANES  # the components that a model adds as they come in, and the model
+WORK = 43 * LANES
 LONGEST = 10.0  # s, a step
 SHORTEST = 0.2  # s, a step that drag asks for
 _EP2 = (EARTH_A / EARTH_B) ** 2 - 1.0  # second eccentricity squared
@@ -261,9 +262,8 @@ def _go(w, dt, thrust, drag, lift):
 
 
 @borrowing
-def scatter(n, x, P, upper, points):
-    """The 2 n cubature points of a mean and covariance, rows of ``points``; ``upper (9, 9)`` is scratch."""
-    columns(P, n, upper, points[0])
+def scatter(n, x, upper, points):
+    """The 2 n cubature points, rows of ``points``, of a mean and of a covariance of which ``upper (n, 9)`` are the root's `columns`."""
     spread, mean = math.sqrt(n), eight(x)
     for j in range(n):
         away, last = spread * eight(upper[j]), spread * upper[j, 8]
@@ -302,21 +302,51 @@ def _turned_in(points, p, last, out):
 
 
 @borrowing
-def _in(points, model, first, last, w):
+def _in(points, model, first, last, drag, w):
     """States from number ``first`` on into the lanes, up to number ``last``, which is in those behind it, too."""
     _turned_in(points, first, last, w[_S:])
     _turned_in(points, first + 8, last, w[_S + 8 :])
     for i in range(LANES):
         p = min(first + i, last)
-        j, a, b, c = model[p], w[_S + 6 * LANES + i], w[_S + 7 * LANES + i], points[p, 8]
-        w[_P + i] = a if j == 0 else 0.0
-        w[_P + LANES + i] = b if j == 0 else 0.0
-        w[_P + 2 * LANES + i] = c if j == 0 else 0.0
-        w[_E + i] = math.exp(-a) if j == 2 or j == 3 else 0.0
-        w[_L + i] = b if j == 3 else 0.0
-        w[_L + LANES + i] = c if j == 3 else 0.0
-        w[_S + 6 * LANES + i] = a if j == 4 else 0.0
-        w[_S + 7 * LANES + i] = b if j == 4 else 0.0
+        w[_M + i], w[_C + 2 * LANES + i] = model[p], points[p, 8]
+    for i in range(LANES):
+        j, a, b, c = w[_M + i], w[_S + 6 * LANES + i], w[_S + 7 * LANES + i], w[_C + 2 * LANES + i]
+        w[_C + i], w[_C + LANES + i], w[_E + i] = a, b, 0.0
+        w[_P + i] = a if j == 0.0 else 0.0
+        w[_P + LANES + i] = b if j == 0.0 else 0.0
+        w[_P + 2 * LANES + i] = c if j == 0.0 else 0.0
+        w[_L + i] = b if j == 3.0 else 0.0
+        w[_L + LANES + i] = c if j == 3.0 else 0.0
+        w[_S + 6 * LANES + i] = a if j == 4.0 else 0.0
+        w[_S + 7 * LANES + i] = b if j == 4.0 else 0.0
+    if drag:
+        for i in range(LANES):
+            if w[_M + i] == 2.0 or w[_M + i] == 3.0:
+                w[_E + i] = math.exp(-w[_C + i])
+
+
+@borrowing
+def _out(points, first, count, lift, w):
+    """The lanes into the places of their states."""
+    for i in range(LANES):
+        j = w[_M + i]
+        w[_C + i] = w[_S + 6 * LANES + i] if j == 4.0 else w[_C + i]
+        w[_C + LANES + i] = w[_S + 7 * LANES + i] if j == 4.0 else (w[_L + i] if j == 3.0 else w[_C + LANES + i])
+    n = min(LANES, count - first)
+    for i in range(0, n - 7, 8):
+        at = _S + i
+        turn(
+            eight_at(w, at), eight_at(w, at + LANES), eight_at(w, at + 2 * LANES), eight_at(w, at + 3 * LANES), eight_at(w, at + 4 * LANES),
+            eight_at(w, at + 5 * LANES), eight_at(w, _C + i), eight_at(w, _C + LANES + i), points[first + i :], 9,
+        )  # fmt: skip
+    for i in range(n - n % 8, n):
+        for c in range(6):
+            points[first + i, c] = w[_S + c * LANES + i]
+        points[first + i, 6], points[first + i, 7] = w[_C + i], w[_C + LANES + i]
+    if lift:
+        for i in range(n):
+            if w[_M + i] == 3.0:
+                points[first + i, 8] = w[_L + LANES + i]
 
 
 @borrowing
@@ -339,16 +369,7 @@ def move(points, model, count, dt, w):
             p = min(first + i, count - 1)
             j = model[p]
             thrust, drag, lift = thrust or j == 4, drag or j == 2 or j == 3, lift or j == 3
-        _in(points, model, first, count - 1, w)
+        _in(points, model, first, count - 1, drag, w)
         _begin(w)
         _go(w, dt, thrust, drag, lift)
-        for i in range(min(LANES, count - first)):
-            p = first + i
-            for c in range(6):
-                points[p, c] = w[_S + c * LANES + i]
-            if model[p] == 4:
-                points[p, 6] = w[_S + 6 * LANES + i]
-                points[p, 7] = w[_S + 7 * LANES + i]
-            elif model[p] == 3:
-                points[p, 7] = w[_L + i]
-                points[p, 8] = w[_L + LANES + i]
+        _out(points, first, count, lift, w)

@@ -39,7 +39,7 @@ N_NOISE = 13
 FELT = 0.1  # m/s^2 of drag at which Mach number and attitude begin to matter, *notional*
 HYPERSONIC = 1500.0  # m/s, some Mach 5: faster than that, a body's drag coefficient does not depend on the Mach number
 PUSH_SIGMA = 30.0  # m/s^2 per axis, of a push of which nothing is known, *notional*
-_UNKNOWN = np.diag(np.repeat([0.0, PUSH_SIGMA**2], [6, 3]))  # its covariance
+UNKNOWN = np.diag(np.repeat([0.0, PUSH_SIGMA**2], [6, 3]))  # its covariance
 LIFT_TIME = 60.0  # s, memory of lift and turn, *notional*
 MOST_THRUST = 250.0  # m/s^2 and
 MOST_FLOW = 0.1  # 1/s: growth stops there, so that a forecast over minutes stays finite
@@ -279,10 +279,10 @@ def seen_as(i, j, x, P, xs, Ps, J):
         put(joined(eight(x[i]), nought(), 6), xs)
         xs[8] = 0.0
         for a in range(6, 9):
-            put(eight(_UNKNOWN[a]), Ps[a])
-            Ps[a, 8] = _UNKNOWN[a, 8]
+            put(eight(UNKNOWN[a]), Ps[a])
+            Ps[a, 8] = UNKNOWN[a, 8]
     if j == 3 and reaches(xs[0], xs[1], xs[2], AIR):
-        _without_air(xs, Ps)
+        without_air(xs, Ps)
     if i == 4 and j == 0:
         _thrust_to_push(x[4], P[4], xs, Ps, J)
     elif i == 0 and j == 4:
@@ -290,7 +290,7 @@ def seen_as(i, j, x, P, xs, Ps, J):
 
 
 @borrowing
-def _without_air(xs, Ps):
+def without_air(xs, Ps):
     """GLIDE's lift and turn where there is no air, in place: their sigma is `LIFTLESS` at most, their mean as much less."""
     for a in range(7, 9):
         share = min(LIFTLESS / (math.sqrt(Ps[a, a]) + 1e-9), 1.0)

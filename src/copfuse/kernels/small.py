@@ -37,29 +37,54 @@ def cholesky(a, n, lower):
     return lifted
 
 
-@borrowing(finished=True)
-def columns(a, n, upper, over):
-    """The columns of `cholesky`'s L, one a row of ``upper (n, 9)``, of ``a (n, 9)`` whose leading n columns are symmetric.
+@borrowing(forceinline=True)
+def _column(a, j, upper, over):
+    """Column j of L of L D L', of unit diagonal but for the pivot, from those before; ``over[j]`` is 1 over the pivot."""
+    row, last = eight(a[j]), a[j, 8]
+    for k in range(j):
+        w = upper[k, j] * over[k]
+        row = row - w * eight(upper[k])
+        last -= w * upper[k, 8]
+    put(row, upper[j])
+    upper[j, 8] = last
+    floor = 1e-14 * abs(a[j, j]) + 1e-300
+    if not upper[j, j] > floor:
+        upper[j, j] = floor
+    over[j] = 1.0 / upper[j, j]
 
-    What stands behind the first n of a row means nothing; ``over (9)`` is scratch.  Roots are taken at the end (L is first that of
-    L D L', of unit diagonal), as every pivot waits for the one before.
-    """
-    for j in range(n):
-        row, last = eight(a[j]), a[j, 8]
-        for k in range(j):
-            w = upper[k, j] * over[k]
-            row = row - w * eight(upper[k])
-            last -= w * upper[k, 8]
-        put(row, upper[j])
-        upper[j, 8] = last
-        floor = 1e-14 * abs(a[j, j]) + 1e-300
-        if not upper[j, j] > floor:
-            upper[j, j] = floor
-        over[j] = 1.0 / upper[j, j]
+
+@borrowing(forceinline=True)
+def _rooted(n, upper, over):
+    """The columns of L from those: roots are taken at the end, as every pivot waits for the one before."""
     for j in range(n):
         w = math.sqrt(over[j])
         put(joined(nought(), w * eight(upper[j]), j), upper[j])
         upper[j, 8] *= w
+
+
+@borrowing(finished=True)
+def columns(a, n, upper, over):
+    """The columns of `cholesky`'s L, one a row of ``upper (n, 9)``, of ``a (n, 9)`` whose leading n columns are symmetric.
+
+    What stands behind the first n of a row means nothing; ``over (9)`` is scratch.
+    """
+    for j in range(n):
+        _column(a, j, upper, over)
+    _rooted(n, upper, over)
+
+
+@borrowing(finished=True)
+def columns_of(a, sizes, upper, over):
+    """`columns` of several matrices ``a (k, 9, 9)`` of these sizes (k,), 0 for none, of which each waits less for its own pivots.
+
+    ``upper (k, 9, 9)``; ``over (k, 9)`` is scratch.
+    """
+    for j in range(9):
+        for i in range(len(sizes)):
+            if j < sizes[i]:
+                _column(a[i], j, upper[i], over[i])
+    for i in range(len(sizes)):
+        _rooted(sizes[i], upper[i], over[i])
 
 
 @borrowing(forceinline=True)
