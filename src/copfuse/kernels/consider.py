@@ -29,7 +29,7 @@ def _moved(shift, turn, v, out):
 
 
 @borrowing
-def shifts(x, origin, axes, cosines, D):
+def _shifts(x, origin, axes, cosines, D):
     """What a unit more of range, and of each angle (or of u and v), all others kept, moves a target at x (6) by: rows of ``D (3, 8)``.
 
     Along range it shifts; else position *and velocity* turn about the sensor, so that its range rate stays.
@@ -90,7 +90,7 @@ def consider(
     Control Systems 3, 1966; Zanetti & D'Souza, J. Guid. Control Dyn. 36(6), 2013), with the gains of the filter, which knows nothing of it.
 
     Of each track the covariance B of its error and those C_s with the bias b_s of each sensor follow
-    ``e <- (I - K H) F e + K H J b_s`` at a plot of s, where J (`shifts`) is what b_s moves a target by, and b_s is a Gauss-Markov process
+    ``e <- (I - K H) F e + K H J b_s`` at a plot of s, where J (`_shifts`) is what b_s moves a target by, and b_s is a Gauss-Markov process
     of ``bias_time``.  I - K H is what the update left, C C'^-1 of the likeliest model's covariances after and before it: those of the
     mixture tell of its models' probabilities, too.  A track begins with the first plot's place.
 
@@ -108,7 +108,7 @@ def consider(
         t, s = track[row], sensor[row]
         own, mine, before = t * n_sensor + s, whole[t], seen[t]
         seen[t] = row
-        shifts(x[row], origin[row], axes[row], cosines[s], D)
+        _shifts(x[row], origin[row], axes[row], cosines[s], D)
         for c in range(3):
             put((0.0 if math.isnan(sigma[row, c]) else bias[s, c]) * eight(D[c]), D[c])
         if before < 0:
