@@ -246,21 +246,24 @@ def test_rule(benchmark, n, rule):
 @group("consider")
 @SIZES
 def test_consider_rows_of_two_sensors(benchmark, n):
-    """Of one place with equal biases it is the mean over both of what one would leave: range, and distance times angles, over two."""
+    """Of one place, where each plot moves the estimate halfway to it: range, and distance times angles, by each one's share."""
     track, sensor, time = np.zeros(n, np.int64), np.arange(n) % 2, 1.0 + 1e-6 * np.arange(n)
     x, B = np.tile(P.x, (n, 1)), np.zeros((n, 6, 6))
     origin, axes, sigma = np.tile(P.origin, (n, 1)), np.tile(P.axes, (n, 1, 1)), np.tile(SIGMA, (n, 1))
+    after, before = np.tile(0.5 * P.P, (n, 1, 1)), np.tile(P.P, (n, 1, 1))
     bias, lasting = np.tile([20.0, 1e-3, 1e-3], (2, 1)), np.full(2, 1e12)
 
     def behind():
         B[:] = 0.0
-        consider.consider(track, sensor, time, x, sigma, origin, axes, np.zeros(2, np.int64), 1, 2, bias, lasting, 60.0, B)
+        consider.consider(track, sensor, time, x, after, before, sigma, origin, axes, np.zeros(2, np.int64), 1, 2, bias, lasting, B)
 
     benchmark(behind)
     distance, _, elevation, _ = frames.look(P.x[None], P.origin, P.axes)[0]
     want = 20.0**2 + (1e-3 * distance) ** 2 * (1.0 + np.cos(elevation) ** 2)
-    shares = 1.0 if n == 1 else 0.5  # the plots of two sensors weigh alike
-    np.testing.assert_allclose(np.trace(B[-1, :3, :3]), shares * want, rtol=0.01)
+    shares = np.array([1.0, 0.0])
+    for row in range(1, n):
+        shares = 0.5 * shares + 0.5 * (np.arange(2) == row % 2)
+    np.testing.assert_allclose(np.trace(B[-1, :3, :3]), shares @ shares * want, rtol=0.01)
 
 
 @group("consider")

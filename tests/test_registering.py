@@ -40,13 +40,15 @@ def same(one, other):
 
 
 def test_registration_restores_what_biases_spoil(biased):
-    """Ignored, the biases give 3 times the covariance that is told, and more; allowed for, wide ellipses; registered, both are right."""
+    """Ignored, the biases give 3 times the covariance that is told, and more; allowed for, ellipses as wide as the errors; registered, both
+    are less."""
     about, truth, plots, registered = biased
     ignored = tracking.track(plots, replace(about, bias=0.0), node="HUB")
     allowed = tracking.track(plots, about, node="HUB")
     error, sigma, nees = coasting(registered, truth)
     assert coasting(ignored, truth)[2] > 3.0 and nees <= 1.2
-    assert error < 0.8 * coasting(allowed, truth)[0] and sigma < 0.6 * coasting(allowed, truth)[1]
+    off, stated, honest = coasting(allowed, truth)
+    assert error < 0.8 * off and sigma < 0.9 * stated and 0.5 < honest < 2.0
     told = registered.meta["registration"]["HUB"]
     assert 10 < sum(b["observable"] for b in told) < len(told)
     for b in told:

@@ -251,18 +251,20 @@ def test_batch_residuals_of_the_truth_are_noise(shared_sky):
 
 @pytest.mark.kernels
 def test_consider_covariance_is_that_of_moved_cosines():
-    """One radar alone: the estimate moves with u and v as the plot itself does, and the velocity turns with it."""
+    """What plots of one radar alone say moves with u and v as the plot itself does, and the velocity turns with it."""
     x = np.r_[frames.point(800e3, 0.5, -0.2, ORIGIN, FACE, 1)[0], [500.0, 2500.0, 900.0]]
-    bias, B = np.array([[30.0, 4e-4, 3e-4]]), np.zeros((1, 6, 6))
-    zero, sigma = np.zeros(1, int), np.array([[10.0, 1e-3, 1e-3, NAN]])
-    consider(zero, zero, np.zeros(1), x[None], sigma, ORIGIN[None], FACE[None], np.ones(1, int), 1, 1, bias, np.array([np.inf]), 30.0, B)
+    bias, B = np.array([[30.0, 4e-4, 3e-4]]), np.zeros((2, 6, 6))
+    zero, sigma, two = np.zeros(2, int), np.array([[10.0, 1e-3, 1e-3, NAN]] * 2), np.tile(np.eye(6), (2, 1, 1))
+    place = np.tile(ORIGIN, (2, 1)), np.tile(FACE, (2, 1, 1))
+    args = zero, zero, np.arange(2.0), np.tile(x, (2, 1)), 1e-9 * two, two, sigma, *place
+    consider(*args, np.ones(1, int), 1, 1, bias, np.array([np.inf]), B)
     z = frames.look(x[None], ORIGIN, FACE, 1)[0, :3]
     want = np.zeros((3, 3))
     for k in range(3):
         ends = [frames.point(*(z + way * np.eye(3)[k] * bias[0]), ORIGIN, FACE, 1)[0] for way in (1.0, -1.0)]
         want += 0.25 * np.outer(ends[0] - ends[1], ends[0] - ends[1])
-    assert np.allclose(B[0, :3, :3], want, rtol=1e-3, atol=1e-3 * np.trace(want))
-    assert 0.5 * np.linalg.norm(x[3:]) * 4e-4 < np.sqrt(np.trace(B[0, 3:, 3:])) < 3 * np.linalg.norm(x[3:]) * 5e-4
+    assert np.allclose(B[:, :3, :3], want, rtol=1e-3, atol=1e-3 * np.trace(want))
+    assert 0.5 * np.linalg.norm(x[3:]) * 4e-4 < np.sqrt(np.trace(B[1, 3:, 3:])) < 3 * np.linalg.norm(x[3:]) * 5e-4
 
 
 @pytest.mark.kernels

@@ -16,8 +16,6 @@ from copfuse.scanning import bias_sigma
 from copfuse.sensors import place
 from copfuse.tables import Detections
 
-BIAS_MEMORY = 30.0  # s over which a sensor's share in a track is forgotten, *notional*
-LOOK_TIME = 200.0  # s in which the look at a target turns, so that a constant bias moves it by other amounts, *notional*
 Columns = dict[str, np.ndarray] | np.ndarray  # by name: `updates.Rows` too
 Covariances = tuple[np.ndarray, np.ndarray]
 
@@ -60,25 +58,9 @@ def bias_covariance(columns: Columns, number: np.ndarray, detections: Detections
         mine = sensor == k
         origin[mine], axes[mine] = place(scenario.sensors[k], columns["time"][mine])
     bias = np.array([bias_sigma(s, scenario) for s in scenario.sensors])
-    sigma = np.hypot(detections.sigma[plot], np.pad(bias, ((0, 0), (0, 1)))[sensor])
-    cosines = np.array([s.cosines for s in scenario.sensors])
-    B = np.zeros((n, 6, 6))
-    wander = 1.0 / (1.0 / np.maximum([s.bias_time for s in scenario.sensors], 1.0) + 1.0 / LOOK_TIME)
-    counts = number.max() + 1, len(bias)
-    consider(
-        number,
-        sensor,
-        *(np.ascontiguousarray(columns[name]) for name in ("time", "x")),
-        sigma,
-        origin,
-        axes,
-        cosines,
-        *counts,
-        bias,
-        wander,
-        BIAS_MEMORY,
-        B,
-    )
+    cosines, lasts = np.array([s.cosines for s in scenario.sensors]), np.maximum([s.bias_time for s in scenario.sensors], 1.0)
+    B, read = np.zeros((n, 6, 6)), (np.ascontiguousarray(columns[name]) for name in ("time", "x", "noisy", "noisy_prior"))
+    consider(number, sensor, *read, detections.sigma[plot], origin, axes, cosines, number.max() + 1, len(bias), bias, lasts, B)
     return B
 
 

@@ -67,22 +67,31 @@ class Log:
     number: list[int] = field(default_factory=list)
     detection: list[int] = field(default_factory=list)
     x: list[np.ndarray] = field(default_factory=list)
+    P: list[np.ndarray] = field(default_factory=list)
+    prior: list[np.ndarray] = field(default_factory=list)
     tracks: int = 0
 
-    def note(self, time: float, number: np.ndarray, detection: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Which numbers these updates have."""
+    def note(
+        self, time: float, number: np.ndarray, detection: np.ndarray, x: np.ndarray, P: np.ndarray, prior: np.ndarray
+    ) -> np.ndarray:  # fmt: skip
+        """Which numbers these updates have, each of x (6) and P (6, 6), before it ``prior``."""
         first = len(self.time)
         self.time += [time] * len(number)
         self.number += number.tolist()
         self.detection += detection.tolist()
         self.x += list(x)
+        self.P += list(P)
+        self.prior += list(prior)
         return first + np.arange(len(number))
 
     def biases(self, detections: Detections, scenario: Any) -> np.ndarray:
         """What the sensors' unknown biases add to the covariance (updates, 6, 6) of position and velocity at each update."""
         if not self.time or not scenario.bias > 0:
             return np.zeros((len(self.time), 6, 6))
-        columns = {"time": np.array(self.time), "detection": np.array(self.detection), "x": np.array(self.x)}
+        columns = {
+            "time": np.array(self.time), "detection": np.array(self.detection), "x": np.array(self.x),
+            "noisy": np.array(self.P), "noisy_prior": np.array(self.prior),
+        }  # fmt: skip
         return covariances.bias_covariance(columns, np.array(self.number), detections, scenario)
 
 
@@ -99,7 +108,9 @@ def step(live: Live, scan: Scan, by: Filter, log: Log) -> Live:
         new["x"][rows], new["P"][rows] = by.update(
             x[rows], P[rows], scan.z[plot], scan.sigma[plot], scan, (expected[0][rows], expected[1][rows], expected[2][rows])
         )  # fmt: skip
-        new["last"][rows] = log.note(scan.time, live.number[rows], scan.rows[plot], new["x"][rows, :6])
+        new["last"][rows] = log.note(
+            scan.time, live.number[rows], scan.rows[plot], new["x"][rows, :6], new["P"][rows, :6, :6], P[rows, :6, :6]
+        )
         new["time"][rows], new["revisit"][rows] = scan.time, scan.revisit
         new["hits"][rows] += 1
         new["llr"][rows] += gain[rows]
@@ -145,7 +156,7 @@ def begun(live: Live, scan: Scan, free: np.ndarray, log: Log) -> Live:
     log.tracks += n
     new = Live(
         np.hstack([bank.x6, shove]), P, np.full(n, scan.time), number, np.ones(n, int), none, none.astype(bool),
-        np.full(n, scan.revisit), log.note(scan.time, number, scan.rows[free], bank.x6),
+        np.full(n, scan.revisit), log.note(scan.time, number, scan.rows[free], bank.x6, bank.P6, bank.P6),
     )  # fmt: skip
     return Live(*(np.concatenate([getattr(live, name), getattr(new, name)]) for name in Live.__dataclass_fields__))
 

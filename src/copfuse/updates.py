@@ -14,13 +14,13 @@ from copfuse.phases import BOOST_CEILING, further
 from copfuse.tables import Tracks
 
 Rows = np.ndarray  # of `ROW`, or of `BRIEF`
-_ASKED: tuple[tuple[str, Any, tuple[int, ...]], ...] = (
-    ("prior", float, (6, 6)), ("noisy", float, (6, 6)), ("noisy_prior", float, (6, 6)), ("share", float, ()),
-)  # fmt: skip
-# The columns of Tracks but for what is found out when all is tracked, `Tracks.P_common`; and with what that is made of, which is the
-# greater part (`covariances.shared`)
-BRIEF = np.dtype([(name, *kind) for name, kind in Tracks.COLUMNS.items() if name != "P_common"], align=True)
-ROW = np.dtype([*((name, *kind) for name, kind in Tracks.COLUMNS.items() if name != "P_common"), *_ASKED], align=True)
+_BIASED: tuple[tuple[str, Any, tuple[int, ...]], ...] = (("noisy", float, (6, 6)), ("noisy_prior", float, (6, 6)))
+_ASKED: tuple[tuple[str, Any, tuple[int, ...]], ...] = (("prior", float, (6, 6)), ("share", float, ()))
+# The columns of Tracks but for `Tracks.P_common`, with what the biases' part of `Tracks.P` is made of when all is tracked
+# (`covariances.bias_covariance`); and with what else `Tracks.P_common` is made of (`covariances.shared`)
+_COLUMNS = [(name, *kind) for name, kind in Tracks.COLUMNS.items() if name != "P_common"]
+BRIEF = np.dtype([*_COLUMNS, *_BIASED], align=True)
+ROW = np.dtype([*_COLUMNS, *_BIASED, *_ASKED], align=True)
 _WORDS, _BRIEF_WORDS = ROW.itemsize // 8, BRIEF.itemsize // 8
 
 
@@ -47,7 +47,7 @@ def brief(parts: list[Rows]) -> Rows:
 
 def columns_of(rows: Rows) -> dict[str, np.ndarray]:
     """The columns of Tracks that rows have."""
-    return {name: rows[name] for name in BRIEF.names or ()}
+    return {name: rows[name] for name, *_ in _COLUMNS}
 
 
 def said(bank: Bank, prior: Bank, time: np.ndarray, burnt: np.ndarray, lit: np.ndarray) -> Rows:

@@ -50,8 +50,8 @@ def compile_last() -> None:
     filters.within(P6, P6)
     bias, axes = np.zeros((1, 3)), np.eye(3)[None]
     consider(
-        number, number, one, x6, np.ones((1, 4)), np.zeros((1, 3)), axes, number, number.max() + 1, 1, bias, np.ones(1), 30.0, P6.copy()
-    )
+        number, number, one, x6, P6, P6, np.ones((1, 4)), np.zeros((1, 3)), axes, number, number.max() + 1, 1, bias, np.ones(1), P6.copy()
+    )  # fmt: skip
     both = np.ascontiguousarray(np.repeat(P6[:, None], 2, axis=1))
     intersect_rows(np.repeat(x6[:, None], 2, axis=1), both, both.copy(), np.ones((1, 2), bool), np.zeros((1, 6)), np.zeros((1, 6, 6)))
     forecast.impact_point(bank.x6, bank.P6, np.array([filters.LOG_BETA]), np.zeros((1, 3)), np.array([[0.3, 0.4, 0.2, 0.1]]))

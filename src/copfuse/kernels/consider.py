@@ -8,15 +8,10 @@ import numpy as np
 
 from copfuse.constants import EARTH_OMEGA, MU
 from copfuse.kernels import borrowing, njit
-from copfuse.kernels.eights import eight, eight_at, larger, nought, put, root, size, turn, where_below
+from copfuse.kernels.eights import eight, nought, put
 from copfuse.kernels.small import cholesky, inverse
 
 NARROWER = 0.98  # of a velocity's variance: a prediction that leaves no more is another model's, as process noise takes nothing away
-
-
-# Rows of what `_directions` finds, of eight sensors each: derivatives by position, moves, rotations of those of the two angles
-_SLOPE, _SHIFT, _TURN = 0, 9, 18
-_FOUND = 27
 
 
 @borrowing(forceinline=True)
@@ -24,214 +19,130 @@ def _cross(a, b):
     return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
 
 
-@borrowing(forceinline=True)
-def _times(factor, a):
-    return factor * a[0], factor * a[1], factor * a[2]
+@borrowing
+def _moved(shift, turn, v, out):
+    """out (8): a shift, and what a rotation vector makes of a velocity."""
+    w = _cross(turn, v)
+    for i in range(3):
+        out[i] = shift[i]
+        out[3 + i] = w[i]
 
 
-@borrowing(forceinline=True)
-def _over(a, r):
-    return a[0] / r, a[1] / r, a[2] / r
+@borrowing
+def _shifts(x, origin, axes, cosines, D):
+    """What a unit more of range, and of each angle (or of u and v), all others kept, moves a target at x (6) by: rows of ``D (3, 8)``.
 
-
-@borrowing(forceinline=True)
-def _either(cosines, these, those):
-    """Of angles ``these`` three, of direction cosines those."""
-    return (
-        where_below(cosines, 0.5, these[0], those[0]),
-        where_below(cosines, 0.5, these[1], those[1]),
-        where_below(cosines, 0.5, these[2], those[2]),
-    )
-
-
-@borrowing(forceinline=True)
-def _keep(a, found, row):
-    """Three eights into rows of ``found`` from this one on."""
-    put(a[0], found[row])
-    put(a[1], found[row + 1])
-    put(a[2], found[row + 2])
-
-
-@borrowing(forceinline=True)
-def _columns(rows, at, who, first, count, out):
-    """Eight numbers, from place ``at`` on, of the rows of eight sensors as columns on the line ``out``.
-
-    The sensors are those from number ``first`` of ``who (count,)`` on, and the last one again where there are no more.
+    Along range it shifts; else position *and velocity* turn about the sensor, so that its range rate stays.
     """
-    last = count - 1
-    turn(
-        eight_at(rows[who[min(first, last)]], at), eight_at(rows[who[min(first + 1, last)]], at),
-        eight_at(rows[who[min(first + 2, last)]], at), eight_at(rows[who[min(first + 3, last)]], at),
-        eight_at(rows[who[min(first + 4, last)]], at), eight_at(rows[who[min(first + 5, last)]], at),
-        eight_at(rows[who[min(first + 6, last)]], at), eight_at(rows[who[min(first + 7, last)]], at),
-        out, 8,
+    away, v = (x[0] - origin[0], x[1] - origin[1], x[2] - origin[2]), (x[3], x[4], x[5])
+    r = math.sqrt(away[0] * away[0] + away[1] * away[1] + away[2] * away[2])
+    unit = away[0] / r, away[1] / r, away[2] / r
+    right, ahead, above = axes[0], axes[1], axes[2]
+    _moved(unit, (0.0, 0.0, 0.0), v, D[0])
+    if cosines == 0:
+        about = -above[0], -above[1], -above[2]
+        side = _cross(about, away)  # as long as what is level of the way
+        level = math.sqrt(side[0] * side[0] + side[1] * side[1] + side[2] * side[2]) + 1e-9
+        tilt = _cross(unit, _cross(side, unit))
+        _moved(side, about, v, D[1])
+        up = _cross(side, unit)  # east x forward = up
+        up = up[0] * r / level, up[1] * r / level, up[2] * r / level
+        _moved(up, (tilt[0] / level, tilt[1] / level, tilt[2] / level), v, D[2])
+        return
+    forward = ahead[0] * unit[0] + ahead[1] * unit[1] + ahead[2] * unit[2]
+    if abs(forward) < 1e-3:
+        forward = math.copysign(1e-3, forward)
+    for c in range(1, 3):
+        axis = right if c == 1 else above
+        lean = (axis[0] * unit[0] + axis[1] * unit[1] + axis[2] * unit[2]) / forward
+        shift = r * (axis[0] - lean * ahead[0]), r * (axis[1] - lean * ahead[1]), r * (axis[2] - lean * ahead[2])
+        turn = _cross(unit, shift)
+        _moved(shift, (turn[0] / r, turn[1] / r, turn[2] / r), v, D[c])
+
+
+@borrowing(forceinline=True)
+def _applied(columns, a):
+    """M a, of eight numbers each, by the six ``columns (6, 8)`` of M."""
+    return (
+        a[0] * eight(columns[0]) + a[1] * eight(columns[1]) + a[2] * eight(columns[2])
+        + a[3] * eight(columns[3]) + a[4] * eight(columns[4]) + a[5] * eight(columns[5])
     )  # fmt: skip
 
 
 @borrowing
-def _directions(x, own, found):
-    """How range and the two angles (or u, v) go with position at x seen from eight sensors, and back, into ``found (27, 8)``.
-
-    Derivative of each by position; what one unit more of it, the others kept, moves a target by; the rotation vector of that move about
-    the sensor (none for range).  ``own``: eight numbers each of where the sensors are, their axes, whether they measure direction cosines.
-    """
-    right, ahead = (eight_at(own, 24), eight_at(own, 32), eight_at(own, 40)), (eight_at(own, 48), eight_at(own, 56), eight_at(own, 64))
-    above, cosines = (eight_at(own, 72), eight_at(own, 80), eight_at(own, 88)), eight_at(own, 96)
-    away = x[0] - eight_at(own, 0), x[1] - eight_at(own, 8), x[2] - eight_at(own, 16)
-    r = root(away[0] * away[0] + away[1] * away[1] + away[2] * away[2])
-    unit = _over(away, r)
-    u = right[0] * unit[0] + right[1] * unit[1] + right[2] * unit[2]
-    w = ahead[0] * unit[0] + ahead[1] * unit[1] + ahead[2] * unit[2]
-    v = above[0] * unit[0] + above[1] * unit[1] + above[2] * unit[2]
-    level = root(larger(1.0 - v * v, 1e-12))
-    about = 0.0 - above[0], 0.0 - above[1], 0.0 - above[2]
-    across = _over(_cross(about, unit), level)
-    up = _cross(across, unit)  # east x forward = up
-    w = where_below(w, 0.0, 0.0 - larger(size(w), 1e-3), larger(size(w), 1e-3))
-    along, lift, uw, vw = _times(u, unit), _times(v, unit), _times(u / w, ahead), _times(v / w, ahead)
-    by_u = _over((right[0] - along[0], right[1] - along[1], right[2] - along[2]), r)
-    by_v = _over((above[0] - lift[0], above[1] - lift[1], above[2] - lift[2]), r)
-    to_u = _times(r, (right[0] - uw[0], right[1] - uw[1], right[2] - uw[2]))
-    to_v = _times(r, (above[0] - vw[0], above[1] - vw[1], above[2] - vw[2]))
-    first, second = level * r, _times(level, across)
-    _keep(unit, found, _SLOPE)
-    _keep(_either(cosines, _over(across, first), by_u), found, _SLOPE + 3)
-    _keep(_either(cosines, _over(up, r), by_v), found, _SLOPE + 6)
-    _keep(unit, found, _SHIFT)
-    _keep(_either(cosines, _times(r, second), to_u), found, _SHIFT + 3)
-    _keep(_either(cosines, _times(r, up), to_v), found, _SHIFT + 6)
-    _keep(_either(cosines, about, _over(_cross(unit, to_u), r)), found, _TURN + 3)
-    _keep(_either(cosines, _cross(unit, up), _over(_cross(unit, to_v), r)), found, _TURN + 6)
-
-
-@borrowing
-def _learn(L, found, lane, sigma, products):
-    """Add to L the information on position of a plot with these sigmas by the sensor of a lane; products (8) is scratch."""
-    for c in range(3):
-        if math.isnan(sigma[c]):
-            continue
-        a, b, d = found[_SLOPE + 3 * c, lane], found[_SLOPE + 3 * c + 1, lane], found[_SLOPE + 3 * c + 2, lane]
-        products[0], products[1], products[2], products[3], products[4], products[5] = a * a, a * b, a * d, b * b, b * d, d * d
-        put(eight(L) + eight(products) / (sigma[c] * sigma[c]), L)
-
-
-@borrowing(forceinline=True)
-def _shared(W, a):
-    """W a, of eight lanes."""
-    return (
-        W[0] * a[0] + W[1] * a[1] + W[2] * a[2],
-        W[3] * a[0] + W[4] * a[1] + W[5] * a[2],
-        W[6] * a[0] + W[7] * a[1] + W[8] * a[2],
-    )
-
-
-@borrowing(forceinline=True)
-def _gains(W, found, v, c, out):
-    """What a unit's bias of c moves an estimate by in which eight sensors have the shares W, a row of ``out`` each; behind it the move of
-    position alone, in the places of velocity."""
-    g = _shared(W, (eight(found[_SHIFT + 3 * c]), eight(found[_SHIFT + 3 * c + 1]), eight(found[_SHIFT + 3 * c + 2])))
-    row = _TURN + 3 * c
-    h = _shared(W, _cross((eight(found[row]), eight(found[row + 1]), eight(found[row + 2])), v))
-    turn(g[0], g[1], g[2], h[0], h[1], h[2], nought(), nought(), out, 16)
-    turn(nought(), nought(), nought(), g[0], g[1], g[2], nought(), nought(), out[8:], 16)
-
-
-@borrowing
-def _share(x, known, own, found, gains):
-    """`_gains` of all three components into ``gains (3, 128)``: ``own`` are six eights, the information of eight sensors, and known (3, 3)
-    is the inverse of that of all."""
-    a, b, c, d, e, f = eight_at(own, 0), eight_at(own, 8), eight_at(own, 16), eight_at(own, 24), eight_at(own, 32), eight_at(own, 40)
-    k = known
-    W = (
-        k[0, 0] * a + k[0, 1] * b + k[0, 2] * c, k[0, 0] * b + k[0, 1] * d + k[0, 2] * e, k[0, 0] * c + k[0, 1] * e + k[0, 2] * f,
-        k[1, 0] * a + k[1, 1] * b + k[1, 2] * c, k[1, 0] * b + k[1, 1] * d + k[1, 2] * e, k[1, 0] * c + k[1, 1] * e + k[1, 2] * f,
-        k[2, 0] * a + k[2, 1] * b + k[2, 2] * c, k[2, 0] * b + k[2, 1] * d + k[2, 2] * e, k[2, 0] * c + k[2, 1] * e + k[2, 2] * f,
-    )  # fmt: skip
-    v = x[3], x[4], x[5]
-    for c in range(3):
-        _gains(W, found, v, c, gains[c])
-
-
-@borrowing
-def _move(gains, lane, bias, bias_time, B):
-    """Add to B (6, 8) what the biases of the sensor of a lane do to an estimate."""
-    for c in range(3):
-        if not bias[c] > 0.0:
-            continue
-        g, at = gains[c], 16 * lane
-        whole, place = eight_at(g, at), eight_at(g, at + 8)
-        own, wander = bias[c] ** 2, (bias[c] / bias_time) ** 2
-        for i in range(3):
-            put(eight(B[i]) + own * g[at + i] * whole, B[i])
-            put(eight(B[3 + i]) + own * g[at + 3 + i] * whole + wander * g[at + i] * place, B[3 + i])
+def _carried(columns, P, half):
+    """P (6, 8) <- M P M' in place, by the ``columns (6, 8)`` of M and a symmetric P."""
+    for i in range(6):
+        put(_applied(columns, P[i]), half[i])  # rows of P M'
+    for j in range(6):
+        put(nought(), P[j])
+    for k in range(6):
+        row = eight(half[k])
+        for i in range(6):
+            put(eight(P[i]) + columns[k, i] * row, P[i])
 
 
 @njit
-def consider(track, sensor, time, x, sigma, origin, axes, cosines, n_track, n_sensor, bias, bias_time, memory, B):
-    """Covariance ``B (n, 6, 6)`` that sensor biases leave in rows of tracks, in time order.
+def consider(
+    track, sensor, time, x, noisy, noisy_prior, sigma, origin, axes, cosines, n_track, n_sensor, bias, bias_time, B
+):  # fmt: skip
+    """Covariance ``B (n, 6, 6)`` that sensor biases leave in rows of tracks, in time order: a consider covariance (Schmidt, Advances in
+    Control Systems 3, 1966; Zanetti & D'Souza, J. Guid. Control Dyn. 36(6), 2013), with the gains of the filter, which knows nothing of it.
 
-    Each sensor's share in a track is that of its information on position, forgotten over ``memory`` s: with
-    ``L_s`` that information and ``W_s = (sum L)^-1 L_s``, a bias b of sensor s moves the estimate by ``W_s J_s b``,
-    where J_s shifts along range and turns position *and velocity* about the sensor.  A consider covariance in the
-    manner of Schmidt (1966) with these gains in place of the filter's own.  A bias that wanders with time constant
-    ``bias_time`` also passes for a velocity of its own size over that time.
+    Of each track the covariance B of its error and those C_s with the bias b_s of each sensor follow
+    ``e <- (I - K H) F e + K H J b_s`` at a plot of s, where J (`_shifts`) is what b_s moves a target by, and b_s is a Gauss-Markov process
+    of ``bias_time``.  I - K H is what the update left, C C'^-1 of the likeliest model's covariances after and before it: those of the
+    mixture tell of its models' probabilities, too.  A track begins with the first plot's place.
 
-    Args: ``track (n,)``, ``sensor (n,)`` numbers, ``time (n,)``, ``x (n, 6)``, ``sigma (n, 4)`` of the plot, its
-    sensor's ``origin (n, 3)``, ``axes (n, 3, 3)``; ``cosines (n_sensor,)`` as in `frames.look`; ``bias (n_sensor, 3)``
-    standard deviations of range m and of the two angles (rad, or u and v), and ``bias_time (n_sensor,)`` s.
+    Args: ``track (n,)``, ``sensor (n,)`` numbers, ``time (n,)``, ``x (n, 6)``; ``noisy``, ``noisy_prior`` (n, 6, 6), C and C', as in
+    `common`; ``sigma (n, 4)`` of the plot, nan where nothing was measured, its sensor's ``origin (n, 3)``,
+    ``axes (n, 3, 3)``; ``cosines (n_sensor,)`` as in `frames.look`; ``bias (n_sensor, 3)`` standard deviations of range m and of the two
+    angles (rad, or u and v), and ``bias_time (n_sensor,)`` s.
     """
-    L = np.zeros((n_track * n_sensor, 8))  # of track t by sensor s: t * n_sensor + s, the upper half row by row
-    last, informed = np.zeros(n_track), np.zeros(n_track * n_sensor, np.int64)  # which of these are not zero
-    sensors = np.zeros((n_sensor, 16))  # where each last was, its axes, whether it measures direction cosines
-    who, found = np.zeros(n_sensor, np.int64), np.zeros((n_sensor // 8 + 1, _FOUND, 8))
-    lanes, gains, square, whole = np.zeros(128), np.zeros((3, 128)), np.zeros((3, 3, 3)), np.zeros((7, 8))
-    total, known, lower, products = square[0], square[1], square[2], whole[6]
+    seen, whole = np.zeros(n_track, np.int64) - 1, np.zeros((n_track, 6, 8))
+    last, cross = np.full(n_track * n_sensor, -np.inf), np.zeros((n_track * n_sensor, 3, 8))  # of track t by sensor s: t * n_sensor + s
+    square, rows = np.zeros((5, 6, 6)), np.zeros((24, 8))
+    lower, known, F, work, power = square[0], square[1], square[2], square[3], square[4]
+    keeps, moves, half, D, G = rows[:6], rows[6:12], rows[12:18], rows[18:21], rows[21:]  # of I - K H and (I - K H) F the columns
     for row in range(len(time)):
         t, s = track[row], sensor[row]
-        own = L[t * n_sensor : (t + 1) * n_sensor]
-        keep = math.exp(-(time[row] - last[t]) / memory)
-        last[t] = time[row]
-        informed[t * n_sensor + s] = 1
-        for i in range(3):
-            sensors[s, i] = origin[row, i]
-            for j in range(3):
-                sensors[s, 3 + 3 * i + j] = axes[row, i, j]
-        sensors[s, 12] = cosines[s]
-        count, mine = 0, 0
-        for k in range(n_sensor):
-            if informed[t * n_sensor + k] != 0:
-                mine = count if k == s else mine
-                who[count] = k
-                count += 1
-                put(keep * eight(own[k]), own[k])
-        for first in range(0, count, 8):
-            for half in range(2):
-                _columns(sensors, 8 * half, who, first, count, lanes[64 * half :])
-            _directions(x[row], lanes, found[first // 8])
-        _learn(own[s], found[mine // 8], mine % 8, sigma[row], products)
-        for i in range(8):
-            products[i] = 1e-10 if i == 0 or i == 3 or i == 5 else 0.0  # a prior of 100 km, so that two angles alone have an inverse
-        for i in range(count):
-            put(eight(products) + eight(own[who[i]]), products)
-        at = 0
-        for i in range(3):
-            for j in range(i, 3):
-                total[i, j] = products[at]
-                total[j, i] = products[at]
-                at += 1
-        inverse(total, len(total), lower, known)
-        for i in range(6):
-            put(nought(), whole[i])
-        for first in range(0, count, 8):
-            _columns(own, 0, who, first, count, lanes)
-            _share(x[row], known, lanes, found[first // 8], gains)
-            for lane in range(min(8, count - first)):
-                k = who[first + lane]
-                if not lanes[lane] + lanes[24 + lane] + lanes[40 + lane] < 1e-12:
-                    _move(gains, lane, bias[k], bias_time[k], whole)
+        own, mine, before = t * n_sensor + s, whole[t], seen[t]
+        seen[t] = row
+        _shifts(x[row], origin[row], axes[row], cosines[s], D)
+        for c in range(3):
+            put((0.0 if math.isnan(sigma[row, c]) else bias[s, c]) * eight(D[c]), D[c])
+        if before < 0:
+            for c in range(3):
+                for i in range(3):
+                    G[c, i], G[c, 3 + i] = D[c, i], 0.0
+        else:
+            inverse(noisy_prior[row], len(known), lower, known)
+            fall_matrix(x[before], time[row] - time[before], F, work, power)
+            for i in range(6):
+                for j in range(6):
+                    half[i, j], power[i, j] = noisy[row, i, j], F[j, i]
+            for j in range(6):
+                put(_applied(half, known[j]), keeps[j])
+            for j in range(6):
+                put(_applied(keeps, power[j]), moves[j])
+            _carried(moves, mine, half)
+            for k in range(t * n_sensor, (t + 1) * n_sensor):
+                if last[k] > -np.inf:
+                    for c in range(3):
+                        put(_applied(moves, cross[k, c]), cross[k, c])
+            for c in range(3):
+                put(eight(D[c]) - _applied(keeps, D[c]), G[c])
+        keep = math.exp((last[own] - time[row]) / bias_time[s]) if last[own] > -np.inf else 0.0
+        last[own] = time[row]
+        for c in range(3):
+            new, old = eight(G[c]), keep * eight(cross[own, c])
+            put(old, half[c])
+            for i in range(6):
+                put(eight(mine[i]) + G[c, i] * (new + old) + half[c, i] * new, mine[i])
+            put(old + new, cross[own, c])
         for i in range(6):
             for j in range(6):
-                B[row, i, j] = whole[i, j]
+                B[row, i, j] = 0.5 * (mine[i, j] + mine[j, i])
 
 
 @borrowing
