@@ -413,6 +413,22 @@ def test_at_rest_nothing_changes():
     assert min(once) == 0 and len(NODES) == 4
 
 
+def test_what_surely_is_one_object_is_joined_as_a_search_would(monkeypatch):
+    """One track each of up to three sources, metres to two kilometres apart, some in system tracks already: the same numbers."""
+    rng, quick, joined = np.random.default_rng(8), correlation._as_one, []
+    for _ in range(200):
+        apart, sources = rng.choice([100.0, 2000.0]), rng.permutation([KOR, JPN, USA])[: rng.integers(2, 4)]
+        tracks, _ = tracks_of(*[local(s, 1, beside(START, apart * rng.random()), 0, 10, rng, 0.2 * SIGMA) for s in sources])
+        rows, system = np.flatnonzero(tracks.time == 10.0), rng.integers(-1, 3, 3)
+        known, found = (rows, ahead.predicted(tracks, rows, 10.0)), []
+        for way in (lambda *given: joined.append(quick(*given)) or joined[-1], lambda *_: False):
+            monkeypatch.setattr(correlation, "_as_one", way)
+            entries = [Entry(int(tracks.node[r]), r, 0.0, 10.0, 10.0, s) for r, s in zip(rows.tolist(), system.tolist(), strict=False)]
+            found.append((correlation.correlate(entries, known, np.zeros(6), 3), entries))
+        assert found[0] == found[1]
+    assert 50 < sum(joined) < 150
+
+
 def test_a_wrong_pairing_made_in_a_crowd_is_put_right():
     """A source that begins where two objects are 60 m apart pairs them at random; at 20 m/s they are two standard deviations of the
     difference apart 45 s later, and of twelve crossings at most one in ten lines still mixes them then."""

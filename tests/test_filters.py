@@ -835,7 +835,11 @@ def test_parts_are_held_as_eigenvalues_of_their_shares_are():
     value[:3] = np.array([0.0, 2.0, 1.0])[:, None]
     basis = np.linalg.cholesky(whole) @ turn
     part, held = ((basis * v[:, None]) @ np.swapaxes(basis, 1, 2) for v in (value, np.clip(value, 0.02, 1.0)))
+    alone = part.copy()
+    for i in range(n):
+        shares.hold(alone[i : i + 1], whole[i : i + 1], 0.02)
     shares.hold(part, whole, 0.02)
+    assert np.array_equal(part, alone)  # whatever they stand beside
     sigma = np.sqrt(np.einsum("naa->na", whole))
     assert np.all(abs(part - held) < 1e-12 * sigma[:, :, None] * sigma[:, None])
     assert np.array_equal(part[3:], np.swapaxes(part[3:], 1, 2))

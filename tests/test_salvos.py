@@ -197,14 +197,15 @@ def test_what_lies_under_the_ground_leaves_the_picture_while_others_are_aloft():
     speed = np.array([-300.0, -900.0, -300.0, 200.0, 500.0])
     x = np.hstack([site, up * speed[:, None]])
     time = np.array([10.0, 10.0, 12.0, 14.0, 14.0])  # alone at 12 s; at 14 s one climbs from under the ground
-    assert fusion._down(time, x).tolist() == [True, False, False, False, False]
+    assert fusion._down(time, np.zeros(5, int), x).tolist() == [True, False, False, False, False]
+    assert not fusion._down(time, np.arange(5), x).any()  # each in a picture of its own
 
 
 def test_what_has_come_down_does_not_come_back_when_the_last_comes_down_too():
     """All under the ground at one time: 10, 2.5 and 1 s ago; only the last two are within what can be foreseen."""
     site = frames.ecef(np.radians(39.0), np.radians(129.0), np.array([-3000.0, -750.0, -300.0]))
     x = np.hstack([site, -300.0 * site / np.linalg.norm(site, axis=1, keepdims=True)])
-    assert fusion._down(np.full(3, 10.0), x).tolist() == [True, False, False]
+    assert fusion._down(np.full(3, 10.0), np.zeros(3, int), x).tolist() == [True, False, False]
 
 
 def test_a_local_track_is_waited_for_as_long_as_it_was_heard_and_a_little():

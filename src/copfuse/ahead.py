@@ -17,7 +17,7 @@ from copfuse.tables import Tracks
 
 FREELY = 0.5  # probability of a free fall from which on a track without an engine is taken to fall
 RARELY = np.array([0.1, 1.0, 1.0, 1.0, 0.1])  # of what falls every model's likelihood: engines light again a tenth as often, *notional*
-AT_ONCE = 500  # rows that are predicted together: as quick as all together, and of little memory
+AT_ONCE = 2000  # rows that are predicted together: as quick as all together, and of little memory
 
 
 def predicted(tracks: Tracks, rows: Any, time: Any) -> Bank:

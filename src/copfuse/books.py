@@ -208,9 +208,12 @@ def _first_and_newest(at: np.ndarray, key: np.ndarray, time: np.ndarray) -> np.n
     """Of rows, in their order, each local track's first one ``at (n,)`` a time and the first of its newest ones: nothing else changes an
     entry."""
     order = np.lexsort((-time, key, at))
-    begins = np.r_[True, (np.diff(key[order]) != 0) | (np.diff(at[order]) != 0)][: len(order)]
-    first = np.minimum.reduceat(order, np.flatnonzero(begins)) if len(order) else order
-    return np.union1d(first, order[begins])
+    key, at, kept = key[order], at[order], np.zeros(len(order), bool)
+    begins = np.flatnonzero(np.append(True, (key[1:] != key[:-1]) | (at[1:] != at[:-1]))[: len(order)])
+    kept[order[begins]] = True
+    if len(order):
+        kept[np.minimum.reduceat(order, begins)] = True
+    return np.flatnonzero(kept)
 
 
 def listening(

@@ -47,11 +47,13 @@ def correlate(live: list[Entry], known: tuple[np.ndarray, Bank], slack: np.ndarr
     tracks become one, the older number does.  ``known``: rows, rising, and what `predicted` makes of them at that time.
     """
     heads = _heads(visible(live))
-    if not heads or _at_rest(heads, known, slack):
+    if not heads:
         return next_system
-    if len(live) == 1:  # new, and alone
-        live[0].system, live[0].faint = next_system, False
-        return next_system + 1
+    number = min((e.system for e in heads if e.system >= 0), default=next_system)
+    if (len(heads) == len(live) or all(e.system == number for e in heads)) and _as_one(heads, known, slack):
+        for e in heads:
+            e.system, e.faint = number, False
+        return max(next_system, number + 1)
     source, row, label = (np.array([getattr(e, name) for e in heads]) for name in ("source", "row", "system"))
     life = np.array([e.first for e in heads]), np.array([e.last for e in heads])
     label = np.where(label >= 0, label, -2 - np.arange(len(heads)))
@@ -91,18 +93,19 @@ def _heads(live: list[Entry]) -> list[Entry]:
     return sorted([*newest.values(), *loose], key=_PLACE)
 
 
-def _at_rest(heads: list[Entry], known: tuple[np.ndarray, Bank], slack: np.ndarray) -> bool:
-    """Whether entries are one each of several sources, stand as one, and no two are so far apart that they may be of two objects.
+def _as_one(heads: list[Entry], known: tuple[np.ndarray, Bank], slack: np.ndarray) -> bool:
+    """Whether entries are one each of several sources, of which any two are worth standing together.
 
-    So it mostly is of one missile, and then there is nothing to put elsewhere: what stands together is worth something up to `PART`.
+    So it mostly is of one missile, and then the least sum is that of all: what stands together is worth something up to `PART`.
     """
-    if heads[0].system < 0 or any(e.system != heads[0].system for e in heads) or len({e.source for e in heads}) < len(heads):
+    if len({e.source for e in heads}) < len(heads):
         return False
-    if len(heads) == 1:
+    if len(heads) < 2:
         return True
-    at = np.searchsorted(known[0], [e.row for e in heads])
+    at, system = np.searchsorted(known[0], [e.row for e in heads]), np.array([e.system for e in heads])
     i, j = pairs(len(heads))
-    return bool((squared_distances(known[1].x6[at], known[1].P6[at], i, j, slack) <= PART).all())
+    d2 = squared_distances(known[1].x6[at], known[1].P6[at], i, j, slack)
+    return bool(np.where((system[i] == system[j]) & (system[i] >= 0), d2 <= PART, d2 < JOIN).all())
 
 
 @cache

@@ -236,11 +236,12 @@ def common(time: np.ndarray, node: np.ndarray, number: np.ndarray, mine: int) ->
 
     One line per node and time; every other node counts for itself; nan where nobody holds it beside this one.
     """
-    time = np.round(time, 6)
-    ours = dict(zip(time[node == mine].tolist(), number[node == mine].tolist(), strict=True))
-    others = zip(time[node != mine].tolist(), number[node != mine].tolist(), strict=True)
-    same = [ours[t] == name for t, name in others if t in ours]
-    return ratio(float(sum(same)), float(len(same)))
+    times, at = np.unique(np.round(time, 6), return_inverse=True)
+    ours = np.full(len(times), -1)
+    ours[at[node == mine]] = number[node == mine]
+    there = ours[at[node != mine]]
+    same = (there == number[node != mine])[there >= 0]
+    return ratio(float(same.sum()), float(len(same)))
 
 
 # Bounds --------------------------------------------------------------------------------------------------------------

@@ -40,7 +40,6 @@ TOGETHER = 2.0  # s within which missiles come down together, as far as can be f
 LEAST_PHASE = 1e-4  # and the least probability that it is taken to give any
 ENDS = ("launch_point", "launch_point_P", "impact_point", "impact_point_P", "time_to_impact", "time_to_impact_sigma")
 NOTHING: Feed = (np.zeros(0), np.zeros(0, int))
-BATCH = 2000  # rows of tracks whose pictures are made together: as quick as all together, and of little memory
 
 
 Forecasts = dict[tuple[int, int], Forecast]  # by node and system track
@@ -144,9 +143,9 @@ def _meta(scenario: Any, messages: Messages, pedigree_of: str) -> dict[str, Any]
 
 
 def _sight(scenario: Any, seen: np.ndarray, rest: np.ndarray, rule: str = "split", ends: bool = True) -> Sight:
-    bits = np.zeros(len(NODES), np.uint64)
-    for i, sensor in enumerate(scenario.sensors):
-        bits[[NATIONS.index(sensor.nation), -1]] |= np.uint64(1 << i)
+    bit = np.uint64(1) << np.arange(len(scenario.sensors), dtype=np.uint64)
+    nation = np.array([NATIONS.index(s.nation) for s in scenario.sensors], int)
+    bits = np.array([bit[nation == k].sum() for k in range(len(NATIONS))] + [bit.sum()], np.uint64)
     return Sight(seen, bits, rest, rule, ends)
 
 
@@ -229,47 +228,32 @@ def _last_plots(hub: Tracks, rows: np.ndarray, detections: Detections, scenario:
 def _pictures(
     tracks: Tracks, feeds: list[Feed], scenario: Any, sight: Sight, watch: Callable[[float, Held], object] | None, ends: list[Ends]
 ) -> Iterator[dict[str, np.ndarray]]:
-    """The columns of the pictures of nodes 0, 1, ... with these feeds, so many times of all nodes together that it pays.
+    """The columns of the pictures of nodes 0, 1, ... with these feeds, so many times together that it pays.
 
     What is over is not held, so the memory that this needs does not grow with time.
     """
     launch = launched(tracks, feeds) if sight.ends else None
     held = Held(listening(feeds, scenario, sight.rest, ends), {})
-    some: list[Look] = []
-    many, lines = 0, 0
+    lines = 0
     for look in looks(tracks, held.nodes, scenario):
-        some.append(look)
-        many += len(look.rows)
-        if many >= BATCH:
-            yield _columns(tracks, some, launch, held.made, sight, lines)
-            lines += sum(len(one.book) for one in some)
-            some, many = [], 0
+        yield _columns(tracks, look, launch, held.made, sight, lines)
+        lines += len(look.book)
         if watch:
             watch(float(look.time[-1]), held)
-    if some:
-        yield _columns(tracks, some, launch, held.made, sight, lines)
 
 
-def _columns(tracks: Tracks, some: list[Look], launch: Launched | None, made: Forecasts, sight: Sight, first: int) -> dict[str, np.ndarray]:
+def _columns(tracks: Tracks, look: Look, launch: Launched | None, made: Forecasts, sight: Sight, first: int) -> dict[str, np.ndarray]:
     """The columns of the pictures at some times; what has come down leaves them, for it would stand beside others aloft.
 
     Nodes that know the same of an object have it alike, so that the arithmetic is done on distinct lines.  Where nothing is known of
     launch points, `Needs` are in the place of both ends, the lines numbered from the ``first`` on.
     """
-    begin = np.cumsum([0, *(len(look.rows) for look in some)])
-    place = np.concatenate([np.where(s.place >= 0, b + s.place, -1) for s, b in zip(some, begin, strict=False)])
-    rows = np.concatenate([look.rows for look in some])
-    node, system = np.concatenate([s.book for s in some]), np.concatenate([s.system for s in some])
+    rows, place, node, system = look.rows, look.place, look.book, look.system
     source = np.where(place >= 0, rows[place], -1)
     sensors, disjoint = _sensors(tracks, source, node, sight)
-    distinct, line = np.unique(np.column_stack([place, disjoint]), axis=0, return_inverse=True)
-    line = line.ravel()
-    state, beta, push = _states(tracks, rows, Bank.stack([look.bank for look in some]), distinct[:, :-1], distinct[:, -1] > 0, sight.rule)
-    time = state["time"][line]
-    up = np.ones(len(line), bool)
-    for k in np.unique(node):
-        mine = node == k
-        up[mine] = ~_down(time[mine], state["x"][line[mine]])
+    distinct, line = _distinct(np.column_stack([place, disjoint]))
+    state, beta, push = _states(tracks, rows, look.bank, distinct[:, :-1], distinct[:, -1] > 0, sight.rule)
+    up = ~_down(state["time"][line], node, state["x"][line])
     line, node, system, sensors = line[up], node[up], system[up], sensors[up]
     if launch is None:
         own = {"line": first + line, "who": _who(state["pedigree"])[line], "log_beta": beta[line], "push": push[line]}
@@ -277,6 +261,15 @@ def _columns(tracks: Tracks, some: list[Look], launch: Launched | None, made: Fo
         own = launches(launch, node, state["time"][line], state["pedigree"][line])
         own |= _impacts(state, beta, push, line, node, system, made)
     return {"node": node, "track": system, "sensors": sensors, **{name: column[line] for name, column in state.items()}, **own}
+
+
+def _distinct(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct ones of ``keys (n, k)``, in order, and which of them each is (n,): `np.unique`, which is slow at rows."""
+    order = np.lexsort(keys.T[::-1])
+    new = np.append(True, (keys[order[1:]] != keys[order[:-1]]).any(axis=1))[: len(order)]
+    which = np.empty(len(order), int)
+    which[order] = np.cumsum(new) - 1
+    return keys[order[new]], which
 
 
 def _sensors(tracks: Tracks, source: np.ndarray, node: np.ndarray, sight: Sight) -> tuple[np.ndarray, np.ndarray]:
@@ -373,14 +366,15 @@ def _who(pedigree: np.ndarray) -> np.ndarray:
     return who
 
 
-def _down(time: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Which states (n, 6) sink under the ground, so have more likely come down than not, while another is aloft or comes down later.
+def _down(time: np.ndarray, node: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Which states (n, 6) sink under the ground, so have more likely come down than not, while another of that time and node is aloft or
+    comes down later.
 
     The last is followed until it is no longer heard of: its forecast is not sure to some seconds, and nothing is mistaken for it.
     """
     height, sinks = altitude(x), -np.einsum("ni,ni->n", x[:, :3], x[:, 3:]) / np.linalg.norm(x[:, :3], axis=1)
     since = np.where((sinks > 0.0) & (height < 0.0), -height / np.maximum(sinks, 1.0), -np.inf)  # s under the ground
-    _, at = np.unique(time, return_inverse=True)
+    _, at = _distinct(np.column_stack([time, node]))
     last = np.full(len(time), np.inf)
     np.minimum.at(last, at, since)
     return since > np.where(np.isfinite(last), last + TOGETHER, 0.0)[at]

@@ -51,18 +51,17 @@ def match(picture: Picture, truth: Truth) -> Match:
     times, at = np.unique(picture.time, return_inverse=True)  # of a raid, states at every row's own time would fill the memory
     where, at = true_states(truth, times), at.ravel()
     distance = np.empty((len(picture), where.shape[1]))
-    gate = gate_radius(picture.P)
     found, nearest = np.full((2, len(picture)), -1)
     order, edges = _edges(picture.node, picture.time)
     size = np.diff(edges)
     for rows in _some(order[edges[:-1][size == 1]]):  # most pictures of one flight: no assignment to make
         distance[rows] = np.linalg.norm(where[at[rows], :, :3] - picture.x[rows, None, :3], axis=2)
-        within = np.where(distance[rows] <= gate[rows, None], distance[rows], np.inf)
+        within = _within(distance[rows], picture.P[rows])
         found[rows] = np.where(np.isfinite(within).any(axis=1), np.argmin(within, axis=1), -1) if within.size else -1
     for begin in np.flatnonzero(size > 1).tolist():
         rows = order[edges[begin] : edges[begin + 1]]
         distance[rows] = np.linalg.norm(where[at[rows], :, :3] - picture.x[rows, None, :3], axis=2)
-        within = np.where(distance[rows] <= gate[rows, None], distance[rows], np.inf)
+        within = _within(distance[rows], picture.P[rows])
         pairs = assign(within)
         found[rows[pairs[:, 0]]] = pairs[:, 1]
         left = np.setdiff1d(np.arange(len(rows)), pairs[:, 0])
@@ -70,6 +69,14 @@ def match(picture: Picture, truth: Truth) -> Match:
         nearest[rows[left]] = np.argmin(within[left], axis=1)
     error = np.where(found[:, None] >= 0, picture.x - where[at, found], np.nan) if len(picture) else np.zeros((0, 6))
     return Match(found, nearest, error, distance)
+
+
+def _within(distance: np.ndarray, P: np.ndarray) -> np.ndarray:
+    """Distances (n, n_objects), infinite beyond the gates of tracks of covariances (n, 6, 6), which most distances need not ask for."""
+    gate = np.full(len(P), GATE_LEAST)
+    near = ((distance > GATE_LEAST) & (distance <= GATE_MOST)).any(axis=1)
+    gate[near] = gate_radius(P[near])
+    return np.where(distance <= gate[:, None], distance, np.inf)
 
 
 def true_states(truth: Truth, time) -> np.ndarray:

@@ -113,19 +113,23 @@ def _solve(lower, b):
 @borrowing
 def _turned(a, basis):
     """One sweep of Jacobi's rotations (Golub & Van Loan, Matrix Computations, ch. 8.5) over the upper halves of eight symmetric matrices,
-    whose ``basis`` turns with them; False, and none, where all are diagonal already."""
+    whose ``basis`` turns with them; False, and none, where all are diagonal already.
+
+    What is diagonal is not turned any more, so that nothing of a matrix goes by which others it stands beside.
+    """
     off, on = nought(), nought()
     for p in range(6):
         on = on + cell(a, p, p) * cell(a, p, p)
         for q in range(p + 1, 6):
             off = off + cell(a, p, q) * cell(a, p, q)
-    if above(_SMALL * on - off, 0.0):
+    flat = _SMALL * on - off
+    if above(flat, 0.0):
         return False
     for p in range(5):
         for q in range(p + 1, 6):
             twice, apart = 2.0 * cell(a, p, q), cell(a, q, q) - cell(a, p, p)
             tangent = twice / (size(apart) + root(apart * apart + twice * twice) + 1e-300)
-            tangent = where_below(apart, 0.0, 0.0 - tangent, tangent)
+            tangent = where_below(flat, 0.0, where_below(apart, 0.0, 0.0 - tangent, tangent), nought())
             cosine = 1.0 / root(1.0 + tangent * tangent)
             sine = tangent * cosine
             put_cell(cell(a, p, p) - 0.5 * tangent * twice, a, p, p)
