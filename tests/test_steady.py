@@ -192,6 +192,7 @@ def test_engines_and_the_ground_are_decided_as_in_the_plain_form(seed):
         told = engines.burnt_out(x, P, mu, bank.x6[i], burnt[i], able[i], 0.1 * pause[i], rule)
         unknown = engines.burnt_out(x, P, mu, bank.x6[i], burnt[i], able[i], engines.UNKNOWN, rule)
         assert told == out[i] and unknown in (told, -1)
+        assert engines.likely_out(mu, burnt[i], able[i], 0.1 * pause[i], rule) in (told, engines.ASKED)
         if out[i] and not burnt[i]:
             engines.forget_thrust(x, P, rule)
         assert np.array_equal(x, forgot.x[i]) and np.array_equal(P, forgot.P[i])

@@ -340,6 +340,32 @@ def test_squares_and_sums_of_rows():
     np.testing.assert_array_equal(out, rows[3])
 
 
+@pytest.mark.parametrize("count", [8, 36, 45])
+def test_numbers_are_handed_on_and_no_further_ones(count):
+    rows = np.random.default_rng(4).standard_normal((6, 9))
+    others = np.full((6, 9), 7.0)
+    small.hand_all(rows, others, count)
+    np.testing.assert_array_equal(others.ravel(), [*rows.ravel()[:count], *np.full(54 - count, 7.0)])
+
+
+@njit
+def _some_run(array, first, n):
+    part = eights.run(array, first, n)
+    part[n - 1] += 1.0
+    return part.shape, part.size, part[0].copy(), eights.run(part, n, 0).size
+
+
+@pytest.mark.parametrize("shape", [(6, 2), (6, 2, 3), (6, 2, 3, 4)])
+def test_a_run_is_a_slice(shape):
+    array = np.arange(float(np.prod(shape))).reshape(shape)
+    want = array.copy()
+    size, count, begin, none = _some_run(array, 2, 3)
+    want[4] += 1.0
+    np.testing.assert_array_equal(array, want)
+    assert size == want[2:5].shape and count == want[2:5].size and none == 0
+    np.testing.assert_array_equal(begin, want[2])
+
+
 @njit
 def _some_eights(row, other, n, out, whole):
     eights.put_first(2.0 * eights.eight(row) + (eights.nought() - eights.eight(other)) / 3.0, out, n)
@@ -400,6 +426,39 @@ def test_an_update_of_what_was_expected_is_the_same_to_the_bit():
     j, one, cov = 1, x[0, 1].copy(), P[0, 1].copy()
     sights.revise(6, one, cov, z[0], SIGMA[0], seen[0, j], np.zeros((sights.SCRATCH, 9)), np.zeros(4, np.int64))
     assert np.array_equal(one, out[0][0][0, j]) and np.array_equal(cov, out[0][1][0, j])
+
+
+@pytest.mark.parametrize("lacking", [(), (3,), (0, 3), (0, 1, 2)])
+def test_models_side_by_side_are_as_far_from_a_plot_as_each_alone(lacking):
+    """Distances, densities and what a plot makes of a model are to the bit those of one model at a time; the roots are taken at once."""
+    (x, P, _), (origin, axes), sizes, w = scene(), sensor(), np.array([0, 6, 7, 9, 8]), np.zeros(sights.WORK)
+    seen, side, rows, have = np.zeros((5, sights.ROWS, 9)), np.zeros((sights.SIDE, 9)), np.zeros((sights.SCRATCH, 9)), np.zeros(4, np.int64)
+    small.columns_of(P[0], sizes, seen, np.zeros((5, 9)))
+    z, sigma, alone = np.zeros(4), SIGMA[0].copy(), np.zeros((sights.ROWS, 9))
+    sights.measure(x[0, 1], origin, axes, 0, z)
+    z += [120.0, -0.003 - 2.0 * np.pi, 0.004, 9.0]
+    z[list(lacking)] = np.nan
+    for j in range(1, 5):
+        sights.regress_rooted(sizes[j], x[0, j], origin, axes, 0, seen[j], w)
+    m = sights.distances(z, sigma, seen, have, side)
+    assert m == sights.present(z, sigma, have) == 4 - len(lacking)
+    for j in range(1, 5):
+        n, nu, S, lower = sizes[j], np.zeros(4), np.zeros((4, 4)), np.zeros((4, 4))
+        sights.regress(n, x[0, j], P[0, j], origin, axes, 0, alone, w)
+        assert np.array_equal(seen[j, : sights.ROOT + n, :n], alone[: sights.ROOT + n, :n])
+        assert np.array_equal(seen[j, sights.SLOPES :, :4], alone[sights.SLOPES :, :4])
+        sights.innovation(z, sigma, alone[sights.MEAN], alone[sights.SPREAD : sights.BENT], have, nu, S)
+        small.cholesky(S, m, lower)
+        off = nu[:m].copy()
+        small.solve_lower(lower, m, nu)
+        assert side[sights.APART, j] == np.cumsum(nu[:m] ** 2)[-1]
+        density = -0.5 * (off @ np.linalg.solve(S[:m, :m], off) + np.linalg.slogdet(2.0 * np.pi * S[:m, :m])[1])
+        np.testing.assert_allclose(sights.log_density(m, j, side), density, rtol=1e-9)
+        one, other = (x[0, j].copy(), P[0, j].copy()), (x[0, j].copy(), P[0, j].copy())
+        told = sights.revise(n, *one, z, sigma, alone, rows, have)
+        assert told == sights.revise_measured(n, j, *other, m, sigma, seen[j], side, rows, have)
+        assert np.array_equal(one[0], other[0]) and np.array_equal(one[1], other[1])
+        np.testing.assert_allclose(told, density, rtol=1e-9)
 
 
 def test_innovation_takes_what_the_plot_has():

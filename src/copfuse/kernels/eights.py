@@ -14,7 +14,7 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.core.imputils import lower_builtin
+from numba.core.imputils import impl_ret_borrowed, lower_builtin
 from numba.core.typing import signature
 from numba.core.typing.templates import ConcreteTemplate, infer_global
 from numba.extending import intrinsic, models, register_model
@@ -143,6 +143,23 @@ def _put_at(_: Any, numbers: Any, row: Any, place: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(numbers, row, types.int64), written
+
+
+@intrinsic
+def _run(_: Any, array: Any, first: Any, n: Any) -> Any:
+    def written(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        make = context.make_array(signature.args[0])
+        whole, part = make(context, builder, args[0]), make(context, builder)
+        shape, strides = cgutils.unpack_tuple(builder, whole.shape), cgutils.unpack_tuple(builder, whole.strides)
+        start = cgutils.pointer_add(builder, whole.data, builder.mul(args[1], strides[0]))
+        size = args[2]
+        for length in shape[1:]:
+            size = builder.mul(size, length)
+        part.meminfo, part.parent, part.itemsize, part.nitems, part.data = whole.meminfo, whole.parent, whole.itemsize, size, start
+        part.shape, part.strides = cgutils.pack_array(builder, [args[2], *shape[1:]]), whole.strides
+        return impl_ret_borrowed(context, builder, signature.return_type, part._getvalue())  # counted where arrays are
+
+    return array(array, types.int64, types.int64), written
 
 
 def _inside(context: Any, builder: Any, kind: Any, block: Any, i: Any, j: Any) -> Any:
@@ -275,7 +292,7 @@ def _plain_put(numbers: Any, row: Any) -> None:
 
 
 def _plain_put_at(numbers: Any, row: Any, place: int) -> None:
-    row[place : place + 8] = numbers
+    row.reshape(-1)[place : place + 8] = numbers
 
 
 def _plain_put_cell(numbers: Any, block: Any, i: int, j: int) -> None:
@@ -305,8 +322,10 @@ def _plain_fours(table: Any, numbers: Any) -> Any:
 
 eight: Any = (lambda row: row[:8].copy()) if _PLAIN else _eight  # the first eight numbers of a row of eight or more
 nought: Any = (lambda: np.zeros(8)) if _PLAIN else _nought  # eight noughts
-# those of a row from some place on, where a slice would cost some checks; and put them there
-eight_at: Any = (lambda row, place: row[place : place + 8].copy()) if _PLAIN else _eight_at
+# so many rows of an array, from one on, which must be there: a slice costs some checks, and as much again to compile
+run: Any = (lambda array, first, n: array[first : first + n]) if _PLAIN else _run
+# those of a row, or of rows after one another, from some place on, likewise; and put them there
+eight_at: Any = (lambda row, place: row.reshape(-1)[place : place + 8].copy()) if _PLAIN else _eight_at
 put_at: Any = _plain_put_at if _PLAIN else _put_at
 # those of a place in a matrix of eights (rows, columns, 8); and put them there
 cell: Any = (lambda block, i, j: block[i, j].copy()) if _PLAIN else _cell

@@ -12,6 +12,7 @@ from copfuse.kernels.earth import altitude
 from copfuse.kernels.motions import BOOST, GLIDE, MANOEUVRE, REENTRY
 
 UNKNOWN = -1.0  # of a rate or a chance: not known here
+ASKED = 2  # of whether an engine is out
 CLOSE = 1e-6  # of a decision's two sides, in their unit or as a share: nearer than that it is too near to call
 
 
@@ -43,16 +44,25 @@ def thrust(x, P, mu, x6):
 
 
 @borrowing
-def burnt_out(x, P, mu, x6, burnt, able, chance, rule):
-    """`tracking._burnt_out` of one track: 1 where its engine is out, 0 where not, −1 where that is too near to call.
-
-    ``chance`` is that of a further stage, or `UNKNOWN`.
-    """
+def likely_out(mu, burnt, able, chance, rule):
+    """`burnt_out` by the models' probabilities alone; `ASKED` where the push decides."""
     engine = mu[MANOEUVRE] + mu[BOOST]
     if burnt and 0.5 < engine <= 0.95 and chance == UNKNOWN:
         return -1
     if not (engine > (0.5 if chance > 0.0 else 0.95) if burnt else able and engine >= rule.burnt_out):
         return 1 if burnt or able else 0
+    return ASKED
+
+
+@borrowing
+def burnt_out(x, P, mu, x6, burnt, able, chance, rule):
+    """`tracking._burnt_out` of one track: 1 where its engine is out, 0 where not, −1 where that is too near to call.
+
+    ``chance`` is that of a further stage, or `UNKNOWN`.
+    """
+    out = likely_out(mu, burnt, able, chance, rule)
+    if out != ASKED:
+        return out
     along, blur = thrust(x, P, mu, x6)
     far = along - rule.relight if burnt else -2.0 * blur - along
     if not abs(far) > CLOSE:

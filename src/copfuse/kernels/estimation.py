@@ -13,13 +13,13 @@ import numpy as np
 from copfuse.kernels import borrowing, njit
 from copfuse.kernels.bending import BENDING, learn
 from copfuse.kernels.earth import altitude
-from copfuse.kernels.eights import eight, nought, put_first
+from copfuse.kernels.eights import eight, nought, put_first, run
 from copfuse.kernels.lanes import WORK, gather, move, scatter
 from copfuse.kernels.mixing import LEAST, mix
 from copfuse.kernels.motions import AIR, N_MODEL, PUSH_SIGMA, add_process_noise, dimension, propagate
-from copfuse.kernels.sights import SCRATCH, regress, revise
+from copfuse.kernels.sights import ROWS, SCRATCH, SIDE, distances, regress, revise_measured
 from copfuse.kernels.sights import WORK as WORK_SEEN
-from copfuse.kernels.small import columns, columns_of, firm_up, hand
+from copfuse.kernels.small import columns, columns_of, firm_up, hand_all
 from copfuse.kernels.switching import transition
 
 NEGLIGIBLE = 1e-3  # model probability below which a model opens no gate
@@ -61,7 +61,7 @@ def predict_models(x, P, mu, dt, noise, upper, over, points, kind, w):
     for j in _IN_TURN:
         if mu[j] > ASLEEP:
             n = dimension(j)
-            scatter(n, x[j], upper[j], points[count:])
+            scatter(n, x[j], upper[j], run(points, count, 2 * n))
             for p in range(2 * n):
                 kind[count + p] = j
             count += 2 * n
@@ -70,7 +70,7 @@ def predict_models(x, P, mu, dt, noise, upper, over, points, kind, w):
     for j in _IN_TURN:
         if mu[j] > ASLEEP:
             n = dimension(j)
-            gather(n, points[count:], x[j], P[j])
+            gather(n, run(points, count, 2 * n), x[j], P[j])
             add_process_noise(j, x[j], P[j], dt, noise)
             firm_up(P[j], n)
             count += 2 * n
@@ -142,9 +142,8 @@ def _copy(t, x, P, mu, x_now, P_now, mu_now):
     """Track t of a bank as it is now."""
     for i in range(N_MODEL):
         mu_now[i] = mu[t, i]
-        hand(x[t, i], x_now[i])
-        for a in range(9):
-            hand(P[t, i, a], P_now[i, a])
+    hand_all(x[t], x_now, N_MODEL * 9)
+    hand_all(P[t], P_now, N_MODEL * 81)
 
 
 @borrowing
@@ -197,24 +196,27 @@ def update(x, P, mu, origin, axes, cosines, z, sigma, x6, P6, seen):
 
     ``seen (n, N_MODEL, sights.ROWS, 9)`` are their models' regressions as `pairwise.expect_pairs` leaves them, or of no track.
     """
-    own, rows, have, w = np.zeros((BENDING, 9)), np.zeros((SCRATCH + 1, 9)), np.zeros(4, np.int64), np.zeros(WORK_SEEN)
+    unseen, have, w = np.zeros((0 if len(seen) > 0 else N_MODEL, ROWS, 9)), np.zeros(4, np.int64), np.zeros(WORK_SEEN)
+    own, rows, side = np.zeros((BENDING, 9)), np.zeros((SCRATCH + 1, 9)), np.zeros((SIDE, 9))
     ll = rows[SCRATCH]
     for t in range(len(mu)):
-        best = -1e300
+        best, look = -1e300, unseen
         leader = likeliest(mu[t])
         before = mu[t, leader]
+        if len(seen) > 0:
+            look = seen[t]
+        else:
+            for j in range(N_MODEL):
+                if mu[t, j] > ASLEEP:
+                    regress(dimension(j), x[t, j], P[t, j], origin, axes, cosines, look[j], w)
+        m = distances(z[t], sigma[t], look, have, side)
         for j in range(N_MODEL):
             if not mu[t, j] > ASLEEP:
                 continue
-            n, look = dimension(j), own
-            if len(seen) > 0:
-                look = seen[t, j]
-            else:
-                regress(n, x[t, j], P[t, j], origin, axes, cosines, look, w)
             if j == 2 and mu[t, j] > NEGLIGIBLE:
-                ll[j] = learn(x[t, j], P[t, j], origin, axes, cosines, z[t], sigma[t], look, own, rows, have, w)
+                ll[j] = learn(x[t, j], P[t, j], origin, axes, cosines, z[t], sigma[t], look[j], own, rows, have, w)
             else:
-                ll[j] = revise(n, x[t, j], P[t, j], z[t], sigma[t], look, rows, have)
+                ll[j] = revise_measured(dimension(j), j, x[t, j], P[t, j], m, sigma[t], look[j], side, rows, have)
             ll[j] += math.log(max(mu[t, j], LEAST))
             best = max(best, ll[j])
         total = 0.0

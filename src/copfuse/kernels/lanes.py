@@ -15,20 +15,36 @@ import numpy as np
 from copfuse.constants import EARTH_A, EARTH_B, EARTH_E2, EARTH_OMEGA, J2, MU
 from copfuse.kernels import borrowing
 from copfuse.kernels.earth import DEEPEST, air
-from copfuse.kernels.eights import eight, eight_at, fours, larger, nought, put, put_at, put_first, smaller, turn, where_below, whole
+from copfuse.kernels.eights import (
+    above,
+    eight,
+    eight_at,
+    fours,
+    larger,
+    nought,
+    put,
+    put_at,
+    put_first,
+    root,
+    run,
+    size,
+    smaller,
+    turn,
+    where_below,
+    whole,
+)
 from copfuse.kernels.mach import factors_at
 from copfuse.kernels.motions import DRAG_CEILING, DRAG_MOST, LEAST_COSINE, LIFT_TIME, MOST_FLOW, MOST_THRUST
 from copfuse.kernels.small import squares
 
 LANES = 16
 # Places in the work array ``w``, of which every one has `LANES` numbers: state (position, velocity, thrust, mass flow), the state at
-# which rates are asked for, weighted sum of rates; then acceleration, push, height, drag over speed, exp(-ln beta), lift and turn
+# which rates are asked for, weighted sum of rates; then acceleration, push, exp(-ln beta), lift and turn
 _S, _Y, _Q, _A, _P = 0, 8 * LANES, 16 * LANES, 24 * LANES, 27 * LANES
-_H, _K, _E, _L = 30 * LANES, 31 * LANES, 32 * LANES, 33 * LANES
-_D, _O, _V = 35 * LANES, 36 * LANES, 37 * LANES  # distance from the Earth's centre, 1 over its square, speed
-_R = 38 * LANES  # scratch
-_C, _M = 39 * LANES, 42 * LANES  # the components that a model adds as they come in, and the model
-WORK = 43 * LANES
+_E, _L = 30 * LANES, 31 * LANES
+_R = 33 * LANES  # scratch
+_C, _M = 34 * LANES, 37 * LANES  # the components that a model adds as they come in, and the model
+WORK = 38 * LANES
 LONGEST = 10.0  # s, a step
 SHORTEST = 0.2  # s, a step that drag asks for
 _EP2 = (EARTH_A / EARTH_B) ** 2 - 1.0  # second eccentricity squared
@@ -74,160 +90,173 @@ def thickness(h):
 # Rates ---------------------------------------------------------------------------------------------------------------
 
 
-@borrowing
-def _fall(w):
-    """Acceleration of free fall (`earth.free_acceleration`) and the push that stays; distance from the Earth's centre, 1 over its square,
-    and speed."""
-    for i in range(LANES):
-        x, y, z = w[_Y + i], w[_Y + LANES + i], w[_Y + 2 * LANES + i]
-        a, b, c = w[_Y + 3 * LANES + i], w[_Y + 4 * LANES + i], w[_Y + 5 * LANES + i]
-        r2 = max(x * x + y * y + z * z, DEEPEST * DEEPEST)
-        r, over = math.sqrt(r2), 1.0 / r2
-        g, k, s = -MU * over * (r * over), _J2 * over, 5.0 * z * z * over
-        xy = g * (1.0 + k * (1.0 - s)) + EARTH_OMEGA * EARTH_OMEGA
-        w[_A + i] = xy * x + 2.0 * EARTH_OMEGA * b + w[_P + i]
-        w[_A + LANES + i] = xy * y - 2.0 * EARTH_OMEGA * a + w[_P + LANES + i]
-        w[_A + 2 * LANES + i] = g * (1.0 + k * (3.0 - s)) * z + w[_P + 2 * LANES + i]
-        w[_D + i] = r
-        w[_O + i] = over
-        w[_V + i] = math.sqrt(a * a + b * b + c * c)
-
-
-@borrowing
-def _thrust(w):
-    """Thrust, along the velocity."""
-    for i in range(LANES):
-        k = w[_Y + 6 * LANES + i] / (w[_V + i] + 1e-3)
-        w[_A + i] += k * w[_Y + 3 * LANES + i]
-        w[_A + LANES + i] += k * w[_Y + 4 * LANES + i]
-        w[_A + 2 * LANES + i] += k * w[_Y + 5 * LANES + i]
-
-
-@borrowing
-def _airless(w):
-    """Whether all lanes are so far out that nobody need ask for their height."""
-    near = 0
-    for i in range(LANES):
-        near += 0 if w[_D + i] > _EMPTY else 1
-    return near == 0
-
-
-@borrowing
-def _drag(w):
-    """Height, drag over speed (as `motions.drag_of`) and drag.
+@borrowing(forceinline=True)
+def _dragged(w, i, z, r, over, v, slowed):
+    """Height, and drag over speed (as `motions.drag_of`), of eight states so far (``r``, ``over`` = 1 over its square) from the Earth's
+    centre and so fast (``v``); where drag is not asked for, or all are far out, that is nought.
 
     The height is that along the radius, from a series (`falls.flow`), less what the vertical is shorter: to 2 cm up to `DRAG_CEILING`.
     """
-    if _airless(w):
-        for i in range(LANES):
-            w[_K + i] = 0.0
-            w[_H + i] = DRAG_CEILING
-        return
-    for i in range(0, LANES, 8):
-        z = eight_at(w, _Y + 2 * LANES + i)
-        s = z * z * eight_at(w, _O + i)
+    h, k = nought() + DRAG_CEILING, nought()
+    if slowed and not above(r, _EMPTY):
+        s = z * z * over
         u = _EP2 * s
-        h = eight_at(w, _D + i) - EARTH_A * (1.0 - u * (0.5 - u * (0.375 - u * (0.3125 - u * 0.2734375))))
+        h = r - EARTH_A * (1.0 - u * (0.5 - u * (0.375 - u * (0.3125 - u * 0.2734375))))
         h = h - 0.5 * EARTH_E2 * EARTH_E2 * h * s * (1.0 - s)
-        v = eight_at(w, _V + i)
         k = 0.5 * thickness(smaller(larger(h, 0.0), DRAG_CEILING)) * v * eight_at(w, _E + i) * factors_at(h, v)
         k = where_below(h, DRAG_CEILING, smaller(k, DRAG_MOST / (v + 1.0)), nought())
-        put_at(h, w, _H + i)
-        put_at(k, w, _K + i)
-        put_at(eight_at(w, _A + i) - k * eight_at(w, _Y + 3 * LANES + i), w, _A + i)
-        put_at(eight_at(w, _A + LANES + i) - k * eight_at(w, _Y + 4 * LANES + i), w, _A + LANES + i)
-        put_at(eight_at(w, _A + 2 * LANES + i) - k * eight_at(w, _Y + 5 * LANES + i), w, _A + 2 * LANES + i)
+    return h, k
 
 
-@borrowing
-def _lift(w, left):
-    """Lift and turn, of which the share ``left`` is left, along `motions.across`."""
-    for i in range(LANES):
-        k, over = 1.0 / (w[_V + i] + 1e-3), w[_D + i] * w[_O + i]
-        x, y, z = over * w[_Y + i], over * w[_Y + LANES + i], over * w[_Y + 2 * LANES + i]
-        a, b, c = k * w[_Y + 3 * LANES + i], k * w[_Y + 4 * LANES + i], k * w[_Y + 5 * LANES + i]
-        sine = x * a + y * b + z * c
-        n = 1.0 / math.sqrt(max(1.0 - sine * sine, LEAST_COSINE * LEAST_COSINE))
-        u0, u1, u2 = n * (x - sine * a), n * (y - sine * b), n * (z - sine * c)
-        lift, turn = left * w[_L + i], left * w[_L + LANES + i]
-        w[_A + i] += lift * u0 + turn * (b * u2 - c * u1)
-        w[_A + LANES + i] += lift * u1 + turn * (c * u0 - a * u2)
-        w[_A + 2 * LANES + i] += lift * u2 + turn * (a * u1 - b * u0)
+@borrowing(forceinline=True)
+def _rates(w, at, i, thrust, drag, lift, left):
+    """Rates of eight states, which stand at ``at``, from lane i on: velocity and acceleration, and what these come of: height, drag over
+    speed, distance from the Earth's centre, 1 over its square, and speed.
 
-
-@borrowing
-def _rates(w, thrust, drag, lift, left):
-    _fall(w)
+    Acceleration is that of free fall (`earth.free_acceleration`), the push that stays, thrust, which is along the velocity, drag, and of
+    lift and turn, along `motions.across`, the share ``left``.
+    """
+    x, y, z = eight_at(w, at + i), eight_at(w, at + LANES + i), eight_at(w, at + 2 * LANES + i)
+    a, b, c = eight_at(w, at + 3 * LANES + i), eight_at(w, at + 4 * LANES + i), eight_at(w, at + 5 * LANES + i)
+    r2 = larger(x * x + y * y + z * z, DEEPEST * DEEPEST)
+    r, over = root(r2), 1.0 / r2
+    g, j, s = -MU * over * (r * over), _J2 * over, 5.0 * z * z * over
+    xy = g * (1.0 + j * (1.0 - s)) + EARTH_OMEGA * EARTH_OMEGA
+    ax = xy * x + 2.0 * EARTH_OMEGA * b + eight_at(w, _P + i)
+    ay = xy * y - 2.0 * EARTH_OMEGA * a + eight_at(w, _P + LANES + i)
+    az = g * (1.0 + j * (3.0 - s)) * z + eight_at(w, _P + 2 * LANES + i)
+    v = root(a * a + b * b + c * c)
     if thrust:
-        _thrust(w)
+        t = eight_at(w, at + 6 * LANES + i) / (v + 1e-3)
+        ax, ay, az = ax + t * a, ay + t * b, az + t * c
+    h, k = _dragged(w, i, z, r, over, v, drag)
     if drag:
-        _drag(w)
+        ax, ay, az = ax - k * a, ay - k * b, az - k * c
     if lift:
-        _lift(w, left)
+        t, n = 1.0 / (v + 1e-3), r * over
+        e0, e1, e2, x, y, z = t * a, t * b, t * c, n * x, n * y, n * z
+        sine = x * e0 + y * e1 + z * e2
+        n = 1.0 / root(larger(1.0 - sine * sine, LEAST_COSINE * LEAST_COSINE))
+        u0, u1, u2 = n * (x - sine * e0), n * (y - sine * e1), n * (z - sine * e2)
+        up, right = left * eight_at(w, _L + i), left * eight_at(w, _L + LANES + i)
+        ax = ax + (up * u0 + right * (e1 * u2 - e2 * u1))
+        ay = ay + (up * u1 + right * (e2 * u0 - e0 * u2))
+        az = az + (up * u2 + right * (e0 * u1 - e1 * u0))
+    return a, b, c, ax, ay, az, h, k, r, over, v
+
+
+@borrowing(forceinline=True)
+def _burnt(w, at, i):
+    """Rates of thrust and mass flow, which grow as the rocket gets lighter."""
+    a, b = eight_at(w, at + 6 * LANES + i), eight_at(w, at + 7 * LANES + i)
+    a4, b4 = a / MOST_THRUST, b / MOST_FLOW
+    a4, b4 = a4 * a4, b4 * b4
+    return a * b * larger(1.0 - a4 * a4, 0.0), b * b * larger(1.0 - b4 * b4, 0.0)
 
 
 # One step of the classical Runge-Kutta rule --------------------------------------------------------------------------
 
 
-@borrowing
-def _stage(w, weight, step):
-    """Rates at ``y`` added to their sum ``weight`` times; then y is the state ``step`` s after the begin at these rates."""
-    for i in range(3 * LANES):
-        rate, push = w[_Y + 3 * LANES + i], w[_A + i]
-        w[_Q + i] += weight * rate
-        w[_Q + 3 * LANES + i] += weight * push
-        w[_Y + i] = w[_S + i] + step * rate
-        w[_Y + 3 * LANES + i] = w[_S + 3 * LANES + i] + step * push
+@borrowing(forceinline=True)
+def _further(w, c, weight, step, rate):
+    """Eight numbers of the states from place c on, ``step`` s after the begin of the step at these rates, which count ``weight`` times in
+    their sum."""
+    put_at(eight_at(w, _Q + c) + weight * rate, w, _Q + c)
+    put_at(eight_at(w, _S + c) + step * rate, w, _Y + c)
 
 
-@borrowing
-def _burnt(w, weight, step):
-    """Likewise thrust and mass flow, which grow as the rocket gets lighter."""
-    for i in range(LANES):
-        a, b = w[_Y + 6 * LANES + i], w[_Y + 7 * LANES + i]
-        a4, b4 = a / MOST_THRUST, b / MOST_FLOW
-        a4, b4 = a4 * a4, b4 * b4
-        rate, flow = a * b * max(1.0 - a4 * a4, 0.0), b * b * max(1.0 - b4 * b4, 0.0)
-        w[_Q + 6 * LANES + i] += weight * rate
-        w[_Q + 7 * LANES + i] += weight * flow
-        w[_Y + 6 * LANES + i] = w[_S + 6 * LANES + i] + step * rate
-        w[_Y + 7 * LANES + i] = w[_S + 7 * LANES + i] + step * flow
+@borrowing(forceinline=True)
+def _last(w, c, sixth, rate):
+    """Those at the end of the step."""
+    put_at(eight_at(w, _S + c) + sixth * (eight_at(w, _Q + c) + rate), w, _S + c)
 
 
-@borrowing
-def _arrive(w, step, left):
-    """The end of a step: the states by the sum of their rates, which is empty again; lift and turn fade."""
-    for i in range(8 * LANES):
-        w[_S + i] += step / 6.0 * w[_Q + i]
-        w[_Y + i] = w[_S + i]
-        w[_Q + i] = 0.0
-    for i in range(2 * LANES):
-        w[_L + i] *= left
-
-
-@borrowing
-def _stride(w, thrust, drag):
-    """Seconds that one step of all lanes may take: short against what drag, the air's density and thrust's turn change the motion in."""
+@borrowing(finished=True)
+def _begin(w, thrust, drag, lift):
+    """Accelerations at the states, and seconds that one step of all lanes may take: short against what drag, the air's density and
+    thrust's turn change the motion in."""
+    fastest, slowest = nought(), nought() + 2e4
+    for i in range(0, LANES, 8):
+        a, b, c, ax, ay, az, h, k, r, over, v = _rates(w, _S, i, thrust, drag, lift, 1.0)
+        put_at(ax, w, _A + i)
+        put_at(ay, w, _A + LANES + i)
+        put_at(az, w, _A + 2 * LANES + i)
+        if drag:
+            climb = size(eight_at(w, _S + i) * a + eight_at(w, _S + LANES + i) * b + eight_at(w, _S + 2 * LANES + i) * c) * r * over
+            change = k / 0.2 + climb / larger(0.5 * (h - 70e3), 5e3)
+            change = where_below(h, DRAG_CEILING, change, nought())
+            fastest = larger(where_below(nought() - eight_at(w, _E + i), 0.0, change, nought()), fastest)
+        if thrust:
+            burns = where_below(nought() - size(eight_at(w, _S + 6 * LANES + i)), 0.0, v, nought() + 2e4)
+            slowest = smaller(burns, slowest)
     least = 1.0 / LONGEST
     if drag:
-        for i in range(LANES):
-            x, y, z = w[_Y + i], w[_Y + LANES + i], w[_Y + 2 * LANES + i]
-            climb = x * w[_Y + 3 * LANES + i] + y * w[_Y + 4 * LANES + i] + z * w[_Y + 5 * LANES + i]
-            near = w[_E + i] > 0.0 and w[_H + i] < DRAG_CEILING
-            climb = abs(climb) * w[_D + i] * w[_O + i]
-            w[_R + i] = w[_K + i] / 0.2 + climb / max(0.5 * (w[_H + i] - 70e3), 5e3) if near else 0.0
-        fastest = 0.0
-        for i in range(LANES):
-            fastest = max(fastest, w[_R + i])
-        least = min(least + fastest, 1.0 / SHORTEST)
+        put_at(fastest, w, _R)
+        most = 0.0
+        for i in range(8):
+            most = max(most, w[_R + i])
+        least = min(least + most, 1.0 / SHORTEST)
     if thrust:
-        for i in range(LANES):
-            w[_R + i] = w[_V + i] if w[_Y + 6 * LANES + i] != 0.0 else 2e4
-        slowest = 2e4
-        for i in range(LANES):
-            slowest = min(slowest, w[_R + i])
-        least = max(least, 1.0 / min(max(slowest / 100.0, 2.0), 5.0))
+        put_at(slowest, w, _R)
+        speed = 2e4
+        for i in range(8):
+            speed = min(speed, w[_R + i])
+        least = max(least, 1.0 / min(max(speed / 100.0, 2.0), 5.0))
     return 1.0 / least
+
+
+@borrowing
+def _leave(w, step, thrust):
+    """The states ``step`` s after the begin at the rates there, which are the first of their sum."""
+    for i in range(3 * LANES):
+        rate, push = w[_S + 3 * LANES + i], w[_A + i]
+        w[_Q + i], w[_Q + 3 * LANES + i] = rate, push
+        w[_Y + i] = w[_S + i] + step * rate
+        w[_Y + 3 * LANES + i] = w[_S + 3 * LANES + i] + step * push
+    if thrust:
+        for i in range(0, LANES, 8):
+            put_at(nought(), w, _Q + 6 * LANES + i)
+            put_at(nought(), w, _Q + 7 * LANES + i)
+            rate, flow = _burnt(w, _S, i)
+            _further(w, 6 * LANES + i, 1.0, step, rate)
+            _further(w, 7 * LANES + i, 1.0, step, flow)
+
+
+@borrowing(finished=True)
+def _middle(w, step, thrust, drag, lift, left):
+    """Rates at ``y``, twice in their sum; then y is the state ``step`` s after the begin at these rates."""
+    for i in range(0, LANES, 8):
+        a, b, c, ax, ay, az, _, _, _, _, _ = _rates(w, _Y, i, thrust, drag, lift, left)
+        if thrust:
+            rate, flow = _burnt(w, _Y, i)
+            _further(w, 6 * LANES + i, 2.0, step, rate)
+            _further(w, 7 * LANES + i, 2.0, step, flow)
+        _further(w, i, 2.0, step, a)
+        _further(w, LANES + i, 2.0, step, b)
+        _further(w, 2 * LANES + i, 2.0, step, c)
+        _further(w, 3 * LANES + i, 2.0, step, ax)
+        _further(w, 4 * LANES + i, 2.0, step, ay)
+        _further(w, 5 * LANES + i, 2.0, step, az)
+
+
+@borrowing(finished=True)
+def _arrive(w, step, thrust, drag, lift, left):
+    """The end of a step: the states by the sum of their rates; lift and turn fade."""
+    sixth = step / 6.0
+    for i in range(0, LANES, 8):
+        a, b, c, ax, ay, az, _, _, _, _, _ = _rates(w, _Y, i, thrust, drag, lift, left)
+        if thrust:
+            rate, flow = _burnt(w, _Y, i)
+            _last(w, 6 * LANES + i, sixth, rate)
+            _last(w, 7 * LANES + i, sixth, flow)
+        _last(w, i, sixth, a)
+        _last(w, LANES + i, sixth, b)
+        _last(w, 2 * LANES + i, sixth, c)
+        _last(w, 3 * LANES + i, sixth, ax)
+        _last(w, 4 * LANES + i, sixth, ay)
+        _last(w, 5 * LANES + i, sixth, az)
+    for i in range(2 * LANES):
+        w[_L + i] *= left
 
 
 @borrowing
@@ -235,26 +264,13 @@ def _go(w, dt, thrust, drag, lift):
     """All lanes by dt seconds (either sign)."""
     left = dt
     while left != 0.0:
-        _rates(w, thrust, drag, lift, 1.0)
-        steps = math.ceil(abs(left) / _stride(w, thrust, drag))
+        steps = math.ceil(abs(left) / _begin(w, thrust, drag, lift))
         step = left / steps
         half = math.exp(-abs(step) / (2.0 * LIFT_TIME)) if lift else 1.0
-        _stage(w, 1.0, 0.5 * step)
-        if thrust:
-            _burnt(w, 1.0, 0.5 * step)
-        _rates(w, thrust, drag, lift, half)
-        _stage(w, 2.0, 0.5 * step)
-        if thrust:
-            _burnt(w, 2.0, 0.5 * step)
-        _rates(w, thrust, drag, lift, half)
-        _stage(w, 2.0, step)
-        if thrust:
-            _burnt(w, 2.0, step)
-        _rates(w, thrust, drag, lift, half * half)
-        _stage(w, 1.0, 0.0)
-        if thrust:
-            _burnt(w, 1.0, 0.0)
-        _arrive(w, step, half * half)
+        _leave(w, 0.5 * step, thrust)
+        _middle(w, 0.5 * step, thrust, drag, lift, half)
+        _middle(w, step, thrust, drag, lift, half)
+        _arrive(w, step, thrust, drag, lift, half * half)
         left = left - step if steps > 1 else 0.0
 
 
@@ -302,13 +318,19 @@ def _turned_in(points, p, last, out):
 
 
 @borrowing
-def _in(points, model, first, last, drag, w):
-    """States from number ``first`` on into the lanes, up to number ``last``, which is in those behind it, too."""
-    _turned_in(points, first, last, w[_S:])
-    _turned_in(points, first + 8, last, w[_S + 8 :])
+def _in(points, model, first, last, w):
+    """States from number ``first`` on into the lanes, up to number ``last``, which is in those behind it, too; which of thrust, drag and
+    lift some of them have."""
+    _turned_in(points, first, last, run(w, _S, 8 * LANES))
+    _turned_in(points, first + 8, last, run(w, _S + 8, 8 * LANES - 8))
+    n = min(LANES, last + 1 - first)
+    for i in range(n):
+        w[_M + i] = model[first + i]
+    for i in range(n, LANES):
+        w[_M + i] = model[last]
     for i in range(LANES):
-        p = min(first + i, last)
-        w[_M + i], w[_C + 2 * LANES + i] = model[p], points[p, 8]
+        w[_C + 2 * LANES + i] = points[min(first + i, last), 8]
+    burning, slowed, lifted = 0, 0, 0
     for i in range(LANES):
         j, a, b, c = w[_M + i], w[_S + 6 * LANES + i], w[_S + 7 * LANES + i], w[_C + 2 * LANES + i]
         w[_C + i], w[_C + LANES + i], w[_E + i] = a, b, 0.0
@@ -319,10 +341,24 @@ def _in(points, model, first, last, drag, w):
         w[_L + LANES + i] = c if j == 3.0 else 0.0
         w[_S + 6 * LANES + i] = a if j == 4.0 else 0.0
         w[_S + 7 * LANES + i] = b if j == 4.0 else 0.0
-    if drag:
+        burning += 1 if j == 4.0 else 0
+        slowed += 1 if j == 2.0 or j == 3.0 else 0
+        lifted += 1 if j == 3.0 else 0
+    if slowed > 0:
         for i in range(LANES):
             if w[_M + i] == 2.0 or w[_M + i] == 3.0:
                 w[_E + i] = math.exp(-w[_C + i])
+    return burning > 0, slowed > 0, lifted > 0
+
+
+@borrowing(forceinline=True)
+def _turned_out(w, i, out):
+    """Eight lanes from number i on into the first eight places of rows of 9."""
+    at = _S + i
+    turn(
+        eight_at(w, at), eight_at(w, at + LANES), eight_at(w, at + 2 * LANES), eight_at(w, at + 3 * LANES), eight_at(w, at + 4 * LANES),
+        eight_at(w, at + 5 * LANES), eight_at(w, _C + i), eight_at(w, _C + LANES + i), out, 9,
+    )  # fmt: skip
 
 
 @borrowing
@@ -333,13 +369,11 @@ def _out(points, first, count, lift, w):
         w[_C + i] = w[_S + 6 * LANES + i] if j == 4.0 else w[_C + i]
         w[_C + LANES + i] = w[_S + 7 * LANES + i] if j == 4.0 else (w[_L + i] if j == 3.0 else w[_C + LANES + i])
     n = min(LANES, count - first)
-    for i in range(0, n - 7, 8):
-        at = _S + i
-        turn(
-            eight_at(w, at), eight_at(w, at + LANES), eight_at(w, at + 2 * LANES), eight_at(w, at + 3 * LANES), eight_at(w, at + 4 * LANES),
-            eight_at(w, at + 5 * LANES), eight_at(w, _C + i), eight_at(w, _C + LANES + i), points[first + i :], 9,
-        )  # fmt: skip
-    for i in range(n - n % 8, n):
+    for i in range(0, n, 8):
+        if n < 8:
+            break
+        _turned_out(w, min(i, n - 8), run(points, first + min(i, n - 8), 8))  # the last eight may have been among those before
+    for i in range(n if n < 8 else 0):
         for c in range(6):
             points[first + i, c] = w[_S + c * LANES + i]
         points[first + i, 6], points[first + i, 7] = w[_C + i], w[_C + LANES + i]
@@ -350,26 +384,12 @@ def _out(points, first, count, lift, w):
 
 
 @borrowing
-def _begin(w):
-    """Rates are asked for at the states themselves first, and none are summed up yet."""
-    for i in range(8 * LANES):
-        w[_Y + i] = w[_S + i]
-        w[_Q + i] = 0.0
-
-
-@borrowing
 def move(points, model, count, dt, w):
     """Advance ``points[:count]``, rows of 9, states of the models ``model (count,)``, by dt seconds, in place; ``w (WORK,)`` is scratch.
 
     The last lanes of the last `LANES`, where ``count`` does not fill them, go on with the last state.
     """
     for first in range(0, count, LANES):
-        thrust, drag, lift = False, False, False
-        for i in range(LANES):
-            p = min(first + i, count - 1)
-            j = model[p]
-            thrust, drag, lift = thrust or j == 4, drag or j == 2 or j == 3, lift or j == 3
-        _in(points, model, first, count - 1, drag, w)
-        _begin(w)
+        thrust, drag, lift = _in(points, model, first, count - 1, w)
         _go(w, dt, thrust, drag, lift)
         _out(points, first, count, lift, w)

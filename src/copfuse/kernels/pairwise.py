@@ -10,8 +10,21 @@ from copfuse.kernels import borrowing, njit
 from copfuse.kernels.bending import BENDING, learn
 from copfuse.kernels.estimation import ASLEEP, LEAST, NEGLIGIBLE, combine, follow, likeliest
 from copfuse.kernels.motions import N_MODEL, dimension
-from copfuse.kernels.sights import MEAN, SCRATCH, SPREAD, WORK, innovation, regress, revise, wrap
-from copfuse.kernels.small import cholesky, solve_lower
+from copfuse.kernels.sights import (
+    APART,
+    MEAN,
+    SCRATCH,
+    SIDE,
+    SPREAD,
+    WORK,
+    distances,
+    log_density,
+    regress,
+    regress_rooted,
+    revise,
+    wrap,
+)
+from copfuse.kernels.small import columns_of
 
 SLIGHT = 1e-6  # weight of a plot below which it is left out of an update
 
@@ -37,15 +50,18 @@ def expect_pairs(x, P, mu, origin, axes, cosines, z, sigma, start, plot, most, d
     model alone.  A plot that is `apart` by more than ``most`` from all of those is infinitely far.  ``seen (n or 1, N_MODEL,
     sights.ROWS, 9)`` takes the models' regressions, of each track or one after another.
     """
-    rows, have, w = np.zeros((10, 9)), np.zeros(4, np.int64), np.zeros(WORK)
-    l4, S, nu, ll = rows[:4], rows[4:8], rows[8], rows[9]
+    rows, numbers, w = np.zeros((SIDE + 1 + N_MODEL, 9)), np.zeros(4 + N_MODEL, np.int64), np.zeros(WORK)
+    side, ll, over, have, sizes = rows[:SIDE], rows[SIDE], rows[SIDE + 1 :], numbers[:4], numbers[4:]
     for t in range(len(mu)):
         if start[t] == start[t + 1]:
             continue
         look = seen[t % len(seen)]
         for j in range(N_MODEL):
-            if mu[t, j] > ASLEEP:
-                regress(dimension(j), x[t, j], P[t, j], origin, axes, cosines, look[j], w)
+            sizes[j] = dimension(j) if mu[t, j] > ASLEEP else 0
+        columns_of(P[t], sizes, look, over)
+        for j in range(N_MODEL):
+            if sizes[j] > 0:
+                regress_rooted(sizes[j], x[t, j], origin, axes, cosines, look[j], w)
         for p in range(start[t], start[t + 1]):
             k = plot[p]
             d2[p], loglik[p] = np.inf, -np.inf
@@ -54,22 +70,14 @@ def expect_pairs(x, P, mu, origin, axes, cosines, z, sigma, start, plot, most, d
                 near = near or (mu[t, j] > NEGLIGIBLE and not apart(z[k], sigma[k], look[j, MEAN], look[j, SPREAD:], most))
             if not near:
                 continue
-            best = -1e300
+            best, m = -1e300, distances(z[k], sigma[k], look, have, side)
             for j in range(N_MODEL):
                 ll[j] = -1e300
                 if not mu[t, j] > ASLEEP:
                     continue
-                m = innovation(z[k], sigma[k], look[j, MEAN], look[j, SPREAD:], have, nu, S)
-                cholesky(S, m, l4)
-                solve_lower(l4, m, nu)
-                q = 0.0
-                log_det = 0.0
-                for a in range(m):
-                    q += nu[a] * nu[a]
-                    log_det += 2.0 * math.log(l4[a, a])
                 if mu[t, j] > NEGLIGIBLE:
-                    d2[p] = min(d2[p], q)
-                ll[j] = math.log(max(mu[t, j], LEAST)) - 0.5 * (q + log_det + m * math.log(2.0 * math.pi))
+                    d2[p] = min(d2[p], side[APART, j])
+                ll[j] = math.log(max(mu[t, j], LEAST)) + log_density(m, j, side)
                 best = max(best, ll[j])
             total = 0.0
             for j in range(N_MODEL):

@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 
 from copfuse.kernels import borrowing
-from copfuse.kernels.eights import eight, put
+from copfuse.kernels.eights import eight, larger, nought, put, run, size, whole
+from copfuse.kernels.eights import root as root_of
+from copfuse.kernels.motions import N_MODEL
 from copfuse.kernels.small import blend, cholesky, columns, firm_up, hand, solve_lower, squares
 
 _NEAREST = 1e-3  # m, a target on top of the sensor is taken as that far away, so that it has a direction
@@ -26,6 +28,10 @@ WORK = 14 * _LANES
 # Places in the scratch ``rows (SCRATCH, 9)``, behind the columns whose squares make a covariance
 _WEIGHT, _GAIN, _S, _L4, _NU = 20, 26, 30, 34, 38
 SCRATCH = 39
+# Places in the scratch ``side (SIDE, 9)``, whose first `N_MODEL` columns are the models': root of a plot's covariance (4, 4), what the
+# plot is off by, that in units of the root, and its square
+_ROOT_OF, _OFF, _WHITE, APART = 0, 16, 20, 24
+SIDE = 25
 _NARROW = 0.1  # tangent of an angle up to which its series is summed up
 
 
@@ -100,17 +106,23 @@ def _angles(w):
             w[_D + _LANES + i] = math.atan2(w[_TOP + i], w[_BOTTOM + i])
 
 
-@borrowing(finished=True)
+@borrowing
 def regress(n, x, P, origin, axes, cosines, seen, w):
-    """Statistical linear regression of the measurement on the state into ``seen (ROWS, 9)``, whose places are above; ``w`` is scratch.
+    """Statistical linear regression of the measurement on the state into ``seen (ROWS, 9)``, whose places are above; ``w`` is scratch."""
+    columns(P, n, seen[ROOT:SLOPES], seen[MEAN])
+    regress_rooted(n, x, origin, axes, cosines, seen, w)
+
+
+@borrowing(finished=True)
+def regress_rooted(n, x, origin, axes, cosines, seen, w):
+    """`regress` where the covariance's root is in ``seen`` already.
 
     With L the covariance's root ``z - mean = slopes L^-1 (x - mean of x) + e``, where slopes are 0 on what is not position or velocity.
     Of two points across the mean the half difference makes the slope, the half sum what no line explains: ``cov e = bent bent'`` is
     a sum of squares, however small beside the covariance of z, which is ``spread`` without noise.  Of n columns of ``bent`` those that
     nothing moves are alike and stand together in the last.
     """
-    root, slopes, Z, bent, mean = seen[ROOT:SLOPES], seen[SLOPES:SPREAD], seen[SPREAD:BENT], seen[BENT:MEAN], seen[MEAN]
-    columns(P, n, root, mean)
+    root, slopes, Z, bent, mean = run(seen, ROOT, 9), run(seen, SLOPES, 4), run(seen, SPREAD, 4), run(seen, BENT, 4), seen[MEAN]
     measure(x, origin, axes, cosines, mean)
     spread = math.sqrt(n)
     for j in range(_MOVED):
@@ -142,13 +154,20 @@ def regress(n, x, P, origin, axes, cosines, seen, w):
 
 
 @borrowing
-def innovation(z, sigma, z_mean, Z, have, nu, S):
-    """Innovation nu and covariance S over the components that the plot has; returns how many those are."""
+def present(z, sigma, have):
+    """Which components a plot has, into ``have (4,)``; returns how many those are."""
     m = 0
     for c in range(4):
         if not (math.isnan(z[c]) or math.isnan(sigma[c])):
             have[m] = c
             m += 1
+    return m
+
+
+@borrowing
+def innovation(z, sigma, z_mean, Z, have, nu, S):
+    """Innovation nu and covariance S over the components that the plot has; returns how many those are."""
+    m = present(z, sigma, have)
     for a in range(m):
         c = have[a]
         d = z[c] - z_mean[c]
@@ -157,6 +176,54 @@ def innovation(z, sigma, z_mean, Z, have, nu, S):
             S[a, b] = Z[c, have[b]]
         S[a, a] += sigma[c] * sigma[c]
     return m
+
+
+@borrowing(finished=True)
+def distances(z, sigma, seen, have, side):
+    """`innovation`, `small.cholesky` of its covariance and the squared distance for all models side by side, into ``side (SIDE, 9)``.
+
+    ``seen (N_MODEL, ROWS, 9)`` are their regressions; of a model that has none its numbers mean nothing.  Returns how many components
+    the plot has.
+    """
+    m, q = present(z, sigma, have), nought()
+    for a in range(m):
+        c = have[a]
+        for j in range(N_MODEL):
+            side[_OFF + a, j] = seen[j, MEAN, c]
+            for b in range(a + 1):
+                side[_ROOT_OF + 4 * a + b, j] = seen[j, SPREAD + c, have[b]]
+        off = z[c] - eight(side[_OFF + a])
+        put(off - 2.0 * math.pi * whole((off + math.pi) / (2.0 * math.pi)) if c == 1 or c == 2 else off, side[_OFF + a])
+    for i in range(m):
+        white, noise = eight(side[_OFF + i]), sigma[have[i]] * sigma[have[i]]
+        for j in range(i):
+            t = eight(side[_ROOT_OF + 4 * i + j])
+            for k in range(j):
+                t = t - eight(side[_ROOT_OF + 4 * i + k]) * eight(side[_ROOT_OF + 4 * j + k])
+            t = t / eight(side[_ROOT_OF + 5 * j])
+            put(t, side[_ROOT_OF + 4 * i + j])
+            white = white - t * eight(side[_WHITE + j])
+        own = eight(side[_ROOT_OF + 5 * i]) + noise
+        left = own
+        for k in range(i):
+            t = eight(side[_ROOT_OF + 4 * i + k])
+            left = left - t * t
+        pivot = root_of(larger(left, 1e-14 * size(own) + 1e-300))
+        put(pivot, side[_ROOT_OF + 5 * i])
+        white = white / pivot
+        put(white, side[_WHITE + i])
+        q = q + white * white
+    put(q, side[APART])
+    return m
+
+
+@borrowing
+def log_density(m, j, side):
+    """Logarithm of a plot's density under model j, from what `distances` has left of the m components that the plot has."""
+    log_det = 0.0
+    for a in range(m):
+        log_det += 2.0 * math.log(side[_ROOT_OF + 5 * a, j])
+    return -0.5 * (side[APART, j] + log_det + m * math.log(2.0 * math.pi))
 
 
 @borrowing(forceinline=True)
@@ -172,18 +239,46 @@ def _over(divisor, row):
     row[8] /= divisor
 
 
-@borrowing(finished=True)
+@borrowing
 def revise(n, x, P, z, sigma, seen, rows, have):
     """Update one model, of which ``seen`` is the regression, with one plot in place; returns the logarithm of the plot's density.
 
-    Joseph's form as a sum of squares, of the square root's, the noises' and the curvature's columns, so that however badly
-    the innovation's covariance is conditioned no difference of large numbers makes P indefinite.  ``rows (SCRATCH, 9)`` and ``have (4,)``
-    are scratch.
+    ``rows (SCRATCH, 9)`` and ``have (4,)`` are scratch.
     """
-    slopes, bent = seen[SLOPES:SPREAD], seen[BENT:MEAN]
-    of, K, S, l4, nu = rows[_WEIGHT:_GAIN], rows[_GAIN:_S], rows[_S:_L4], rows[_L4:_NU], rows[_NU]
+    S, l4, nu = rows[_S:_L4], rows[_L4:_NU], rows[_NU]
     m = innovation(z, sigma, seen[MEAN], seen[SPREAD:BENT], have, nu, S)
     cholesky(S, m, l4)
+    _corrected(n, x, P, m, sigma, seen, rows, have)
+    solve_lower(l4, m, nu)
+    q = 0.0
+    for a in range(m):
+        q += nu[a] * nu[a] + 2.0 * math.log(l4[a, a])
+    return -0.5 * (q + m * math.log(2.0 * math.pi))
+
+
+@borrowing
+def revise_measured(n, j, x, P, m, sigma, seen, side, rows, have):
+    """`revise` of model j with a plot of m components, of which `distances` has been asked: what it has left is in ``side``."""
+    for a in range(m):
+        rows[_NU, a] = side[_OFF + a, j]
+        for b in range(a + 1):
+            rows[_L4 + a, b] = side[_ROOT_OF + 4 * a + b, j]
+    _corrected(n, x, P, m, sigma, seen, rows, have)
+    q = 0.0
+    for a in range(m):
+        q += side[_WHITE + a, j] * side[_WHITE + a, j] + 2.0 * math.log(side[_ROOT_OF + 5 * a, j])
+    return -0.5 * (q + m * math.log(2.0 * math.pi))
+
+
+@borrowing(finished=True)
+def _corrected(n, x, P, m, sigma, seen, rows, have):
+    """Mean and covariance of one model after a plot, in place; ``rows`` has its innovation and the root of that one's covariance.
+
+    Joseph's form as a sum of squares, of the square root's, the noises' and the curvature's columns, so that however badly
+    the innovation's covariance is conditioned no difference of large numbers makes P indefinite.
+    """
+    slopes, bent, of, K = run(seen, SLOPES, 4), run(seen, BENT, 4), run(rows, _WEIGHT, _MOVED), run(rows, _GAIN, 4)
+    l4, nu = run(rows, _L4, 4), rows[_NU]
     for j in range(n):
         hand(seen[ROOT + j], rows[j])
     for a in range(m):  # K = L slopes' S^-1, a component of the plot at a time
@@ -212,11 +307,6 @@ def revise(n, x, P, z, sigma, seen, rows, have):
         blend(of, k, K, m, rows[n + m + k])
     squares(rows, n + m + _MOVED + 1, n, 1.0, P)
     firm_up(P, n)
-    solve_lower(l4, m, nu)
-    q = 0.0
-    for a in range(m):
-        q += nu[a] * nu[a] + 2.0 * math.log(l4[a, a])
-    return -0.5 * (q + m * math.log(2.0 * math.pi))
 
 
 @borrowing

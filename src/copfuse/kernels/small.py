@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from copfuse.kernels import borrowing
-from copfuse.kernels.eights import eight, joined, nought, put, put_first
+from copfuse.kernels.eights import eight, eight_at, joined, nought, put, put_at, put_first
 
 _ROUNDING = 1e-14  # share of its own variance added to each component, so that rounding leaves no covariance indefinite
 
@@ -92,6 +92,14 @@ def hand(row, other):
     """Put a row of 9 in the place of another."""
     put(eight(row), other)
     other[8] = row[8]
+
+
+@borrowing
+def hand_all(rows, others, count):
+    """Put ``count`` numbers, eight or more, that stand after one another in the place of others."""
+    for a in range(0, count, 8):
+        place = min(a, count - 8)
+        put_at(eight_at(rows, place), others, place)
 
 
 @borrowing(forceinline=True)

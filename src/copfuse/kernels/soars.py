@@ -10,8 +10,10 @@ import math
 import numpy as np
 
 from copfuse.kernels import borrowing
-from copfuse.kernels.falls import LANES, LONGEST_FLIGHT, flow
-from copfuse.kernels.motions import across, ahead
+from copfuse.kernels.eights import above, eight_at, larger, nought, put_at, root, smaller, where_below
+from copfuse.kernels.falls import LANES, LONGEST_FLIGHT, _away, _half_densities, _pulled, _slowed
+from copfuse.kernels.mach import factors_at
+from copfuse.kernels.motions import DRAG_CEILING, LEAST_COSINE
 
 # Where lift must be allowed for: greatest lift over drag, and the speed, m/s, at which it ends in a dive; *notional*
 SOARS = np.array([[1.0, 1500.0], [1.0, 900.0], [2.0, 1500.0], [2.0, 900.0], [3.0, 900.0]])
@@ -20,70 +22,80 @@ _SOARING = 0.2  # share of its speed that drag may take from a body with lift in
 _LEVELLING = 0.1  # 1/s, how fast lift takes the sink out of a path, *notional*
 # Places in the work array ``w``, of which every one has `LANES` numbers: state, its acceleration, the state at a step's middle
 _S, _A, _Y = 0, 6 * LANES, 9 * LANES
-_DT, _T, _H, _K, _V = 15 * LANES, 16 * LANES, 17 * LANES, 18 * LANES, 19 * LANES  # step, time, height, drag over speed, speed
-_E, _RATIO, _LAST = 20 * LANES, 21 * LANES, 22 * LANES  # exp(-ln beta), greatest lift over drag, speed at which lift ends at the latest
-WORK_SOARING = 23 * LANES
+_T, _H, _K, _V = 15 * LANES, 16 * LANES, 17 * LANES, 18 * LANES  # time, height, drag over speed, speed
+_E, _RATIO, _LAST = 19 * LANES, 20 * LANES, 21 * LANES  # exp(-ln beta), greatest lift over drag, speed at which lift ends at the latest
+WORK_SOARING = 22 * LANES
+_AIRLESS = 1e-6  # m/s^2 of greatest lift below which there is no air
 _IDLE = 4e7  # m, where an empty lane is: far above the air
 
 
 @borrowing(forceinline=True)
-def _soaring(x, y, z, vx, vy, vz, over, ratio):
-    """Acceleration (three numbers) under drag (``over`` = 1 / beta) and the lift that turns the path level; height, drag over speed, speed.
+def _soaring(w, at):
+    """Velocity and acceleration (six times eight numbers) of the states at ``at``, under drag and the lift that turns the path level;
+    height, drag over speed, speed.
 
     Parabolic polar: drag is D0 (1 + (lift / most)^2) with most = 2 ratio D0, so that lift over drag is greatest, ``ratio``, at ``most``.
+    Directions are those of `motions.ahead` and `motions.across`.
     """
-    ax, ay, az, h, k, r = flow(x, y, z, vx, vy, vz, over)
-    v, e0, e1, e2 = ahead((x, y, z, vx, vy, vz))
+    x, y, z = eight_at(w, at), eight_at(w, at + LANES), eight_at(w, at + 2 * LANES)
+    vx, vy, vz = eight_at(w, at + 3 * LANES), eight_at(w, at + 4 * LANES), eight_at(w, at + 5 * LANES)
+    r, over2, h = _away(x, y, z)
+    v, k = root(vx * vx + vy * vy + vz * vz), nought()
+    if not above(h, DRAG_CEILING):
+        k = _slowed(_half_densities(h), factors_at(h, v), v, eight_at(w, _E))
+    ax, ay, az = _pulled(x, y, z, vx, vy, vz, r, over2, k)
+    along = 1.0 / (v + 1e-3)
+    e0, e1, e2 = vx * along, vy * along, vz * along
     clean = k * v
-    most = 2.0 * ratio * clean
-    u0, u1, u2, _, _, _ = across((x, y, z), e0, e1, e2)
-    sine = (x * e0 + y * e1 + z * e2) / r
+    most = 2.0 * eight_at(w, _RATIO) * clean
+    far, climb = root(x * x + y * y + z * z) + 1e-9, x * e0 + y * e1 + z * e2
+    sine = climb / far
+    cosine = root(larger(1.0 - sine * sine, LEAST_COSINE * LEAST_COSINE))
+    u0, u1, u2 = (x / far - sine * e0) / cosine, (y / far - sine * e1) / cosine, (z / far - sine * e2) / cosine
+    sine = climb / r
     falling = ax * u0 + ay * u1 + az * u2
-    wanted = -falling - v * v * math.sqrt(max(1.0 - sine * sine, 0.0)) / r - _LEVELLING * v * sine
-    some = most >= 1e-6  # else there is no air
-    lift = min(max(wanted, 0.0), most) if some else 0.0
-    share = lift / (most if some else 1.0)
+    wanted = nought() - falling - v * v * root(larger(1.0 - sine * sine, 0.0)) / r - _LEVELLING * v * sine
+    lift = where_below(most, _AIRLESS, nought(), smaller(larger(wanted, 0.0), most))
+    share = lift / where_below(most, _AIRLESS, nought() + 1.0, most)
     more = clean * (share * share)
-    return ax + (lift * u0 - more * e0), ay + (lift * u1 - more * e1), az + (lift * u2 - more * e2), h, k, v
+    ax, ay, az = ax + (lift * u0 - more * e0), ay + (lift * u1 - more * e1), az + (lift * u2 - more * e2)
+    return vx, vy, vz, ax, ay, az, h, k, v
 
 
 @borrowing(finished=True)
 def _begin(w):
     """Acceleration, height, drag and speed at the states."""
-    for i in range(LANES):
-        x, y, z = w[_S + i], w[_S + LANES + i], w[_S + 2 * LANES + i]
-        vx, vy, vz = w[_S + 3 * LANES + i], w[_S + 4 * LANES + i], w[_S + 5 * LANES + i]
-        ax, ay, az, h, k, v = _soaring(x, y, z, vx, vy, vz, w[_E + i], w[_RATIO + i])
-        w[_A + i] = ax
-        w[_A + LANES + i] = ay
-        w[_A + 2 * LANES + i] = az
-        w[_H + i] = h
-        w[_K + i] = k
-        w[_V + i] = v
+    _, _, _, ax, ay, az, h, k, v = _soaring(w, _S)
+    put_at(ax, w, _A)
+    put_at(ay, w, _A + LANES)
+    put_at(az, w, _A + 2 * LANES)
+    put_at(h, w, _H)
+    put_at(k, w, _K)
+    put_at(v, w, _V)
+
+
+@borrowing(forceinline=True)
+def _moved(w, c, step, rate, to):
+    """Component ``c`` of the states, ``step`` s on at a rate, to where ``to`` is."""
+    put_at(eight_at(w, _S + c * LANES) + step * rate, w, to + c * LANES)
 
 
 @borrowing(finished=True)
 def _middle(w):
-    """How long a step of every lane is, the states at its middle, and then at its end, by the rates in the middle."""
-    for i in range(LANES):
-        dt = min(min(max(0.5 * (w[_H + i] - 100e3) / w[_V + i], 1.0), 60.0), _SOARING / max(w[_K + i], 1e-9))
-        half = 0.5 * dt
-        w[_DT + i] = dt
-        for c in range(3):
-            w[_Y + c * LANES + i] = w[_S + c * LANES + i] + half * w[_S + (3 + c) * LANES + i]
-            w[_Y + (3 + c) * LANES + i] = w[_S + (3 + c) * LANES + i] + half * w[_A + c * LANES + i]
-    for i in range(LANES):
-        x, y, z = w[_Y + i], w[_Y + LANES + i], w[_Y + 2 * LANES + i]
-        vx, vy, vz = w[_Y + 3 * LANES + i], w[_Y + 4 * LANES + i], w[_Y + 5 * LANES + i]
-        ax, ay, az, _, _, _ = _soaring(x, y, z, vx, vy, vz, w[_E + i], w[_RATIO + i])
-        dt = w[_DT + i]
-        w[_S + i] += dt * vx
-        w[_S + LANES + i] += dt * vy
-        w[_S + 2 * LANES + i] += dt * vz
-        w[_S + 3 * LANES + i] += dt * ax
-        w[_S + 4 * LANES + i] += dt * ay
-        w[_S + 5 * LANES + i] += dt * az
-        w[_T + i] += dt
+    """The states at the middle of a step of every lane, which is as long as it may be, and then at its end, by the rates in the middle."""
+    dt = smaller(smaller(larger(0.5 * (eight_at(w, _H) - 100e3) / eight_at(w, _V), 1.0), 60.0), _SOARING / larger(eight_at(w, _K), 1e-9))
+    half = 0.5 * dt
+    for c in range(3):
+        _moved(w, c, half, eight_at(w, _S + (3 + c) * LANES), _Y)
+        _moved(w, 3 + c, half, eight_at(w, _A + c * LANES), _Y)
+    vx, vy, vz, ax, ay, az, _, _, _ = _soaring(w, _Y)
+    _moved(w, 0, dt, vx, _S)
+    _moved(w, 1, dt, vy, _S)
+    _moved(w, 2, dt, vz, _S)
+    _moved(w, 3, dt, ax, _S)
+    _moved(w, 4, dt, ay, _S)
+    _moved(w, 5, dt, az, _S)
+    put_at(eight_at(w, _T) + dt, w, _T)
 
 
 @borrowing

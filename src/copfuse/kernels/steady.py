@@ -13,7 +13,8 @@ from numba import int64 as I
 
 from copfuse.kernels import borrowing
 from copfuse.kernels.assignment import assign_plots as assign_kernel
-from copfuse.kernels.engines import CLOSE, UNKNOWN, burnt_out, forget, forget_thrust, grounded, waited
+from copfuse.kernels.eights import run
+from copfuse.kernels.engines import ASKED, CLOSE, UNKNOWN, burnt_out, forget, forget_thrust, grounded, likely_out, waited
 from copfuse.kernels.estimation import combine
 from copfuse.kernels.estimation import predict as predict_kernel
 from copfuse.kernels.estimation import update as update_kernel
@@ -67,7 +68,7 @@ from copfuse.kernels.lent import (
 from copfuse.kernels.motions import BOOST, MANOEUVRE, N_MODEL
 from copfuse.kernels.pairwise import expect_pairs as expect_kernel
 from copfuse.kernels.sights import ROWS
-from copfuse.kernels.small import hand
+from copfuse.kernels.small import hand_all
 from copfuse.kernels.standing import standing
 
 _LINE, _ROWS, _THREE, _FOUR = F[::1], F[:, ::1], F[:, :, ::1], F[:, :, :, ::1]
@@ -98,13 +99,11 @@ def copy_row(rows, i, k):
     rows.time[k] = rows.time[i]
     for j in range(N_MODEL):
         rows.mu[k, j] = rows.mu[i, j]
-        hand(rows.x[i, j], rows.x[k, j])
-        for a in range(9):
-            hand(rows.P[i, j, a], rows.P[k, j, a])
+    hand_all(rows.x[i], rows.x[k], N_MODEL * 9)
+    hand_all(rows.P[i], rows.P[k], N_MODEL * 81)
     for a in range(6):
         rows.x6[k, a] = rows.x6[i, a]
-        for b in range(6):
-            rows.P6[k, a, b] = rows.P6[i, a, b]
+    hand_all(rows.P6[i], rows.P6[k], 36)
     copy_columns(rows, i, k)
 
 
@@ -151,11 +150,11 @@ def reached(rows, base, n, now, scans, first, last, origin, rule, work, at):
         near_plot[p - first] = 0.0
         if math.isnan(seen[p, 0]) != blind or math.isnan(seen[p, 1]) or math.isnan(seen[p, 2]):
             return -1
-    dt, middle, half, end = work.figures[DT], work.boxes[0], work.boxes[1], base + n
+    dt, middle, half = work.figures[DT], work.boxes[0], work.boxes[1]
     for i in range(n):
         dt[i] = now - rows.time[base + i]
-    models = rows.x[base:end], rows.P[base:end], rows.mu[base:end]
-    _boxes(at, models[0], models[1], models[2], dt[:n], rule.unlikely, rule.sigmas, rule.fiercest, middle[:n], half[:n])
+    x, P, mu, dt = run(rows.x, base, n), run(rows.P, base, n), run(rows.mu, base, n), run(dt, 0, n)
+    _boxes(at, x, P, mu, dt, rule.unlikely, rule.sigmas, rule.fiercest, run(middle, 0, n), run(half, 0, n))
     for i in range(n):
         begin = pairs
         if begin + last - first > work.numbers.shape[1]:
@@ -192,15 +191,16 @@ def _judged(rows, now, then, near, scans, scan, rule, work, at):
     Leaves the plot of each in ``work`` (−1 for none), and its pairs with their log ratios.
     """
     facts, figures = scans.facts[scan], scans.figures[scan]
-    first, last, end, pairs = facts[FIRST], facts[LAST], then + near, work.numbers[START, near]
-    x, P, mu, dt, lights = rows.x[then:end], rows.P[then:end], rows.mu[then:end], work.figures[DT, :near], work.figures[LIGHTS, :near]
-    old = rows.x[now : now + near], rows.P[now : now + near], rows.mu[now : now + near]
-    _predict(at.predict, old[0], old[1], old[2], dt, lights, rule.noise, x, P, mu, rows.x6[then:end], rows.P6[then:end])
-    start, plot, d2, ratio = work.numbers[START], work.numbers[PLOT], work.figures[D2], work.figures[LOGLIK]
-    z, sigma = scans.seen[0, first:last], scans.seen[1, first:last]
+    first, last, pairs = facts[FIRST], facts[LAST], work.numbers[START, near]
+    x, P, mu, x6, P6 = run(rows.x, then, near), run(rows.P, then, near), run(rows.mu, then, near), run(rows.x6, then, near), rows.P6
+    old, dt, lights = run(rows.x, now, near), run(work.figures[DT], 0, near), run(work.figures[LIGHTS], 0, near)
+    at_now = run(rows.P, now, near), run(rows.mu, now, near)
+    _predict(at.predict, old, at_now[0], at_now[1], dt, lights, rule.noise, x, P, mu, x6, run(P6, then, near))
+    start, plot, d2, ratio = run(work.numbers[START], 0, near + 1), work.numbers[PLOT], work.figures[D2], work.figures[LOGLIK]
+    z, sigma = run(scans.seen[0], first, last - first), run(scans.seen[1], first, last - first)
     _expect(
-        at.expect, x, P, mu, scans.origin[scan], scans.axes[scan], facts[COSINES], z, sigma, start[: near + 1], plot[:pairs],
-        rule.beyond, d2[:pairs], ratio[:pairs], work.seen[:near],
+        at.expect, x, P, mu, scans.origin[scan], scans.axes[scan], facts[COSINES], z, sigma, start, run(plot, 0, pairs), rule.beyond,
+        run(d2, 0, pairs), run(ratio, 0, pairs), run(work.seen, 0, near),
     )  # fmt: skip
     kept, begin = 0, 0
     for r in range(near):
@@ -212,8 +212,8 @@ def _judged(rows, now, then, near, scans, scan, rule, work, at):
         start[r + 1] = kept
         begin = after
         work.figures[ODDS, r] = rule.odds
-    odds, held = work.figures[ODDS, :near], work.numbers[HELD, :near]
-    _assign(at.assign, start[: near + 1], plot[:kept], ratio[:kept], odds, last - first, held)
+    odds, held = run(work.figures[ODDS], 0, near), run(work.numbers[HELD], 0, near)
+    _assign(at.assign, start, run(plot, 0, kept), run(ratio, 0, kept), odds, last - first, held)
 
 
 @borrowing(forceinline=True)
@@ -221,9 +221,9 @@ def _updated(rows, new, m, scans, scan, first, waits, rule, work, at):
     """Update the rows from ``new`` on with their plots, and decide which are firm and whose engine is out; whether all of that could be
     done here.
     """
-    facts, end, time, begin = scans.facts[scan], new + m, scans.figures[scan, TIME], scans.figures[first, TIME]
-    x, P, mu, x6, P6 = rows.x[new:end], rows.P[new:end], rows.mu[new:end], rows.x6[new:end], rows.P6[new:end]
-    z, sigma, seen = work.plots[0, :m], work.plots[1, :m], work.seen[:m]
+    facts, time, begin = scans.facts[scan], scans.figures[scan, TIME], scans.figures[first, TIME]
+    x, P, mu, x6, P6 = run(rows.x, new, m), run(rows.P, new, m), run(rows.mu, new, m), run(rows.x6, new, m), run(rows.P6, new, m)
+    z, sigma, seen = run(work.plots[0], 0, m), run(work.plots[1], 0, m), run(work.seen, 0, m)
     _update(at.update, x, P, mu, scans.origin[scan], scans.axes[scan], facts[COSINES], z, sigma, x6, P6, seen)
     for h in range(m):
         r, burnt = new + h, rows.facts[new + h, BURNT] != 0
@@ -262,19 +262,21 @@ def _updated(rows, new, m, scans, scan, first, waits, rule, work, at):
 
 @borrowing(forceinline=True)
 def _rested(rows, base, n, spare, new, m, scans, scan, first, waits, rule, work):
-    """Decide likewise of the tracks that have no plot: what has just been started or moved on is asked, too."""
+    """Decide likewise of the tracks that have no plot, −1 for the others: what has just been started or moved on is asked, too."""
     for r in range(base, base + n):
         seen = False
         for h in range(new, new + m):
             seen = seen or rows.facts[h, AT] == r
+        work.numbers[OUT, r - base] = -1
         if seen:
             continue
-        copy_row(rows, r, spare)
-        x, P, mu, burnt = rows.x[spare], rows.P[spare], rows.mu[spare], rows.facts[r, BURNT] != 0
-        forget(x, P, mu, burnt, rule)
-        able = rows.facts[r, FIRM] != 0 and rows.facts[r, HITS] >= rule.burnt_hits
+        burnt, able = rows.facts[r, BURNT] != 0, rows.facts[r, FIRM] != 0 and rows.facts[r, HITS] >= rule.burnt_hits
         chance = waited(rows.figures[r, LIT], waits, CHANCE, scan, first, scans.figures[first, TIME])
-        out = burnt_out(x, P, mu, rows.x6[r], burnt, able, chance, rule)
+        out = likely_out(rows.mu[r], burnt, able, chance, rule)
+        if out == ASKED:
+            copy_row(rows, r, spare)
+            forget(rows.x[spare], rows.P[spare], rows.mu[r], burnt, rule)
+            out = burnt_out(rows.x[spare], rows.P[spare], rows.mu[r], rows.x6[r], burnt, able, chance, rule)
         if out < 0:
             return False
         work.numbers[OUT, r - base] = out
@@ -296,6 +298,8 @@ def _kept(rows, base, n, near, new, m, bit, rule, work):
             rows.figures[r, DOUBT] += rule.missed
     for r in range(base, base + n):
         burnt, out = rows.facts[r, BURNT] != 0, work.numbers[OUT, r - base]
+        if out < 0:  # it has a plot: what it has become comes here below
+            continue
         forget(rows.x[r], rows.P[r], rows.mu[r], burnt, rule)
         if out and not burnt:
             forget_thrust(rows.x[r], rows.P[r], rule)
@@ -315,9 +319,7 @@ def _kept(rows, base, n, near, new, m, bit, rule, work):
 @borrowing
 def _hand_down(seen, k, m):
     """Put what is seen of the models of track k in the place of track m's."""
-    for j in range(N_MODEL):
-        for a in range(ROWS):
-            hand(seen[k, j, a], seen[m, j, a])
+    hand_all(seen[k], seen[m], N_MODEL * ROWS * 9)
 
 
 @borrowing(forceinline=True)
