@@ -183,7 +183,10 @@ class Steady:
         lit = np.array(late)
         lit = lit[further(time[0] - lit) > 0.0]
         since = time - lit[:, None]
-        return Waits(lit, np.stack([relight(since), further(since)]))
+        after = np.zeros((2, len(lit), len(time)))
+        if len(lit):
+            after[0], after[1] = relight(since), further(since)
+        return Waits(lit, after)
 
     def _changed(self, made: int) -> np.ndarray:
         """The rows (`updates.ROW`) that the last call of the kernel has made."""

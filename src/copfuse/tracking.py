@@ -37,7 +37,7 @@ from copfuse.coasting import (
     with_rows,
 )
 from copfuse.constants import NODES
-from copfuse.covariances import Covariances
+from copfuse.covariances import Columns, Covariances
 from copfuse.errors import CopfuseError, suggestion
 from copfuse.filters import Bank
 from copfuse.frames import altitude
@@ -128,19 +128,19 @@ def follow(
 
 
 def table(
-    rows: list[Rows], states: dict[int, Live], detections: Detections, scenario: Any, association: str,
-    finish: Callable[[Rows], Covariances] | None = None,
+    rows: list[Rows] | Columns, states: dict[int, Live], detections: Detections, scenario: Any, association: str,
+    finish: Callable[[Columns], Covariances] | None = None,
 ) -> Tracks:  # fmt: skip
-    """Tracks of all rows that `follow` made, with their covariances as `covariances.finished` or ``finish`` has them."""
+    """Tracks of all rows that `follow` made, or of their columns, with covariances as `covariances.finished` or ``finish`` has them."""
     meta = {
         "sensors": [s.name for s in scenario.sensors], "nodes": list(NODES), "scenario": scenario.name,
         "detections_uid": detections.uid, "counts": {NODES[k]: dict(zip(COUNTS, states[k].counts, strict=True)) for k in sorted(states)},
     }  # fmt: skip
     if association != RULES[0]:
         meta["association"] = association
-    if not rows:
+    every = joined(rows) if isinstance(rows, list) and rows else rows
+    if isinstance(every, list) or not len(every["time"]):
         return Tracks.empty(**meta)
-    every = joined(rows)
     meta["ended"] = ends(every, states)
     P, P_common = finish(every) if finish else covariances.finished(every, detections, scenario)
     return Tracks(**columns_of(every) | {"P": P, "P_common": P_common}, meta=meta)

@@ -25,7 +25,8 @@ _TOLD = {
     "log_beta": kernel.LOG_BETA, "phase_probability": kernel.PHASE, "llr": kernel.LLR, "prior": kernel.PRIOR, "noisy": kernel.NOISY,
     "noisy_prior": kernel.NOISY_PRIOR, "share": kernel.SHARE,
 }  # fmt: skip
-assert ROW.itemsize == 8 * kernel.WORDS and all((ROW.fields or {})[name][1] == 8 * word for name, word in _TOLD.items())
+_FIELDS: Any = ROW.fields
+assert ROW.itemsize == 8 * kernel.WORDS and all(_FIELDS[name][1] == 8 * word for name, word in _TOLD.items())
 
 
 def joined(parts: list[Rows]) -> Rows:
@@ -54,8 +55,8 @@ def words_of(rows: Rows) -> np.ndarray:
     return rows.view(float).reshape(len(rows), kernel.WORDS)
 
 
-def columns_of(rows: Rows) -> dict[str, np.ndarray]:
-    """The columns of Tracks that rows have."""
+def columns_of(rows: Rows | dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The columns of Tracks that rows have, or some columns."""
     return {name: rows[name] for name in BRIEF.names or ()}
 
 
