@@ -13,7 +13,7 @@ from copfuse import covariances, filters, forecast, phases, tracking, updates
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE
 from copfuse.kernels import rows
 from copfuse.kernels.motions import BOOST as THRUSTING
-from copfuse.kernels.motions import MANOEUVRE, PUSH_SIGMA
+from copfuse.kernels.motions import MANOEUVRE, PUSH_SIGMA, REENTRY
 from copfuse.measures import within_ellipse
 from copfuse.motion import interpolate
 
@@ -64,7 +64,7 @@ def push(bank):
 
 
 def test_the_kernels_of_rows_say_what_numpy_does():
-    """`rows.pushes`, `rows.phases` and `rows.leading` against `push`, `phase_probability` and `covariances.leading`: at any height,
+    """`rows.pushes`, `rows.phases` and `rows.say` against `push`, `phase_probability` and `covariances.leading`: at any height,
     climbing or not, burnt out or not, standing still, and with one model sure."""
     rng, n = np.random.default_rng(4), 400
     x6 = np.zeros((n, 6))
@@ -77,16 +77,19 @@ def test_the_kernels_of_rows_say_what_numpy_does():
     prior = filters.predict(bank, 101.0)
     time, burnt, lit = np.full(n, 100.0), rng.random(n) < 0.5, rng.choice([-np.inf, 99.0, 92.0], n)
     made, pause = updates.said(bank, prior, time, burnt, lit), phases.further(time - lit)
-    named = [np.empty((n, 3)), np.empty(n), np.empty((n, 4)), np.empty((n, 6, 6)), np.empty((n, 6, 6))]
+    named = [np.empty((n, 3)), np.empty(n), np.empty((n, 4))]
     rows.pushes(bank.x, bank.P, bank.mu, bank.x6, *named[:2])
     rows.phases(bank.mu, bank.x6, burnt, pause, phases.BOOST_CEILING, named[2])
-    rows.leading(bank.mu, bank.P, prior.P, *named[3:])
-    for name, column in zip(("acceleration", "acceleration_sigma", "phase_probability", "noisy", "noisy_prior"), named, strict=True):
+    for name, column in zip(("acceleration", "acceleration_sigma", "phase_probability"), named, strict=True):
         assert column.tobytes() == made[name].tobytes()
     (acceleration, sigma), (noisy, before) = push(bank), covariances.leading(bank, prior)
+    exact = {
+        "x": bank.x6, "P": bank.P6, "prior": prior.P6, "share": 1.0 - prior.mu[:, THRUSTING], "time": time, "noisy": noisy,
+        "noisy_prior": before, "log_beta": np.stack([bank.x[:, REENTRY, 6], np.sqrt(bank.P[:, REENTRY, 6, 6])], axis=1),
+    }  # fmt: skip
+    assert callable(rows.say) and all(made[name].tobytes() == np.ascontiguousarray(column).tobytes() for name, column in exact.items())
     plain = {
         "acceleration": acceleration, "acceleration_sigma": sigma,
-        "noisy": noisy, "noisy_prior": before,
         "phase_probability": phases.phase_probability(bank, burnt, pause),
     }  # fmt: skip
     for name, column in plain.items():

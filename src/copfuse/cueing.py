@@ -95,7 +95,7 @@ def sense(
     for exact in (False, True) if not any(link.responsibility for link in rule.links) else (True,):  # covariances decide who reports
         loop = Loop(scenario, rule, seed, association, exact, spent, once.looks, once.looking, once.kept, last, idle)
         loop.run()
-        detections, tracks = loop.plots, timed(spent, "track", loop.nations.table, loop.rows, loop.plots, common)
+        detections, tracks = loop.plots, timed(spent, "track", loop.table, common)
         messages = timed(spent, "share", share, tracks, scenario, rule, seed, detections)
         if loop.as_foreseen(messages, loop.end) and loop.stable:
             break

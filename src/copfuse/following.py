@@ -14,11 +14,13 @@ import numpy as np
 from copfuse import covariances, tracking
 from copfuse.coasting import Live
 from copfuse.constants import NATIONS
-from copfuse.covariances import Covariances
+from copfuse.covariances import Columns, Covariances
 from copfuse.steady import Kit
 from copfuse.tables import Detections, Tracks
-from copfuse.updates import ROW, Rows, brief, chosen, joined
+from copfuse.updates import ROW, Rows, brief, chosen, columns_of, joined
 
+_NOTHING = np.zeros(0, ROW)
+_BIASED = ("node", "track", "time", "x", "P", "noisy", "noisy_prior")  # what `covariances.finished` reads of rows, beside their plots
 KEYS = ("time", "sensor", "z", "sigma", "snr")  # all that a tracker reads of a plot
 
 
@@ -78,7 +80,7 @@ class Nations:
             return list(tracking.follow(self.states, seen, self.scenario, None, self.association, number, self.kit))
         nation = self.nation[seen.sensor]
         mine = {k: np.flatnonzero(nation == k) for k in np.flatnonzero(np.bincount(nation)).tolist()}
-        past = {k: self.past.get(k, _Past(hashlib.sha256(bytes([k])))) for k in mine}
+        past = {k: self.past.get(k) or _Past(hashlib.sha256(bytes([k]))) for k in mine}
         read = np.column_stack([getattr(seen, name) for name in KEYS])
         now = {k: _further(past[k].digest, read[rows]) for k, rows in mine.items()}
         name = {k: digest.digest() for k, digest in now.items()}
@@ -120,29 +122,36 @@ class Nations:
         states = {k: self.states[k] for k in mine if k in self.states}
         plots = seen if len(all_of) == len(seen) else seen[all_of]
         parts = list(tracking.follow(states, plots, self.scenario, None, self.association, all_of, self.kit))
-        every = joined(parts) if parts else np.zeros(0, ROW)
+        every = joined(parts) if parts else _NOTHING
         for k, rows in mine.items():
             made = chosen(every, every["node"] == k) if len(mine) > 1 else every
             made["detection"] = past[k].plots + np.searchsorted(rows, made["detection"])
             self.kept.made[now[k].digest()] = Made(states[k], made, past[k].rows + len(made), past[k].digest.digest())
 
-    def table(self, rows: list[Rows], plots: Detections, common: bool = True) -> Tracks:
-        """`tracking.table` of all that `follow` has made of all plots.  Without ``common``, all of P may be."""
-        finish = self._finished if self.association != "mht" else covariances.finished
-        about = plots, self.scenario
-        return tracking.table(rows, self.states, *about, self.association, lambda c: finish(c, *about, common=common))
+    def table(self, rows: list[Rows], plots: Detections, common: bool = True, known: Tracks | None = None) -> Tracks:
+        """`tracking.table` of all that `follow` has made of all plots.  Without ``common``, all of P may be.
 
-    def _finished(self, columns: Rows, plots: Detections, scenario: Any, common: bool) -> Covariances:
+        ``known``: a table of these rows, where there is one already, but for what is found out here.
+        """
+        about, trees = (plots, self.scenario), self.association == "mht"
+        finish = covariances.finished if trees else self._finished
+        every = columns_of(vars(known)) if known is not None and not trees else rows
+        return tracking.table(every, self.states, *about, self.association, lambda c: finish(c, *about, common=common))
+
+    def _finished(self, columns: Columns, plots: Detections, scenario: Any, common: bool) -> Covariances:
         """`covariances.finished`, done once for each nation and its plots."""
-        P, P_common = np.empty(columns["P"].shape), columns["P"].copy()
+        P, P_common = np.empty(columns["P"].shape), np.empty(columns["P"].shape) if common else columns["P"]
         for k, past in self.past.items():
             name, own = past.digest.digest(), np.flatnonzero(columns["node"] == k)
             if not len(own):
                 continue
-            if name not in self.kept.whole:
-                self.kept.whole[name] = covariances.finished(chosen(columns, own), plots, scenario, common=False)[0]
-            if common and name not in self.kept.common:
-                self.kept.common[name] = covariances.shared(joined(self._since(self.kept.made[name], 0)))
+            whole, shared = name not in self.kept.whole, common and name not in self.kept.common
+            every = joined(self._since(self.kept.made[name], 0)) if whole or shared else _NOTHING  # with what ``columns`` leaves out
+            if whole:
+                read = {key: every[key] for key in _BIASED} | {"detection": columns["detection"][own]}
+                self.kept.whole[name] = covariances.finished(read, plots, scenario, common=False)[0]
+            if shared:
+                self.kept.common[name] = covariances.shared(every)
             P[own] = self.kept.whole[name]
             if common:
                 P_common[own] = self.kept.common[name]

@@ -166,8 +166,12 @@ class Loop:
     def tracks(self, exact: bool) -> Tracks:
         """All tracks so far; not ``exact``: without what biases leave in covariances, and what is common to several."""
         if exact:
-            return self.nations.table(self.rows, self.plots)
+            return self.table()
         return self.provisional.of(self.rows)
+
+    def table(self, common: bool = True) -> Tracks:
+        """`Nations.table` of all so far."""
+        return self.nations.table(self.rows, self.plots, common, self.provisional.of(self.rows))
 
     def as_foreseen(self, messages: Messages, now: float) -> bool:
         """Whether what has come by ``now`` s begins with what had come when it was last asked; a message of people is no cue."""

@@ -44,7 +44,7 @@ from copfuse.kernels.lent import (
 from copfuse.kernels.motions import N_MODEL
 from copfuse.phases import LONG, further, relight
 from copfuse.scanning import Series, Sites
-from copfuse.updates import said
+from copfuse.updates import ROW, words_of
 
 ROWS = 256  # made in a call at most: more is hardly quicker
 ROOM = 4  # tracks of a node at first
@@ -54,6 +54,7 @@ _SHAPES: tuple[tuple[int, ...], ...] = ((), (N_MODEL, 9), (N_MODEL, 9, 9), (N_MO
 _FACTS: tuple[tuple[str, int, Any], ...] = (
     ("number", NUMBER, int), ("hits", HITS, int), ("firm", FIRM, bool), ("burnt", BURNT, bool), ("sensors", SENSORS, np.uint64),
 )  # fmt: skip
+_SAID = ("track", NUMBER), ("hits", HITS), ("firm", FIRM), ("sensors", SENSORS), ("detection", DETECTION)
 _FIGURES = ("llr", LLR), ("revisit", REVISIT), ("seen", SEEN), ("doubt", DOUBT), ("lit", LIT)
 _NONE, _NOBODY = Live.empty(), np.zeros(0, int)
 _LIMITS = gate(np.arange(5))  # by how many components a plot has
@@ -71,11 +72,12 @@ class Kit:
         if room <= self.room and most <= self.most and plots <= self.plots:
             return
         self.room, self.most, self.plots = max(room, self.room), max(most, self.most), max(plots, self.plots)
-        n, pairs = (N_NODE + 2) * self.room + 2 * self.most, max(PAIRS, self.room, self.plots) + 1
+        n, pairs = (N_NODE + 3) * self.room, max(PAIRS, self.room, self.plots) + 1
         time, x, P, mu, x6, P6 = (np.zeros((n, *one)) for one in _SHAPES)
         self.rows = Rows(time, x, P, mu, x6, P6, np.zeros((n, 8), int), np.zeros((n, 6)), np.zeros((3, N_NODE), int))
         boxes, seen, of = np.zeros((2, self.room, 3)), np.zeros((2, self.plots, 4)), np.zeros((self.room, N_MODEL, sights.ROWS, 9))
-        self.work = Work(np.zeros((5, pairs), int), np.zeros((5, pairs)), boxes, seen, of)
+        facts, words = np.zeros((self.most, 8), int), words_of(np.empty(self.most, ROW))
+        self.work = Work(np.zeros((5, pairs), int), np.zeros((6, pairs)), boxes, seen, of, facts, words)
 
 
 class Steady:
@@ -160,14 +162,13 @@ class Steady:
             self._make_room(2 * most)
         for node in self.states.keys() - self.here:
             self._bring(node)
-        given = self.scans, self.rows, self.room, self.most, self._waits(scan), self.rule, self.work, kernel.addresses()
+        given = self.scans, self.rows, self.room, self._waits(scan), self.rule, self.work, kernel.addresses()
         after, made, why = kernel.follow(scan, *given)
         self.newer.update(self.here)
         if made == 0:
             return scan, None, _NOBODY, True
-        new = self._made(made)[1]
         first, last, node = self.scans.facts[after - 1, : lent.NODE + 1].tolist()
-        hit = self.rows.facts[new.stop - last + first : new.stop, AT] - node * self.room if why == lent.MET else _NOBODY
+        hit = self.work.facts[made - last + first : made, AT] - node * self.room if why == lent.MET else _NOBODY
         return after, self._changed(made), hit, why == lent.STUCK
 
     def _waits(self, scan: int) -> Waits:
@@ -182,22 +183,17 @@ class Steady:
         lit = np.array(late)
         lit = lit[further(time[0] - lit) > 0.0]
         since = time - lit[:, None]
-        return Waits(lit, np.stack([relight(since), further(since)]))
-
-    def _made(self, rows: int) -> tuple[slice, slice]:
-        """Where so many new rows are as they were predicted, and as they have become."""
-        prior = (N_NODE + 2) * self.room
-        return slice(prior, prior + rows), slice(prior + self.most, prior + self.most + rows)
+        after = np.zeros((2, len(lit), len(time)))
+        if len(lit):
+            after[0], after[1] = relight(since), further(since)
+        return Waits(lit, after)
 
     def _changed(self, made: int) -> np.ndarray:
         """The rows (`updates.ROW`) that the last call of the kernel has made."""
-        prior, bank = (Bank(*(column[part] for column in self.rows[: len(_BANK)])) for part in self._made(made))
-        facts, figures = (part[self._made(made)[1]] for part in (self.rows.facts, self.rows.figures))
-        scan = facts[:, SCAN]
-        rows = said(bank, prior, self.scans.figures[scan, lent.TIME], facts[:, BURNT] != 0, figures[:, LIT])
-        rows["node"], rows["track"], rows["hits"] = self.scans.facts[scan, lent.NODE], facts[:, NUMBER], facts[:, HITS]
-        rows["llr"], rows["firm"] = figures[:, LLR], facts[:, FIRM] != 0
-        rows["detection"], rows["sensors"] = facts[:, DETECTION], facts[:, SENSORS]
+        rows, facts = self.work.words[:made].copy().view(ROW)[:, 0], self.work.facts[:made]
+        rows["node"] = self.scans.facts[facts[:, SCAN], lent.NODE]
+        for name, column in _SAID:
+            rows[name] = facts[:, column]
         return rows
 
 

@@ -37,14 +37,14 @@ from copfuse.coasting import (
     with_rows,
 )
 from copfuse.constants import NODES
-from copfuse.covariances import Covariances
+from copfuse.covariances import Columns, Covariances
 from copfuse.errors import CopfuseError, suggestion
 from copfuse.filters import Bank
 from copfuse.frames import altitude
 from copfuse.kernels.lent import Rule
 from copfuse.kernels.motions import BOOST as THRUSTING
 from copfuse.pairing import OWN, RULES, SELDOM, Taken
-from copfuse.phases import further, pushed, relight, thrust
+from copfuse.phases import BOOST_CEILING, further, pushed, relight, thrust
 from copfuse.scanning import Scan, in_order, series
 from copfuse.steady import Kit, Steady
 from copfuse.tables import Detections, Tracks
@@ -128,19 +128,19 @@ def follow(
 
 
 def table(
-    rows: list[Rows], states: dict[int, Live], detections: Detections, scenario: Any, association: str,
-    finish: Callable[[Rows], Covariances] | None = None,
+    rows: list[Rows] | Columns, states: dict[int, Live], detections: Detections, scenario: Any, association: str,
+    finish: Callable[[Columns], Covariances] | None = None,
 ) -> Tracks:  # fmt: skip
-    """Tracks of all rows that `follow` made, with their covariances as `covariances.finished` or ``finish`` has them."""
+    """Tracks of all rows that `follow` made, or of their columns, with covariances as `covariances.finished` or ``finish`` has them."""
     meta = {
         "sensors": [s.name for s in scenario.sensors], "nodes": list(NODES), "scenario": scenario.name,
         "detections_uid": detections.uid, "counts": {NODES[k]: dict(zip(COUNTS, states[k].counts, strict=True)) for k in sorted(states)},
     }  # fmt: skip
     if association != RULES[0]:
         meta["association"] = association
-    if not rows:
+    every = joined(rows) if isinstance(rows, list) and rows else rows
+    if isinstance(every, list) or not len(every["time"]):
         return Tracks.empty(**meta)
-    every = joined(rows)
     meta["ended"] = ends(every, states)
     P, P_common = finish(every) if finish else covariances.finished(every, detections, scenario)
     return Tracks(**columns_of(every) | {"P": P, "P_common": P_common}, meta=meta)
@@ -193,7 +193,8 @@ def _rule() -> Rule:
     return Rule(
         HOLD, HOLD_SCANS, HOLD_TENTATIVE, COAST_STEP, FALLS, pairing.UNLIKELY, pairing.SIGMAS, pairing.SLACK, pairing.FIERCEST, BEYOND,
         math.log(pairing.DETECTED / (1.0 - pairing.DETECTED)), pairing.APART, LOW, GROUNDED, FORGOTTEN, BURNT_HITS, BURNT_OUT, RELIGHT,
-        FIRM_HITS, FIRM_LLR, FIRM_SIGMA**2, HIT, MISSED, DOUBTED, log_beta, lift, thrust, flow, BURNING, filters.NOISE,
+        FIRM_HITS, FIRM_LLR, FIRM_SIGMA**2, HIT, MISSED, DOUBTED, log_beta, lift, thrust, flow, BURNING, filters.NOISE, BOOST_CEILING,
+        float(further(0.0)),
     )  # fmt: skip
 
 

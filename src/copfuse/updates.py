@@ -8,20 +8,25 @@ import numpy as np
 
 from copfuse.filters import Bank
 from copfuse.kernels import rows as kernel
-from copfuse.kernels.motions import BOOST as THRUSTING
-from copfuse.kernels.motions import REENTRY
 from copfuse.phases import BOOST_CEILING, further
 from copfuse.tables import Tracks
 
 Rows = np.ndarray  # of `ROW`, or of `BRIEF`
-_BIASED: tuple[tuple[str, Any, tuple[int, ...]], ...] = (("noisy", float, (6, 6)), ("noisy_prior", float, (6, 6)))
-_ASKED: tuple[tuple[str, Any, tuple[int, ...]], ...] = (("prior", float, (6, 6)), ("share", float, ()))
-# The columns of Tracks but for `Tracks.P_common`, with what the biases' part of `Tracks.P` is made of when all is tracked
-# (`covariances.bias_covariance`); and with what else `Tracks.P_common` is made of (`covariances.shared`)
-_COLUMNS = [(name, *kind) for name, kind in Tracks.COLUMNS.items() if name != "P_common"]
-BRIEF = np.dtype([*_COLUMNS, *_BIASED], align=True)
-ROW = np.dtype([*_COLUMNS, *_BIASED, *_ASKED], align=True)
-_WORDS, _BRIEF_WORDS = ROW.itemsize // 8, BRIEF.itemsize // 8
+_ASKED: tuple[tuple[str, Any, tuple[int, ...]], ...] = (
+    ("prior", float, (6, 6)), ("noisy", float, (6, 6)), ("noisy_prior", float, (6, 6)), ("share", float, ()),
+)  # fmt: skip
+# The columns of Tracks but for what is found out when all is tracked, `Tracks.P_common`; and with what that is made of, which is the
+# greater part (`covariances.shared`)
+BRIEF = np.dtype([(name, *kind) for name, kind in Tracks.COLUMNS.items() if name != "P_common"], align=True)
+ROW = np.dtype([*((name, *kind) for name, kind in Tracks.COLUMNS.items() if name != "P_common"), *_ASKED], align=True)
+_BRIEF_WORDS = BRIEF.itemsize // 8
+_TOLD = {
+    "time": kernel.TIME, "x": kernel.X, "P": kernel.P6, "acceleration": kernel.PUSH, "acceleration_sigma": kernel.SIGMA,
+    "log_beta": kernel.LOG_BETA, "phase_probability": kernel.PHASE, "llr": kernel.LLR, "prior": kernel.PRIOR, "noisy": kernel.NOISY,
+    "noisy_prior": kernel.NOISY_PRIOR, "share": kernel.SHARE,
+}  # fmt: skip
+_FIELDS: Any = ROW.fields
+assert ROW.itemsize == 8 * kernel.WORDS and all(_FIELDS[name][1] == 8 * word for name, word in _TOLD.items())
 
 
 def joined(parts: list[Rows]) -> Rows:
@@ -41,13 +46,18 @@ def _bytes(rows: Rows) -> np.ndarray:
 
 def brief(parts: list[Rows]) -> Rows:
     """All rows of some parts, of `ROW`, in order, in brief, copied."""
-    words = np.concatenate([part.view(float).reshape(len(part), _WORDS)[:, :_BRIEF_WORDS] for part in parts])
+    words = np.concatenate([words_of(part)[:, :_BRIEF_WORDS] for part in parts])
     return words.view(BRIEF)[:, 0]
 
 
-def columns_of(rows: Rows) -> dict[str, np.ndarray]:
-    """The columns of Tracks that rows have."""
-    return {name: rows[name] for name, *_ in _COLUMNS}
+def words_of(rows: Rows) -> np.ndarray:
+    """Rows of `ROW` as numbers (n, words), where a kernel writes what is said in them."""
+    return rows.view(float).reshape(len(rows), kernel.WORDS)
+
+
+def columns_of(rows: Rows | dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The columns of Tracks that rows have, or some columns."""
+    return {name: rows[name] for name in BRIEF.names or ()}
 
 
 def said(bank: Bank, prior: Bank, time: np.ndarray, burnt: np.ndarray, lit: np.ndarray) -> Rows:
@@ -56,13 +66,8 @@ def said(bank: Bank, prior: Bank, time: np.ndarray, burnt: np.ndarray, lit: np.n
 
     To the bit `phases.phase_probability` and `covariances.leading`, in a sixth of their time.  Which tracks they are is left to the caller.
     """
-    n, rows = len(bank), np.empty(len(bank), ROW)
-    push, sigma, phase, noisy, before = np.empty((n, 3)), np.empty(n), np.empty((n, 4)), np.empty((n, 6, 6)), np.empty((n, 6, 6))
-    kernel.pushes(bank.x, bank.P, bank.mu, bank.x6, push, sigma)
-    kernel.phases(bank.mu, bank.x6, burnt, further(time - lit), BOOST_CEILING, phase)
-    kernel.leading(bank.mu, bank.P, prior.P, noisy, before)
-    rows["time"], rows["x"], rows["P"], rows["acceleration"], rows["acceleration_sigma"] = time, bank.x6, bank.P6, push, sigma
-    rows["log_beta"][:, 0], rows["log_beta"][:, 1] = bank.x[:, REENTRY, 6], np.sqrt(bank.P[:, REENTRY, 6, 6])
-    rows["phase_probability"], rows["prior"], rows["noisy"], rows["noisy_prior"] = phase, prior.P6, noisy, before
-    rows["share"] = 1.0 - prior.mu[:, THRUSTING]
+    rows, pause = np.empty(len(bank), ROW), further(time - lit)
+    before = prior.mu, prior.P, prior.P6
+    kernel.say(bank.x, bank.P, bank.mu, bank.x6, bank.P6, *before, burnt, pause, BOOST_CEILING, words_of(rows))
+    rows["time"] = time
     return rows

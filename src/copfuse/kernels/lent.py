@@ -1,7 +1,7 @@
 """What `kernels.steady` is lent: few arrays, as each costs time to compile, and the names of their columns.
 
-Row r of `Rows` is a track: those that nodes hold, ``room`` for each, then those near a scan's plots as they are and predicted, then
-``most`` updates as they were predicted and as many as they have become.
+Row r of `Rows` is a track: those that nodes hold, ``room`` for each, then those near a scan's plots as they are, as they are predicted
+(those that take plots first) and as plots have left them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FIRST, LAST, NODE, BIT, COSINES, PLUME = range(6)  # columns of `Scans.facts`: p
 TIME, LOG_DENSITY, AGAIN = range(3)  # columns of `Scans.figures`: s, of false and new plots, s between scans
 BLUR, LIMIT = 3, 4  # columns of `Scans.spot` after a place's three (`pairing.spots`): its sigma, and the gate's squared distance
 NEAR, START, PLOT, OUT, HELD = range(5)  # rows of `Work.numbers`: tracks within reach, their pairs' begins, plots; engines out; plots taken
-D2, LOGLIK, ODDS, DT, LIGHTS = range(5)  # rows of `Work.figures`; the last is the rate of `phases.relight`
+D2, LOGLIK, ODDS, DT, LIGHTS, PAUSE = range(6)  # rows of `Work.figures`; the last are `phases.relight` before, and `phases.further` after
 RATE, CHANCE = range(2)  # of `Waits.after`
 STUCK, MET, AFRESH = range(3)  # why a call ends: the next scan is the plain form's, two tracks may be one, or another call may go on
 
@@ -51,7 +51,7 @@ class Scans(NamedTuple):
 
 class Work(NamedTuple):
     """Scratch: pairs, boxes about tracks ``(2, room, 3)``, plots of those that have one ``(2, plots, 4)``, what is seen of the models of
-    tracks ``(room, N_MODEL, sights.ROWS, 9)``.
+    tracks ``(room, N_MODEL, sights.ROWS, 9)``.  What is made: ``facts (most, 8)`` as of `Rows`, and rows of `updates.ROW` as ``words``.
     """
 
     numbers: Any
@@ -59,6 +59,8 @@ class Work(NamedTuple):
     boxes: Any
     plots: Any
     seen: Any
+    facts: Any
+    words: Any
 
 
 class Waits(NamedTuple):
@@ -71,7 +73,8 @@ class Waits(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """The tracker's figures: of `coasting`, `pairing`, `tracking` and `filters`, by their names there; priors with variances."""
+    """The tracker's figures: of `coasting`, `pairing`, `tracking` and `filters`, by their names there; priors with variances; of `phases`
+    the ceiling of boosts, and the chance that there is another stage above one that burns."""
 
     hold: float
     hold_scans: float
@@ -103,6 +106,8 @@ class Rule(NamedTuple):
     flow: tuple[float, float]
     burning: Any
     noise: Any
+    ceiling: float
+    stages: float
 
 
 class At(NamedTuple):

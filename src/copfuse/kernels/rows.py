@@ -9,7 +9,10 @@ from copfuse.kernels import borrowing
 from copfuse.kernels.earth import altitude
 from copfuse.kernels.motions import BOOST as THRUSTING
 from copfuse.kernels.motions import GLIDE as LIFTING
-from copfuse.kernels.motions import MANOEUVRE, N_MODEL
+from copfuse.kernels.motions import MANOEUVRE, N_MODEL, REENTRY
+
+# Where a row of `updates.ROW` has what is said here, in words of eight bytes
+TIME, X, P6, PUSH, SIGMA, LOG_BETA, PHASE, LLR, PRIOR, NOISY, NOISY_PRIOR, SHARE, WORDS = 0, 2, 8, 44, 47, 48, 50, 55, 59, 95, 131, 167, 168
 
 
 @borrowing
@@ -64,14 +67,22 @@ def phases(mu, x6, burnt, pause, ceiling, out):
 
 
 @borrowing
-def leading(mu, P, before, noisy, noisy_prior):
-    """`covariances.leading` of probabilities ``mu (n, 5)``: out of ``P (n, 5, 9, 9)`` into ``noisy (n, 6, 6)``, and out of those ``before``
-    into ``noisy_prior``."""
-    for i in range(len(mu)):
+def say(x, P, mu, x6, covariance, mu_before, P_before, prior, burnt, pause, ceiling, out):
+    """Rows of estimates, ``out (n, WORDS)``, but for time, score and which tracks they are: `pushes`, `phases`, and what
+    `covariances.leading` has of them and of what was predicted, ``mu_before (n, 5)``, ``P_before (n, 5, 9, 9)``; the mixtures'
+    ``covariance`` and ``prior``, (n, 6, 6) each."""
+    pushes(x, P, mu, x6, out[:, PUSH:SIGMA], out[:, SIGMA])
+    phases(mu, x6, burnt, pause, ceiling, out[:, PHASE : PHASE + 4])
+    for i in range(len(out)):
         best = 0
         for model in range(1, N_MODEL):
             if model != THRUSTING and mu[i, model] > mu[i, best]:
                 best = model
         for a in range(6):
+            out[i, X + a] = x6[i, a]
             for b in range(6):
-                noisy[i, a, b], noisy_prior[i, a, b] = P[i, best, a, b], before[i, best, a, b]
+                c = 6 * a + b
+                out[i, P6 + c], out[i, PRIOR + c] = covariance[i, a, b], prior[i, a, b]
+                out[i, NOISY + c], out[i, NOISY_PRIOR + c] = P[i, best, a, b], P_before[i, best, a, b]
+        out[i, LOG_BETA], out[i, LOG_BETA + 1] = x[i, REENTRY, 6], math.sqrt(P[i, REENTRY, 6, 6])
+        out[i, SHARE] = 1.0 - mu_before[i, THRUSTING]

@@ -51,6 +51,7 @@ from copfuse.kernels.lent import (
     NODE,
     ODDS,
     OUT,
+    PAUSE,
     PLOT,
     PLUME,
     RATE,
@@ -67,6 +68,9 @@ from copfuse.kernels.lent import (
 )
 from copfuse.kernels.motions import BOOST, MANOEUVRE, N_MODEL
 from copfuse.kernels.pairwise import expect_pairs as expect_kernel
+from copfuse.kernels.rows import LLR as LLR_WORD
+from copfuse.kernels.rows import TIME as TIME_WORD
+from copfuse.kernels.rows import say
 from copfuse.kernels.sights import ROWS
 from copfuse.kernels.small import hand_all
 from copfuse.kernels.standing import standing
@@ -257,6 +261,7 @@ def _updated(rows, new, m, scans, scan, first, waits, rule, work, at):
         if rate == UNKNOWN:
             return False
         rows.facts[r, BURNT], rows.figures[r, LIT], rows.figures[r, RELIGHT] = out, lit, rate
+        work.figures[PAUSE, h] = rule.stages if lit == time else chance
     return True
 
 
@@ -323,7 +328,7 @@ def _hand_down(seen, k, m):
 
 
 @borrowing(forceinline=True)
-def _hit(rows, base, then, near, prior, new, scans, scan, rule, work):
+def _hit(rows, base, prior, near, new, scans, scan, rule, work):
     """Make rows of the tracks that take plots; whether all plots are taken, and no track has become doubtful."""
     facts, figures, m = scans.facts[scan], scans.figures[scan], 0
     first, last = facts[FIRST], facts[LAST]
@@ -342,10 +347,10 @@ def _hit(rows, base, then, near, prior, new, scans, scan, rule, work):
             work.plots[0, m, a], work.plots[1, m, a] = scans.seen[0, first + plot, a], scans.seen[1, first + plot, a]
         if m < k:
             _hand_down(work.seen, k, m)
-        rows.time[then + k] = figures[TIME]
-        copy_columns(rows, at, then + k)
-        if then + k != prior + m:
-            copy_row(rows, then + k, prior + m)
+        rows.time[prior + k] = figures[TIME]
+        copy_columns(rows, at, prior + k)
+        if m < k:
+            copy_row(rows, prior + k, prior + m)
         copy_row(rows, prior + m, h)
         rows.facts[h, HITS] += 1
         rows.facts[h, SENSORS] |= facts[BIT]
@@ -357,18 +362,34 @@ def _hit(rows, base, then, near, prior, new, scans, scan, rule, work):
     return m == last - first
 
 
+@borrowing(forceinline=True)
+def _said(rows, prior, new, m, made, time, rule, work):
+    """Put what is said of the updated tracks behind the rows that were ``made`` before."""
+    before, end, words = prior + m, new + m, work.words[made : made + m]
+    bank = rows.x[new:end], rows.P[new:end], rows.mu[new:end], rows.x6[new:end], rows.P6[new:end]
+    burnt, pause = rows.facts[new:end, BURNT], work.figures[PAUSE, :m]
+    say(
+        bank[0], bank[1], bank[2], bank[3], bank[4], rows.mu[prior:before], rows.P[prior:before], rows.P6[prior:before],
+        burnt, pause, rule.ceiling, words,
+    )  # fmt: skip
+    for h in range(m):
+        words[h, TIME_WORD], words[h, LLR_WORD] = time, rows.figures[new + h, LLR]
+        for a in range(rows.facts.shape[1]):
+            work.facts[made + h, a] = rows.facts[new + h, a]
+
+
 @borrowing
-def follow(first_scan, scans, rows, room, most, waits, rule, work, at):
+def follow(first_scan, scans, rows, room, waits, rule, work, at):
     """Scans from ``first_scan`` on, as long as they can be done here and there is room for what is made; ``rows`` change in place.
 
     Returns which scan is next, how many rows were made, and why the call ends (`lent`).  Where the last scan's tracks may be two of one
     object, that is to be asked before the next (`pairing.doubles`): its tracks are the last rows.
     """
-    scan, made, now, prior = first_scan, 0, N_NODE * room, (N_NODE + 2) * room
+    scan, made, now, prior, new = first_scan, 0, N_NODE * room, (N_NODE + 1) * room, (N_NODE + 2) * room
     while scan < len(scans.facts):
         first, last, node, time = scans.facts[scan, FIRST], scans.facts[scan, LAST], scans.facts[scan, NODE], scans.figures[scan, TIME]
-        m, base, new = last - first, node * room, prior + most + made
-        if made + m > most:
+        m, base = last - first, node * room
+        if made + m > len(work.facts):
             break
         if not coasted(rows, node, base, time, rule):
             return scan, made, STUCK
@@ -376,7 +397,6 @@ def follow(first_scan, scans, rows, room, most, waits, rule, work, at):
         near = reached(rows, base, n, time, scans, first, last, scans.origin[scan], rule, work, at.boxes) if n > 0 else -1
         if near < m:
             return scan, made, STUCK
-        then = prior + made if made + near <= most else now + room  # where they are to stand, if there is room
         one = base + work.numbers[NEAR, 0]
         together = work.numbers[NEAR, near - 1] - work.numbers[NEAR, 0] == near - 1
         for k in range(near):
@@ -384,14 +404,15 @@ def follow(first_scan, scans, rows, room, most, waits, rule, work, at):
             if not together:
                 copy_row(rows, r, now + k)
             work.figures[DT, k], work.figures[LIGHTS, k] = time - rows.time[r], rows.figures[r, RELIGHT]
-        _judged(rows, one if together else now, then, near, scans, scan, rule, work, at)
-        if not _hit(rows, base, then, near, prior + made, new, scans, scan, rule, work):
+        _judged(rows, one if together else now, prior, near, scans, scan, rule, work, at)
+        if not _hit(rows, base, prior, near, new, scans, scan, rule, work):
             return scan, made, STUCK
         if not (
             _updated(rows, new, m, scans, scan, first_scan, waits, rule, work, at)
             and _rested(rows, base, n, now, new, m, scans, scan, first_scan, waits, rule, work)
         ):
             return scan, made, AFRESH if made > 0 else STUCK  # an engine may have been seen to burn since the call began
+        _said(rows, prior, new, m, made, time, rule, work)
         rows.counts[TAKEN, node] += m
         made += m
         scan += 1
