@@ -81,10 +81,15 @@ def test_fewer_forecasts_are_made_than_the_picture_has(monkeypatch):
     assert 0 < some < 0.7 * sum(made)
 
 
-def test_a_forecast_is_left_out_only_where_it_is_larger():
-    """Of tracks that may burn on, whatever is known of them: none whose ellipse is smaller is left out, most of the others are."""
-    run, bare, needs = pictures(*CASES[0])
-    some = np.flatnonzero(bare.phase_probability[:, 0] > forecast.MISSED)
+@pytest.mark.parametrize("what", ["burns on", "is lifted"])
+def test_a_forecast_is_left_out_only_where_it_is_larger(what):
+    """Of tracks that may burn on or that lift may carry, whatever is known of them: none whose ellipse is smaller is left out, most of the
+    others are."""
+    _, bare, needs = pictures(*CASES[0 if what == "burns on" else 2])
+    burns = bare.phase_probability[:, 0] > forecast.MISSED
+    lifted = ~burns & (forecast.lift(bare.x, bare.phase_probability) > 0.02)
+    some = np.flatnonzero(burns if what == "burns on" else lifted)
+    assert len(some) > 20
     given = bare.x[some], bare.P[some], needs.log_beta[some], needs.push[some], bare.phase_probability[some]
     point, cov, *_ = forecast.impact_point(*given)
     major = error_ellipse(point, cov)[0]
@@ -94,7 +99,25 @@ def test_a_forecast_is_left_out_only_where_it_is_larger():
         assert (major[~made] > np.broadcast_to(least, len(some))[~made]).all()
         for new, old in zip(told, forecast.impact_point(*given), strict=True):
             assert new[made].tobytes() == old[made].tobytes()
-    assert not np.isfinite(forecast.impact_point(*given, 50e3)[2]).mean() > 0.2
-    falls = np.tile([0.0, 1.0, 0.0, 0.0], (len(some), 1))
-    free = forecast.impact_point(*given[:4], falls, 1.0), forecast.impact_point(*given[:4], falls)
-    assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(*free, strict=True))  # what falls is always forecast
+    large = major > 50e3
+    assert not np.isfinite(forecast.impact_point(*given, 50e3)[2])[large].mean() > 0.5
+
+
+def test_what_can_but_fall_is_always_forecast():
+    _, bare, needs = pictures(*CASES[0])
+    falls = np.tile([0.0, 1.0, 0.0, 0.0], (len(bare), 1))
+    some = np.flatnonzero(forecast.lift(bare.x, falls) == 0.0)
+    assert len(some) > 20
+    given = bare.x[some], bare.P[some], needs.log_beta[some], needs.push[some], falls[some]
+    free = forecast.impact_point(*given, 1.0), forecast.impact_point(*given)
+    assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(*free, strict=True))
+
+
+@pytest.mark.parametrize(("name", "regime", "seed"), CASES[:2])
+def test_how_long_a_forecast_serves_is_known_before_it_is_made(name, regime, seed):
+    """A fall as long as free flight's forecasts say, but for the air and the pull that changes on the way."""
+    run, *_ = pictures(name, regime, seed)
+    falls = ~forecast.pushed(run.picture.phase_probability) & (forecast.lift(run.picture.x, run.picture.phase_probability) < 0.01)
+    some = run.picture[falls & (run.picture.time_to_impact > 100.0)]
+    share = np.array([forecast._untouched(x) for x in some.x.tolist()]) / some.time_to_impact
+    assert len(some) > 20 and (np.abs(share - 0.9) < 0.1).all()

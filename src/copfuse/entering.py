@@ -215,18 +215,13 @@ def _falling(x: np.ndarray) -> np.ndarray:
 
 
 def _impacts(columns: dict[str, np.ndarray], chance: np.ndarray, wanted: np.ndarray) -> list[np.ndarray]:
-    """Forecasts of rows sorted by time, carried on as the hub's own are (`forecast.carried`); nan where none is wanted."""
+    """Forecasts of rows sorted by time, carried on as the hub's own are (`forecast.along`); nan where none is wanted."""
     n, rows = len(wanted), np.flatnonzero(wanted)
-    x, P = columns["x"][rows], columns["P"][rows]
+    state = {name: columns[name][rows] for name in ("time", "x", "P")} | {"phase_probability": chance[rows]}
     push = columns.get("push", np.zeros((n, 3)))[rows]
     log_beta = columns.get("log_beta", np.tile(LOG_BETA, (n, 1)))[rows]
-    phase = chance[rows]
-
-    def make(k: np.ndarray) -> forecast.Columns:
-        return forecast.impact_point(x[k], P[k], log_beta[k], push[k], phase[k])
-
-    time, track = columns["time"][rows], columns["track"][rows].tolist()
-    made = forecast.carried({}, time, track, np.zeros(len(rows), int), forecast.pushed(phase), make)
+    every, nobody = np.arange(len(rows)), np.zeros(len(rows), int)
+    made = forecast.along(state, log_beta, push, nobody, every, columns["track"][rows].tolist(), {})
     out = [np.full((n, *shape), np.nan) for shape in _IMPACT]
     for column, value in zip(out, made, strict=True):
         column[rows] = value

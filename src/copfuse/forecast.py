@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+import math
+from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from copfuse import atmosphere, filters, frames
-from copfuse.constants import BOOST, G0, GLIDE
+from copfuse.constants import BOOST, EARTH_A, G0, GLIDE, MU
 from copfuse.filters import Bank
 from copfuse.kernels import earth
 from copfuse.kernels import forecast as kernel
@@ -31,9 +32,11 @@ Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # points (n, 3)
 
 
 class Forecast(NamedTuple):
-    """An impact forecast of one track: made when (s), from whom (bits), impact point m, its covariance, s left and their sigma."""
+    """An impact forecast of one track: made when (s), until when (s) it serves, from whom (bits), impact point m, its covariance, s left
+    and their sigma."""
 
     time: float
+    until: float
     who: int
     point: np.ndarray
     cov: np.ndarray
@@ -41,82 +44,73 @@ class Forecast(NamedTuple):
     sigma: float
 
 
-def carried(
-    made: dict[Any, Forecast], time: np.ndarray, keys: Sequence[Hashable], who: np.ndarray, pushed: np.ndarray,
-    make: Callable[[np.ndarray], Columns],
+def along(
+    state: dict[str, np.ndarray], log_beta: np.ndarray, push: np.ndarray, who: np.ndarray, line: np.ndarray, keys: Sequence[Hashable],
+    made: dict[Any, Forecast], least: Any = 0.0,
 ) -> Columns:  # fmt: skip
     """Impact forecasts of tracks' rows (n,) in rising time, as `impact_point` gives them; ``keys`` say which track each row is of.
 
-    One in free flight serves until 1 / `LASTS` of the time left has gone or others stand in the track (``who``, bits); else ``make`` gives
-    it for the numbers of rows that need one.  One that was made under thrust or lift (``pushed``) is never carried on: that they have
-    ended changes everything.  ``made`` has each track's last, in place, as long as it may still serve.
+    Each row is a ``line`` of ``state`` (time, x, P, phase_probability), ``log_beta``, ``push``, ``who`` (bits) and ``least`` (as of
+    `impact_point`).  A forecast in free flight serves until 1 / `LASTS` of the time left has gone (`_untouched`) or others stand in the
+    track.  One that was made under thrust or lift (`pushed`) is never carried on: that they have ended changes everything.  ``made`` has
+    each track's last, in place, as long as it may still serve.
     """
-    n = len(time)
-    out = np.full((n, 3), np.nan), np.full((n, 3, 3), np.nan), np.full(n, np.nan), np.full(n, np.nan)
+    chance = state["phase_probability"]
+    powered, bits, at = pushed(chance)[line].tolist(), who[line].tolist(), state["time"][line].tolist()
+    until = _serving(made, state["x"], line, at, keys, bits, powered)
+    fresh = ~np.isnan(until)
+    given = state["x"], state["P"], log_beta, push, *_chances(state["x"], chance), np.broadcast_to(least, len(chance))
+    asked, place = np.unique(line[fresh], return_inverse=True)
+    out = np.zeros((len(line), 3)), np.zeros((len(line), 3, 3)), np.zeros(len(line)), np.zeros(len(line))
+    for column, value in zip(out, _impacts(given, asked), strict=True):
+        column[fresh] = value[place]
     point, cov, left, sigma = out
-    at, bits, powered = time.tolist(), who.tolist(), pushed.tolist()
-    _put(out, np.flatnonzero(pushed), make)  # all at once
-    edges = np.flatnonzero(np.r_[True, np.diff(time) != 0, True]).tolist() if n else []
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
-        fresh = []
-        for i in range(a, b):
-            if powered[i]:
-                made.pop(keys[i], None)
-            elif (old := made.get(keys[i])) is not None and _lasts(old, at[i], bits[i]):
-                point[i], cov[i], left[i], sigma[i] = old.point, old.cov, old.left - (at[i] - old.time), old.sigma
-            else:
-                fresh.append(i)
-        if fresh:
-            _put(out, np.array(fresh), make)
-        for i in fresh:
-            made[keys[i]] = Forecast(at[i], bits[i], point[i], cov[i], left[i], sigma[i])
-    over = [key for key, old in made.items() if n and not _lasts(old, at[-1], old.who)]
-    for key in over:  # never asked again
+    for i, (key, new) in enumerate(zip(keys, fresh.tolist(), strict=True)):
+        if powered[i]:
+            made.pop(key, None)
+        elif new:
+            made[key] = Forecast(at[i], until[i], bits[i], point[i], cov[i], left[i], sigma[i])
+        else:
+            old = made[key]
+            point[i], cov[i], left[i], sigma[i] = old.point, old.cov, old.left - (at[i] - old.time), old.sigma
+    for key in [key for key, old in made.items() if at and old.until <= at[-1]]:  # never asked again
         del made[key]
     return out
 
 
-def _put(out: Columns, rows: np.ndarray, make: Callable[[np.ndarray], Columns]) -> None:
-    """What ``make`` gives for some rows, in place."""
-    for column, value in zip(out, make(rows), strict=True):
-        column[rows] = value
+def _serving(
+    made: dict[Any, Forecast], x: np.ndarray, line: np.ndarray, time: list[float], keys: Sequence[Hashable], who: list[int],
+    powered: list[bool],
+) -> np.ndarray:  # fmt: skip
+    """Until when, s, the forecast of each row (n,) is to serve, from which on it does not if it is ``powered``; nan where an earlier one
+    serves."""
+    last = {key: (old.until, old.who) for key, old in made.items()}
+    until = np.full(len(time), np.nan)
+    for i, key in enumerate(keys):
+        if powered[i]:
+            last.pop(key, None)
+            until[i] = time[i]
+            continue
+        end, whose = last.get(key, (-math.inf, who[i]))
+        if time[i] >= end or whose != who[i]:
+            until[i] = time[i] + _untouched(x[line[i]].tolist()) / LASTS
+            last[key] = float(until[i]), who[i]
+    return until
 
 
-def along(
-    state: dict[str, np.ndarray], log_beta: np.ndarray, push: np.ndarray, who: np.ndarray, line: np.ndarray, keys: Sequence[Hashable],
-    made: dict[Any, Forecast], least: np.ndarray | None = None,
-) -> Columns:  # fmt: skip
-    """Impact forecasts of tracks' rows (n,) in rising time, as `carried` has them; each is a ``line`` of ``state`` (time, x, P,
-    phase_probability), ``log_beta``, ``push``, ``who`` and ``least`` (as of `impact_point`; it holds for those that may be pushed)."""
-    chance = state["phase_probability"]
-    powered, n = pushed(chance), len(chance)
-    values: Columns = np.zeros((n, 3)), np.zeros((n, 3, 3)), np.zeros(n), np.zeros(n)
-    known, size = np.zeros(n, bool), np.zeros(n) if least is None else np.where(powered, least, 0.0)
-
-    given = state["x"], state["P"], log_beta, push, *_chances(state["x"], chance), size
-
-    def fill(lines: np.ndarray) -> None:
-        for column, value in zip(values, _impacts(given, lines), strict=True):
-            column[lines] = value
-        known[lines] = True
-
-    def make(rows: np.ndarray) -> Columns:
-        wanted = line[rows]
-        if len(new := wanted[~known[wanted]]):
-            fill(np.unique(new))
-        return values[0][wanted], values[1][wanted], values[2][wanted], values[3][wanted]
-
-    return carried(made, state["time"][line], keys, who[line], powered[line], make)
+def _untouched(x: list[float]) -> float:
+    """Seconds from state x (6) to the ground without air, if gravity, less what going round the Earth takes of it, stays as it is here:
+    within a fifth, which is enough to say how long a forecast serves."""
+    r2, speed2 = x[0] ** 2 + x[1] ** 2 + x[2] ** 2, x[3] ** 2 + x[4] ** 2 + x[5] ** 2
+    r = math.sqrt(r2)
+    climb = (x[0] * x[3] + x[1] * x[4] + x[2] * x[5]) / r
+    pull = max(MU / r2 - (speed2 - climb**2) / r, 1.0)
+    return (climb + math.sqrt(climb**2 + 2.0 * pull * max(r - EARTH_A, 0.0))) / pull
 
 
 def pushed(phase_probability: np.ndarray) -> np.ndarray:
     """Which rows (n,) of phase probabilities (n, 4) thrust or lift may push, so that what comes of them does not last."""
     return phase_probability[:, BOOST] + phase_probability[:, GLIDE] > PUSHED
-
-
-def _lasts(old: Forecast, time: float, who: int) -> bool:
-    """Whether a forecast that was made still is good enough."""
-    return old.who == who and time - old.time < old.left / LASTS
 
 
 def impact_point(x, P, log_beta, push, phase_probability, least: Any = 0.0) -> Columns:

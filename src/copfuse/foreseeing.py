@@ -20,7 +20,7 @@ def firsts(picture: Picture, needs: Needs, on: np.ndarray, sizes: tuple[float, .
     """By object and node, for each of ``sizes``, m, the first of its rows whose impact forecast has a smaller 95 % semi-major axis, or −1.
 
     ``picture``, ``needs``: `fusion.without_ends`; ``on (n,)``: each row's object, or −1.  The rows are those of `fusion.fuse`'s picture.
-    What a system track was forecast before may serve still (`forecast.carried`), so each is gone through from its begin, until nothing is
+    What a system track was forecast before may serve still (`forecast.along`), so each is gone through from its begin, until nothing is
     asked of it any more.
     """
     track = picture.node.astype(np.int64) * 10**9 + picture.track

@@ -353,7 +353,7 @@ def _impacts(
 ) -> dict[str, np.ndarray]:  # fmt: skip
     """Impact columns (n,) of the picture's rows, of which each is a ``line`` of ``state``, and with whom those are, in rising time.
 
-    ``made`` has each system track's last forecast, in place (`forecast.carried`).
+    ``made`` has each system track's last forecast, in place (`forecast.along`).
     """
     keys = list(zip(node.tolist(), system.tolist(), strict=True))
     found = forecast.along(state, log_beta, push, _who(state["pedigree"]), line, keys, made)

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from copfuse.constants import EARTH_A
 from copfuse.kernels import borrowing, njit
 from copfuse.kernels.earth import altitude, free_acceleration
 from copfuse.kernels.falls import LANES, WORK, fall_all
@@ -26,6 +27,9 @@ _SKEW = 0.5  # a forecast in boost has a long tail: its variance is made so much
 _REGION = 2.448  # standard deviations to the edge of an ellipse that holds 95 %: the root of -2 ln 0.05
 _LEAST = 0.01  # chance of a further burn, or of lift, from which on it is followed
 _BURNING = 6 * (len(BURNS) - 1)  # points of a further burn
+_APART = 4  # burns from a short one to one after which a body comes down far from there
+_NEAR = 0.3  # rad round the Earth, from a forecast's mean: of what is between two impacts within, a smaller share is vertical
+_BURIED = 500.0  # m under the ground, where no impact is
 _SIDE = 0.02  # share of the along-path variance that a forecast in boost allows across it: steering
 _TURN = 0.04  # likewise where there is lift: turns
 # Least sigma of ln(beta), because the drag coefficient will change with the Mach number, unseen as yet; as in the flights simulated
@@ -104,12 +108,13 @@ def _moments(points, times, weights, n, mean, P):
 
 
 @borrowing
-def _burning(x, P, log_beta, push, chance, ways, m, states, times, weights, C, lower, s):
+def _burning(x, P, log_beta, push, chance, two, m, states, times, weights, C, lower, s):
     """Add, from place m on, the states after each of the further `BURNS` of state x (6), and when that is; returns the next free place.
 
-    A gravity turn magnifies what is not known of the velocity, so each burn starts from six cubature points of it, or from the first
-    ``ways`` of them.
+    A gravity turn magnifies what is not known of the velocity, so each burn starts from six cubature points of it; where ``two`` are to
+    do, they are those of a short and a long one from the first of these.
     """
+    ways, further = (1, _APART) if two else (6, 1)
     first = max(math.sqrt(push[0] ** 2 + push[1] ** 2 + push[2] ** 2), _LEAST_PUSH)
     pitch = _PITCH * max(1.0 - altitude(x[0], x[1], x[2]) / _PITCHED, 0.1)
     for i in range(3):
@@ -124,28 +129,51 @@ def _burning(x, P, log_beta, push, chance, ways, m, states, times, weights, C, l
         for i in range(3):
             s[i + 3] += _OF_THREE * (1.0 if p % 2 == 0 else -1.0) * lower[i, p // 2]
         burnt = 0.0
-        for b in range(1, len(BURNS)):  # a longer burn begins as the shorter one does
-            at = m + ways * (b - 1) + p
+        for b in range(1, len(BURNS), further):  # a longer burn begins as the shorter one does
+            at = m + ways * ((b - 1) // further) + p
             burnt = burn(s, first, burnt, BURNS[b])
             for i in range(6):
                 states[at, i] = s[i]
             states[at, 6] = log_beta
             times[at] = burnt
             weights[at] = chance * BURN_WEIGHTS[b] / 6.0
-    return m + ways * (len(BURNS) - 1)
+    return m + (2 if two else _BURNING)
 
 
 @borrowing
-def _lifted(x, log_beta, chance, m, states, weights, ways):
-    """Likewise those that lift is to carry in each of the ways of `SOARS` (`soar_all`)."""
-    for b in range(len(SOARS)):
+def _lifted(x, log_beta, chance, first, m, states, weights, ways):
+    """Likewise those that lift is to carry in each of the ways of `SOARS` from the ``first`` on (`soar_all`)."""
+    for b in range(first, len(SOARS)):
+        at = m + b - first
         for i in range(6):
-            states[m + b, i] = x[i]
-        states[m + b, 6] = log_beta
-        weights[m + b] = chance / len(SOARS)
-        further = b > 0 and SOARS[b, 0] == SOARS[b - 1, 0]  # what is to be slower begins as the faster one does
-        ways[m + b] = -(b + 1) if further else b + 1
-    return m + len(SOARS)
+            states[at, i] = x[i]
+        states[at, 6] = log_beta
+        weights[at] = chance / len(SOARS)
+        further = b > first and SOARS[b, 0] == SOARS[b - 1, 0]  # what is to be slower begins as the faster one does
+        ways[at] = -(b + 1) if further else b + 1
+    return m + len(SOARS) - first
+
+
+@borrowing
+def _two(t, x, P, log_beta, push, boosting, soaring, m, states, times, weights, lower, C, s, ways):
+    """Add, from place m on, two of the states of `_starts` that come down far apart, if it may do more than fall: a short and a long burn,
+    or a light body and the best lift; returns the next free place."""
+    if boosting[t] > _LEAST:
+        ways[m], ways[m + 1] = 0, 0
+        return _burning(x[t], P[t], log_beta[t, 0], push[t], boosting[t], True, m, states, times, weights, C, lower, s)
+    if soaring > _LEAST:
+        for i in range(6):
+            states[m, i] = x[t, i]
+        states[m, 6] = log_beta[t, 0] - _OUT[6] * max(log_beta[t, 1], _DRAG_TO_COME)
+        times[m], ways[m], weights[m] = 0.0, 0, _falling(boosting[t], soaring) * _WEIGHT[6]
+        return _lifted(x[t], log_beta[t, 0], soaring, len(SOARS) - 1, m + 1, states, weights, ways)
+    return m
+
+
+@borrowing
+def _falling(boosting, soaring):
+    """The chance that a body but falls from here."""
+    return 1.0 - boosting - soaring + boosting * BURN_WEIGHTS[0]
 
 
 @borrowing
@@ -165,18 +193,18 @@ def _starts(t, x, P, log_beta, push, boosting, soaring, m, states, times, weight
             states[m + p, i] = x[t, i] + sign * lower[i, p // 2]
         states[m + p, 6] = log_beta[t, 0] + sign * lower[6, p // 2]
         times[m + p] = 0.0
-        weights[m + p] = (1.0 - boosting[t] - soaring + boosting[t] * BURN_WEIGHTS[0]) * _WEIGHT[p // 2]
+        weights[m + p] = _falling(boosting[t], soaring) * _WEIGHT[p // 2]
     m += _POINTS
     for i in range(6):
         states[m, i] = x[t, i]
     states[m, 6], times[m] = _AIRLESS, 0.0
     m += 1
     if boosting[t] > _LEAST:
-        m = _burning(x[t], P[t], log_beta[t, 0], push[t], boosting[t], 6, m, states, times, weights, C, lower, s)
+        m = _burning(x[t], P[t], log_beta[t, 0], push[t], boosting[t], False, m, states, times, weights, C, lower, s)
     for p in range(begin, m):
         ways[p] = 0
     if soaring > _LEAST:
-        m = _lifted(x[t], log_beta[t, 0], soaring, m, states, weights, ways)
+        m = _lifted(x[t], log_beta[t, 0], soaring, 0, m, states, weights, ways)
     return m
 
 
@@ -242,26 +270,22 @@ def _landed(begin, burnt, end, points, times, weights):
 
 
 @borrowing
-def _size(begin, end, points, times, weights, mean, P):
-    """What the semi-major axis, m, of the 95 % region is at least, where these are some points of the forecast; mean (3) and P (3, 3) are
-    scratch.
+def _size(one, other, times, weights):
+    """What the semi-major axis, m, of the 95 % region is at least, where two of the forecast's points, with ``weights (2)``, come down at
+    ``one`` and ``other (3)`` after ``times (2)`` s.
 
-    Whatever the other points do, the variance of the whole is no less than what these add to it about their own mean.  A half of that is in
-    the plane of the ground at the forecast's own mean (these being at most 45 degrees round the Earth from it; else they are so far
-    away that this alone makes the region large), and a half of the rest along one of the plane's axes.
+    Whatever the others do, the variance of the whole is no less than what these two add to it about their own mean.  All of that is along
+    the line between them, and so, but for a share of `_NEAR` squared, in the plane of the ground at the forecast's own mean, if both
+    are so near it; else one so far away makes the region large by itself.
     """
-    m, total = begin, 0.0
-    for p in range(begin, end):
-        if not math.isnan(times[p]):
-            for i in range(3):
-                points[m, i] = points[p, i]
-            times[m], weights[m] = times[p], weights[p]
-            total += weights[p]
-            m += 1
-    if m < begin + 2:
+    apart, least = 0.0, min(weights[0], weights[1])
+    for i in range(3):
+        apart += (one[i] - other[i]) ** 2
+    under = min(altitude(one[0], one[1], one[2]), altitude(other[0], other[1], other[2])) < -_BURIED
+    if under or math.isnan(times[0] + times[1]):
         return 0.0
-    _moments(points[begin:m], times[begin:m], weights[begin:m], m - begin, mean, P)
-    return _REGION * math.sqrt(0.25 * total * (P[0, 0] + P[1, 1] + P[2, 2]))
+    along = (1.0 - _NEAR**2) * weights[0] * weights[1] / (weights[0] + weights[1]) * apart
+    return _REGION * math.sqrt(min(along, 0.5 * least * (_NEAR * EARTH_A) ** 2))
 
 
 @borrowing
@@ -313,8 +337,8 @@ def impact(x, P, log_beta, push, boosting, lifting, least, mean, cov, when):
     probability ``boosting (n,)`` the push (n, 3) goes on for one of the times in `BURNS`, with ``lifting (n,)`` lift carries
     the body on in one of the ways of `SOARS`: a forecast is the distribution over both that it must be, its covariance so wide that the
     95 % region holds that of what burns on (`_reach`) or, of what can but fall, light bodies (`regions.grown`).  nan where a point does
-    not come down.  Some rows are followed down together (`fall_all`).  Where a few points that burn on tell that the region's semi-major
-    axis is above ``least (n,)`` m, if that is not 0, the others are not followed: ``when`` is nan, too.
+    not come down.  Some rows are followed down together (`fall_all`).  Where two points tell that the region's semi-major axis is above
+    ``least (n,)`` m, if that is not 0, the others are not followed: ``when`` is nan, too.
     """
     square, vector = np.zeros((2, 7, 7)), np.zeros(12 + WORK_SOARING)
     lower, C = square[0], square[1]
@@ -327,22 +351,21 @@ def impact(x, P, log_beta, push, boosting, lifting, least, mean, cov, when):
         count = min(_TOGETHER, len(x) - begin)
         for t in range(begin, begin + count):
             when[t, 0] = 0.0
-        for few in (True, False):
+        for two in (True, False):
             m = 0
             for r in range(count):
                 t = begin + r
                 soaring = lifting[t] * (1.0 - _NO_SOAR)
-                if few and least[t] > 0.0 and boosting[t] > _LEAST:
-                    m = _burning(x[t], P[t], log_beta[t, 0], push[t], boosting[t], 1, m, states, times, weights, C, lower, s)
-                if not few and not math.isnan(when[t, 0]):
+                if two and least[t] > 0.0:
+                    m = _two(t, x, P, log_beta, push, boosting, soaring, m, states, times, weights, lower, C, s, ways)
+                if not two and not math.isnan(when[t, 0]):
                     m = _starts(t, x, P, log_beta, push, boosting, soaring, m, states, times, weights, lower, C, s, ways)
                 edges[r + 1] = m
-            if not few:
-                soar_all(m, ways, states, times, w, place[0])
+            soar_all(m, ways, states, times, w, place[0])
             fall_all(m, states, times, lanes, place)
             for r in range(count):
                 a, end, t = edges[r], edges[r + 1], begin + r
-                if few and end > a and _size(a, end, states, times, weights, d, C) > least[t]:
+                if two and end > a and _size(states[a], states[a + 1], times[a:end], weights[a:end]) > least[t]:
                     when[t, 0] = math.nan
-                elif not few and end > a:
+                elif not two and end > a:
                     _told(t, a, end, boosting, lifting, states, times, weights, mean, cov, when, d, C, tails)
