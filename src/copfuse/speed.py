@@ -370,7 +370,7 @@ def filters(
     rows = []
     for line in lines:
         ratio, judged = verdict(line, took)
-        shown = "" if np.isnan(ratio) else f"{ratio:.2f}" if ratio < 10.0 else f"{ratio:.0f}"
+        shown = "" if np.isnan(ratio) else f"{ratio:.{2 if ratio < 10.0 else 0}f}" if ratio >= 0.1 else f"{ratio:.2g}"
         say(f"{line.name:<{width}}{took[line.name]:>10.2f}{shown:>9}  {judged}".rstrip())
         rows.append([line.name, f"{took[line.name]:.4f}", shown, line.base, judged])
     if compiling:
