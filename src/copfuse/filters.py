@@ -145,7 +145,7 @@ def expect_pairs(
     d2, loglik = np.zeros(len(plot)), np.zeros(len(plot))
     if len(plot):
         at = *_plain(origin, axes), int(cosines), *_plain(z, sigma)
-        pairwise.expect_pairs(tracks.x, tracks.P, tracks.mu, *at, *_numbers(start, plot), float(most), d2, loglik, np.empty((1, *_SEEN)))
+        pairwise.expect_pairs(tracks.x, tracks.P, tracks.mu, *at, *_numbers(start, plot), float(most), d2, loglik, np.zeros((1, *_SEEN)))
     return d2, loglik
 
 
