@@ -180,3 +180,29 @@ def test_regimes_keep_their_colours_and_own_ones_get_others():
     assert found["plots"] == REGIME_COLOURS["plots"] and found["none"] == REGIME_COLOURS["none"]
     assert len(set(found.values())) == 4
     assert not set(REGIME_COLOURS.values()) & set(NODE_COLOURS)
+
+
+def test_the_drawn_bars_are_the_medians_of_a_loop():
+    """Each nation's bars against a plain loop over launches and regimes: from firm track to loss, % of the flight, where half held it."""
+    from matplotlib.collections import PolyCollection
+
+    c = table(times=1, seeds=4)
+    never = (c["regime"] == "none") & (c["node"] == "KOR") & (c["seed"] > 0)
+    c["firm_s"][never] = np.nan
+    figure = sf.held(c, META)[0]
+    assert len(figure.axes) == 3
+    for ax, node in zip(figure.axes, ("KOR", "JPN", "USA"), strict=True):
+        strips, bars = (one for one in ax.collections if isinstance(one, PolyCollection))
+        assert len(strips.get_paths()) == len(FLIGHTS)
+        want = []
+        for launch in np.unique(c["launch"]):
+            for regime in REGIMES:
+                rows = np.flatnonzero((c["launch"] == launch) & (c["regime"] == regime) & (c["node"] == node))
+                kept = [i for i in rows if np.isfinite(c["firm_s"][i])]
+                if 2 * len(kept) >= len(rows):
+                    ends = [c["flight_time_s"][i] if np.isnan(c["lost_s"][i]) else c["lost_s"][i] for i in kept]
+                    whole = c["flight_time_s"][kept]
+                    want.append((100.0 * np.median(c["firm_s"][kept] / whole), 100.0 * np.median(ends / whole)))
+        drawn = [(path.vertices[:, 0].min(), path.vertices[:, 0].max()) for path in bars.get_paths()]
+        np.testing.assert_allclose(drawn, want)
+        assert (len(want) < len(FLIGHTS) * len(REGIMES)) == (node != "USA")

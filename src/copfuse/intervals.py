@@ -142,13 +142,12 @@ def paired(columns: Columns, measure: str, regime: str, baseline: str, rows: np.
 
 def _pairs(columns: Columns, regime: str, baseline: str, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Row numbers (n,) under either regime, sorted by launch, object, seed and node."""
-    for name in (regime, baseline):
-        known = np.unique(columns["regime"]).tolist()
-        if name not in known:
-            raise CopfuseError(f"the study has no regime {name!r}; {suggestion(name, known)}")
     sides = []
     for name in (regime, baseline):
-        mine = np.flatnonzero((columns["regime"] == name) & (True if rows is None else rows))
+        under = columns["regime"] == name
+        if not under.any():
+            raise CopfuseError(f"the study has no regime {name!r}; {suggestion(name, np.unique(columns['regime']).tolist())}")
+        mine = np.flatnonzero(under if rows is None else under & rows)
         keys = zip(*(columns[k][mine].tolist() for k in ("launch", "object", "seed", "node")), strict=True)
         sides.append(dict(zip(keys, mine.tolist(), strict=True)))
     common = sorted(sides[0].keys() & sides[1].keys())
@@ -182,7 +181,7 @@ def comparing(columns: Columns, resamples: int = RESAMPLES) -> Compare:
         gain = factor * (without - with_it if less else with_it - without)[both]
         return Difference(
             measure, regime, baseline, node, missile_class,
-            len(np.unique(launch)), len(launch), len(np.unique(launch[both])), int(both.sum()),
+            len(set(launch.tolist())), len(launch), len(set(launch[both].tolist())), int(both.sum()),
             bootstrap(gain, launch[both], statistic, resamples=resamples),
             bootstrap(100.0 * (have.astype(float) - had), launch, "mean", resamples=resamples),
         )  # fmt: skip

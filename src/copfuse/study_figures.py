@@ -68,17 +68,19 @@ def named(columns: Columns) -> Columns:
 
 
 def flights_of(columns: Columns) -> np.ndarray:
-    """One text per row that names its flight: launch, object and every setting but regime, seed and node."""
+    """A number per row for its flight, rising with its name: launch, object and every setting but regime, seed and node."""
     if "flight" in columns:
         return columns["flight"]
-    parts = [columns[name].astype(str) for name in ("launch", "object", "cueing", "without") if name in columns]
-    return np.array(["|".join(row) for row in zip(*parts, strict=True)])
+    parts = [columns[name].astype(str).tolist() for name in ("launch", "object", "cueing", "without") if name in columns]
+    texts = ["|".join(row) for row in zip(*parts, strict=True)]
+    number = {text: i for i, text in enumerate(sorted(set(texts)))}
+    return np.array([number[text] for text in texts], int)
 
 
 class Paired(NamedTuple):
     """One column of two regimes, row against row: same flight, seed and node."""
 
-    flight: np.ndarray  # (n,) text
+    flight: np.ndarray  # (n,) of `flights_of`
     node: np.ndarray
     base: np.ndarray
     other: np.ndarray
@@ -178,6 +180,8 @@ def held(columns: Columns, meta: Mapping[str, Any]) -> list[Any]:
     """A bar per launch, nation and regime from firm track to loss, over the flight; as many sheets as are needed."""
     regimes, nodes, flight = regimes_of(columns), _nodes_of(columns), flights_of(columns)
     names = list(dict.fromkeys(flight[np.argsort(columns["launch"], kind="stable")].tolist()))
+    bars = _bars(columns)
+    first = dict(zip(*np.unique(flight, return_index=True), strict=True))
     pages = [names[i : i + ON_A_PAGE] for i in range(0, len(names), ON_A_PAGE)]
     made = []
     for number, page in enumerate(pages, 1):
@@ -189,14 +193,14 @@ def held(columns: Columns, meta: Mapping[str, Any]) -> list[Any]:
         panels = figure.subplots(1, max(len(nodes), 1), squeeze=False, sharey=True)[0]
         for ax, node in zip(panels, nodes, strict=False):
             panel(ax, TITLES[node], node)
-            for i, name in enumerate(page):
-                ax.axhspan(i - 0.46, i + 0.46, color="#F3F3F3", lw=0, zorder=0)
-                _held_bars(ax, i, columns, np.flatnonzero((flight == name) & (columns["node"] == node)), regimes)
+            strips = [(0.0, i - 0.46, 1.0, i + 0.46) for i in range(len(page))]
+            _rectangles(ax, strips, "#F3F3F3", 0, ax.get_yaxis_transform())
+            _held_bars(ax, [{r: bars.get((name, node, r)) for r in regimes} for name in page])
             ax.set_xlim(0.0, 100.0)
             ax.set_ylim(len(page) - 0.5, -0.5)
             ax.grid(visible=False, axis="y")
             ax.set_xlabel("% of the flight, ignition to impact", fontsize=8)
-        panels[0].set_yticks(range(len(page)), [_short(columns, flight == name) for name in page], fontsize=6.3)
+        panels[0].set_yticks(range(len(page)), [_short(columns, first[name]) for name in page], fontsize=6.3)
         panels[0].set_ylabel("launch, class, flight time in s", fontsize=8)
         regime_legend(figure, regimes, 0.78, height)
         inset(figure, 1.75, 0.2, 1.45, 0.75, wspace=0.09)
@@ -204,23 +208,50 @@ def held(columns: Columns, meta: Mapping[str, Any]) -> list[Any]:
     return made
 
 
-def _held_bars(ax: Any, place: int, columns: Columns, rows: np.ndarray, regimes: Sequence[str]) -> None:
+def _bars(columns: Columns) -> dict[tuple[int, str, str], tuple[float, float, float]]:
+    """Begin, end and how much is held, all in % of the flight, by flight, node and regime, where half of the seeds or more held it."""
+    rows: dict[tuple[int, str, str], list[int]] = {}
+    for i, key in enumerate(zip(flights_of(columns).tolist(), columns["node"].tolist(), columns["regime"].tolist(), strict=True)):
+        rows.setdefault(key, []).append(i)
+    firm, whole = columns["firm_s"], columns["flight_time_s"]
+    begin, end = 100.0 * (firm / whole), 100.0 * (np.where(np.isfinite(columns["lost_s"]), columns["lost_s"], whole) / whole)
+    out = {}
+    for key, mine in rows.items():
+        has = [i for i in mine if firm[i] == firm[i]]
+        if 2 * len(has) >= len(mine):
+            held = 100.0 * float(np.mean(columns["custody"][has]))
+            out[key] = float(np.median(begin[has])), float(np.median(end[has])), held
+    return out
+
+
+def _held_bars(ax: Any, lines: Sequence[Mapping[str, tuple[float, float, float] | None]]) -> None:
+    """One line per flight, in which each regime has its place."""
+    from matplotlib.colors import to_rgba
+
+    regimes = list(lines[0])
     thick, colour = 0.86 / max(len(regimes), 1), colours(regimes)
-    for k, regime in enumerate(regimes):
-        mine = rows[columns["regime"][rows] == regime]
-        firm, whole = columns["firm_s"][mine], columns["flight_time_s"][mine]
-        has = np.isfinite(firm)
-        if len(mine) and 2 * np.count_nonzero(has) >= len(mine):
-            lost = np.where(np.isfinite(columns["lost_s"][mine]), columns["lost_s"][mine], whole)
-            begin, end = (100.0 * float(np.median((v / whole)[has])) for v in (firm, lost))
-            share = faint(100.0 * float(np.mean(columns["custody"][mine][has])), end - begin)
-            style = dict(left=begin, color=colour[regime], alpha=share, lw=0, zorder=2)
-            ax.barh(place - 0.43 + (k + 0.5) * thick, end - begin, 0.9 * thick, **style)
+    boxes, shades = [], []
+    for place, line in enumerate(lines):
+        for k, regime in enumerate(regimes):
+            bar = line[regime]
+            if bar is not None:
+                begin, end, held = bar
+                middle = place - 0.43 + (k + 0.5) * thick
+                boxes.append((begin, middle - 0.45 * thick, end, middle + 0.45 * thick))
+                shades.append(to_rgba(colour[regime], faint(held, end - begin)))
+    _rectangles(ax, boxes, shades, 2, ax.transData)
 
 
-def _short(columns: Columns, rows: np.ndarray) -> str:
-    """A launch's label: its name, class and flight time, and what sets it apart from the same launch in other settings."""
-    i = int(np.flatnonzero(rows)[0])
+def _rectangles(ax: Any, boxes: Sequence[tuple[float, float, float, float]], colour: Any, order: int, transform: Any) -> None:
+    """Rectangles (left, lower, right, upper) without edges, drawn together: a thousand patches of their own take a second."""
+    from matplotlib.collections import PolyCollection
+
+    corners = [((x, y), (u, y), (u, v), (x, v)) for x, y, u, v in boxes]
+    ax.add_collection(PolyCollection(corners, facecolors=colour, lw=0, zorder=order, transform=transform), autolim=False)
+
+
+def _short(columns: Columns, i: int) -> str:
+    """A launch's label, of a row of it: its name, class and flight time, and what sets it apart from the same launch in other settings."""
     label = str(columns["launch"][i]) + (
         f" #{columns['object'][i]}" if str(columns["object"][i]) not in ("0", str(columns["launch"][i])) else ""
     )
