@@ -24,7 +24,7 @@ ORDER = [
     "arcs",
     "reconstruction", "timely", "freezing", "frozen",
     "measures", "foreseeing", "metrics", "commonality", "views", "study", "provenance", "earliness", "units", "parts", "intervals",
-    "curves", "sheets", "study_figures", "report", "tidy", "sweep",
+    "curves", "sheets", "study_figures", "workers", "report", "tidy", "sweep",
     "rivals", "customary", "soup", "entering", "export", "entrants_naive", "entrants_fusion", "entrants_filters", "entrants_single",
     "entrants_soup", "entrants", "fairness",
     "robust", "speed", "scale", "raid", "populations", "accuracy", "maps", "charts", "verdicts", "view_chart", "plots", "coverage_chart",

@@ -57,3 +57,20 @@ def test_a_run_goes_on_where_no_process_can_be_started(started, monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", refuse)
     assert warming.begin() is None
     warming.end(None)
+
+
+def test_a_study_is_noted_in_the_cache_of_these_kernels(tmp_path, monkeypatch):
+    """Where one was done with these kernels nothing is left to compile; without a cache each study begins in one process."""
+    monkeypatch.setenv("COPFUSE_CACHE", str(tmp_path))
+    monkeypatch.delenv("NUMBA_DISABLE_JIT", raising=False)
+    assert not warming.studied()
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    warming.note_study()
+    monkeypatch.delenv("NUMBA_DISABLE_JIT")
+    assert not warming.studied() and not list(tmp_path.iterdir())
+    warming.note_study()
+    assert warming.studied()
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("COPFUSE_CACHE", str(tmp_path / "file"))
+    warming.note_study()
+    assert not warming.studied()

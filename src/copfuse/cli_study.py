@@ -70,8 +70,8 @@ def earlier_detection(
     say_compiling("run")
     with Bar(len(plan.meta["launches"]), seeds, len(names), out) as bar:
         made = sweep.run(plan, jobs, out, bar.show, command)
+    made.report(f"{out}/report.html", figures=out)  # finds the intervals that are printed, while others draw
     click.echo(str(made))
-    made.report(f"{out}/report.html", figures=out)
     click.echo(f"rows: {out}/study.csv\nreport: {out}/report.html\nfigures: PNG files beside it")
 
 

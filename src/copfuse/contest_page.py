@@ -34,7 +34,7 @@ def write(contest: Contest, path: str | Path, figures: str | Path | None = None)
     """
     drawn = []
     for name, (draw, caption) in FIGURES.items():
-        drawn += report.sheets(draw(contest), name, caption, figures)
+        drawn += report.sheets(report.drawn(draw(contest)), name, caption, figures)
     meta = _meta(contest)
     tables = [
         report.table([head.replace("-\n", "-").replace("\n", " ") for head in s.heads], s.lines, s.title, meta)

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from copfuse import intervals, study_figures
+from copfuse import intervals, study_figures, workers
 from copfuse.constants import NATIONS
-from copfuse.sheets import NOTIONAL, TITLES, facts, provenance
+from copfuse.errors import CopfuseError
+from copfuse.sheets import NOTIONAL, TITLES, facts, png, provenance, put_sheets
 from copfuse.tables import replacing
 
 STYLE = """
@@ -78,32 +80,45 @@ def _cell(text: str) -> str:
 
 def picture(figure: Any, caption: str) -> str:
     """A matplotlib figure, embedded, with its caption."""
-    return embedded(study_figures.png(figure), caption)
+    return embedded(_smaller(png(figure)), caption)
 
 
-def embedded(png: bytes, caption: str) -> str:
-    """A figure drawn before, embedded, with its caption."""
-    data = base64.b64encode(_smaller(png)).decode("ascii")
+def embedded(drawn: bytes, caption: str) -> str:
+    """A figure drawn before, PNG, embedded, with its caption."""
+    data = base64.b64encode(drawn).decode("ascii")
     told = escape(" ".join(f"{caption} Simulated; figures of sensors and delays are notional.".split()))
     return f'<figure>\n<img alt="{told}" src="data:image/png;base64,{data}">\n<figcaption>{told}</figcaption>\n</figure>'
 
 
-def sheets(figures: Sequence[Any], name: str, caption: str, folder: str | Path | None = None) -> list[str]:
-    """The sheets of one figure, each drawn once: embedded, with their caption, and as PNG files of that name in a folder, if given."""
-    made = [study_figures.png(figure) for figure in figures]
+class Drawn(NamedTuple):
+    """The sheets of one figure, PNG: as they are drawn, and as a page embeds them."""
+
+    whole: list[bytes]
+    small: list[bytes]
+
+
+def drawn(figures: Iterable[Any]) -> Drawn:
+    """The sheets of one figure, each drawn once."""
+    made = [png(figure) for figure in figures]
+    return Drawn(made, [_smaller(sheet) for sheet in made])
+
+
+def sheets(made: Drawn, name: str, caption: str, folder: str | Path | None = None) -> list[str]:
+    """The sheets of one figure: embedded, with their caption, and as PNG files of that name in a folder, if given."""
     if folder is not None:
-        study_figures.put(made, name, folder)
-    return [embedded(png, caption + (f" Sheet {i} of {len(made)}." if len(made) > 1 else "")) for i, png in enumerate(made, 1)]
+        put_sheets(made.whole, name, folder)
+    many = len(made.small)
+    return [embedded(sheet, caption + (f" Sheet {i} of {many}." if many > 1 else "")) for i, sheet in enumerate(made.small, 1)]
 
 
-def _smaller(png: bytes) -> bytes:
+def _smaller(whole: bytes) -> bytes:
     """The same picture in 256 colours, which plots do not exceed by much: a third of the size."""
     from PIL import Image
 
     store = io.BytesIO()
-    with Image.open(io.BytesIO(png)) as image:
+    with Image.open(io.BytesIO(whole)) as image:
         image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(store, format="png", optimize=True)
-    return min(png, store.getvalue(), key=len)
+    return min(whole, store.getvalue(), key=len)
 
 
 def page(title: str, parts: Iterable[tuple[str, str]], meta: Mapping[str, Any]) -> str:
@@ -149,20 +164,33 @@ def write(study: Any, path: str | Path, figures: str | Path | None = None) -> Pa
 
     Raises `CopfuseError` for a study without rows and for a path that cannot be written.
     """
-    regimes, columns = study_figures.regimes_of(study.columns), study_figures.named(study.columns)
-    drawn = []
-    for name, (draw, caption) in study_figures.FIGURES.items():
-        drawn += sheets(draw(columns, study.meta), name, caption, figures)
+    regimes = study_figures.regimes_of(study.columns)
+    columns = study_figures.named({name: study.columns[name] for name in study_figures.DRAWN if name in study.columns})
+    tasks = [(name, columns, study.meta) for name in study_figures.FIGURES]
+    number = workers.begun()
+    made = workers.spread(_figure, tasks, number) if number > 1 else itertools.starmap(_figure, tasks)
+    told = "\n".join([paragraphs(conclusions(study.compare, regimes), "li"), *summary(study, regimes)])  # while others draw
+    try:
+        by_name = dict(made)
+    except Exception as error:
+        if workers.killed(error):
+            raise CopfuseError("a process that drew was killed, most likely for want of memory; the same command draws again") from None
+        raise
+    shown = [html for name, (_, caption) in study_figures.FIGURES.items() for html in sheets(by_name[name], name, caption, figures)]
     parts = [
         ("What was asked", paragraphs([ASKED])),
-        ("What came out", "\n".join([paragraphs(conclusions(study.compare, regimes), "li"), *summary(study, regimes)])),
-        ("Figures", "\n".join(drawn)),
+        ("What came out", told),
+        ("Figures", "\n".join(shown)),
         ("What to know before quoting any of this", paragraphs(NOTES, "li")),
     ]
     left_out = [[name, why] for name, why in study.meta.get("not_flown", {}).items()]
     if left_out:
         parts.append(("Launches that were not flown", table(["launch", "why"], left_out, f"{len(left_out)} launches", study.meta)))
     return put(page("Earlier detection by sharing", parts, study.meta), path)
+
+
+def _figure(name: str, columns: study_figures.Columns, meta: Mapping[str, Any]) -> tuple[str, Drawn]:
+    return name, drawn(study_figures.FIGURES[name][0](columns, meta))
 
 
 def summary(study: Any, regimes: Sequence[str]) -> list[str]:

@@ -5,12 +5,15 @@ matplotlib is imported when one is drawn, and its global state is not touched.
 
 from __future__ import annotations
 
+import io
 import textwrap
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from copfuse.constants import NODES
 from copfuse.curves import NODE_COLOURS, sheet
+from copfuse.tables import replacing
 
 REGIME_COLOURS = {"none": "#7F7F7F", "tisa": "#E69F00", "gsomia": "#CC79A7", "link16": "#8C510A", "realtime": "#56B4E9", "plots": "#332288"}
 OTHER_COLOURS = ("#117733", "#AA4499", "#000000", "#999933")  # of regimes of a user's own
@@ -115,3 +118,22 @@ def regime_legend(figure: Any, regimes: Sequence[str], top: float, height: float
         shown.append(Patch(fc=colour, label=regime) if mark is None else Line2D([], [], label=regime, **line))
     figure.legend(handles=shown, loc="upper left", bbox_to_anchor=(0.35 / 11.2, 1.0 - top / height), ncols=8, fontsize=8, frameon=False,
                   title="Sharing regime", title_fontsize=8, alignment="left", borderaxespad=0.0)  # fmt: skip
+
+
+def png(figure: Any) -> bytes:
+    """A figure as PNG."""
+    store = io.BytesIO()
+    figure.savefig(store, format="png")
+    return store.getvalue()
+
+
+def put_sheets(made: Sequence[bytes], name: str, folder: str | Path) -> list[Path]:
+    """Write the sheets of one figure, PNG, into ``folder``: NAME.png, NAME-2.png, ...; their paths.
+
+    Raises `CopfuseError` where a file cannot be written.
+    """
+    paths = [Path(folder) / f"{name}{f'-{number}' if number > 1 else ''}.png" for number in range(1, len(made) + 1)]
+    for picture, path in zip(made, paths, strict=True):
+        with replacing(path) as temporary:
+            Path(temporary).write_bytes(picture)
+    return paths

@@ -7,9 +7,7 @@ Figures show; what may be concluded stands in the summary, with intervals.  matp
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +16,6 @@ from copfuse.constants import NATIONS
 from copfuse.curves import PHASE_COLOURS
 from copfuse.errors import CopfuseError
 from copfuse.sheets import MARKERS, REGIME_COLOURS, TITLES, WIDTHS, colours, faint, framed, inset, no_data, panel, plain_log, regime_legend
-from copfuse.tables import replacing
 
 Columns = Mapping[str, np.ndarray]
 BASE = "none"
@@ -27,25 +24,10 @@ WIDE = (-1000, -300, -100, -30, 0, 30, 100, 300, 1000, 3000)  # s, the ticks of 
 LEAST = 3  # launches below which no median is drawn
 BINS_KM = (0.0, 40.0, 70.0, 100.0, 200.0, 600.0, 1500.0, 10000.0)  # apogees whose custody is drawn together
 PHASES = ("boost", "midcourse", "terminal")
-
-
-def png(figure: Any) -> bytes:
-    """A figure as PNG."""
-    store = io.BytesIO()
-    figure.savefig(store, format="png")
-    return store.getvalue()
-
-
-def put(sheets: Sequence[bytes], name: str, folder: str | Path) -> list[Path]:
-    """Write the sheets of one figure, PNG, into ``folder``: NAME.png, NAME-2.png, ...; their paths.
-
-    Raises `CopfuseError` where a file cannot be written.
-    """
-    paths = [Path(folder) / f"{name}{f'-{number}' if number > 1 else ''}.png" for number in range(1, len(sheets) + 1)]
-    for sheet, path in zip(sheets, paths, strict=True):
-        with replacing(path) as temporary:
-            Path(temporary).write_bytes(sheet)
-    return paths
+DRAWN = (  # the columns that figures are drawn from
+    "launch", "object", "missile_class", "cueing", "without", "regime", "seed", "node", "flight_time_s", "apogee_km", "firm_s", "lost_s",
+    "ellipse50_s", "firm_left_s", "ellipse50_left_s", "custody", *(f"{phase}_rms_m" for phase in PHASES),
+)  # fmt: skip
 
 
 # Rows ----------------------------------------------------------------------------------------------------------------

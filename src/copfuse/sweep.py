@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import math
 import re
-import signal
-import sys
-import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from copfuse import __version__, flights, laydowns, network, scenario, units
-from copfuse.checking import check_jobs, check_seed
+from copfuse import __version__, flights, laydowns, network, scenario, units, warming, workers
+from copfuse.checking import check_seed
 from copfuse.constants import EARTH_RADIUS, G0, NODES
 from copfuse.earliness import COLUMNS, KEYS
 from copfuse.errors import CopfuseError, suggestion
@@ -32,9 +26,10 @@ REGIMES = ("none", "tisa", "gsomia", "realtime", "plots")
 NOTE = (
     "Flights are reconstructed from the public record; sensor, delay and cross-section figures are notional, so every number here is too."
 )
-SETUP = 5800.0  # s of flight that a unit costs whatever its flight, beside its own: .35 s against .060 ms a second, over the record
-HERE = 3  # units that are done before other processes begin
-KEPT = ((-1, 1 << 30), (-3, 32 << 20))  # malloc.h's M_TRIM_THRESHOLD, M_MMAP_THRESHOLD: bytes that may be free, and in one piece
+SETUP = 150.0  # s of flight that a unit costs beside its own: 70 ms against .45 ms a second, over the record, one processor's
+LONGEST = 800.0  # s of flight from which a unit takes no longer: what stays up longer is out of most radars' sight
+HERE = 3  # units that are done before other processes begin, where kernels may have to be compiled
+TIMED = 16  # units, short and long, by which the time left is first told: one alone is a quarter off
 FAST = 1800.0  # m/s, about, over the ground of what flies low
 
 
@@ -190,21 +185,22 @@ def run(
     store = Store(folder, plan.units)
     done: dict[int, Made] = store.found()
     kept = len(done)
-    jobs = _jobs(n_jobs)
+    jobs = workers.jobs(n_jobs)
     tell = progress or (lambda _: None)
     cost = [_cost(unit) for unit in plan.units]
     todo = [i for i in _order(cost) if i not in done]
     tell(Progress(kept, kept, len(plan.units), math.nan, jobs))
-    spent = used = 0.0  # s, and what they were for
+    spent, used, timed = 0.0, 0.0, 0  # s that units took, what they were to cost, and how many there were
     rest = sum(cost[i] for i in todo)
     with closing(_made(plan, todo, n_jobs, store)) as results:
-        for number, (i, made) in enumerate(results):
+        for i, made, usual in results:
             store.keep(i, made)
             done[i] = made
             rest -= cost[i]
-            if number >= max(min(HERE, len(todo) - 1) - 1, 1):  # those before may have loaded or compiled kernels
-                spent, used = spent + made.seconds, used + cost[i]
-            tell(Progress(len(done), kept, len(plan.units), spent / used * rest / jobs if used else math.nan, jobs))
+            if usual:
+                spent, used, timed = spent + made.seconds, used + cost[i], timed + 1
+            left = spent / used * rest / jobs if timed >= _few(todo) else math.nan
+            tell(Progress(len(done), kept, len(plan.units), left, jobs))
     study = _together(plan, done, command)
     if folder is not None:
         try:
@@ -223,81 +219,51 @@ def _cost(unit: Unit) -> float:
             total += 600.0
             continue
         up = 2.0 * math.sqrt(2.0 * row.apogee / G0) * (1.0 + row.apogee / EARTH_RADIUS)
-        total += 100.0 + max(up, row.range / FAST if row.apogee < 100e3 else 0.0)
+        total += min(100.0 + max(up, row.range / FAST if row.apogee < 100e3 else 0.0), LONGEST)
     return total
 
 
 def _order(cost: list[float]) -> list[int]:
-    """The cheapest unit first and one of middle cost (they load kernels), the next of such cost (it tells how long the rest takes), then
-    the longest on."""
+    """The cheapest unit first and one of middle cost (they load kernels), then some of every cost (they tell how long the rest takes),
+    then the longest on."""
     up = sorted(range(len(cost)), key=lambda i: (cost[i], i))
-    first = [up[0], *up[len(up) // 2 :][:2]] if len(up) > HERE else up
-    return first + sorted((i for i in up if i not in first), key=lambda i: (-cost[i], i))
+    some = [up[(2 * k + 1) * len(up) // (2 * _few(up))] for k in range(_few(up))]
+    first = list(dict.fromkeys([up[0], up[len(up) // 2], *some]))
+    return first + sorted(set(up).difference(first), key=lambda i: (-cost[i], i))
 
 
-def _jobs(n_jobs: int) -> int:
-    from joblib import effective_n_jobs
-
-    check_jobs(n_jobs)
-    return int(effective_n_jobs(n_jobs))
+def _few(todo: list[int]) -> int:
+    """How many units tell how long all take."""
+    return max(min(TIMED, len(todo) // 3), 1)
 
 
-def _made(plan: Plan, todo: list[int], n_jobs: int, store: Store) -> Generator[tuple[int, Made]]:
-    """The units ``todo`` as they are done: some here, so that kernels are compiled once, the rest where joblib has them done."""
-    for i in todo[:HERE]:
-        yield i, units.measure(plan.units[i])
-    rest = todo[HERE:]
-    if not rest:
+def _made(plan: Plan, todo: list[int], n_jobs: int, store: Store) -> Generator[tuple[int, Made, bool]]:
+    """The units ``todo`` as they are done, each with whether it took as long as others of its kind will.
+
+    One process does all of them here, and where kernels may be missing the first ones, so that they are compiled once; the rest are
+    done where joblib has them done.
+    """
+    alone = workers.own() and workers.jobs(n_jobs) == 1
+    here = len(todo) if alone or len(todo) <= HERE else 0 if workers.own() and warming.studied() else HERE
+    for number, i in enumerate(todo[:here]):
+        yield i, units.measure(plan.units[i]), here == len(todo) and number >= max(min(HERE, here - 1) - 1, 1)
+        if number + 1 == HERE:
+            warming.note_study()
+    if here == len(todo):
         return
-    from joblib import Parallel, delayed, parallel_config
-    from joblib.parallel import get_active_backend
-
-    own = type(get_active_backend()[0]).__name__ == "LokyBackend"  # else the user's `parallel_config` says where and how many
-    apart = own and _jobs(n_jobs) > 1
-    with parallel_config("loky", inner_max_num_threads=1) if own else nullcontext():
-        spread = Parallel(n_jobs=n_jobs if own else None, return_as="generator_unordered", batch_size=1)
-        with _deaf() if apart else nullcontext():
-            results = spread(delayed(_numbered)(i, plan.units[i], apart) for i in rest)
-        try:
-            yield from results
-        except Exception as error:
-            if isinstance(error, BrokenProcessPool) or type(error).__name__ == "KilledWorker":
-                raise CopfuseError(f"a worker process was killed, most likely for want of memory; {store.way_on()}") from None
-            raise
-        finally:
-            results.close()
-
-
-@contextmanager
-def _deaf() -> Iterator[None]:
-    """Processes that begin now do not hear Ctrl-C, which a terminal sends to all: this one does, and ends them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    results = workers.spread(_numbered, ((i, plan.units[i]) for i in todo[here:]), n_jobs)
     try:
-        yield
+        yield from results
+    except Exception as error:
+        if workers.killed(error):
+            raise CopfuseError(f"a worker process was killed, most likely for want of memory; {store.way_on()}") from None
+        raise
     finally:
-        signal.signal(signal.SIGINT, before)
+        results.close()
 
 
-def _numbered(i: int, unit: Unit, apart: bool) -> tuple[int, Made]:
-    if apart and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # in a worker that joblib began anew later on
-    made = units.measure(unit)
-    if apart and not gc.get_freeze_count():
-        gc.freeze()  # joblib's workers collect garbage every second: 70 ms through all that was imported, 1 ms through what is new
-        _keep_memory()
-    return i, made
-
-
-def _keep_memory() -> None:
-    """Let glibc keep what this process frees for what it asks for next: given back to the system it is made anew, and filled with noughts,
-    page by page, 800 times a unit, which is a hundredth of its time."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:  # no other C library has it
-        for what, most in KEPT:
-            mallopt(what, most)
+def _numbered(i: int, unit: Unit) -> tuple[int, Made, bool]:
+    return i, units.measure(unit), not workers.fresh()
 
 
 def _together(plan: Plan, done: dict[int, Made], command: str) -> Study:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import suppress
 
 import numpy as np
 
@@ -18,14 +19,14 @@ from copfuse.kernels.intersection import intersect_rows
 
 _CODE = "from copfuse.warming import compile_last; compile_last()"
 LAST = "forecast.impact"  # the kernel that `compile_last` makes last
+STUDIED = "studied"  # an empty file beside the kernels
 
 
 def begin() -> subprocess.Popen[bytes] | None:
     """Start the second process, where nothing is compiled yet and there is a second core; None where there is no need."""
     cold = not any(kernels.cache_folder().rglob(f"{LAST}-*.nbi"))
     worker = "PYTEST_XDIST_WORKER" in os.environ  # each core has one already
-    plain = os.environ.get("NUMBA_DISABLE_JIT") == "1"
-    if plain or worker or not cold or (os.cpu_count() or 1) < 2:
+    if not _compiling() or worker or not cold or (os.cpu_count() or 1) < 2:
         return None
     try:
         quiet = subprocess.DEVNULL
@@ -38,6 +39,27 @@ def end(process: subprocess.Popen[bytes] | None) -> None:
     """Wait until the other process has made what it was to make; if it failed, this one compiles what is missing."""
     if process is not None:
         process.wait()
+
+
+def _compiling() -> bool:
+    return os.environ.get("NUMBA_DISABLE_JIT") != "1"
+
+
+def studied() -> bool:
+    """Whether kernels that units of a study need are in the cache, so that several processes may begin at once and none compiles.
+
+    Those that only an option of a study needs may be missing yet; then each process compiles them.
+    """
+    return _compiling() and (kernels.cache_folder() / STUDIED).is_file()
+
+
+def note_study() -> None:
+    """Note in the cache that this process has done units of a study."""
+    if not _compiling():
+        return
+    with suppress(OSError):  # where nothing can be kept, the first units are done in one process each time
+        kernels.cache_folder().mkdir(parents=True, exist_ok=True)
+        (kernels.cache_folder() / STUDIED).touch()
 
 
 def compile_last() -> None:
