@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from copfuse import __version__, flights
 from copfuse.earliness import COLUMNS
 from copfuse.errors import CopfuseError
+from copfuse.scenario import Scenario
 from copfuse.tables import replacing
 from copfuse.units import Made, Unit
 
@@ -33,19 +35,26 @@ def source() -> str:
 def key(unit: Unit, known: dict[int, str] | None = None) -> str:
     """Thirty-two hexadecimal digits that name a unit by everything that decides its rows.
 
-    ``known`` remembers what the sensors and options that units have in common say, by their identity.
+    ``known`` remembers hashes of the scenarios, sensors and options that units have in common, by their identity.
     """
     known = {} if known is None else known
-    for one in (unit.scenario.sensors, unit.options):
+    shared = []
+    kinds: tuple[tuple[Any, Callable[[Any], str]], ...] = ((unit.scenario, _flown), (unit.scenario.sensors, repr), (unit.options, repr))
+    for one, said in kinds:
         if id(one) not in known:
-            known[id(one)] = repr(one)
-    shared = known[id(unit.scenario.sensors)], known[id(unit.options)]
+            known[id(one)] = hashlib.sha256(said(one).encode()).hexdigest()
+        shared.append(known[id(one)])
+    facts = [__version__, source(), unit.seed, *shared, list(COLUMNS)]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+
+
+def _flown(scenario: Scenario) -> str:
+    """A scenario but for its sensors, with its launches' rows of the record or hashes of their files."""
     flown = []
-    for launch in unit.scenario.launches:
+    for launch in scenario.launches:
         flown.append(repr(flights.launches().find(launch.id)) if launch.kind == "record" else "")
         flown.append(hashlib.sha256(Path(launch.path).read_bytes()).hexdigest() if launch.kind == "recorded" else "")
-    facts = [__version__, source(), repr(replace(unit.scenario, sensors=())), unit.seed, *shared, list(COLUMNS), flown]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+    return repr((replace(scenario, sensors=()), flown))
 
 
 def write(folder: Path, name: str, made: Made) -> None:

@@ -29,7 +29,7 @@ NOTE = (
 SETUP = 150.0  # s of flight that a unit costs beside its own: 70 ms against .45 ms a second, over the record, one processor's
 LONGEST = 800.0  # s of flight from which a unit takes no longer: what stays up longer is out of most radars' sight
 HERE = 3  # units that are done before other processes begin, where kernels may have to be compiled
-TIMED = 16  # units, short and long, by which the time left is first told: one alone is a quarter off
+TIMED = 24  # units, short and long, by which the time left is first told: one alone is a quarter off, so many a twentieth
 FAST = 1800.0  # m/s, about, over the ground of what flies low
 
 
