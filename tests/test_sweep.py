@@ -285,6 +285,13 @@ print(faults() - before)
     assert int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout) < 500
 
 
+def test_what_units_of_one_missile_do_not_need_is_not_imported():
+    """Each process of a study imports all that a unit needs before its first one."""
+    heavy = "scipy.optimize", "scipy.stats", "matplotlib", "pandas", "copfuse.plots"
+    code = f"import sys; from copfuse import sweep; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
 def killer(i, unit):
     os.kill(os.getpid(), signal.SIGKILL)
 

@@ -6,7 +6,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 from scipy.special import chdtri
 
 from copfuse import frames
@@ -38,6 +37,8 @@ def ospa(x, y, c: float, p: float = 2.0) -> float:
     most = max(cost.shape)
     if most == 0:
         return 0.0
+    from scipy.optimize import linear_sum_assignment
+
     rows, columns = linear_sum_assignment(cost)
     return float(((cost[rows, columns].sum() + c**p * (most - len(rows))) / most) ** (1.0 / p))
 
@@ -132,6 +133,8 @@ def assign(cost: np.ndarray, unpaired: float | None = None) -> np.ndarray:
         best = int(np.argmin(np.where(ok, cost, np.inf)))
         return np.array([divmod(best, cost.shape[1])])
     big = unpaired if unpaired is not None else 2.0 * float(cost[ok].sum()) + 1.0
+    from scipy.optimize import linear_sum_assignment  # a tenth of a second to import, which most studies' processes do not need
+
     rows, columns = linear_sum_assignment(np.where(ok, cost, big))
     kept = ok[rows, columns]
     return np.stack([rows[kept], columns[kept]], axis=1)

@@ -13,7 +13,7 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 from copfuse.errors import CopfuseError
 
@@ -82,9 +82,11 @@ def required_snr(pd, pfa, swerling: int = 1, n_pulses: int = 1) -> np.ndarray:
     if not np.all((wanted > false) & (wanted < 1.0)):
         raise CopfuseError(f"pd is {wanted[~((wanted > false) & (wanted < 1))].flat[0]:g}, expected a probability between pfa and 1")
 
+    from scipy.optimize import brentq  # a tenth of a second to import, which only this needs
+
     def excess(log_snr: float, d: float, f: float) -> float:
         return float(detection_probability(math.exp(log_snr), f, swerling, n_pulses)) - d
 
     pairs = zip(wanted.ravel(), false.ravel(), strict=True)
-    found = [math.exp(optimize.brentq(excess, -25.0, 40.0, args=(d, f), xtol=1e-13)) for d, f in pairs]
+    found = [math.exp(brentq(excess, -25.0, 40.0, args=(d, f), xtol=1e-13)) for d, f in pairs]
     return np.array(found).reshape(wanted.shape)[()]
