@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import io
 import struct
+from concurrent.futures.process import BrokenProcessPool
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
-from copfuse import intervals, report, study_figures
+from copfuse import intervals, report, study_figures, workers
 from copfuse.errors import CopfuseError
 from copfuse.tidy import Study
 from test_study_figures import META, REGIMES, table
@@ -135,6 +136,18 @@ def test_a_study_without_none_or_without_rows(tmp_path):
 def test_a_report_that_cannot_be_written_is_refused_in_a_sentence(study, tmp_path):
     with pytest.raises(CopfuseError):
         report.put("text", tmp_path / "nowhere" / "r.html")
+
+
+def test_a_process_that_is_killed_while_it_draws_is_one_sentence(study, tmp_path, monkeypatch):
+    def broken(*_):
+        raise BrokenProcessPool("gone")
+        yield
+
+    monkeypatch.setattr(workers, "begun", lambda: 2)
+    monkeypatch.setattr(workers, "spread", broken)
+    with pytest.raises(CopfuseError, match="a process that drew was killed.*the same command draws again"):
+        study.report(tmp_path / "r.html")
+    assert not list(tmp_path.iterdir())
 
 
 def test_pictures_are_made_smaller_and_stay_pictures():
