@@ -52,6 +52,21 @@ def test_what_goes_out_low_or_fast_was_the_last_one(id_, more):
         assert chance > 0.25 if stage else chance < 0.2
 
 
+def test_the_burnout_of_a_single_stage_of_short_range_is_told_for_sure_soon():
+    """By four Korean radars that see it go out at 25 km: no further stage is waited for there."""
+    scenario = cf.load("2022-09-29-2")
+    radars = [dataclasses.replace(s, availability=1.0) for s in scenario.sensors if s.name.startswith("KR-GP")]
+    scenario = dataclasses.replace(scenario, bias=0.0, clutter=0.0, sensors=tuple(radars))
+    truth = cf.fly(scenario)
+    end = truth.time[truth.phase == BOOST].max()
+    late = []
+    for seed in range(8):
+        tracks = cf.track(cf.detect(truth[truth.time < end + 20.0], scenario, seed=seed), scenario)
+        known = tracks.firm & (tracks.time >= end) & (tracks.phase_probability[:, BOOST] < 0.499)
+        late.append(tracks.time[known].min(initial=np.inf) - end)
+    assert np.median(late) < 5.0
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.floats(-1e3, 1.2e6), st.floats(0.0, 9e3), st.integers(0, 2**32 - 1))
 def test_the_kernel_has_the_same_stage_above_to_the_bit(height, speed, seed):

@@ -32,7 +32,7 @@ def above(x) -> np.ndarray:
     vx, vy, vz = x[:, 3], x[:, 4], x[:, 5]
     high = _ramp(altitude(x), *engines.LOW)
     fast = _ramp(np.sqrt(vx * vx + vy * vy + vz * vz), *engines.FAST)
-    return LAST + (STAGES - LAST) * high * (1.0 - fast)
+    return STAGES - (STAGES - LAST) * (1.0 - high * (1.0 - fast))
 
 
 def _ramp(value: np.ndarray, begin: float, end: float) -> np.ndarray:

@@ -18,7 +18,7 @@ ASKED = 2  # of whether an engine is out
 # 70 km and 1.7 to 2.4 km/s), as do the single ones of medium range; second ones of three at 200 to 300 km and 4 to 5 km/s, as do single
 # ones of the intermediate range.  What is faster than any of these was an ICBM's or a launcher's last.
 STAGES, LAST = 0.3, 0.03  # where most have one, and where hardly any has: solid first stages of depressed flights, launchers' third ones
-LOW, FAST = (20e3, 45e3), (5000.0, 7000.0)  # m, m/s: from where to where one goes over into the other
+LOW, FAST = (25e3, 50e3), (5000.0, 7000.0)  # m, m/s: from where to where one goes over into the other
 CLOSE = 1e-6  # of a decision's two sides, in their unit or as a share: nearer than that it is too near to call
 
 
@@ -32,7 +32,8 @@ def _ramp(value, begin, end):
 def stage_above(x6):
     """`phases.above` of one track."""
     fast = _ramp(math.sqrt(x6[3] * x6[3] + x6[4] * x6[4] + x6[5] * x6[5]), FAST[0], FAST[1])
-    return LAST + (STAGES - LAST) * _ramp(altitude(x6[0], x6[1], x6[2]), LOW[0], LOW[1]) * (1.0 - fast)
+    high = _ramp(altitude(x6[0], x6[1], x6[2]), LOW[0], LOW[1])
+    return STAGES - (STAGES - LAST) * (1.0 - high * (1.0 - fast))
 
 
 @borrowing
