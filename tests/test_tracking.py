@@ -355,6 +355,7 @@ def test_a_track_is_dropped_by_whose_plots_go_to_another_at_a_sensor_that_should
         "seen": 200 * ones,
         "doubt": 0 * ones,
         "lit": -np.inf * ones,
+        "above": 0 * ones,
         "burnt": ones > 0,
     }
     live = dataclasses.replace(two, bank=bank, number=np.arange(2), firm=ones > 0, sensors=np.array([1, seen_by], np.uint64), **columns)
