@@ -206,7 +206,7 @@ def innovations(detections: Detections, scenario: Scenario, truth: Truth) -> tup
 def _taken(scan: Scan, new: dict[str, Any], detections: Detections, firm: Live) -> list[tuple[Any, ...]]:
     """Of the tracks that were ``firm`` before a scan and have a plot of it."""
     out = []
-    prior = filters.predict(firm.bank, scan.time, relight(firm.bank.time - firm.lit))
+    prior = filters.predict(firm.bank, scan.time, relight(firm.bank.time - firm.lit, firm.above))
     for i in np.flatnonzero(np.isin(new["track"], firm.number)):
         row, track = int(new["detection"][i]), int(np.flatnonzero(firm.number == new["track"][i])[0])
         k = int(np.flatnonzero(scan.rows == row)[0])

@@ -308,7 +308,9 @@ def test_what_a_further_stage_would_do_does_not_blur_what_falls():
     for k in range(1, 21):
         s = plain_propagate(s, 1.0, 4)
         z = plain_look(s)
-        doubting = filters.update(filters.predict(doubting, float(k), phases.relight(float(k))), z[None], sigma[None], ORIGIN, AXES)
+        doubting = filters.update(
+            filters.predict(doubting, float(k), phases.relight(float(k), phases.STAGES)), z[None], sigma[None], ORIGIN, AXES
+        )
         kernel.predict_model(motions.COAST, 6, x, P, 1.0, filters.NOISE, *work)
         sure = filters.update(filters.bank(float(k), x[None, :6], P[None, :6, :6], sure.mu), z[None], sigma[None], ORIGIN, AXES)
         x, P = sure.x[0, motions.COAST].copy(), sure.P[0, motions.COAST].copy()

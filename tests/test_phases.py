@@ -6,12 +6,14 @@ import dataclasses
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import chi2
 
 import copfuse as cf
-from copfuse import covariances, filters, forecast, phases, tracking, updates
+from copfuse import covariances, filters, flights, forecast, phases, tracking, updates
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE
-from copfuse.kernels import rows
+from copfuse.kernels import engines, rows
 from copfuse.kernels.motions import BOOST as THRUSTING
 from copfuse.kernels.motions import MANOEUVRE, PUSH_SIGMA, REENTRY
 from copfuse.measures import within_ellipse
@@ -21,16 +23,61 @@ from copfuse.motion import interpolate
 def test_a_further_stage_grows_unlikely_as_nothing_lights():
     """Against drawn flights: of those in which nothing has lit for so long, the share in which something will."""
     rng = np.random.default_rng(5)
-    n = 400_000
-    lights = np.where(rng.random(n) < phases.STAGES, rng.exponential(phases.PAUSE, n), np.inf)
+    n, chance = 400_000, phases.STAGES
+    lights = np.where(rng.random(n) < chance, rng.exponential(phases.PAUSE, n), np.inf)
     for since in (0.0, 1.0, 4.0, 9.0):
         waits = lights > since
         share = np.isfinite(lights[waits]).mean()
-        assert abs(phases.further(since) - share) < 5.0 * np.sqrt(share * (1 - share) / waits.sum())
+        assert abs(phases.further(since, chance) - share) < 5.0 * np.sqrt(share * (1 - share) / waits.sum())
         soon = (lights[waits] < since + 0.05).mean() / 0.05
-        assert abs(phases.relight(since + 1e-9) - soon) < 0.01 * phases.relight(1e-9) + 5.0 * np.sqrt(soon / 0.05 / waits.sum())
-    assert phases.further(np.inf) == 0.0 and phases.relight(60.0) == 0.0
-    assert phases.relight(0.0) == 0.0  # it burns
+        rate, first = phases.relight(since + 1e-9, chance), phases.relight(1e-9, chance)
+        assert abs(rate - soon) < 0.01 * first + 5.0 * np.sqrt(soon / 0.05 / waits.sum())
+    assert phases.further(np.inf, chance) == 0.0 and phases.relight(60.0, chance) == 0.0
+    assert phases.relight(0.0, chance) == 0.0  # it burns
+
+
+def burnouts(id_: str) -> np.ndarray:
+    """Where the engines of a launch of the record are as they go out (k, 6)."""
+    flown = flights.fit(flights.launches().find(id_)).trajectory
+    ends = [begin for begin, _ in flown.pauses] + [flown.time[flown.phase == BOOST].max()]
+    return interpolate(flown.time, flown.x, np.array(ends))
+
+
+@pytest.mark.parametrize("id_, more", [("2019-08-24-1", [0]), ("2022-01-27-1", [0]), ("2017-11-29-1", [1, 0]), ("2023-07-12-1", [1, 1, 0]),
+                                       ("2012-12-12-1", [1])])  # fmt: skip
+def test_what_goes_out_low_or_fast_was_the_last_one(id_, more):
+    """A rocket of short range and a missile of the same class that is lifted; ICBMs of two and three stages; the launcher's first one."""
+    for x, stage in zip(burnouts(id_), more, strict=False):
+        chance = phases.above(x[None])[0]
+        assert chance > 0.25 if stage else chance < 0.2
+
+
+def test_the_burnout_of_a_single_stage_of_short_range_is_told_for_sure_soon():
+    """By four Korean radars that see it go out at 25 km: no further stage is waited for there."""
+    scenario = cf.load("2022-09-29-2")
+    radars = [dataclasses.replace(s, availability=1.0) for s in scenario.sensors if s.name.startswith("KR-GP")]
+    scenario = dataclasses.replace(scenario, bias=0.0, clutter=0.0, sensors=tuple(radars))
+    truth = cf.fly(scenario)
+    end = truth.time[truth.phase == BOOST].max()
+    late = []
+    for seed in range(8):
+        tracks = cf.track(cf.detect(truth[truth.time < end + 20.0], scenario, seed=seed), scenario)
+        known = tracks.firm & (tracks.time >= end) & (tracks.phase_probability[:, BOOST] < 0.499)
+        late.append(tracks.time[known].min(initial=np.inf) - end)
+    assert np.median(late) < 5.0
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.floats(-1e3, 1.2e6), st.floats(0.0, 9e3), st.integers(0, 2**32 - 1))
+def test_the_kernel_has_the_same_stage_above_to_the_bit(height, speed, seed):
+    """And it never is none nor most, and falls with speed and grows with height."""
+    rng = np.random.default_rng(seed)
+    place, way = (u / np.linalg.norm(u) for u in rng.normal(size=(2, 3)))
+    x = np.array([np.r_[place * (6371e3 + height + 1e3 * k), way * (speed + 10.0 * j)] for k, j in ((0, 0), (1, 0), (0, 1))])
+    chance = phases.above(x)
+    assert [engines.stage_above(one) for one in x] == chance.tolist()
+    rising = np.array([phases.LAST, chance[2], chance[0], chance[1], phases.STAGES])
+    assert (np.diff(rising) >= -1e-15).all()
 
 
 def test_a_steady_rate_lights_as_many_as_a_falling_one():
@@ -76,7 +123,8 @@ def test_the_kernels_of_rows_say_what_numpy_does():
     bank = filters.bank(100.0, x6, root @ np.swapaxes(root, 1, 2), mu, rng.normal(0.0, 30.0, (n, 3)), rng.uniform(1.0, 20.0, n))
     prior = filters.predict(bank, 101.0)
     time, burnt, lit = np.full(n, 100.0), rng.random(n) < 0.5, rng.choice([-np.inf, 99.0, 92.0], n)
-    made, pause = updates.said(bank, prior, time, burnt, lit), phases.further(time - lit)
+    pause = phases.further(time - lit, phases.STAGES)
+    made = updates.said(bank, prior, time, burnt, pause)
     named = [np.empty((n, 3)), np.empty(n), np.empty((n, 4))]
     rows.pushes(bank.x, bank.P, bank.mu, bank.x6, *named[:2])
     rows.phases(bank.mu, bank.x6, burnt, pause, phases.BOOST_CEILING, named[2])

@@ -112,7 +112,7 @@ def test_whatever_is_held_goes_on_with_the_same_bits(seed):
         live, bank=replace(bank, x6=x6), number=np.arange(n), next_number=n, firm=firm, hits=np.where(firm, live.hits, 2),
         llr=np.where(firm, live.llr, rng.choice([5.0, 50.0], n)),
         burnt=rng.random(n) < 0.5, doubt=rng.choice([0.0, 1.5, 4.2, 4.9], n), sensors=rng.integers(0, 2**39, n, np.uint64),
-        lit=live.seen - rng.choice([0.0, 1.0, 5.0, 15.0, np.inf], n),
+        lit=live.seen - rng.choice([0.0, 1.0, 5.0, 15.0, np.inf], n), above=rng.choice([0.05, 0.3], n),
     )  # fmt: skip
     later = plots[plots.time > time][: rng.integers(1, 40)]
     with pytest.MonkeyPatch.context() as patch:
@@ -167,6 +167,7 @@ def some_live(rng, n):
         replace(bank, time=np.where(rng.random(n) < 0.5, seen, np.minimum(seen + 28.0, 99.0))), np.arange(n), rng.integers(1, 9, n),
         rng.uniform(0.0, 50.0, n), firm, firm & (rng.random(n) < 0.5), np.ones(n, np.uint64), rng.choice([1.0, 2.0, 10.0], n), seen,
         rng.choice([0.0, 1.0, 4.9], n), np.where(rng.random(n) < 0.5, -np.inf, seen),
+        rng.choice([0.05, 0.3], n),
     )  # fmt: skip
 
 
@@ -227,19 +228,19 @@ def test_what_may_still_light_is_as_in_the_plain_form():
     time = np.sort(np.random.default_rng(0).uniform(100.0, 130.0, 40))
     plots = cf.Detections(time, np.zeros(40, int), np.ones((40, 4)), np.ones((40, 4)), np.ones(40), np.full(40, -1))
     live = some_live(np.random.default_rng(1), 5)
-    live = replace(live, lit=np.array([-np.inf, 99.0, 95.0, 99.0, 60.0]))
+    live = replace(live, lit=np.array([-np.inf, 99.0, 95.0, 99.0, 60.0]), above=np.array([0.0, 0.3, 0.1, 0.05, 0.3]))
     lent = Lent(live, plots).steady
     for first in (0, 7):
         waits = lent._waits(first)
         for scan in range(first, 40):
-            for lit in live.lit:
+            for lit, above in zip(live.lit, live.above, strict=True):
                 since = np.array([time[scan] - lit])
                 given = scan, first, time[first]
-                assert engines.waited(lit, waits, RATE, *given) == phases.relight(since)[0]
-                assert engines.waited(lit, waits, CHANCE, *given) == phases.further(since)[0]
-            assert engines.waited(time[first] + 1e-9, waits, CHANCE, scan, first, time[first]) == engines.UNKNOWN
-    assert phases.relight(np.zeros(1))[0] == 0.0 < phases.relight(np.array([1e-9]))[0]
-    chance = phases.further(np.linspace(0.0, 60.0, 1000))
+                assert engines.waited(lit, above, waits, RATE, *given) == phases.relight(since, above)[0]
+                assert engines.waited(lit, above, waits, CHANCE, *given) == phases.further(since, above)[0]
+            assert engines.waited(time[first] + 1e-9, 0.3, waits, CHANCE, scan, first, time[first]) == engines.UNKNOWN
+    assert phases.relight(np.zeros(1), 0.3)[0] == 0.0 < phases.relight(np.array([1e-9]), 0.3)[0]
+    chance = phases.further(np.linspace(0.0, 60.0, 1000), phases.STAGES)
     assert (np.diff(chance) <= 0.0).all() and chance[-1] == 0.0  # so that none is left out that comes back
 
 

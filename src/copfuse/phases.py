@@ -7,6 +7,7 @@ import numpy as np
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE, REENTRY_ALTITUDE, TERMINAL
 from copfuse.filters import Bank
 from copfuse.frames import altitude
+from copfuse.kernels import engines
 from copfuse.kernels import rows as kernel
 from copfuse.kernels.motions import BOOST as THRUSTING
 from copfuse.kernels.motions import GLIDE as LIFTING
@@ -15,28 +16,48 @@ from copfuse.kernels.motions import MANOEUVRE
 BOOST_CEILING = 1000e3  # m, no engine burns above: the last stage of a lofted ICBM burns out at 600 to 900 km, *notional*
 
 
-STAGES = 0.3  # chance that an engine which goes out has another above it: none for SRBMs, two in three for ICBMs, *notional*
+# The chance that an engine which goes out has another stage above it, where most have (`engines.stage_above`), and where hardly any has
+STAGES, LAST = engines.STAGES, engines.LAST
 PAUSE = 3.0  # s, mean time from there to the next ignition; webcast launches take up to ten, *notional*
 OVER = 1e-3  # chance of a further stage below which none is expected,
 LONG = 7.0 * PAUSE  # s: as it surely is so long after an engine burnt
 
 
-def further(since) -> np.ndarray:
-    """Probability (n,) that a further stage follows, where the engine was last seen to burn ``since (n,)`` s ago (inf: never).
+def above(x) -> np.ndarray:
+    """Chance (n,) that engines which burn at ``x (n, 6)`` have another stage above them, should they go out now.
+
+    Height tells most (`engines.stage_above` has the figures): below `LOW` single stages go out, of missiles of short range.
+    """
+    x = np.asarray(x, float)
+    vx, vy, vz = x[:, 3], x[:, 4], x[:, 5]
+    high = _ramp(altitude(x), *engines.LOW)
+    fast = _ramp(np.sqrt(vx * vx + vy * vy + vz * vz), *engines.FAST)
+    return STAGES - (STAGES - LAST) * (1.0 - high * (1.0 - fast))
+
+
+def _ramp(value: np.ndarray, begin: float, end: float) -> np.ndarray:
+    """From 0 at ``begin`` smoothly to 1 at ``end``."""
+    u = np.minimum(np.maximum((value - begin) / (end - begin), 0.0), 1.0)
+    return u * u * (3.0 - 2.0 * u)
+
+
+def further(since, chance) -> np.ndarray:
+    """Probability (n,) that a further stage follows, where the engine was last seen to burn ``since (n,)`` s ago (inf: never), and had
+    one above it by a ``chance`` (n,), as of then (`above`).
 
     Bayes' rule: a next stage lights after a time that is exponential with mean `PAUSE`, and has not yet.
     """
     since = np.asarray(since, float)
     if (since > LONG).all():  # as nearly always
         return np.zeros(since.shape)
-    waits = STAGES * np.exp(-np.maximum(since, 0.0) / PAUSE)
-    chance = waits / (1.0 - STAGES + waits)
-    return np.where(chance > OVER, chance, 0.0)
+    waits = chance * np.exp(-np.maximum(since, 0.0) / PAUSE)
+    left = waits / (1.0 - chance + waits)
+    return np.where(left > OVER, left, 0.0)
 
 
-def relight(since) -> np.ndarray:
+def relight(since, chance) -> np.ndarray:
     """Rate (n,), 1/s, at which a further stage lights then; what burns now does not both go out and light again before the next plot."""
-    return further(since) / PAUSE * (np.asarray(since) > 0.0)
+    return further(since, chance) / PAUSE * (np.asarray(since) > 0.0)
 
 
 def relight_within(pause, seconds) -> np.ndarray:

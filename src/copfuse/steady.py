@@ -17,6 +17,7 @@ from copfuse.filters import Bank
 from copfuse.kernels import lent, sights
 from copfuse.kernels import steady as kernel
 from copfuse.kernels.lent import (
+    ABOVE,
     AT,
     BURNT,
     COUNT,
@@ -55,7 +56,7 @@ _FACTS: tuple[tuple[str, int, Any], ...] = (
     ("number", NUMBER, int), ("hits", HITS, int), ("firm", FIRM, bool), ("burnt", BURNT, bool), ("sensors", SENSORS, np.uint64),
 )  # fmt: skip
 _SAID = ("track", NUMBER), ("hits", HITS), ("firm", FIRM), ("sensors", SENSORS), ("detection", DETECTION)
-_FIGURES = ("llr", LLR), ("revisit", REVISIT), ("seen", SEEN), ("doubt", DOUBT), ("lit", LIT)
+_FIGURES = ("llr", LLR), ("revisit", REVISIT), ("seen", SEEN), ("doubt", DOUBT), ("lit", LIT), ("above", ABOVE)
 _NONE, _NOBODY = Live.empty(), np.zeros(0, int)
 _LIMITS = gate(np.arange(5))  # by how many components a plot has
 
@@ -74,7 +75,7 @@ class Kit:
         self.room, self.most, self.plots = max(room, self.room), max(most, self.most), max(plots, self.plots)
         n, pairs = (N_NODE + 3) * self.room, max(PAIRS, self.room, self.plots) + 1
         time, x, P, mu, x6, P6 = (np.zeros((n, *one)) for one in _SHAPES)
-        self.rows = Rows(time, x, P, mu, x6, P6, np.zeros((n, 8), int), np.zeros((n, 6)), np.zeros((3, N_NODE), int))
+        self.rows = Rows(time, x, P, mu, x6, P6, np.zeros((n, 8), int), np.zeros((n, 7)), np.zeros((3, N_NODE), int))
         boxes, seen, of = np.zeros((2, self.room, 3)), np.zeros((2, self.plots, 4)), np.zeros((self.room, N_MODEL, sights.ROWS, 9))
         facts, words = np.zeros((self.most, 8), int), words_of(np.empty(self.most, ROW))
         self.work = Work(np.zeros((5, pairs), int), np.zeros((6, pairs)), boxes, seen, of, facts, words)
@@ -113,7 +114,7 @@ class Steady:
             rows.facts[of, column] = getattr(live, name).astype(np.int64)
         for name, column in _FIGURES:
             rows.figures[of, column] = getattr(live, name)
-        rows.figures[of, RELIGHT] = relight(live.bank.time - live.lit)
+        rows.figures[of, RELIGHT] = relight(live.bank.time - live.lit, live.above)
         self.here.add(node)
 
     def seen(self, node: int) -> Live:
@@ -177,15 +178,16 @@ class Steady:
         """
         time = self.scans.figures[scan : scan + self.most, lent.TIME]
         oldest = float(time[0]) - LONG
-        late = sorted({one for node in self.here for one in self.rows.figures[self._of(node), LIT].tolist() if one >= oldest})
+        figures = [self.rows.figures[self._of(node)] for node in self.here]
+        late = sorted({(one[LIT], one[ABOVE]) for some in figures for one in some.tolist() if one[LIT] >= oldest})
         if not late:
-            return Waits(np.zeros(0), np.zeros((2, 0, len(time))))
+            return Waits(np.zeros((0, 2)), np.zeros((2, 0, len(time))))
         lit = np.array(late)
-        lit = lit[further(time[0] - lit) > 0.0]
-        since = time - lit[:, None]
+        lit = lit[further(time[0] - lit[:, 0], lit[:, 1]) > 0.0]
+        since, above = time - lit[:, :1], lit[:, 1:]
         after = np.zeros((2, len(lit), len(time)))
         if len(lit):
-            after[0], after[1] = relight(since), further(since)
+            after[0], after[1] = relight(since, above), further(since, above)
         return Waits(lit, after)
 
     def _changed(self, made: int) -> np.ndarray:

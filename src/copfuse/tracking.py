@@ -44,7 +44,7 @@ from copfuse.frames import altitude
 from copfuse.kernels.lent import Rule
 from copfuse.kernels.motions import BOOST as THRUSTING
 from copfuse.pairing import OWN, RULES, SELDOM, Taken
-from copfuse.phases import BOOST_CEILING, further, pushed, relight, thrust
+from copfuse.phases import BOOST_CEILING, above, further, pushed, relight, thrust
 from copfuse.scanning import Scan, in_order, series
 from copfuse.steady import Kit, Steady
 from copfuse.tables import Detections, Tracks
@@ -194,7 +194,6 @@ def _rule() -> Rule:
         HOLD, HOLD_SCANS, HOLD_TENTATIVE, COAST_STEP, FALLS, pairing.UNLIKELY, pairing.SIGMAS, pairing.SLACK, pairing.FIERCEST, BEYOND,
         math.log(pairing.DETECTED / (1.0 - pairing.DETECTED)), pairing.APART, LOW, GROUNDED, FORGOTTEN, BURNT_HITS, BURNT_OUT, RELIGHT,
         FIRM_HITS, FIRM_LLR, FIRM_SIGMA**2, HIT, MISSED, DOUBTED, log_beta, lift, thrust, flow, BURNING, filters.NOISE, BOOST_CEILING,
-        float(further(0.0)),
     )  # fmt: skip
 
 
@@ -213,7 +212,7 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, Rows |
     live = live[~stale] if stale.any() else live
     start, plot = pairing.reachable(live.bank, scan.time, *scan.seen, known=scan.spots)
     near = np.flatnonzero(np.diff(start))
-    predicted = filters.predict(live.bank.only(near), scan.time, relight(live.bank.time[near] - live.lit[near]))
+    predicted = filters.predict(live.bank.only(near), scan.time, relight(live.bank.time[near] - live.lit[near], live.above[near]))
     pairs = pairing.judged(predicted, np.append(start[near], len(plot)), plot, *scan.seen, most=BEYOND)
     limit = gate(np.isfinite(scan.z).sum(axis=1))
     inside, before = pairing.gated(pairs, limit), live.number
@@ -312,7 +311,8 @@ def _update(live: Live, scan: Scan, hit: np.ndarray, taken: Taken, doubt: np.nda
     if len(low := _low(new)):
         new = filters.above_ground(new, low, low[~live.burnt[hit[low]]])
     bank = with_rows(live.bank, hit, new)
-    hits, llr, sensors, revisit, seen, lit = (getattr(live, n).copy() for n in ("hits", "llr", "sensors", "revisit", "seen", "lit"))
+    hits, llr, sensors, revisit, seen = (getattr(live, n).copy() for n in ("hits", "llr", "sensors", "revisit", "seen"))
+    lit, staged = live.lit.copy(), live.above.copy()
     llr[hit] = taken.llr
     sensors[hit] |= np.uint64(1) << np.uint64(scan.sensor)
     hit = hit[taken.share >= OWN]
@@ -324,12 +324,13 @@ def _update(live: Live, scan: Scan, hit: np.ndarray, taken: Taken, doubt: np.nda
         filters.forget_drag(bank, burns)
     if len(rests := np.flatnonzero(bank.mu[:, THRUSTING] < FORGOTTEN)):
         filters.forget_thrust(bank, rests)
-    burnt = _burnt_out(bank, engine, live.burnt, (hits >= BURNT_HITS) & firm, further(scan.time - lit) > 0.0)
+    burnt = _burnt_out(bank, engine, live.burnt, (hits >= BURNT_HITS) & firm, further(scan.time - lit, staged) > 0.0)
     if len(out := np.flatnonzero(burnt & ~live.burnt)):
         filters.forget_thrust(bank, out)  # if another stage lights, it pushes otherwise
-    lit[hit[~burnt[hit] & (engine[hit] > 0.5)]] = scan.time
+    if len(burns := hit[~burnt[hit] & (engine[hit] > 0.5)]):
+        lit[burns], staged[burns] = scan.time, above(bank.x6[burns])
     now: dict[str, Any] = {"hits": hits, "llr": llr, "firm": firm, "burnt": burnt, "sensors": sensors, "doubt": doubt}
-    return replace(live, bank=bank, **now, revisit=revisit, seen=seen, lit=lit)
+    return replace(live, bank=bank, **now, revisit=revisit, seen=seen, lit=lit, above=staged)
 
 
 def _burnt_out(bank: Bank, engine: np.ndarray, burnt: np.ndarray, able: np.ndarray, pause: np.ndarray) -> np.ndarray:
@@ -363,6 +364,7 @@ def _start(live: Live, scan: Scan, free: np.ndarray) -> Live:
         number=live.next_number + np.arange(n), hits=np.ones(n, int), llr=np.zeros(n), firm=np.zeros(n, bool),
         burnt=np.zeros(n, bool), sensors=np.full(n, np.uint64(1) << np.uint64(scan.sensor)),
         revisit=np.full(n, scan.revisit), seen=np.full(n, scan.time), doubt=np.zeros(n), lit=np.full(n, -np.inf),
+        above=np.zeros(n),
     )  # fmt: skip
     joined: dict[str, Any] = {name: np.concatenate([getattr(live, name), getattr(new, name)]) for name in COLUMNS}
     forest = None if live.forest is None else live.forest.started(scan.rows[free])
@@ -375,7 +377,8 @@ def _changed(live: Live, scan: Scan, hit: np.ndarray, free: np.ndarray, taken: T
     changed = np.concatenate([hit, begun])
     bank = live.bank[changed]
     prior = Bank.stack([taken.prior, bank[len(hit) :]]) if len(free) else taken.prior
-    rows = said(bank, prior, np.full(len(changed), scan.time), live.burnt[changed], live.lit[changed])
+    time, pause = np.full(len(changed), scan.time), further(scan.time - live.lit[changed], live.above[changed])
+    rows = said(bank, prior, time, live.burnt[changed], pause)
     rows["node"], rows["detection"] = scan.node, scan.rows[np.concatenate([taken.plot, free])]
     rows["track"], rows["hits"], rows["llr"] = live.number[changed], live.hits[changed], live.llr[changed]
     rows["firm"], rows["sensors"] = live.firm[changed], live.sensors[changed]

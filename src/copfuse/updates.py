@@ -8,7 +8,7 @@ import numpy as np
 
 from copfuse.filters import Bank
 from copfuse.kernels import rows as kernel
-from copfuse.phases import BOOST_CEILING, further
+from copfuse.phases import BOOST_CEILING
 from copfuse.tables import Tracks
 
 Rows = np.ndarray  # of `ROW`, or of `BRIEF`
@@ -60,13 +60,13 @@ def columns_of(rows: Rows | dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: rows[name] for name in BRIEF.names or ()}
 
 
-def said(bank: Bank, prior: Bank, time: np.ndarray, burnt: np.ndarray, lit: np.ndarray) -> Rows:
+def said(bank: Bank, prior: Bank, time: np.ndarray, burnt: np.ndarray, pause: np.ndarray) -> Rows:
     """Rows with what is said of estimates at times (n,) s, nothing of it shared with the banks: whether each has ``burnt (n,)`` out, and
-    was last ``lit (n,)`` s; and what of them and of what was predicted, ``prior``, `covariances.finished` asks for.
+    its ``pause (n,)`` (`phases.further`); and what of them and of what was predicted, ``prior``, `covariances.finished` asks for.
 
     To the bit `phases.phase_probability` and `covariances.leading`, in a sixth of their time.  Which tracks they are is left to the caller.
     """
-    rows, pause = np.empty(len(bank), ROW), further(time - lit)
+    rows = np.empty(len(bank), ROW)
     before = prior.mu, prior.P, prior.P6
     kernel.say(bank.x, bank.P, bank.mu, bank.x6, bank.P6, *before, burnt, pause, BOOST_CEILING, words_of(rows))
     rows["time"] = time

@@ -12,7 +12,7 @@ from copfuse.constants import NODES
 
 N_NODE = len(NODES)
 NUMBER, HITS, FIRM, BURNT, SENSORS, SCAN, AT, DETECTION = range(8)  # columns of `Rows.facts`: the last three of updates only
-LLR, REVISIT, SEEN, DOUBT, LIT, RELIGHT = range(6)  # columns of `Rows.figures`: the last is `phases.relight` as of the row's time
+LLR, REVISIT, SEEN, DOUBT, LIT, ABOVE, RELIGHT = range(7)  # columns of `Rows.figures`: the last is `phases.relight` as of the row's time
 COUNT, TAKEN, DROPPED = range(3)  # rows of `Rows.counts`: tracks of each node, and of its plots and tracks so many since they came here
 FIRST, LAST, NODE, BIT, COSINES, PLUME = range(6)  # columns of `Scans.facts`: plots, node, bit in `Tracks.sensors`, kind of sensor
 TIME, LOG_DENSITY, AGAIN = range(3)  # columns of `Scans.figures`: s, of false and new plots, s between scans
@@ -64,8 +64,9 @@ class Work(NamedTuple):
 
 
 class Waits(NamedTuple):
-    """What may still light (`phases`): by k times ``lit (k,)`` at which engines were last seen to burn, and of n scans from the first in a
-    call on, ``after (2, k, n)`` is the rate and the chance of it.  Of earlier times that are not there nothing follows.
+    """What may still light (`phases`): by k times at which engines were last seen to burn, with the chance of a stage above them,
+    ``lit (k, 2)``, and of n scans from the first in a call on, ``after (2, k, n)`` is the rate and the chance of it.  Of earlier times
+    that are not there nothing follows.
     """
 
     lit: Any
@@ -74,7 +75,7 @@ class Waits(NamedTuple):
 
 class Rule(NamedTuple):
     """The tracker's figures: of `coasting`, `pairing`, `tracking` and `filters`, by their names there; priors with variances; of `phases`
-    the ceiling of boosts, and the chance that there is another stage above one that burns."""
+    the ceiling of boosts."""
 
     hold: float
     hold_scans: float
@@ -107,7 +108,6 @@ class Rule(NamedTuple):
     burning: Any
     noise: Any
     ceiling: float
-    stages: float
 
 
 class At(NamedTuple):

@@ -14,12 +14,13 @@ from numba import int64 as I
 from copfuse.kernels import borrowing
 from copfuse.kernels.assignment import assign_plots as assign_kernel
 from copfuse.kernels.eights import run
-from copfuse.kernels.engines import ASKED, CLOSE, UNKNOWN, burnt_out, forget, forget_thrust, grounded, likely_out, waited
+from copfuse.kernels.engines import ASKED, CLOSE, UNKNOWN, burnt_out, forget, forget_thrust, grounded, likely_out, stage_above, waited
 from copfuse.kernels.estimation import combine
 from copfuse.kernels.estimation import predict as predict_kernel
 from copfuse.kernels.estimation import update as update_kernel
 from copfuse.kernels.gating import boxes as boxes_kernel
 from copfuse.kernels.lent import (
+    ABOVE,
     AFRESH,
     AGAIN,
     AT,
@@ -248,20 +249,20 @@ def _updated(rows, new, m, scans, scan, first, waits, rule, work, at):
             rows.facts[r, FIRM] = over < 0.0
         able = rows.facts[r, FIRM] != 0 and rows.facts[r, HITS] >= rule.burnt_hits
         forget(x[h], P[h], mu[h], burnt, rule)
-        lit = rows.figures[r, LIT]
-        chance = waited(lit, waits, CHANCE, scan, first, begin)
+        lit, above = rows.figures[r, LIT], rows.figures[r, ABOVE]
+        chance = waited(lit, above, waits, CHANCE, scan, first, begin)
         out = burnt_out(x[h], P[h], mu[h], x6[h], burnt, able, chance, rule)
         if out < 0:
             return False
         if out and not burnt:
             forget_thrust(x[h], P[h], rule)
         if not out and mu[h, MANOEUVRE] + mu[h, BOOST] > 0.5:
-            lit = time
-        rate = 0.0 if lit == time else waited(lit, waits, RATE, scan, first, begin)
+            lit, above = time, stage_above(x6[h])
+        rate = 0.0 if lit == time else waited(lit, above, waits, RATE, scan, first, begin)
         if rate == UNKNOWN:
             return False
-        rows.facts[r, BURNT], rows.figures[r, LIT], rows.figures[r, RELIGHT] = out, lit, rate
-        work.figures[PAUSE, h] = rule.stages if lit == time else chance
+        rows.facts[r, BURNT], rows.figures[r, LIT], rows.figures[r, ABOVE], rows.figures[r, RELIGHT] = out, lit, above, rate
+        work.figures[PAUSE, h] = above / (1.0 - above + above) if lit == time else chance  # to the bit as `phases.further`
     return True
 
 
@@ -276,7 +277,7 @@ def _rested(rows, base, n, spare, new, m, scans, scan, first, waits, rule, work)
         if seen:
             continue
         burnt, able = rows.facts[r, BURNT] != 0, rows.facts[r, FIRM] != 0 and rows.facts[r, HITS] >= rule.burnt_hits
-        chance = waited(rows.figures[r, LIT], waits, CHANCE, scan, first, scans.figures[first, TIME])
+        chance = waited(rows.figures[r, LIT], rows.figures[r, ABOVE], waits, CHANCE, scan, first, scans.figures[first, TIME])
         out = likely_out(rows.mu[r], burnt, able, chance, rule)
         if out == ASKED:
             copy_row(rows, r, spare)
