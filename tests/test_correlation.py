@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from copfuse import ahead, books, correlation, filters
-from copfuse.constants import MIDCOURSE, NODES
-from copfuse.entries import HOLD, SILENT, Entry, note, visible
+from copfuse import ahead, books, coasting, correlation, filters, frames
+from copfuse.constants import MIDCOURSE, NODES, REENTRY_ALTITUDE
+from copfuse.entries import SILENT, Entry, note, visible
 from copfuse.kernels import motions
 from copfuse.kernels.distances import squared_distances
 from copfuse.tables import Tracks
@@ -63,7 +63,7 @@ def lines(tracks, feed, about=ABOUT, ends=()):
     """(time, system, {(source, track)}) of a book's lines."""
     return [
         (time, system, {(int(tracks.node[r]), int(tracks.track[r])) for r in look.rows[place[place >= 0]]})
-        for look in books.looks(tracks, books.listening([feed], about, ends=ends), about)
+        for look in books.looks(tracks, books.listening(tracks, [feed], about, ends=ends), about)
         for time, system, place in zip(look.time.tolist(), look.system.tolist(), look.place, strict=True)
     ]
 
@@ -133,18 +133,63 @@ def test_a_young_track_ends_sooner_where_its_source_still_hears_of_another_besid
     found = lines(*tracks_of(one, other))
     last = max(t for t, _, who in found if (KOR, 2) in who)
     assert 28.0 + patience - ABOUT.picture_step < last <= 28.0 + patience + correlation.RECHECK
-    assert max(t for t, _, who in found if (KOR, 1) in who) == 60.0 + HOLD
+    assert max(t for t, _, who in found if (KOR, 1) in who) == 60.0 + SILENT + 60.0
 
 
-@pytest.mark.parametrize(("ends", "gone", "number"), [([], 91.0, 0), ([(81.0, KOR, 1)], 81.0, 2)])
-def test_a_track_that_is_heard_again_long_after_has_its_number_again_unless_it_was_told_to_be_no_more(ends, gone, number):
-    """Unseen for a minute and a half, and out of the picture for most of it: its source has followed it under its own number."""
+def burning(rows):
+    """Rows of `local`, their engine as likely on as not."""
+    return rows | {"phase_probability": np.tile([0.5, 0.5, 0.0, 0.0], (len(rows["time"]), 1))}
+
+
+@pytest.mark.parametrize(("kind", "ends", "gone"), [(dict, [], 120.0), (burning, [], 90.0), (dict, [(75.0, KOR, 1)], 74.0)])
+def test_a_fall_that_nobody_sees_has_its_number_when_another_source_finds_it(kind, ends, gone):
+    """Lost by one nation at 60 s and found by another at 110 s: one system track, unless it may burn or is told to be over."""
+    rng, sharp = np.random.default_rng(0), np.repeat([100.0, 2.0], 3)
+    old, new = kind(local(KOR, 1, START, 0, 60, rng, sigma=sharp)), local(JPN, 1, START, 110, 150, rng, sigma=sharp)
+    found = lines(*tracks_of(old, new), ends=[ends])
+    assert {s for t, s, _ in found if t < 60.0} == {0} and {s for t, s, _ in found if t >= 112.0} == {int(gone < 110.0)}
+    assert max(t for t, _, who in found if (KOR, 1) in who) == (gone if gone < 110.0 else 60.0 + SILENT + 60.0)
+
+
+def test_what_a_picture_still_shows_unseen_is_foreseen_until_then():
+    """Falls of many heights, speeds and covariances: by Newton above the air, and known to `coasting.WELL_FORESEEN`, to the end, and
+    not for much longer unless `coasting.LONGEST` is over; what may burn, glides, is in the air or blurred is not foreseen at all."""
+    rng, n = np.random.default_rng(0), 300
+    x = np.tile(START, (n, 1)) + rng.standard_normal((n, 6)) * [150e3, 0.0, 0.0, 1500.0, 0.0, 0.0]
+    sigma = np.exp(rng.uniform(np.log([20.0, 0.3]), np.log([3e3, 100.0]), (n, 2)))
+    blend = rng.uniform(-0.9, 0.9, n) * sigma.prod(axis=1)
+    P = np.einsum("nab,cd->nacbd", np.stack([[sigma[:, 0] ** 2, blend], [blend, sigma[:, 1] ** 2]]).transpose(2, 0, 1), np.eye(3))
+    columns = {name: np.zeros((n, *shape), kind) for name, (kind, shape) in Tracks.COLUMNS.items()}
+    columns |= {"x": x, "P": P.reshape(n, 6, 6), "phase_probability": np.tile(np.eye(4)[MIDCOURSE], (n, 1))}
+    seconds = coasting.foreseen_for(Tracks(**columns, meta={}))
+
+    def falls(late):
+        mu = np.tile(np.eye(motions.N_MODEL)[motions.COAST], (n, 1))
+        then = filters.predict(filters.bank(np.zeros(n), x, columns["P"], mu), np.maximum(seconds + late, 0.0))
+        k = motions.COAST
+        return frames.altitude(then.x[:, k]) - REENTRY_ALTITUDE, np.sqrt(np.trace(then.P[:, k, :3, :3], axis1=1, axis2=2))
+
+    high, size = falls(0.0)
+    some, early = seconds > 0.0, (seconds > 0.0) & (seconds < coasting.LONGEST)
+    assert some.sum() > 50 and early.sum() > 25 and (seconds == coasting.LONGEST).sum() > 10
+    assert (high[some] > -1e3).all() and (size[some] < 1.1 * coasting.WELL_FORESEEN).all()
+    later, wider = falls(30.0)
+    assert ((later < 40e3) | (wider > coasting.WELL_FORESEEN))[early].all()
+    assert ((high < 0.0) | (size > coasting.WELL_FORESEEN))[~some].all()
+    for chance in ([0.06, 0.94, 0.0, 0.0], [0.0, 0.9, 0.0, 0.1]):
+        pushed = Tracks(**columns | {"phase_probability": np.tile(chance, (n, 1))}, meta={})
+        assert not coasting.foreseen_for(pushed).any()
+
+
+@pytest.mark.parametrize(("ends", "gone", "number", "last"), [([], 131.0, 0, 262.0), ([(81.0, KOR, 1)], 81.0, 2, 260.0)])
+def test_a_track_that_is_heard_again_long_after_has_its_number_again_unless_it_was_told_to_be_no_more(ends, gone, number, last):
+    """Unseen for a minute and a half, and out of the picture for the end of it: its source has followed it under its own number."""
     rng = np.random.default_rng(2)
     tracks, feed = tracks_of(
         local(KOR, 1, START, 0, 60, rng), local(KOR, 1, START, 150, 200, rng), local(JPN, 1, beside(START, 60e3), 60, 62, rng)
     )
     found = {t: s for t, s, who in lines(tracks, feed, ends=[ends]) if (KOR, 1) in who}
-    assert set(found) == {*np.arange(0.0, gone, 2.0), *np.arange(150.0, 231.0, 2.0)}
+    assert set(found) == {*np.arange(0.0, gone, 2.0), *np.arange(150.0, last + 1.0, 2.0)}
     assert found[60.0] == 0 and found[150.0] == found[200.0] == number
 
 
@@ -310,7 +355,7 @@ def test_nothing_flickers():
 
 def every_look(tracks, feeds, ends):
     """All columns of all looks of nodes with these feeds, as bytes."""
-    looks = books.looks(tracks, books.listening(feeds, ABOUT, ends=ends), ABOUT)
+    looks = books.looks(tracks, books.listening(tracks, feeds, ABOUT, ends=ends), ABOUT)
     columns = [(*(getattr(look, n) for n in ("rows", "time", "book", "system", "place")), look.bank.x6, look.bank.P6) for look in looks]
     return [np.concatenate(parts).tobytes() for parts in zip(*columns, strict=True)]
 

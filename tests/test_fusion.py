@@ -10,7 +10,7 @@ from scipy import linalg
 from scipy.stats import chi2
 
 import copfuse as cf
-from copfuse import filters, forecast, frames, fusion, sensors
+from copfuse import coasting, filters, forecast, frames, fusion, sensors
 from copfuse.constants import NODES
 from copfuse.motion import impacts, interpolate
 from copfuse.tables import TRACK, Detections
@@ -273,7 +273,7 @@ def test_launch_point_is_near_the_site_with_an_honest_covariance():
 
 
 def test_stale_and_lost_messages_do_not_bring_a_track_back(flown):
-    """A node that has heard nothing for longer than the hold drops the track instead of coasting it for ever."""
+    """A node that has heard nothing for longer than a fall is foreseen drops the track instead of coasting it for ever."""
     s, truth = flown
     d = cf.detect(truth, s, seed=1)
     t = cf.track(d, s)
@@ -281,7 +281,7 @@ def test_stale_and_lost_messages_do_not_bring_a_track_back(flown):
     few = m[(m.kind != TRACK) | (m.arrived < 200.0)]
     p = cf.fuse(t, few, s)
     hub = p[p.node == HUB]
-    assert hub.time.max() <= 200.0 + 30.0 and hub.age.max() <= 60.0
+    assert hub.time.max() <= 200.0 + coasting.LONGEST and hub.age.max() <= coasting.LONGEST
 
 
 def test_a_forecast_under_thrust_is_not_carried_past_burnout():

@@ -34,22 +34,24 @@ def test_what_is_known_in_calm_is_what_is_noted_time_after_time(case):
     entries: Entries = {}
     for source, track in names:
         note(entries, source, track, rng.uniform(10.0, 18.0), 1, 19.0)
-        note(entries, source, track, 18.5, 2, 19.5)
+        note(entries, source, track, 18.5, 2, 19.5, rng.choice([0.0, 50.0]))
         entries[source, track].beside = bool(rng.random() < 0.3)
     n = 60 if case % 4 else 3  # of few news tracks end
     tick = np.sort(rng.integers(11, 60, n))
     which = [(*names, (1, 1))[i] for i in np.where(rng.random(n) < 0.02, 2, rng.integers(0, 2, n))]
     key, time = np.array([source * TRACKS + track for source, track in which]), 2.0 * tick - rng.integers(0, 8, n)
     row, when, at = np.arange(10, 10 + n), 2.0 * tick - rng.uniform(0.0, 2.0, n), 2.0 * np.arange(11, 60)
-    state = np.array([(e.row, e.last, e.heard, e.beside, e.first, r) for e, r in zip(entries.values(), rest, strict=True)], float)
-    out = np.empty((len(at), 2, 4))
+    foreseen = rng.choice([0.0, 35.0, 90.0], n)
+    held = zip(entries.values(), rest, strict=True)
+    state = np.array([(e.row, e.last, e.heard, e.foreseen, e.beside, e.first, r) for e, r in held], float)
+    out = np.empty((len(at), 2, 5))
     mine = np.array([source * TRACKS + track for source, track in names])
-    calm = kernel.calm(at, 11, tick, key, time, row, when, mine, state, LIMITS, out)
+    calm = kernel.calm(at, 11, tick, key, time, row, when, foreseen, mine, state, LIMITS, out)
     for k, now in enumerate(at):
         for i in np.flatnonzero(tick == 11 + k):
-            note(entries, *which[i], time[i], int(row[i]), when[i])
+            note(entries, *which[i], time[i], int(row[i]), when[i], foreseen[i])
         if len(entries) > 2 or not all(stays(e, now, r) for e, r in zip(entries.values(), rest, strict=True)):
             break
-        assert out[k].tolist() == [[e.row, e.last, e.heard, e.beside] for e in entries.values()]
+        assert out[k].tolist() == [[e.row, e.last, e.heard, e.foreseen, e.beside] for e in entries.values()]
         k += 1
     assert calm == k

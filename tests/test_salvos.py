@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from conftest import picture_of, plots_of, straight_truth
 from copfuse import frames, fusion, metrics, simulate, verdicts
-from copfuse.entries import HOLD, SILENT, Entry, patience
+from copfuse.entries import HOLD, SILENT, Entry, patience, stays
 from copfuse.errors import CopfuseError
 from copfuse.scenario import load, scenarios
 from copfuse.tables import Detections
@@ -211,6 +211,12 @@ def test_what_has_come_down_does_not_come_back_when_the_last_comes_down_too():
 def test_a_local_track_is_waited_for_as_long_as_it_was_heard_and_a_little():
     assert patience(Entry(0, 0, 100.0, 104.0, 104.0)) == SILENT + 4.0
     assert patience(Entry(0, 0, 100.0, 300.0, 300.0)) == HOLD
+
+
+@pytest.mark.parametrize(("lived", "beside", "waited"), [(200.0, False, 90.0), (50.0, False, SILENT + 50.0), (200.0, True, HOLD)])
+def test_what_falls_foreseen_is_waited_for_longer_unless_it_is_young_or_its_source_hears_another_beside_it(lived, beside, waited):
+    assert patience(Entry(0, 0, 100.0, 100.0 + lived, 300.0, beside=beside, foreseen=90.0)) == waited
+    assert stays(e := Entry(0, 0, 0.0, 300.0, 300.0, foreseen=90.0), 390.0, 0.0) and not stays(e, 391.0, 0.0)
 
 
 # The rival -----------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from copfuse.ahead import Ahead
-from copfuse.coasting import REGISTRATION
+from copfuse.coasting import REGISTRATION, foreseen_for
 from copfuse.constants import NODES
 from copfuse.correlation import PART, RECHECK, correlate, pairs
 from copfuse.entries import BESIDE, HOLD, SILENT, Entries, note, remembered, stays, take_back, visible
@@ -65,6 +65,7 @@ class News(NamedTuple):
     time: np.ndarray
     row: np.ndarray
     when: np.ndarray
+    foreseen: np.ndarray
 
 
 NO_LINES = Lines(np.zeros(0, int), np.zeros(0, int), np.zeros((0, len(NODES)), int))
@@ -73,14 +74,16 @@ NO_LINES = Lines(np.zeros(0, int), np.zeros(0, int), np.zeros((0, len(NODES)), i
 class Node:
     """What one node knows: the rows that it has still to hear of, in that order, and its entries by source and track.
 
-    ``rest (4,)``: how long in s a track of each source, which reports in slots, lasts at least without a report; ``ends``, rising: when
-    s a track is known to be no more, its source and number.
+    ``foreseen (n,)``: for how many s after each row of the feed its fall is foreseen (`coasting.foreseen_for`); ``rest (4,)``: how long
+    in s a track of each source, which reports in slots, lasts at least without a report; ``ends``, rising: when s a track is known to be
+    no more, its source and number.
     """
 
     def __init__(
-        self, feed: tuple[np.ndarray, np.ndarray], step: float, rest: np.ndarray = NO_REST, ends: Sequence[tuple[float, int, int]] = ()
-    ) -> None:
-        self.when, self.rows = feed
+        self, feed: tuple[np.ndarray, np.ndarray], foreseen: np.ndarray, step: float, rest: np.ndarray = NO_REST,
+        ends: Sequence[tuple[float, int, int]] = (),
+    ) -> None:  # fmt: skip
+        (self.when, self.rows), self.foreseen = feed, foreseen
         self.ends = deque(ends)
         self.rest, self.step = rest.tolist(), step
         self.order = np.maximum.accumulate(self.when)  # one after the other: nobody hears of a row before those in front of it
@@ -88,9 +91,10 @@ class Node:
         self.entries: Entries = {}
         self.left: Entries = {}  # as they were when they left the picture
         self.first = int(np.ceil(self.when[0] / step))
-        self.last = int(np.floor((self.when[-1] + max(HOLD, *self.rest)) / step))
+        self.wait = np.maximum(foreseen, max(HOLD, *self.rest))  # s for which a row stands at most
+        self.last = int(np.floor((self.order + self.wait).max() / step))
         self.read, self.until = 0, self.first  # rows of the feed, and until before which tick that is all
-        self.news = News(*(np.zeros(0, kind) for kind in (int, int, float, int, float)))
+        self.news = News(*(np.zeros(0, kind) for kind in (int, int, float, int, float, float)))
         self.heard = 0  # how much of them
         self.checked = self.first * step
 
@@ -159,15 +163,15 @@ class Node:
         if self.ends:
             time = time[: time.searchsorted(self.ends[0][0])]
         key = np.array([source * TRACKS + track for source, track in self.entries])
-        known = np.array([(e.row, e.last, e.heard, e.beside, e.first, self.rest[e.source]) for e in live], float)
-        states = np.empty((len(time), len(live), 4))
+        known = np.array([(e.row, e.last, e.heard, e.foreseen, e.beside, e.first, self.rest[e.source]) for e in live], float)
+        states = np.empty((len(time), len(live), 5))
         stay = calm(time, tick, *(column[self.heard :] for column in self.news), key, known, LIMITS, states)
         row = states[:stay, :, 0].T.astype(int)
         many, checked = self._at_rest(row, tick - first, time, ahead, slack)
         if many == 0:
             return NO_LINES
         for e, state in zip(live, states[many - 1].tolist(), strict=True):
-            e.row, e.last, e.heard, e.beside = int(state[0]), state[1], state[2], state[3] > 0.0
+            e.row, e.last, e.heard, e.foreseen, e.beside = int(state[0]), state[1], state[2], state[3], state[4] > 0.0
         self.heard, self.checked = int(self.news.tick.searchsorted(tick + many)), checked
         source = np.full((many, len(NODES)), -1)
         source[:, [e.source for e in live]] = row[:, :many].T
@@ -200,7 +204,7 @@ class Node:
         at = tick + np.searchsorted(known, np.arange(some.start, some.stop), side="right")
         key, time = tracks.node[rows].astype(np.int64) * TRACKS + tracks.track[rows], tracks.time[rows]
         kept = _first_and_newest(at, key, time)
-        self.news = News(*(column[kept] for column in (at, key, time, rows, when)))
+        self.news = News(*(column[kept] for column in (at, key, time, rows, when, self.foreseen[some])))
         self.heard, self.read, self.until = 0, some.stop, tick + len(known)
 
 
@@ -217,13 +221,13 @@ def _first_and_newest(at: np.ndarray, key: np.ndarray, time: np.ndarray) -> np.n
 
 
 def listening(
-    feeds: list[tuple[np.ndarray, np.ndarray]], scenario: Any, rest: np.ndarray | None = None,
+    tracks: Tracks, feeds: list[tuple[np.ndarray, np.ndarray]], scenario: Any, rest: np.ndarray | None = None,
     ends: Sequence[Sequence[tuple[float, int, int]]] = (),
 ) -> dict[int, Node]:  # fmt: skip
     """Nodes 0, 1, ... before they have heard anything; those that will hear nothing are left out.  ``rest``, ``ends``: see `Node`."""
     waits = np.zeros((len(feeds), len(NODES))) if rest is None else rest
-    over = ends or [()] * len(feeds)
-    return {k: Node(feed, scenario.picture_step, waits[k], over[k]) for k, feed in enumerate(feeds) if len(feed[1])}
+    over, known = ends or [()] * len(feeds), foreseen_for(tracks)
+    return {k: Node(f, known[f[1]], scenario.picture_step, waits[k], over[k]) for k, f in enumerate(feeds) if len(f[1])}
 
 
 def looks(tracks: Tracks, nodes: dict[int, Node], scenario: Any) -> Iterator[Look]:
@@ -234,7 +238,7 @@ def looks(tracks: Tracks, nodes: dict[int, Node], scenario: Any) -> Iterator[Loo
     step = scenario.picture_step
     slack = (scenario.bias * np.repeat(REGISTRATION, 3)) ** 2
     first, last = min((n.first for n in nodes.values()), default=0), max((n.last for n in nodes.values()), default=-1)
-    feeds = [(n.order, n.rows, max(HOLD, *n.rest)) for n in nodes.values()]
+    feeds = [(n.order, n.rows, n.wait) for n in nodes.values()]
     ahead, tick = Ahead(tracks, feeds, step * np.arange(first, last + 1)), first
     while tick <= last:
         end = first + ahead.reach(tick - first)

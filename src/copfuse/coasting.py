@@ -13,16 +13,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from copfuse import filters, multiscan
-from copfuse.constants import NODES, REENTRY_ALTITUDE
+from copfuse.constants import BOOST, G0, GLIDE, NODES, REENTRY_ALTITUDE
 from copfuse.filters import Bank
 from copfuse.frames import altitude
 from copfuse.phases import pushed
+from copfuse.tables import Tracks
 
 HOLD = 30.0  # s without a plot after which a firm track is dropped, or HOLD_SCANS revisits where that is longer
 HOLD_SCANS = 3.5
 HOLD_TENTATIVE = 6.0  # s, likewise for a track that is not firm
 FORESEEN = 30e3  # m: a firm track above the air whose position is known that well is followed on, however long nobody sees it, *notional*
 FORESEEN_BURNING = 10e3  # m, likewise where an engine may burn
+WELL_FORESEEN = 2.5e3  # m: what is known to that, nobody sees and falls stays in pictures: four sigmas are `metrics.GATE_LEAST`,
+LONGEST = 120.0  # s, for so long at most, *notional*
 BURNT_OUT = 0.05  # probability of a push under which the engine is taken as out, and a track to fall when it is seen no more;
 FALLS = 0.2  # the latter also under this where the engine was out before
 FALLING = np.array([1e-9, 1.0, 1.0, 1e-9, 1e-9])  # of such a track every model's likelihood: pushes unseen for minutes have no bound
@@ -109,6 +112,25 @@ def coasted(live: Live, time: float, bias: float = 0.0) -> tuple[Live, np.ndarra
     sigma = np.sqrt(np.trace(P, axis1=1, axis2=2))
     foreseen = live.firm & (altitude(place) > REENTRY_ALTITUDE) & (sigma < np.where(falls, FORESEEN, FORESEEN_BURNING))
     return live, quiet & ~foreseen
+
+
+def foreseen_for(tracks: Tracks) -> np.ndarray:
+    """For how many s (n,) after each row its object falls above the air and is known to `WELL_FORESEEN` if nobody sees it, but no
+    longer than `LONGEST`; nought where something may push it.
+
+    By the row alone.  Gravity is nowhere stronger than at the ground, so that it is surely above the air for so long.
+    """
+    chance, out = tracks.phase_probability, np.zeros(len(tracks))
+    rows = np.flatnonzero(chance[:, BOOST] + chance[:, GLIDE] < BURNT_OUT)
+    x, P = tracks.x[rows], tracks.P[rows]
+    high = np.maximum(altitude(x) - REENTRY_ALTITUDE, 0.0)
+    climb = (x[:, :3] * x[:, 3:]).sum(axis=1) / np.linalg.norm(x[:, :3], axis=1)
+    aloft = np.where(high > 0.0, climb + np.sqrt(climb**2 + 2.0 * G0 * high), 0.0) / G0
+    size, grows, speed = (np.trace(part, axis1=1, axis2=2) for part in (P[:, :3, :3], P[:, :3, 3:], P[:, 3:, 3:]))
+    room = np.maximum(WELL_FORESEEN**2 - size, 0.0)
+    known = room / np.maximum(grows + np.sqrt(grows**2 + speed * room), 1e-9)  # then size + 2 t grows + t^2 speed has no room left
+    out[rows] = np.minimum(np.minimum(aloft, known), LONGEST)
+    return out
 
 
 def _moved_on(live: Live, rows: np.ndarray, time: float, bias: float) -> Live:

@@ -9,7 +9,8 @@ import numpy as np
 from copfuse.atmosphere import density
 from copfuse.frames import altitude
 
-HOLD = 30.0  # s: a local track whose newest row is older than this (beyond what the link delays) has left the picture, a young one sooner
+HOLD = 30.0  # s: a local track whose newest row is older (beyond what the link delays) has left the picture, young ones sooner,
+# what falls foreseen (`coasting.foreseen_for`) later
 SILENT = 10.0  # s behind its source's newest row after which a local track may have a successor from the same source
 RETURN = 1800.0  # s for which the number of a local track that has left the picture is kept for it, *notional*
 BESIDE = (3.0, 0.3)  # s, and share of its life, that a track lasts while its source hears of another beside it and not of it, *notional*
@@ -21,7 +22,8 @@ Entries = dict[tuple[int, int], "Entry"]  # by source and track
 class Entry:
     """One local track as a node knows it: its newest row, the time s of the first row heard and of the newest, when that was heard,
     the system track that it stands in (negative: none yet), whether its source has heard of another one beside it since, whether the
-    air may have braked it unheard (`note_braked`), and whether it is too blurred to be one more object (`correlation`)."""
+    air may have braked it unheard (`note_braked`), whether it is too blurred to be one more object (`correlation`), and for how many s
+    after its newest row its fall is foreseen (`coasting.foreseen_for`)."""
 
     source: int
     row: int
@@ -32,30 +34,32 @@ class Entry:
     beside: bool = False
     braked: bool = False
     faint: bool = False
+    foreseen: float = 0.0
 
 
-def note(entries: Entries, source: int, track: int, time: float, row: int, when: float) -> None:
+def note(entries: Entries, source: int, track: int, time: float, row: int, when: float, foreseen: float = 0.0) -> None:
     """Take a row in; one that is older than what is known of its track (out of order) is passed over."""
     known = entries.get((source, track))
     if known is None:
-        entries[source, track] = Entry(source, row, time, time, when)
+        entries[source, track] = Entry(source, row, time, time, when, foreseen=foreseen)
     elif time > known.last:
-        known.row, known.last, known.heard, known.beside, known.braked = row, time, when, False, False
+        known.row, known.last, known.heard, known.foreseen, known.beside, known.braked = row, time, when, foreseen, False, False
 
 
 def stays(e: Entry, time: float, rest: float) -> bool:
     """Whether a local track is not yet over at a time s; its source, which reports in slots, may rest ``rest`` s between them."""
-    return time - e.heard <= max(patience(e), rest) and time - e.last <= 2 * HOLD + rest
+    return time - e.heard <= max(patience(e), rest) and time - e.last <= max(2 * HOLD + rest, e.foreseen)
 
 
 def patience(e: Entry) -> float:
-    """For how many s a local track of which nothing more is heard stays in the picture: `HOLD`, or little more than it has lived.
+    """For how many s a local track of which nothing more is heard stays in the picture: `HOLD`, or for as long as its fall is foreseen,
+    but little more than it has lived.
 
     What lived for some seconds tells little of where it went; and where its source has gone on hearing of another one beside it,
     it was most likely made of plots of several objects, and is over.
     """
     lived = e.last - e.first
-    return min(HOLD, BESIDE[0] + BESIDE[1] * lived if e.beside else SILENT + lived)
+    return min(HOLD, BESIDE[0] + BESIDE[1] * lived) if e.beside else min(max(HOLD, e.foreseen), SILENT + lived)
 
 
 def take_back(entries: Entries, left: Entries) -> bool:

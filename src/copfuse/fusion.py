@@ -233,7 +233,7 @@ def _pictures(
     What is over is not held, so the memory that this needs does not grow with time.
     """
     launch = launched(tracks, feeds) if sight.ends else None
-    held = Held(listening(feeds, scenario, sight.rest, ends), {})
+    held = Held(listening(tracks, feeds, scenario, sight.rest, ends), {})
     lines = 0
     for look in looks(tracks, held.nodes, scenario):
         yield _columns(tracks, look, launch, held.made, sight, lines)

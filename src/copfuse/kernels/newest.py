@@ -48,11 +48,12 @@ def _newer(i, j, known, time):
 
 
 @borrowing
-def calm(time, tick, news_tick, news_key, news_time, news_row, news_when, key, state, limits, out):
-    """What is known of tracks ``key (m,)`` at ``time (n,)`` s, of which the first is that of ``tick``: ``out (n, m, 4)``, row, time,
-    when heard and whether another one stands beside it; for how many times, before news of another track come or one is over.
+def calm(time, tick, news_tick, news_key, news_time, news_row, news_when, news_foreseen, key, state, limits, out):
+    """What is known of tracks ``key (m,)`` at ``time (n,)`` s, of which the first is that of ``tick``: ``out (n, m, 5)``, row, time,
+    when heard, for how long it is foreseen and whether another one stands beside it; for how many times, before news of another track
+    come or one is over.
 
-    ``state (m, 6)``, changed in place, has the same before, behind it the first time and the rest of its source; ``limits`` are
+    ``state (m, 7)``, changed in place, has the same before, behind it the first time and the rest of its source; ``limits`` are
     `entries.HOLD`, ``SILENT`` and both of ``BESIDE``, as `entries.stays` says it plainly.
     """
     at = 0
@@ -65,13 +66,14 @@ def calm(time, tick, news_tick, news_key, news_time, news_row, news_when, key, s
             if i == len(key):
                 return k
             if news_time[at] > state[i, 1]:
-                state[i, 0], state[i, 1], state[i, 2], state[i, 3] = news_row[at], news_time[at], news_when[at], 0.0
+                state[i, 0], state[i, 1], state[i, 2] = news_row[at], news_time[at], news_when[at]
+                state[i, 3], state[i, 4] = news_foreseen[at], 0.0
             at += 1
         for i in range(len(key)):
-            lived, rest = state[i, 1] - state[i, 4], state[i, 5]
-            patience = min(hold, least + share * lived if state[i, 3] > 0.0 else silent + lived)
-            if time[k] - state[i, 2] > max(patience, rest) or time[k] - state[i, 1] > 2.0 * hold + rest:
+            foreseen, lived, rest = state[i, 3], state[i, 1] - state[i, 5], state[i, 6]
+            patience = min(hold, least + share * lived) if state[i, 4] > 0.0 else min(max(hold, foreseen), silent + lived)
+            if time[k] - state[i, 2] > max(patience, rest) or time[k] - state[i, 1] > max(2.0 * hold + rest, foreseen):
                 return k
-            for j in range(4):
+            for j in range(5):
                 out[k, i, j] = state[i, j]
     return len(time)
