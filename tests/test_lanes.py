@@ -7,7 +7,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from copfuse import atmosphere, filters, frames
-from copfuse.kernels import earth, estimation, lanes, mach, motions, njit
+from copfuse.kernels import earth, estimation, lanes, mach, motions, njit, pull
 from copfuse.kernels.eights import (
     above,
     eight,
@@ -35,7 +35,7 @@ def state(model, height, velocity):
 
 @njit
 def thickness(h, out):
-    put(lanes.thickness(eight(h)), out)
+    put(pull.thickness(eight(h)), out)
 
 
 @njit

@@ -8,18 +8,14 @@ is nothing but for MANOEUVRE); thrust, drag and lift are asked for where a state
 from __future__ import annotations
 
 import math
-from typing import Any
-
-import numpy as np
 
 from copfuse.constants import EARTH_A, EARTH_B, EARTH_E2, EARTH_OMEGA, J2, MU
 from copfuse.kernels import borrowing
-from copfuse.kernels.earth import DEEPEST, air
+from copfuse.kernels.earth import DEEPEST
 from copfuse.kernels.eights import (
     above,
     eight,
     eight_at,
-    fours,
     larger,
     nought,
     put,
@@ -31,10 +27,10 @@ from copfuse.kernels.eights import (
     smaller,
     turn,
     where_below,
-    whole,
 )
 from copfuse.kernels.mach import factors_at
-from copfuse.kernels.motions import DRAG_CEILING, DRAG_MOST, LEAST_COSINE, LIFT_TIME, MOST_FLOW, MOST_THRUST
+from copfuse.kernels.motions import LEAST_COSINE, LIFT_TIME, MOST_FLOW, MOST_THRUST
+from copfuse.kernels.pull import DRAG_CEILING, DRAG_MOST, exponential, thickness
 from copfuse.kernels.small import squares
 
 LANES = 16
@@ -50,41 +46,6 @@ SHORTEST = 0.2  # s, a step that drag asks for
 _EP2 = (EARTH_A / EARTH_B) ** 2 - 1.0  # second eccentricity squared
 _J2 = 1.5 * J2 * EARTH_A * EARTH_A
 _EMPTY = EARTH_A + DRAG_CEILING  # m, distance from the Earth's centre beyond which there is no drag anywhere
-
-
-# The air, quickly -----------------------------------------------------------------------------------------------------
-
-_RADIUS, _TOP, _WIDE = 6356766.0, 86e3, 500.0  # m: the standard's Earth radius, where its layers in geopotential height end; of a piece
-_BELOW = 170  # pieces up to there, the last one not whole
-
-
-def _pieces() -> np.ndarray:
-    """Cubics of the density over pieces `_WIDE` m thick, in geopotential height below `_TOP` and in height above: four numbers a piece.
-
-    Each lies in one layer of the standard (its layers end at whole kilometres), through the density at four of Chebyshev's nodes.
-    """
-    density: Any = getattr(air, "py_func", air)  # nothing is compiled when this is imported
-    node = 0.5 - 0.5 * np.cos(np.pi * (np.arange(4) + 0.5) / 4)
-    above = round((DRAG_CEILING - _TOP) / _WIDE)
-    place = np.repeat(node[None], _BELOW + above, axis=0)
-    place[_BELOW - 1] *= _RADIUS * _TOP / (_RADIUS + _TOP) / _WIDE - (_BELOW - 1)
-    geo = _WIDE * (np.arange(_BELOW)[:, None] + place[:_BELOW])
-    height = np.concatenate([_RADIUS * geo / (_RADIUS - geo), _TOP + _WIDE * (np.arange(above)[:, None] + place[_BELOW:])])
-    values = np.array([[density(h)[0] for h in row] for row in height.tolist()])
-    return np.linalg.solve(place[:, :, None] ** np.arange(4), values[:, :, None]).ravel()
-
-
-_PIECES = _pieces()
-
-
-@borrowing
-def thickness(h):
-    """Density kg/m^3 of `earth.air` at eight heights h (m) from 0 to `motions.DRAG_CEILING`, to 3e-7 of itself, without powers."""
-    u = where_below(h, _TOP, _RADIUS / _WIDE * h / (_RADIUS + h), _BELOW + (h - _TOP) * (1.0 / _WIDE))
-    i = smaller(whole(u), len(_PIECES) // 4 - 1.0)
-    a, b, c, d = fours(_PIECES, i)
-    f = u - i
-    return a + f * (b + f * (c + f * d))
 
 
 # Rates ---------------------------------------------------------------------------------------------------------------
@@ -333,7 +294,7 @@ def _in(points, model, first, last, w):
     burning, slowed, lifted = 0, 0, 0
     for i in range(LANES):
         j, a, b, c = w[_M + i], w[_S + 6 * LANES + i], w[_S + 7 * LANES + i], w[_C + 2 * LANES + i]
-        w[_C + i], w[_C + LANES + i], w[_E + i] = a, b, 0.0
+        w[_C + i], w[_C + LANES + i] = a, b
         w[_P + i] = a if j == 0.0 else 0.0
         w[_P + LANES + i] = b if j == 0.0 else 0.0
         w[_P + 2 * LANES + i] = c if j == 0.0 else 0.0
@@ -345,9 +306,8 @@ def _in(points, model, first, last, w):
         slowed += 1 if j == 2.0 or j == 3.0 else 0
         lifted += 1 if j == 3.0 else 0
     if slowed > 0:
-        for i in range(LANES):
-            if w[_M + i] == 2.0 or w[_M + i] == 3.0:
-                w[_E + i] = math.exp(-w[_C + i])
+        for i in range(0, LANES, 8):  # of models 2 and 3
+            put_at(where_below(size(eight_at(w, _M + i) - 2.5), 1.0, exponential(0.0 - eight_at(w, _C + i)), nought()), w, _E + i)
     return burning > 0, slowed > 0, lifted > 0
 
 

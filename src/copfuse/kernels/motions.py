@@ -24,6 +24,7 @@ from copfuse.kernels import borrowing
 from copfuse.kernels.earth import air, altitude, free_acceleration, reaches
 from copfuse.kernels.eights import eight, joined, nought, put
 from copfuse.kernels.mach import drag_factor
+from copfuse.kernels.pull import DRAG_CEILING, DRAG_MOST, drag_near
 
 MANOEUVRE, COAST, REENTRY, GLIDE, BOOST = 0, 1, 2, 3, 4
 N_MODEL = 5
@@ -44,8 +45,6 @@ LIFT_TIME = 60.0  # s, memory of lift and turn, *notional*
 MOST_THRUST = 250.0  # m/s^2 and
 MOST_FLOW = 0.1  # 1/s: growth stops there, so that a forecast over minutes stays finite
 _BOOST_LOG_BETA = math.log(30e3)  # a burning missile's ballistic coefficient, where the size of its drag's changes is asked for
-DRAG_CEILING = 150e3  # m, the filters know no drag above
-DRAG_MOST = 3000.0  # m/s^2, so that a cubature point thrown under the ground stays finite; a steep fall at 7 km/s has half of it
 AIR = 80e3  # m: below it there is enough to lift or to brake a body, *notional*
 LIFTLESS = 0.1  # m/s^2, sigma that lift and turn have at most above it, *notional*
 LEAST_COSINE = 1e-3  # of the path's angle to the horizontal, where "up, normal to the velocity" still means something
@@ -219,7 +218,7 @@ def add_process_noise(model, x, P, dt, noise):
         return
     speed, e0, e1, e2 = ahead(x)
     if model == 4:
-        slowing = drag_of(x, _BOOST_LOG_BETA) * speed
+        slowing = drag_near(x, _BOOST_LOG_BETA) * speed
         _velocity_noise(P, noise[STEERING], t)
         _driven_noise(P, _FIRST, (e0, e1, e2), noise[THRUST_JERK] + noise[LIFT_SHARE] * slowing * slowing, t)
         q = noise[FLOW_RATE]
@@ -228,7 +227,7 @@ def add_process_noise(model, x, P, dt, noise):
         P[7, 6] += q * x[6] * t**2 / 2.0
         P[6, 6] += q * x[6] * x[6] * t**3 / 3.0
         return
-    slowing = drag(x) * speed
+    slowing = drag_near(x, x[6]) * speed
     _velocity_noise(P, noise[COAST_ACCELERATION] + noise[TRIM] * slowing * slowing, t)
     _noise_along(P, (e0, e1, e2), noise[DRAG_ERROR] * slowing * slowing, t)
     felt = slowing / (slowing + FELT)  # the ballistic coefficient of a body in empty space wanders nowhere
