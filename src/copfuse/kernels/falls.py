@@ -12,7 +12,7 @@ import math
 from copfuse.kernels import borrowing
 from copfuse.kernels.eights import above, eight, larger, nought, put, root, size, smaller
 from copfuse.kernels.mach import factors_at
-from copfuse.kernels.pull import DRAG_CEILING, away, flow, half_densities, pulled, slowed
+from copfuse.kernels.pull import DRAG_CEILING, away, flow, half_densities, limited, pulled
 
 LONGEST_FLIGHT = 7200.0  # s; what has not come down by then is in orbit
 LANES = 8
@@ -129,7 +129,7 @@ def _rates(w, x, y, z, vx, vy, vz):
     h = eight(w[_H])
     if not above(h, DRAG_CEILING):
         v = root(vx * vx + vy * vy + vz * vz)
-        k = slowed(half_densities(h), factors_at(h, v), v, eight(w[_E]))
+        k = limited(half_densities(h) * v * factors_at(h, v) * eight(w[_E]), v)
     ax, ay, az = pulled(x, y, z, vx, vy, vz, eight(w[_R]), eight(w[_O]), k)
     return ax, ay, az, k
 

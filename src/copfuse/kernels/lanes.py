@@ -30,7 +30,7 @@ from copfuse.kernels.eights import (
 )
 from copfuse.kernels.mach import factors_at
 from copfuse.kernels.motions import LEAST_COSINE, LIFT_TIME, MOST_FLOW, MOST_THRUST
-from copfuse.kernels.pull import DRAG_CEILING, DRAG_MOST, exponential, thickness
+from copfuse.kernels.pull import DRAG_CEILING, exponential, limited, thickness
 from copfuse.kernels.small import squares
 
 LANES = 16
@@ -65,7 +65,7 @@ def _dragged(w, i, z, r, over, v, slowed):
         h = r - EARTH_A * (1.0 - u * (0.5 - u * (0.375 - u * (0.3125 - u * 0.2734375))))
         h = h - 0.5 * EARTH_E2 * EARTH_E2 * h * s * (1.0 - s)
         k = 0.5 * thickness(smaller(larger(h, 0.0), DRAG_CEILING)) * v * eight_at(w, _E + i) * factors_at(h, v)
-        k = where_below(h, DRAG_CEILING, smaller(k, DRAG_MOST / (v + 1.0)), nought())
+        k = where_below(h, DRAG_CEILING, limited(k, v), nought())
     return h, k
 
 
@@ -86,7 +86,7 @@ def _rates(w, at, i, thrust, drag, lift, left):
     ax = xy * x + 2.0 * EARTH_OMEGA * b + eight_at(w, _P + i)
     ay = xy * y - 2.0 * EARTH_OMEGA * a + eight_at(w, _P + LANES + i)
     az = g * (1.0 + j * (3.0 - s)) * z + eight_at(w, _P + 2 * LANES + i)
-    v = root(a * a + b * b + c * c)
+    v = root(a * a + b * b + c * c) if thrust or drag or lift else nought()
     if thrust:
         t = eight_at(w, at + 6 * LANES + i) / (v + 1e-3)
         ax, ay, az = ax + t * a, ay + t * b, az + t * c
@@ -110,7 +110,7 @@ def _rates(w, at, i, thrust, drag, lift, left):
 def _burnt(w, at, i):
     """Rates of thrust and mass flow, which grow as the rocket gets lighter."""
     a, b = eight_at(w, at + 6 * LANES + i), eight_at(w, at + 7 * LANES + i)
-    a4, b4 = a / MOST_THRUST, b / MOST_FLOW
+    a4, b4 = a * (1.0 / MOST_THRUST), b * (1.0 / MOST_FLOW)
     a4, b4 = a4 * a4, b4 * b4
     return a * b * larger(1.0 - a4 * a4, 0.0), b * b * larger(1.0 - b4 * b4, 0.0)
 
@@ -144,7 +144,7 @@ def _begin(w, thrust, drag, lift):
         put_at(az, w, _A + 2 * LANES + i)
         if drag:
             climb = size(eight_at(w, _S + i) * a + eight_at(w, _S + LANES + i) * b + eight_at(w, _S + 2 * LANES + i) * c) * r * over
-            change = k / 0.2 + climb / larger(0.5 * (h - 70e3), 5e3)
+            change = k * 5.0 + climb / larger(0.5 * (h - 70e3), 5e3)
             change = where_below(h, DRAG_CEILING, change, nought())
             fastest = larger(where_below(nought() - eight_at(w, _E + i), 0.0, change, nought()), fastest)
         if thrust:
@@ -291,24 +291,26 @@ def _in(points, model, first, last, w):
         w[_M + i] = model[last]
     for i in range(LANES):
         w[_C + 2 * LANES + i] = points[min(first + i, last), 8]
-    burning, slowed, lifted = 0, 0, 0
-    for i in range(LANES):
-        j, a, b, c = w[_M + i], w[_S + 6 * LANES + i], w[_S + 7 * LANES + i], w[_C + 2 * LANES + i]
-        w[_C + i], w[_C + LANES + i] = a, b
-        w[_P + i] = a if j == 0.0 else 0.0
-        w[_P + LANES + i] = b if j == 0.0 else 0.0
-        w[_P + 2 * LANES + i] = c if j == 0.0 else 0.0
-        w[_L + i] = b if j == 3.0 else 0.0
-        w[_L + LANES + i] = c if j == 3.0 else 0.0
-        w[_S + 6 * LANES + i] = a if j == 4.0 else 0.0
-        w[_S + 7 * LANES + i] = b if j == 4.0 else 0.0
-        burning += 1 if j == 4.0 else 0
-        slowed += 1 if j == 2.0 or j == 3.0 else 0
-        lifted += 1 if j == 3.0 else 0
-    if slowed > 0:
-        for i in range(0, LANES, 8):  # of models 2 and 3
-            put_at(where_below(size(eight_at(w, _M + i) - 2.5), 1.0, exponential(0.0 - eight_at(w, _C + i)), nought()), w, _E + i)
-    return burning > 0, slowed > 0, lifted > 0
+    burning, slowed, lifted = False, False, False
+    for i in range(0, LANES, 8):
+        j, a, b, c = eight_at(w, _M + i), eight_at(w, _S + 6 * LANES + i), eight_at(w, _S + 7 * LANES + i), eight_at(w, _C + 2 * LANES + i)
+        put_at(a, w, _C + i)
+        put_at(b, w, _C + LANES + i)
+        put_at(where_below(j, 0.5, a, nought()), w, _P + i)
+        put_at(where_below(j, 0.5, b, nought()), w, _P + LANES + i)
+        put_at(where_below(j, 0.5, c, nought()), w, _P + 2 * LANES + i)
+        put_at(where_below(size(j - 3.0), 0.5, b, nought()), w, _L + i)
+        put_at(where_below(size(j - 3.0), 0.5, c, nought()), w, _L + LANES + i)
+        put_at(where_below(j, 3.5, nought(), a), w, _S + 6 * LANES + i)
+        put_at(where_below(j, 3.5, nought(), b), w, _S + 7 * LANES + i)
+        burning = burning or not above(3.5 - j, 0.0)
+        lifted = lifted or not above(size(j - 3.0), 0.5)
+        if not above(size(j - 2.5), 1.0):  # models 2 and 3
+            slowed = True
+            put_at(where_below(size(j - 2.5), 1.0, exponential(0.0 - a), nought()), w, _E + i)
+        else:
+            put_at(nought(), w, _E + i)
+    return burning, slowed, lifted
 
 
 @borrowing(forceinline=True)

@@ -13,13 +13,14 @@ import numpy as np
 from copfuse.constants import EARTH_A, EARTH_B, EARTH_E2, EARTH_OMEGA, J2, MU
 from copfuse.kernels import borrowing
 from copfuse.kernels.earth import DEEPEST, air
-from copfuse.kernels.eights import fours, larger, root, smaller, two_to, where_below, whole
+from copfuse.kernels.eights import above, fours, larger, root, smaller, two_to, where_below, whole
 from copfuse.kernels.mach import factor_at
 
 DRAG_CEILING = 150e3  # m, the filters know no drag above
 DRAG_MOST = 3000.0  # m/s^2, so that a cubature point thrown under the ground stays finite; a steep fall at 7 km/s has half of it
 _EP2 = (EARTH_A / EARTH_B) ** 2 - 1.0  # second eccentricity squared
 _J2 = 1.5 * J2 * EARTH_A * EARTH_A
+_NEARLY = DRAG_MOST * (1.0 - 1e-9)  # by more than roundings, so that nothing depends on what stands beside it
 _LAYER = 250.0  # m of height that one cubic stands for
 _LOWEST = -10e3  # m: the last step ends under the ground, and is smooth there
 
@@ -79,6 +80,12 @@ def away(x, y, z):
 def slowed(half, factor, v, over):
     """Drag over speed, where ``half`` the air's density is."""
     return smaller(half * v * factor * over, DRAG_MOST / (v + 1.0))
+
+
+@borrowing(forceinline=True)
+def limited(k, v):
+    """Drag over speed of eight, as `slowed` limits it: where none of them comes near the limit nothing is divided."""
+    return k if above(_NEARLY - k * (v + 1.0), 0.0) else smaller(k, DRAG_MOST / (v + 1.0))
 
 
 @borrowing(forceinline=True)
