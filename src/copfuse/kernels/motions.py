@@ -174,30 +174,33 @@ def _velocity_noise(P, q, t):
 @borrowing
 def _noise_along(P, e, q, t):
     """White acceleration of density q along e: three numbers."""
+    place, both, speed = q * (t**3 / 3.0), q * (t**2 / 2.0), q * t
     for a in range(3):
         for b in range(3):
-            both = q * (e[a] * e[b])
-            P[a, b] += both * t**3 / 3.0
-            P[a, b + 3] += both * t**2 / 2.0
-            P[b + 3, a] += both * t**2 / 2.0
-            P[a + 3, b + 3] += both * t
+            share = e[a] * e[b]
+            P[a, b] += place * share
+            P[a, b + 3] += both * share
+            P[b + 3, a] += both * share
+            P[a + 3, b + 3] += speed * share
 
 
 @borrowing
 def _driven_noise(P, c, e, q, t):
     """White noise of density q on component c, which is an acceleration along e: three numbers."""
     P[c, c] += q * t
+    third, second = q * (t**3 / 6.0), q * (t**2 / 2.0)
+    place, both, speed = q * (t**5 / 20.0), q * (t**4 / 8.0), q * (t**3 / 3.0)
     for a in range(3):
-        P[a, c] += q * t**3 / 6.0 * e[a]
-        P[c, a] += q * t**3 / 6.0 * e[a]
-        P[a + 3, c] += q * t**2 / 2.0 * e[a]
-        P[c, a + 3] += q * t**2 / 2.0 * e[a]
+        P[a, c] += third * e[a]
+        P[c, a] += third * e[a]
+        P[a + 3, c] += second * e[a]
+        P[c, a + 3] += second * e[a]
         for b in range(3):
-            both = q * (e[a] * e[b])  # in this order the sums below are symmetric to the last bit
-            P[a, b] += both * t**5 / 20.0
-            P[a, b + 3] += both * t**4 / 8.0
-            P[b + 3, a] += both * t**4 / 8.0
-            P[a + 3, b + 3] += both * t**3 / 3.0
+            share = e[a] * e[b]  # in this order the sums below are symmetric to the last bit
+            P[a, b] += place * share
+            P[a, b + 3] += both * share
+            P[b + 3, a] += both * share
+            P[a + 3, b + 3] += speed * share
 
 
 @borrowing

@@ -228,9 +228,9 @@ def _less(weight, row, other):
 
 
 @borrowing(forceinline=True)
-def _over(divisor, row):
-    put(eight(row) / divisor, row)
-    row[8] /= divisor
+def _scaled(weight, row):
+    put(weight * eight(row), row)
+    row[8] *= weight
 
 
 @borrowing
@@ -280,11 +280,11 @@ def _corrected(n, x, P, m, sigma, seen, rows, have):
         blend(of, a, rows, _MOVED, K[a])
         for b in range(a):
             _less(l4[a, b], K[b], K[a])
-        _over(l4[a, a], K[a])
+        _scaled(1.0 / l4[a, a], K[a])
     for a in range(m - 1, -1, -1):
         for b in range(a + 1, m):
             _less(l4[b, a], K[b], K[a])
-        _over(l4[a, a], K[a])
+        _scaled(1.0 / l4[a, a], K[a])
     for a in range(m):
         c = have[a]
         for i in range(n):
