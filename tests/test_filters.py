@@ -219,7 +219,7 @@ def test_mixing_of_unequal_models_equals_the_plain_form(relight, unheard, mu):
     fresh = switching.transition(70e3, 500.0, relight, 2.0, Pi)
     assert np.allclose(Pi.sum(axis=1), 1) and (Pi >= 0).all() and np.isclose(fresh, relight / (relight + 1.0 / 400.0))
     xo, Po, mo = np.zeros((N, 9)), np.zeros((N, 9, 9)), np.zeros(N)
-    mixing.mix(x, P, mu, Pi, 0.0, fresh, unheard, xo, Po, mo, *mixing_scratch())
+    mixing.mix(x, P, mu, Pi, 0.0, fresh, unheard, 0.0, xo, Po, mo, *mixing_scratch())
     for j, (m, C, c) in enumerate(plain_mix(x, P, mu, Pi, motions.DIMENSION, fresh, unheard)):
         n = motions.DIMENSION[j]
         assert np.allclose(xo[j, :n], m) and np.allclose(Po[j, :n, :n], C) and np.isclose(mo[j], c)
@@ -228,6 +228,20 @@ def test_mixing_of_unequal_models_equals_the_plain_form(relight, unheard, mu):
 def mixing_scratch():
     N = motions.N_MODEL
     return np.zeros((9, 9)), np.zeros((N, 9, 9)), np.zeros((9, 9)), np.zeros(3 * N, np.int64)
+
+
+@pytest.mark.parametrize("h", [0.0, 2.0])
+def test_models_asleep_that_follow_in_all_are_not_mixed(h):
+    """What the others are mixed to, and all probabilities, are to the bit as if they were."""
+    x6, Pi = np.r_[frames.ecef(0.7, 2.2, 300e3), 1e3, 9e2, 2e3], np.zeros((5, 5))
+    b = filters.bank(0.0, x6[None], np.eye(6)[None], [[1e-3, 0.9, 2e-3, 1e-3, 0.09]])
+    switching.transition(300e3, 500.0, 0.0, 2.0, Pi)
+    out = [(np.full((5, 9), 7.0), np.full((5, 9, 9), 7.0), np.zeros(5)) for _ in range(2)]
+    for made, asleep in zip(out, (0.0, 0.05), strict=True):
+        mixing.mix(b.x[0], b.P[0], b.mu[0], Pi, h, 0.0, 0.0, asleep, *made, *mixing_scratch())
+    (x, P, mu), (fewer, less, found) = out
+    assert np.array_equal(mu, found) and mu[0] < 0.05 and np.array_equal(x[1:], fewer[1:]) and np.array_equal(P[1:], less[1:])
+    assert not fewer[0, :8].any() and (less[0] == 7.0).all() and (P[0] != 7.0).any()
 
 
 @pytest.mark.parametrize("height", [40e3, 80e3, 300e3])  # at the second some models are where there is air, and some are not
@@ -242,7 +256,7 @@ def test_models_mix_as_each_is_seen_by_the_others(height, h):
         x[j, :3] += frames.ecef(0.7, 2.2, height + 100.0 * (j - 2))
     switching.transition(height, 500.0, 0.0, 2.0, Pi)
     xo, Po, mo = np.zeros((N, 9)), np.zeros((N, 9, 9)), np.zeros(N)
-    mixing.mix(x, P, mu, Pi, h, fresh, 0.0, xo, Po, mo, *mixing_scratch())
+    mixing.mix(x, P, mu, Pi, h, fresh, 0.0, 0.0, xo, Po, mo, *mixing_scratch())
     for j, n in enumerate(motions.DIMENSION):
         w, views = Pi[:, j] * mu / (Pi[:, j] @ mu), []
         w = np.where(w > 1e-7, w, 0.0)  # what hardly weighs is left out

@@ -7,7 +7,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from copfuse import atmosphere, filters, frames
-from copfuse.kernels import earth, estimation, lanes, mach, motions, njit
+from copfuse.kernels import earth, estimation, lanes, mach, motions, njit, pull
 from copfuse.kernels.eights import (
     above,
     eight,
@@ -35,7 +35,24 @@ def state(model, height, velocity):
 
 @njit
 def thickness(h, out):
-    put(lanes.thickness(eight(h)), out)
+    put(pull.thickness(eight(h)), out)
+
+
+@njit
+def powers(x, out):
+    put(pull.exponential(eight(x)), out)
+
+
+@njit
+def pulls(s, out):
+    """Of eight states, a column each: distance, 1 over its square, height, drag over speed, acceleration."""
+    x, y, z, vx, vy, vz = eight(s[0]), eight(s[1]), eight(s[2]), eight(s[3]), eight(s[4]), eight(s[5])
+    r, over2, h = pull.away(x, y, z)
+    v = root(vx * vx + vy * vy + vz * vz)
+    k = pull.limited(pull.half_densities(h) * v * mach.factors_at(h, v) * eight(s[6]), v)
+    ax, ay, az = pull.pulled(x, y, z, vx, vy, vz, r, over2, k)
+    for i, numbers in enumerate((r, over2, h, k, ax, ay, az)):
+        put(numbers, out[i])
 
 
 @njit
@@ -116,6 +133,44 @@ def test_density_is_that_of_the_standard():
     for row in h:
         thickness(row, found)
         np.testing.assert_allclose(found, atmosphere.density(row), rtol=3e-7)
+
+
+def test_powers_of_e_are_the_math_librarys():
+    """To 2e-15 of themselves, also where they must not come out as infinite or nought."""
+    x, found = (
+        np.append(np.linspace(-700.0, 700.0, 1991), [0.0, -0.0, 1e-300, 0.5 * np.log(2.0), -0.5 * np.log(2.0), np.nan, 1e9, -np.inf, 8.5]),
+        np.zeros(8),
+    )
+    for row in x.reshape(-1, 8):
+        powers(row, found)
+        np.testing.assert_allclose(found, np.exp(np.clip(row, -700.0, 700.0)), rtol=2e-15)
+        powers(np.roll(row, 3), out := np.zeros(8))
+        np.testing.assert_array_equal(out, np.roll(found, 3))  # each as if it were alone
+
+
+def test_eight_falls_are_pulled_as_each_alone():
+    """To the bit, also where one of them comes to the limit of drag, and so all are asked whether they do."""
+    heights = np.array([-300.0, 100.0, 9e3, 25e3, 60e3, 86e3, 149e3, 400e3])
+    s, both = np.array([[*frames.ecef(*PLACE, h), 1500.0, -2500.0, 700.0, 1e-4] for h in heights]), np.zeros((2, 7, 8))
+    pulls(np.ascontiguousarray(s.T), both[0])
+    s[1, 6] = 1.0
+    pulls(np.ascontiguousarray(s.T), both[1])
+    for i, row in enumerate(s):
+        (r, over2, h), v = pull.away(*row[:3]), np.sqrt(row[3] * row[3] + row[4] * row[4] + row[5] * row[5])
+        *a, _, k, _ = pull.flow(*row)
+        assert k == pull.slowed(pull.half_density(h), mach.factor_at(h, v), v, row[6]) and a == list(pull.pulled(*row[:6], r, over2, k))
+        np.testing.assert_array_equal(both[1, :, i], [r, over2, h, k, *a])
+        assert np.array_equal(both[0, :, i], both[1, :, i]) == (i != 1)
+    assert both[1, 3, 1] == motions.DRAG_MOST / (v + 1.0)
+
+
+@pytest.mark.parametrize("height", [-200.0, 5e3, 25e3, 85.9e3, 86.1e3, 120e3, 149.9e3, 150.1e3])
+def test_drag_for_process_noise_is_nearly_that_of_the_models(height):
+    for speed in (300.0, 1500.0, 6000.0):
+        s = np.array([*frames.ecef(*PLACE, height), speed, 0.0, 0.0])
+        assert pull.drag_near(s, 8.5) == pytest.approx(motions.drag_of(s, 8.5), rel=2e-5)
+    assert pull.drag_near(s, -5.0) == (motions.DRAG_MOST / 6001.0 if height < 90e3 else pytest.approx(motions.drag_of(s, -5.0), rel=2e-5))
+    assert np.isnan(pull.drag_near(np.full(6, np.nan), 8.5))
 
 
 def test_numbers_eight_at_a_time_are_those_one_by_one():

@@ -199,7 +199,7 @@ def test_a_model_that_nothing_comes_to_keeps_its_own_estimate():
     for mu in ([0.0, 1.0, 0.0, 0.0, 0.0], [1e-13, 1.0, 1e-13, 1e-13, 1e-13]):
         x, P, out = np.zeros((N, 9)), np.zeros((N, 9, 9)), np.zeros(N)
         scratch = np.zeros((9, 9)), np.zeros((N, 9, 9)), np.zeros((9, 9)), np.zeros(3 * N, np.int64)
-        mixing.mix(b.x[0], b.P[0], np.array(mu), np.eye(N), 0.0, 0.0, kernel.UNHEARD, x, P, out, *scratch)
+        mixing.mix(b.x[0], b.P[0], np.array(mu), np.eye(N), 0.0, 0.0, kernel.UNHEARD, 0.0, x, P, out, *scratch)
         for j, n in enumerate(motions.DIMENSION):
             assert np.allclose(P[j, :n, :n], b.P[0, j, :n, :n], rtol=1e-9) and np.allclose(x[j, :n], b.x[0, j, :n])
         assert sound_bank(filters.predict(dataclasses.replace(b, mu=np.array([mu])), b.time))

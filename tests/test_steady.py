@@ -17,7 +17,7 @@ from copfuse import coasting, filters, pairing, phases, scanning, tracking
 from copfuse.coasting import Live
 from copfuse.filters import Bank
 from copfuse.frames import altitude
-from copfuse.kernels import engines, njit, standing, steady
+from copfuse.kernels import engines, njit, reach, standing, steady
 from copfuse.kernels.lent import CHANCE, RATE
 from copfuse.kernels.motions import BOOST, MANOEUVRE
 from copfuse.steady import Steady
@@ -251,7 +251,7 @@ def test_what_nobody_sees_is_dropped_or_asked_as_in_the_plain_form(seed, n):
     live = some_live(rng, n)
     lent = Lent(live).steady
     later, drop = coasting.coasted(live, 100.0)
-    settled = steady.coasted(lent.rows, 2, 2 * lent.room, 100.0, lent.rule)
+    settled = reach.coasted(lent.rows, 2, 2 * lent.room, 100.0, lent.rule)
     kept = lent.seen(2)
     left = live[~(drop & ~live.firm)]
     assert np.array_equal(kept.number, left.number) and kept.counts[5] == (drop & ~live.firm).sum()
@@ -281,7 +281,7 @@ def test_the_same_tracks_are_within_reach(seed, n, infrared):
     lent = Lent(live, plots).steady
     start, plot = pairing.reachable(live.bank, scan.time, *scan.seen, known=scan.spots)
     given = lent.rows, 2 * lent.room, n, scan.time, lent.scans, 0, len(plots), scan.origin, lent.rule, lent.work
-    near = steady.reached(*given, steady.addresses().boxes)
+    near = reach.reached(*given, steady.addresses().boxes)
     if len(np.unique(plot)) < len(plots):
         assert near == -1
         return
@@ -296,8 +296,8 @@ def test_a_row_is_copied_with_all_that_it_has(seed):
     rng = np.random.default_rng(seed)
     lent = Lent(some_live(rng, 3)).steady
     lent.rows.figures[:, -1] = rng.random(len(lent.rows.figures))
-    steady.copy_row(lent.rows, 2 * lent.room, 2 * lent.room + 2)
-    assert (lent.rows.figures[2 * lent.room + 2] == lent.rows.figures[2 * lent.room]).all() and callable(steady.copy_columns)
+    reach.copy_row(lent.rows, 2 * lent.room, 2 * lent.room + 2)
+    assert (lent.rows.figures[2 * lent.room + 2] == lent.rows.figures[2 * lent.room]).all() and callable(reach.copy_columns)
     after = lent.seen(2)
     assert all(getattr(after, name)[2] == getattr(after, name)[0] for name in coasting.COLUMNS)
     assert all(np.array_equal(getattr(after.bank, name)[2], getattr(after.bank, name)[0]) for name in Bank.__dataclass_fields__)

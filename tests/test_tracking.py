@@ -152,8 +152,8 @@ def test_two_objects_are_two_tracks_per_nation():
 
 def test_fall_matrix_is_the_derivative_of_free_fall():
     x = np.r_[frames.ecef(0.7, 2.2, 300e3), [1000.0, 3000.0, 1500.0]]
-    F, work = np.zeros((6, 6)), (np.zeros((6, 6)), np.zeros((6, 6)))
-    fall_matrix(x, 10.0, F, *work)
+    F = np.zeros((6, 6))
+    fall_matrix(x, 10.0, F)
     for i in range(6):
         ends = []
         h = 10.0 if i < 3 else 0.1
@@ -184,8 +184,8 @@ def test_common_part_equals_two_filters_on_one_object():
 
     The exact cross-covariance follows from the joint recursion of both filters (Bar-Shalom 1981)."""
     x = np.r_[frames.ecef(0.7, 2.2, 300e3), [1000.0, 3000.0, 1500.0]]
-    F, work = np.zeros((6, 6)), (np.zeros((6, 6)), np.zeros((6, 6)))
-    fall_matrix(x, 1.0, F, *work)
+    F = np.zeros((6, 6))
+    fall_matrix(x, 1.0, F)
     H, Q = np.eye(3, 6), np.kron([[1 / 3, 1 / 2], [1 / 2, 1.0]], np.eye(3)) * 4.0
     P, cross = [np.diag([100.0] * 3 + [400.0] * 3)], np.diag([0.0] * 3 + [400.0] * 3)
     prior, crosses = [P[0]], [cross]
@@ -246,7 +246,7 @@ def test_consider_covariance_of_many_sensors_is_that_of_error_and_biases_togethe
             kept, gain, F = np.zeros((6, 6)), np.diag([1.0, 1.0, 1.0, 0.0, 0.0, 0.0]), np.eye(6)
             fade = np.ones(3 * m)
             if last is not None:
-                fall_matrix(x[last], time[row] - time[last], F, np.zeros((6, 6)), np.zeros((6, 6)))
+                fall_matrix(x[last], time[row] - time[last], F)
                 kept, fade = after[row] @ np.linalg.inv(before[row]), np.exp((time[last] - time[row]) / own)
                 gain = np.eye(6) - kept
             older = np.block([[F, np.zeros((6, 3 * m))], [np.zeros((3 * m, 6)), np.diag(fade)]])

@@ -8,7 +8,7 @@ import numpy as np
 
 from copfuse.constants import EARTH_OMEGA, MU
 from copfuse.kernels import borrowing, njit
-from copfuse.kernels.eights import eight, nought, put
+from copfuse.kernels.eights import eight, eight_at, joined, nought, put
 from copfuse.kernels.small import cholesky, inverse
 
 NARROWER = 0.98  # of a velocity's variance: a prediction that leaves no more is another model's, as process noise takes nothing away
@@ -74,12 +74,61 @@ def _carried(columns, P, half):
     """P (6, 8) <- M P M' in place, by the ``columns (6, 8)`` of M and a symmetric P."""
     for i in range(6):
         put(_applied(columns, P[i]), half[i])  # rows of P M'
-    for j in range(6):
-        put(nought(), P[j])
+    a, b, c, d, e, f = nought(), nought(), nought(), nought(), nought(), nought()
     for k in range(6):
         row = eight(half[k])
-        for i in range(6):
-            put(eight(P[i]) + columns[k, i] * row, P[i])
+        a = a + columns[k, 0] * row
+        b = b + columns[k, 1] * row
+        c = c + columns[k, 2] * row
+        d = d + columns[k, 3] * row
+        e = e + columns[k, 4] * row
+        f = f + columns[k, 5] * row
+    put(a, P[0])
+    put(b, P[1])
+    put(c, P[2])
+    put(d, P[3])
+    put(e, P[4])
+    put(f, P[5])
+
+
+@borrowing(forceinline=True)
+def _in_rows(a, out):
+    """The rows of a (6, 6) into those of out (6, 8)."""
+    for i in range(5):
+        put(joined(eight_at(a, 6 * i), nought(), 6), out[i])
+    for j in range(8):
+        out[5, j] = a[5, j] if j < 6 else 0.0
+
+
+@borrowing(forceinline=True)
+def _in_columns(a, out):
+    """The columns of a (6, 6) into the rows of out (6, 8)."""
+    for i in range(6):
+        for j in range(8):
+            out[i, j] = a[j, i] if j < 6 else 0.0
+
+
+@borrowing
+def _divided(a, b, upper, over, out):
+    """The columns of A B^-1 into the rows of out (6, 8), by the rows ``a``, ``b`` (6, 8) of a symmetric A and a positive definite B.
+
+    B = L D L' by elimination, forwards and, over D, backwards.  A pivot that rounding made negative is lifted as in `small.cholesky`;
+    ``upper (6, 8)`` and ``over (8)`` are scratch.
+    """
+    for j in range(6):
+        row, column = eight(b[j]), eight(a[j])
+        for k in range(j):
+            share = upper[k, j] * over[k]
+            row = row - share * eight(upper[k])
+            column = column - share * eight(out[k])
+        put(row, upper[j])
+        put(column, out[j])
+        over[j] = 1.0 / max(upper[j, j], 1e-14 * abs(b[j, j]) + 1e-300)
+    for j in range(5, -1, -1):
+        column = over[j] * eight(out[j])
+        for k in range(j + 1, 6):
+            column = column - upper[j, k] * over[j] * eight(out[k])
+        put(column, out[j])
 
 
 @njit
@@ -101,9 +150,9 @@ def consider(
     """
     seen, whole = np.zeros(n_track, np.int64) - 1, np.zeros((n_track, 6, 8))
     last, cross = np.full(n_track * n_sensor, -np.inf), np.zeros((n_track * n_sensor, 3, 8))  # of track t by sensor s: t * n_sensor + s
-    square, rows = np.zeros((5, 6, 6)), np.zeros((24, 8))
-    lower, known, F, work, power = square[0], square[1], square[2], square[3], square[4]
-    keeps, moves, half, D, G = rows[:6], rows[6:12], rows[12:18], rows[18:21], rows[21:]  # of I - K H and (I - K H) F the columns
+    F, rows, over = np.zeros((6, 6)), np.zeros((36, 8)), np.zeros(8)
+    keeps, moves, half, D, G = rows[:6], rows[6:12], rows[12:18], rows[18:21], rows[21:24]  # of I - K H and (I - K H) F the columns
+    known, upper = rows[24:30], rows[30:]
     for row in range(len(time)):
         t, s = track[row], sensor[row]
         own, mine, before = t * n_sensor + s, whole[t], seen[t]
@@ -116,15 +165,13 @@ def consider(
                 for i in range(3):
                     G[c, i], G[c, 3 + i] = D[c, i], 0.0
         else:
-            inverse(noisy_prior[row], len(known), lower, known)
-            fall_matrix(x[before], time[row] - time[before], F, work, power)
-            for i in range(6):
-                for j in range(6):
-                    half[i, j], power[i, j] = noisy[row, i, j], F[j, i]
+            fall_matrix(x[before], time[row] - time[before], F)
+            _in_rows(noisy[row], half)
+            _in_rows(noisy_prior[row], known)
+            _divided(half, known, upper, over, keeps)
+            _in_columns(F, known)
             for j in range(6):
-                put(_applied(half, known[j]), keeps[j])
-            for j in range(6):
-                put(_applied(keeps, power[j]), moves[j])
+                put(_applied(keeps, known[j]), moves[j])
             _carried(moves, mine, half)
             for k in range(t * n_sensor, (t + 1) * n_sensor):
                 if last[k] > -np.inf:
@@ -141,78 +188,62 @@ def consider(
                 put(eight(mine[i]) + G[c, i] * (new + old) + half[c, i] * new, mine[i])
             put(old + new, cross[own, c])
         for i in range(6):
-            for j in range(6):
-                B[row, i, j] = 0.5 * (mine[i, j] + mine[j, i])
+            for j in range(i + 1):
+                both = 0.5 * (mine[i, j] + mine[j, i])
+                B[row, i, j], B[row, j, i] = both, both
 
 
 @borrowing
-def fall_matrix(x, dt, F, A, power):
+def fall_matrix(x, dt, F):
     """F (6, 6): derivative of a state after dt s of free fall by the state before, to third order in dt.
 
-    Point-mass gravity gradient with centrifugal and Coriolis terms; A and power are work arrays (6, 6).
+    Point-mass gravity gradient G, with the centrifugal term, and the Coriolis term W: of A = [0 1; G W] the powers are written out,
+    A^2 = [G W; W G, S] and A^3 = [W G, S; S G, G W + W S] with S = G + W^2.
     """
     r2 = x[0] * x[0] + x[1] * x[1] + x[2] * x[2]
     g = MU / (r2 * math.sqrt(r2))
-    w = EARTH_OMEGA
-    for i in range(6):
-        for j in range(6):
-            A[i, j] = 0.0
-            F[i, j] = 1.0 if i == j else 0.0
-            power[i, j] = F[i, j]
-    for i in range(3):
-        for j in range(3):
-            A[i + 3, j] = 3.0 * g * x[i] * x[j] / r2 - (g if i == j else 0.0)
-    A[3, 0] += w * w
-    A[4, 1] += w * w
-    A[3, 4] = 2.0 * w
-    A[4, 3] = -2.0 * w
-    row = A[0]  # the rows of velocity are known: of them A has none
-    for order in range(1, 4):
-        for i in range(6):
-            x0, x1, x2 = power[i, 3], power[i, 4], power[i, 5]
-            for j in range(3):
-                row[j] = x0 * A[3, j] * dt / order + x1 * A[4, j] * dt / order + x2 * A[5, j] * dt / order
-                row[3 + j] = power[i, j] * dt / order
-            row[3] += x1 * A[4, 3] * dt / order
-            row[4] += x0 * A[3, 4] * dt / order
-            for j in range(6):
-                power[i, j] = row[j]
-                F[i, j] += row[j]
+    k, turn, spin = 3.0 * g / r2, 2.0 * EARTH_OMEGA, EARTH_OMEGA * EARTH_OMEGA
+    xx, yy, zz = k * x[0] * x[0] - g + spin, k * x[1] * x[1] - g + spin, k * x[2] * x[2] - g
+    xy, xz, yz = k * x[0] * x[1], k * x[0] * x[2], k * x[1] * x[2]
+    sx, sy = xx - turn * turn, yy - turn * turn
+    half, sixth = 0.5 * dt * dt, dt * dt * dt / 6.0
+    late = turn * sixth
+    F[0, 0], F[0, 1], F[0, 2] = 1.0 + half * xx + late * xy, half * xy + late * yy, half * xz + late * yz
+    F[1, 0], F[1, 1], F[1, 2] = half * xy - late * xx, 1.0 + half * yy - late * xy, half * yz - late * xz
+    F[2, 0], F[2, 1], F[2, 2] = half * xz, half * yz, 1.0 + half * zz
+    F[0, 3], F[0, 4], F[0, 5] = dt + sixth * sx, half * turn + sixth * xy, sixth * xz
+    F[1, 3], F[1, 4], F[1, 5] = sixth * xy - half * turn, dt + sixth * sy, sixth * yz
+    F[2, 3], F[2, 4], F[2, 5] = sixth * xz, sixth * yz, dt + sixth * zz
+    wide = turn * half
+    F[3, 0] = dt * xx + wide * xy + sixth * (sx * xx + xy * xy + xz * xz)
+    F[3, 1] = dt * xy + wide * yy + sixth * (sx * xy + xy * yy + xz * yz)
+    F[3, 2] = dt * xz + wide * yz + sixth * (sx * xz + xy * yz + xz * zz)
+    F[4, 0] = dt * xy - wide * xx + sixth * (xy * xx + sy * xy + yz * xz)
+    F[4, 1] = dt * yy - wide * xy + sixth * (xy * xy + sy * yy + yz * yz)
+    F[4, 2] = dt * yz - wide * xz + sixth * (xy * xz + sy * yz + yz * zz)
+    F[5, 0] = dt * xz + sixth * (xz * xx + yz * xy + zz * xz)
+    F[5, 1] = dt * yz + sixth * (xz * xy + yz * yy + zz * yz)
+    F[5, 2] = dt * zz + sixth * (xz * xz + yz * yz + zz * zz)
+    F[3, 3], F[3, 4], F[3, 5] = 1.0 + half * sx, dt * turn + half * xy + late * (xx + sy), half * xz + late * yz
+    F[4, 3], F[4, 4], F[4, 5] = half * xy - dt * turn - late * (yy + sx), 1.0 + half * sy, half * yz - late * xz
+    F[5, 3], F[5, 4], F[5, 5] = half * xz - late * yz, half * yz + late * xz, 1.0 + half * zz
 
 
 @njit
 def fall_matrices(x, dt, F):
     """`fall_matrix` of rows ``x (n, 6), dt (n,)`` into ``F (n, 6, 6)``."""
-    A, power = np.zeros((6, 6)), np.zeros((6, 6))
     for i in range(len(dt)):
-        fall_matrix(x[i], dt[i], F[i], A, power)
+        fall_matrix(x[i], dt[i], F[i])
 
 
 @borrowing
-def _carry(F, P, half, out):
-    """out = F P F'."""
-    for i in range(6):
-        for j in range(6):
-            total = 0.0
-            for k in range(6):
-                total += F[i, k] * P[k, j]
-            half[i, j] = total
-    for i in range(6):
-        for j in range(6):
-            total = 0.0
-            for k in range(6):
-                total += half[i, k] * F[j, k]
-            out[i, j] = total
-
-
-@borrowing
-def _as_large(of, to, weight, part, lower, root, known, M, half):
-    """Make a ``part (6, 6)`` of the covariance ``of``, in place, as large a share of ``to``, as far as ``weight`` (0-1) goes.
+def _as_large(of, to, weight, part, lower, root, known, columns, half):
+    """Make a ``part (6, 8)`` of the covariance ``of``, in place, as large a share of ``to``, as far as ``weight`` (0-1) goes.
 
     With L L' = of and R R' = to that is M part M', M = R L^-1 = R L' of^-1, whose shares in all directions are the same ones.
     """
-    inverse(of, len(of), lower, known)
-    cholesky(to, len(to), root)
+    inverse(of, 6, lower, known)
+    cholesky(to, 6, root)
     for i in range(6):
         for j in range(6):
             half[i, j] = 0.0
@@ -223,8 +254,15 @@ def _as_large(of, to, weight, part, lower, root, known, M, half):
             total = 0.0
             for k in range(6):
                 total += half[i, k] * known[k, j]
-            M[i, j] = weight * total + (1.0 - weight if i == j else 0.0)
-    _carry(M, part, half, part)
+            columns[j, i] = weight * total + (1.0 - weight if i == j else 0.0)
+    _carried(columns, part, half)
+
+
+@borrowing(forceinline=True)
+def _mixed(weight, one, other):
+    """The mean of two matrices (6, 8), the first of some weight, in the place of the other."""
+    for i in range(6):
+        put(weight * eight(one[i]) + (1.0 - weight) * eight(other[i]), other[i])
 
 
 @njit
@@ -242,9 +280,9 @@ def common(track, time, x, P, prior, noisy, noisy_prior, share, n_track, D):
     row gives its velocity prior to D.
     """
     seen = np.zeros(n_track, np.int64) - 1
-    scratch = np.zeros((8, 6, 6))
-    lower, known, A, F = scratch[0], scratch[1], scratch[2], scratch[3]
-    drifted, grown, half, work = scratch[4], scratch[5], scratch[6], scratch[7]
+    scratch, F, over = np.zeros((8, 6, 8)), np.zeros((6, 6)), np.zeros(8)
+    columns, drifted, grown, after, prior_to = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4]
+    half, upper, one = scratch[5], scratch[6], scratch[7]
     for row in range(len(time)):
         before = seen[track[row]]
         seen[track[row]] = row
@@ -253,28 +291,30 @@ def common(track, time, x, P, prior, noisy, noisy_prior, share, n_track, D):
                 for j in range(3, 6):
                     D[row, i, j] = P[row, i, j]
             continue
-        dt, some = time[row] - time[before], share[row]
-        fall_matrix(x[before], dt, F, work, half)
-        _carry(F, noisy[before], half, drifted)
-        _carry(F, D[before], half, grown)
+        some = share[row]
+        fall_matrix(x[before], time[row] - time[before], F)
+        _in_columns(F, columns)
+        _in_rows(noisy[before], drifted)
+        _in_rows(D[before], grown)
+        _carried(columns, drifted, half)
+        _carried(columns, grown, half)
+        _in_rows(noisy_prior[row], after)
         was, now = 0.0, 0.0
         for i in range(3, 6):
             was += drifted[i, i]
-            now += noisy_prior[row, i, i]
+            now += after[i, i]
         if now < NARROWER * was:
-            _as_large(drifted, noisy_prior[row], some, grown, lower, A, known, work, half)
+            _as_large(drifted, after, some, grown, upper, prior_to, one, columns, half)
         else:
             for i in range(6):
-                for j in range(6):
-                    grown[i, j] += some * (noisy_prior[row, i, j] - drifted[i, j])
+                put(eight(grown[i]) + some * (eight(after[i]) - eight(drifted[i])), grown[i])
+        _in_rows(prior[row], prior_to)
+        _mixed(some, after, prior_to)
+        _in_rows(noisy[row], after)
+        _in_rows(P[row], drifted)
+        _mixed(some, after, drifted)
+        _divided(drifted, prior_to, upper, over, columns)
+        _carried(columns, grown, half)
         for i in range(6):
             for j in range(6):
-                work[i, j] = some * noisy_prior[row, i, j] + (1.0 - some) * prior[row, i, j]
-        inverse(work, len(known), lower, known)
-        for i in range(6):
-            for j in range(6):
-                total = 0.0
-                for k in range(6):
-                    total += (some * noisy[row, i, k] + (1.0 - some) * P[row, i, k]) * known[k, j]
-                A[i, j] = total
-        _carry(A, grown, half, D[row])
+                D[row, i, j] = grown[i, j]

@@ -201,6 +201,19 @@ def _nought(_: Any) -> Any:
 
 
 @intrinsic
+def _two_to(_: Any, numbers: Any) -> Any:
+    """An exponent is put where a double has it, out of the last bits of the sum with a number so large that its last bit is a 1."""
+
+    def written(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        bits = ir.VectorType(ir.IntType(64), 8)
+        last = builder.bitcast(builder.fadd(args[0], ir.Constant(_VECTOR, [1.5 * 2.0**52] * 8)), bits)
+        exponent = builder.add(last, ir.Constant(bits, [1023] * 8))
+        return builder.bitcast(builder.shl(exponent, ir.Constant(bits, [52] * 8)), _VECTOR)
+
+    return EIGHT(numbers), written
+
+
+@intrinsic
 def _put(_: Any, numbers: Any, row: Any) -> Any:
     def written(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         builder.store(args[0], _place(context, builder, signature.args[1], args[1]), align=8)
@@ -342,4 +355,5 @@ larger: Any = (lambda number, other: _choice(number > other, number, other)[()])
 smaller: Any = (lambda number, other: _choice(number < other, number, other)[()]) if _PLAIN else _chosen("<")
 root: Any = np.sqrt if _PLAIN else _called("sqrt")
 whole: Any = np.floor if _PLAIN else _called("floor")  # the greatest whole number below
+two_to: Any = np.exp2 if _PLAIN else _two_to  # 2 to the power of eight whole numbers from -1022 to 1023
 size: Any = np.abs if _PLAIN else _called("fabs")

@@ -157,7 +157,7 @@ def _step(x, P, mu, h, relight, noise, x_out, P_out, mu_out, x6, square, points,
     height = altitude(x6[0], x6[1], x6[2])
     fresh = transition(height, climb, relight, h, Pi)
     unheard = (ALL if relight > 0.0 else UNHEARD) if height >= AIR else 0.0
-    mix(x, P, mu, Pi, h, fresh, unheard, x_out, P_out, mu_out, xs, Ps, J, kind)
+    mix(x, P, mu, Pi, h, fresh, unheard, ASLEEP, x_out, P_out, mu_out, xs, Ps, J, kind)
     leader = likeliest(mu_out)
     if h != 0.0:
         predict_models(x_out, P_out, mu_out, h, noise, Ps, xs, points, kind, w)

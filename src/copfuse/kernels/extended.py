@@ -18,7 +18,8 @@ from copfuse.constants import EARTH_A, EARTH_B, EARTH_E2, EARTH_OMEGA, J2, MU
 from copfuse.kernels import borrowing, njit
 from copfuse.kernels.earth import _GMR, _H, _L, _RADIUS, _T, _UP_H, _UP_LOG, DEEPEST, air, altitude
 from copfuse.kernels.mach import drag_slope
-from copfuse.kernels.motions import COAST_ACCELERATION, DRAG_MOST, REENTRY, _velocity_noise, add_process_noise, drag
+from copfuse.kernels.motions import COAST_ACCELERATION, REENTRY, _velocity_noise, add_process_noise, drag
+from copfuse.kernels.pull import DRAG_MOST
 
 # Where work arrays begin in w, behind F: matrices of 7 rows, 8 apart, and vectors of 8, so that loops over columns become vectors
 _P, _M, _A, _B, _K, _DX = 56, 112, 168, 176, 184, 192

@@ -9,14 +9,10 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
-from copfuse.constants import EARTH_A, EARTH_B, EARTH_OMEGA, J2, MU
 from copfuse.kernels import borrowing
-from copfuse.kernels.earth import DEEPEST, air
-from copfuse.kernels.eights import above, eight, fours, larger, nought, put, root, size, smaller, whole
-from copfuse.kernels.mach import factor_at, factors_at
-from copfuse.kernels.motions import DRAG_CEILING, DRAG_MOST
+from copfuse.kernels.eights import above, eight, larger, nought, put, root, size, smaller
+from copfuse.kernels.mach import factors_at
+from copfuse.kernels.pull import DRAG_CEILING, away, flow, half_densities, limited, pulled
 
 LONGEST_FLIGHT = 7200.0  # s; what has not come down by then is in orbit
 LANES = 8
@@ -27,95 +23,9 @@ _R, _O = 22, 23  # distance from the Earth's centre, 1 over its square
 _BEFORE = 24  # height before the step
 WORK = 25
 _IDLE = 4e7  # m, where an empty lane is: far above the air
-_EP2 = (EARTH_A / EARTH_B) ** 2 - 1.0  # second eccentricity squared
-_J2 = 1.5 * J2 * EARTH_A * EARTH_A
-_LAYER = 250.0  # m of height that one cubic stands for
-_LOWEST = -10e3  # m: the last step ends under the ground, and is smooth there
-
-
-def _cubics() -> np.ndarray:
-    """Half the air's density in layers of `_LAYER` from `_LOWEST` on, as coefficients of the share of the layer below, ``(layers + 1, 4)``.
-
-    Each cubic goes through the values of `earth.air` at thirds of its layer: to 1e-8, 1e-3 in the layers where a temperature gradient
-    of the standard begins.  The last one, at `DRAG_CEILING`, is 0.
-    """
-    layers = round((DRAG_CEILING - _LOWEST) / _LAYER)
-    dense = getattr(air, "py_func", air)  # nothing is compiled where this is read
-    at = np.array([[0.5 * dense(_LOWEST + (i + j / 3.0) * _LAYER)[0] for j in range(4)] for i in range(layers)])
-    powers = np.vander(np.arange(4) / 3.0, increasing=True)
-    return np.ascontiguousarray(np.concatenate([np.linalg.solve(powers, at.T).T, np.zeros((1, 4))]))  # row by row: `eights.fours`
-
-
-_AIR = _cubics()
 
 
 # One at a time ------------------------------------------------------------------------------------------------------
-
-
-@borrowing(forceinline=True)
-def _piece(h):
-    """Place in the table, in layers, of height h (m): below it the lowest layer goes on, above it there is no air."""
-    return smaller(larger((h - _LOWEST) * (1.0 / _LAYER), 0.0), len(_AIR) - 1.0)  # 0 where h is nan, too: nothing outside is read
-
-
-@borrowing(forceinline=True)
-def half_density(h):
-    """Half the air's density, kg/m^3, at height h (m), of which below the ground the lowest layer goes on; none from `DRAG_CEILING` on."""
-    u = _piece(h)
-    i = int(u)
-    f = u - i
-    return _AIR[i, 0] + f * (_AIR[i, 1] + f * (_AIR[i, 2] + f * _AIR[i, 3]))
-
-
-@borrowing(forceinline=True)
-def _half_densities(h):
-    """`half_density` at eight heights."""
-    u = _piece(h)
-    i = whole(u)
-    a, b, c, d = fours(_AIR, i)
-    f = u - i
-    return a + f * (b + f * (c + f * d))
-
-
-@borrowing(forceinline=True)
-def _away(x, y, z):
-    """Distance from the Earth's centre, 1 over its square, and height, along the radius: on the ground it is 0 as the geodetic one is, and
-    150 km above 1 m more than that."""
-    r2 = larger(x * x + y * y + z * z, DEEPEST * DEEPEST)
-    r, over2 = root(r2), 1.0 / r2
-    u = _EP2 * (z * z * over2)  # series of a / sqrt(1 + u), to 0.1 mm
-    return r, over2, r - EARTH_A * (1.0 - u * (0.5 - u * (0.375 - u * (0.3125 - u * 0.2734375))))
-
-
-@borrowing(forceinline=True)
-def _slowed(half, factor, v, over):
-    """Drag over speed, where ``half`` the air's density is."""
-    return smaller(half * v * factor * over, DRAG_MOST / (v + 1.0))
-
-
-@borrowing(forceinline=True)
-def _pulled(x, y, z, vx, vy, vz, r, over2, k):
-    """Acceleration (three numbers)."""
-    s = z * z * over2
-    g = -MU * over2 * (r * over2)
-    j = _J2 * over2
-    xy = g * (1.0 + j * (1.0 - 5.0 * s)) + EARTH_OMEGA * EARTH_OMEGA
-    zz = g * (1.0 + j * (3.0 - 5.0 * s))
-    return xy * x + 2.0 * EARTH_OMEGA * vy - k * vx, xy * y - 2.0 * EARTH_OMEGA * vx - k * vy, zz * z - k * vz
-
-
-@borrowing(forceinline=True)
-def flow(x, y, z, vx, vy, vz, over):
-    """Acceleration (three numbers) of a fall at a state, height there, drag over speed, distance from the Earth's centre.
-
-    As `earth.free_acceleration` less `motions.drag_of`, with ``over`` = 1 / beta, what they have in common computed once; the height is
-    that of `_away`.
-    """
-    r, over2, h = _away(x, y, z)
-    v = root(vx * vx + vy * vy + vz * vz)
-    k = _slowed(half_density(h), factor_at(h, v), v, over)
-    ax, ay, az = _pulled(x, y, z, vx, vy, vz, r, over2, k)
-    return ax, ay, az, h, k, r
 
 
 @borrowing
@@ -160,8 +70,8 @@ def _rk4(s, over, dt, y, q):
 
 @borrowing
 def _height(x, y, z):
-    """As `_away` says."""
-    _, _, h = _away(x, y, z)
+    """As `away` says."""
+    _, _, h = away(x, y, z)
     return h
 
 
@@ -205,8 +115,8 @@ def _touch_down(s, over, t, dt, before, h, y, q):
 
 @borrowing(forceinline=True)
 def _heights(w, x, y, z):
-    """What `_away` says of positions, kept."""
-    r, over2, h = _away(x, y, z)
+    """What `away` says of positions, kept."""
+    r, over2, h = away(x, y, z)
     put(r, w[_R])
     put(over2, w[_O])
     put(h, w[_H])
@@ -219,8 +129,8 @@ def _rates(w, x, y, z, vx, vy, vz):
     h = eight(w[_H])
     if not above(h, DRAG_CEILING):
         v = root(vx * vx + vy * vy + vz * vz)
-        k = _slowed(_half_densities(h), factors_at(h, v), v, eight(w[_E]))
-    ax, ay, az = _pulled(x, y, z, vx, vy, vz, eight(w[_R]), eight(w[_O]), k)
+        k = limited(half_densities(h) * v * factors_at(h, v) * eight(w[_E]), v)
+    ax, ay, az = pulled(x, y, z, vx, vy, vz, eight(w[_R]), eight(w[_O]), k)
     return ax, ay, az, k
 
 
@@ -301,7 +211,7 @@ def _put(w, i, s):
     for c in range(6):
         w[_S + c, i] = s[c]
     w[_T, i] = 0.0
-    w[_R, i], w[_O, i], w[_H, i] = _away(s[0], s[1], s[2])
+    w[_R, i], w[_O, i], w[_H, i] = away(s[0], s[1], s[2])
     w[_E, i] = math.exp(-s[6])
 
 
@@ -310,7 +220,7 @@ def _idle(w, i):
     """Nothing is in lane i."""
     for c in range(6):
         w[_S + c, i] = _IDLE if c == 0 else 0.0
-    w[_R, i], w[_O, i], w[_H, i] = _away(_IDLE, 0.0, 0.0)
+    w[_R, i], w[_O, i], w[_H, i] = away(_IDLE, 0.0, 0.0)
     w[_E, i] = 0.0
 
 

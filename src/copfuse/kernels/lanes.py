@@ -8,18 +8,14 @@ is nothing but for MANOEUVRE); thrust, drag and lift are asked for where a state
 from __future__ import annotations
 
 import math
-from typing import Any
-
-import numpy as np
 
 from copfuse.constants import EARTH_A, EARTH_B, EARTH_E2, EARTH_OMEGA, J2, MU
 from copfuse.kernels import borrowing
-from copfuse.kernels.earth import DEEPEST, air
+from copfuse.kernels.earth import DEEPEST
 from copfuse.kernels.eights import (
     above,
     eight,
     eight_at,
-    fours,
     larger,
     nought,
     put,
@@ -31,10 +27,10 @@ from copfuse.kernels.eights import (
     smaller,
     turn,
     where_below,
-    whole,
 )
 from copfuse.kernels.mach import factors_at
-from copfuse.kernels.motions import DRAG_CEILING, DRAG_MOST, LEAST_COSINE, LIFT_TIME, MOST_FLOW, MOST_THRUST
+from copfuse.kernels.motions import LEAST_COSINE, LIFT_TIME, MOST_FLOW, MOST_THRUST
+from copfuse.kernels.pull import DRAG_CEILING, exponential, limited, thickness
 from copfuse.kernels.small import squares
 
 LANES = 16
@@ -50,41 +46,6 @@ SHORTEST = 0.2  # s, a step that drag asks for
 _EP2 = (EARTH_A / EARTH_B) ** 2 - 1.0  # second eccentricity squared
 _J2 = 1.5 * J2 * EARTH_A * EARTH_A
 _EMPTY = EARTH_A + DRAG_CEILING  # m, distance from the Earth's centre beyond which there is no drag anywhere
-
-
-# The air, quickly -----------------------------------------------------------------------------------------------------
-
-_RADIUS, _TOP, _WIDE = 6356766.0, 86e3, 500.0  # m: the standard's Earth radius, where its layers in geopotential height end; of a piece
-_BELOW = 170  # pieces up to there, the last one not whole
-
-
-def _pieces() -> np.ndarray:
-    """Cubics of the density over pieces `_WIDE` m thick, in geopotential height below `_TOP` and in height above: four numbers a piece.
-
-    Each lies in one layer of the standard (its layers end at whole kilometres), through the density at four of Chebyshev's nodes.
-    """
-    density: Any = getattr(air, "py_func", air)  # nothing is compiled when this is imported
-    node = 0.5 - 0.5 * np.cos(np.pi * (np.arange(4) + 0.5) / 4)
-    above = round((DRAG_CEILING - _TOP) / _WIDE)
-    place = np.repeat(node[None], _BELOW + above, axis=0)
-    place[_BELOW - 1] *= _RADIUS * _TOP / (_RADIUS + _TOP) / _WIDE - (_BELOW - 1)
-    geo = _WIDE * (np.arange(_BELOW)[:, None] + place[:_BELOW])
-    height = np.concatenate([_RADIUS * geo / (_RADIUS - geo), _TOP + _WIDE * (np.arange(above)[:, None] + place[_BELOW:])])
-    values = np.array([[density(h)[0] for h in row] for row in height.tolist()])
-    return np.linalg.solve(place[:, :, None] ** np.arange(4), values[:, :, None]).ravel()
-
-
-_PIECES = _pieces()
-
-
-@borrowing
-def thickness(h):
-    """Density kg/m^3 of `earth.air` at eight heights h (m) from 0 to `motions.DRAG_CEILING`, to 3e-7 of itself, without powers."""
-    u = where_below(h, _TOP, _RADIUS / _WIDE * h / (_RADIUS + h), _BELOW + (h - _TOP) * (1.0 / _WIDE))
-    i = smaller(whole(u), len(_PIECES) // 4 - 1.0)
-    a, b, c, d = fours(_PIECES, i)
-    f = u - i
-    return a + f * (b + f * (c + f * d))
 
 
 # Rates ---------------------------------------------------------------------------------------------------------------
@@ -104,7 +65,7 @@ def _dragged(w, i, z, r, over, v, slowed):
         h = r - EARTH_A * (1.0 - u * (0.5 - u * (0.375 - u * (0.3125 - u * 0.2734375))))
         h = h - 0.5 * EARTH_E2 * EARTH_E2 * h * s * (1.0 - s)
         k = 0.5 * thickness(smaller(larger(h, 0.0), DRAG_CEILING)) * v * eight_at(w, _E + i) * factors_at(h, v)
-        k = where_below(h, DRAG_CEILING, smaller(k, DRAG_MOST / (v + 1.0)), nought())
+        k = where_below(h, DRAG_CEILING, limited(k, v), nought())
     return h, k
 
 
@@ -125,7 +86,7 @@ def _rates(w, at, i, thrust, drag, lift, left):
     ax = xy * x + 2.0 * EARTH_OMEGA * b + eight_at(w, _P + i)
     ay = xy * y - 2.0 * EARTH_OMEGA * a + eight_at(w, _P + LANES + i)
     az = g * (1.0 + j * (3.0 - s)) * z + eight_at(w, _P + 2 * LANES + i)
-    v = root(a * a + b * b + c * c)
+    v = root(a * a + b * b + c * c) if thrust or drag or lift else nought()
     if thrust:
         t = eight_at(w, at + 6 * LANES + i) / (v + 1e-3)
         ax, ay, az = ax + t * a, ay + t * b, az + t * c
@@ -149,7 +110,7 @@ def _rates(w, at, i, thrust, drag, lift, left):
 def _burnt(w, at, i):
     """Rates of thrust and mass flow, which grow as the rocket gets lighter."""
     a, b = eight_at(w, at + 6 * LANES + i), eight_at(w, at + 7 * LANES + i)
-    a4, b4 = a / MOST_THRUST, b / MOST_FLOW
+    a4, b4 = a * (1.0 / MOST_THRUST), b * (1.0 / MOST_FLOW)
     a4, b4 = a4 * a4, b4 * b4
     return a * b * larger(1.0 - a4 * a4, 0.0), b * b * larger(1.0 - b4 * b4, 0.0)
 
@@ -183,7 +144,7 @@ def _begin(w, thrust, drag, lift):
         put_at(az, w, _A + 2 * LANES + i)
         if drag:
             climb = size(eight_at(w, _S + i) * a + eight_at(w, _S + LANES + i) * b + eight_at(w, _S + 2 * LANES + i) * c) * r * over
-            change = k / 0.2 + climb / larger(0.5 * (h - 70e3), 5e3)
+            change = k * 5.0 + climb / larger(0.5 * (h - 70e3), 5e3)
             change = where_below(h, DRAG_CEILING, change, nought())
             fastest = larger(where_below(nought() - eight_at(w, _E + i), 0.0, change, nought()), fastest)
         if thrust:
@@ -330,25 +291,26 @@ def _in(points, model, first, last, w):
         w[_M + i] = model[last]
     for i in range(LANES):
         w[_C + 2 * LANES + i] = points[min(first + i, last), 8]
-    burning, slowed, lifted = 0, 0, 0
-    for i in range(LANES):
-        j, a, b, c = w[_M + i], w[_S + 6 * LANES + i], w[_S + 7 * LANES + i], w[_C + 2 * LANES + i]
-        w[_C + i], w[_C + LANES + i], w[_E + i] = a, b, 0.0
-        w[_P + i] = a if j == 0.0 else 0.0
-        w[_P + LANES + i] = b if j == 0.0 else 0.0
-        w[_P + 2 * LANES + i] = c if j == 0.0 else 0.0
-        w[_L + i] = b if j == 3.0 else 0.0
-        w[_L + LANES + i] = c if j == 3.0 else 0.0
-        w[_S + 6 * LANES + i] = a if j == 4.0 else 0.0
-        w[_S + 7 * LANES + i] = b if j == 4.0 else 0.0
-        burning += 1 if j == 4.0 else 0
-        slowed += 1 if j == 2.0 or j == 3.0 else 0
-        lifted += 1 if j == 3.0 else 0
-    if slowed > 0:
-        for i in range(LANES):
-            if w[_M + i] == 2.0 or w[_M + i] == 3.0:
-                w[_E + i] = math.exp(-w[_C + i])
-    return burning > 0, slowed > 0, lifted > 0
+    burning, slowed, lifted = False, False, False
+    for i in range(0, LANES, 8):
+        j, a, b, c = eight_at(w, _M + i), eight_at(w, _S + 6 * LANES + i), eight_at(w, _S + 7 * LANES + i), eight_at(w, _C + 2 * LANES + i)
+        put_at(a, w, _C + i)
+        put_at(b, w, _C + LANES + i)
+        put_at(where_below(j, 0.5, a, nought()), w, _P + i)
+        put_at(where_below(j, 0.5, b, nought()), w, _P + LANES + i)
+        put_at(where_below(j, 0.5, c, nought()), w, _P + 2 * LANES + i)
+        put_at(where_below(size(j - 3.0), 0.5, b, nought()), w, _L + i)
+        put_at(where_below(size(j - 3.0), 0.5, c, nought()), w, _L + LANES + i)
+        put_at(where_below(j, 3.5, nought(), a), w, _S + 6 * LANES + i)
+        put_at(where_below(j, 3.5, nought(), b), w, _S + 7 * LANES + i)
+        burning = burning or not above(3.5 - j, 0.0)
+        lifted = lifted or not above(size(j - 3.0), 0.5)
+        if not above(size(j - 2.5), 1.0):  # models 2 and 3
+            slowed = True
+            put_at(where_below(size(j - 2.5), 1.0, exponential(0.0 - a), nought()), w, _E + i)
+        else:
+            put_at(nought(), w, _E + i)
+    return burning, slowed, lifted
 
 
 @borrowing(forceinline=True)

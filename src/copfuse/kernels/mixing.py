@@ -161,32 +161,42 @@ def _summed(j, n, P, P_out, xs, Ps, weight, how):
 
 
 @borrowing
-def mix(x, P, mu, Pi, h, fresh, unheard, x_out, P_out, mu_out, xs, Ps, J, how):
+def mix(x, P, mu, Pi, h, fresh, unheard, asleep, x_out, P_out, mu_out, xs, Ps, J, how):
     """Mixed initial conditions of the filters and the predicted model probabilities, for a step of h s.
 
     ``fresh``: share of what goes from COAST to MANOEUVRE that lights a further stage (`switching.transition` returns it).
-    What is not `_heard` counts in the probabilities alone.  xs (9, 9), Ps (N_MODEL, 9, 9), J (9, 9) and how (3 N_MODEL,) are scratch.
+    What is not `_heard` counts in the probabilities alone.  MANOEUVRE and COAST are not mixed where they are no more probable than
+    ``asleep``: all that they are is then for `estimation.follow` to say.  xs (9, 9), Ps (N_MODEL, 9, 9), J (9, 9) and how (3 N_MODEL,) are
+    scratch.
     """
-    total = 0.0
+    total, spent, weight = 0.0, False, xs[_WEIGHT]
     for j in range(N_MODEL):
-        n, weight = dimension(j), xs[_WEIGHT]
-        c, told = 0.0, 0.0
+        c = 0.0
         for i in range(N_MODEL):
-            weight[i] = Pi[i, j] * mu[i] if _heard(i, j, mu, unheard) else 0.0
             c += Pi[i, j] * mu[i]
-            told += weight[i]
         mu_out[j] = max(c, LEAST)
         total += mu_out[j]
-        alone = not told > 1e-200  # nothing comes here: the model goes on from its own
-        if j == 1 and h > 0.0:
+    for j in range(N_MODEL):
+        mu_out[j] /= total
+        if j < 2 and not mu_out[j] > asleep:
+            put(nought(), x_out[j])
+            continue
+        n, told = dimension(j), 0.0
+        for i in range(N_MODEL):
+            weight[i] = Pi[i, j] * mu[i] if _heard(i, j, mu, unheard) else 0.0
+            told += weight[i]
+        for i in range(N_MODEL):
+            w = weight[i] / told if told > 1e-200 else (1.0 if i == j else 0.0)  # where nothing comes the model goes on from its own
+            weight[i] = w if w > _TRICKLE else 0.0
+        if h > 0.0 and 0 < j < 4 and not spent and (weight[0] > 0.0 or weight[4] > 0.0):
             _spent(x, P, h, xs, Ps)
+            spent = True
         if j == 3:
             _liftless(x, P, xs, Ps)
         first, last = nought(), 0.0
         for i in range(N_MODEL):
-            w = (1.0 if i == j else 0.0) if alone else weight[i] / told
-            weight[i] = w if w > _TRICKLE else 0.0
-            if not w > _TRICKLE:
+            w = weight[i]
+            if not w > 0.0:
                 continue
             _taken(i, j, x, P, h, fresh, xs, Ps, J, how)
             first = first + w * (eight(xs[i]) - eight(x[j]))  # about the target's own, so that nothing is lost to the Earth's size
@@ -199,5 +209,3 @@ def mix(x, P, mu, Pi, h, fresh, unheard, x_out, P_out, mu_out, xs, Ps, J, how):
             put(eight(xs[i]) - first, xs[i])
             xs[i, 8] -= last
         _summed(j, n, P, P_out[j], xs, Ps, weight, how)
-    for j in range(N_MODEL):
-        mu_out[j] /= total

@@ -24,6 +24,7 @@ from copfuse.kernels import borrowing
 from copfuse.kernels.earth import air, altitude, free_acceleration, reaches
 from copfuse.kernels.eights import eight, joined, nought, put
 from copfuse.kernels.mach import drag_factor
+from copfuse.kernels.pull import DRAG_CEILING, DRAG_MOST, drag_near
 
 MANOEUVRE, COAST, REENTRY, GLIDE, BOOST = 0, 1, 2, 3, 4
 N_MODEL = 5
@@ -44,8 +45,6 @@ LIFT_TIME = 60.0  # s, memory of lift and turn, *notional*
 MOST_THRUST = 250.0  # m/s^2 and
 MOST_FLOW = 0.1  # 1/s: growth stops there, so that a forecast over minutes stays finite
 _BOOST_LOG_BETA = math.log(30e3)  # a burning missile's ballistic coefficient, where the size of its drag's changes is asked for
-DRAG_CEILING = 150e3  # m, the filters know no drag above
-DRAG_MOST = 3000.0  # m/s^2, so that a cubature point thrown under the ground stays finite; a steep fall at 7 km/s has half of it
 AIR = 80e3  # m: below it there is enough to lift or to brake a body, *notional*
 LIFTLESS = 0.1  # m/s^2, sigma that lift and turn have at most above it, *notional*
 LEAST_COSINE = 1e-3  # of the path's angle to the horizontal, where "up, normal to the velocity" still means something
@@ -175,30 +174,33 @@ def _velocity_noise(P, q, t):
 @borrowing
 def _noise_along(P, e, q, t):
     """White acceleration of density q along e: three numbers."""
+    place, both, speed = q * (t**3 / 3.0), q * (t**2 / 2.0), q * t
     for a in range(3):
         for b in range(3):
-            both = q * (e[a] * e[b])
-            P[a, b] += both * t**3 / 3.0
-            P[a, b + 3] += both * t**2 / 2.0
-            P[b + 3, a] += both * t**2 / 2.0
-            P[a + 3, b + 3] += both * t
+            share = e[a] * e[b]
+            P[a, b] += place * share
+            P[a, b + 3] += both * share
+            P[b + 3, a] += both * share
+            P[a + 3, b + 3] += speed * share
 
 
 @borrowing
 def _driven_noise(P, c, e, q, t):
     """White noise of density q on component c, which is an acceleration along e: three numbers."""
     P[c, c] += q * t
+    third, second = q * (t**3 / 6.0), q * (t**2 / 2.0)
+    place, both, speed = q * (t**5 / 20.0), q * (t**4 / 8.0), q * (t**3 / 3.0)
     for a in range(3):
-        P[a, c] += q * t**3 / 6.0 * e[a]
-        P[c, a] += q * t**3 / 6.0 * e[a]
-        P[a + 3, c] += q * t**2 / 2.0 * e[a]
-        P[c, a + 3] += q * t**2 / 2.0 * e[a]
+        P[a, c] += third * e[a]
+        P[c, a] += third * e[a]
+        P[a + 3, c] += second * e[a]
+        P[c, a + 3] += second * e[a]
         for b in range(3):
-            both = q * (e[a] * e[b])  # in this order the sums below are symmetric to the last bit
-            P[a, b] += both * t**5 / 20.0
-            P[a, b + 3] += both * t**4 / 8.0
-            P[b + 3, a] += both * t**4 / 8.0
-            P[a + 3, b + 3] += both * t**3 / 3.0
+            share = e[a] * e[b]  # in this order the sums below are symmetric to the last bit
+            P[a, b] += place * share
+            P[a, b + 3] += both * share
+            P[b + 3, a] += both * share
+            P[a + 3, b + 3] += speed * share
 
 
 @borrowing
@@ -219,7 +221,7 @@ def add_process_noise(model, x, P, dt, noise):
         return
     speed, e0, e1, e2 = ahead(x)
     if model == 4:
-        slowing = drag_of(x, _BOOST_LOG_BETA) * speed
+        slowing = drag_near(x, _BOOST_LOG_BETA) * speed
         _velocity_noise(P, noise[STEERING], t)
         _driven_noise(P, _FIRST, (e0, e1, e2), noise[THRUST_JERK] + noise[LIFT_SHARE] * slowing * slowing, t)
         q = noise[FLOW_RATE]
@@ -228,7 +230,7 @@ def add_process_noise(model, x, P, dt, noise):
         P[7, 6] += q * x[6] * t**2 / 2.0
         P[6, 6] += q * x[6] * x[6] * t**3 / 3.0
         return
-    slowing = drag(x) * speed
+    slowing = drag_near(x, x[6]) * speed
     _velocity_noise(P, noise[COAST_ACCELERATION] + noise[TRIM] * slowing * slowing, t)
     _noise_along(P, (e0, e1, e2), noise[DRAG_ERROR] * slowing * slowing, t)
     felt = slowing / (slowing + FELT)  # the ballistic coefficient of a body in empty space wanders nowhere

@@ -12,13 +12,13 @@ from copfuse.kernels.estimation import ASLEEP, LEAST, NEGLIGIBLE, combine, follo
 from copfuse.kernels.motions import N_MODEL, dimension
 from copfuse.kernels.sights import (
     APART,
+    DETERMINANT,
     MEAN,
     SCRATCH,
     SIDE,
     SPREAD,
     WORK,
     distances,
-    log_density,
     regress,
     regress_rooted,
     revise,
@@ -50,8 +50,8 @@ def expect_pairs(x, P, mu, origin, axes, cosines, z, sigma, start, plot, most, d
     model alone.  A plot that is `apart` by more than ``most`` from all of those is infinitely far.  ``seen (n or 1, N_MODEL,
     sights.ROWS, 9)`` takes the models' regressions, of each track or one after another.
     """
-    rows, numbers, w = np.zeros((SIDE + 1 + N_MODEL, 9)), np.zeros(4 + N_MODEL, np.int64), np.zeros(WORK)
-    side, ll, over, have, sizes = rows[:SIDE], rows[SIDE], rows[SIDE + 1 :], numbers[:4], numbers[4:]
+    rows, numbers, w = np.zeros((SIDE + N_MODEL, 9)), np.zeros(4 + N_MODEL, np.int64), np.zeros(WORK)
+    side, over, have, sizes = rows[:SIDE], rows[SIDE:], numbers[:4], numbers[4:]
     for t in range(len(mu)):
         if start[t] == start[t + 1]:
             continue
@@ -70,19 +70,16 @@ def expect_pairs(x, P, mu, origin, axes, cosines, z, sigma, start, plot, most, d
                 near = near or (mu[t, j] > NEGLIGIBLE and not apart(z[k], sigma[k], look[j, MEAN], look[j, SPREAD:], most))
             if not near:
                 continue
-            best, m = -1e300, distances(z[k], sigma[k], look, have, side)
+            nearest, total, m = np.inf, 0.0, distances(z[k], sigma[k], look, have, side)
             for j in range(N_MODEL):
-                ll[j] = -1e300
-                if not mu[t, j] > ASLEEP:
-                    continue
                 if mu[t, j] > NEGLIGIBLE:
                     d2[p] = min(d2[p], side[APART, j])
-                ll[j] = math.log(max(mu[t, j], LEAST)) + log_density(m, j, side)
-                best = max(best, ll[j])
-            total = 0.0
+                if mu[t, j] > ASLEEP:
+                    nearest = min(nearest, side[APART, j])
             for j in range(N_MODEL):
-                total += math.exp(ll[j] - best)
-            loglik[p] = best + math.log(total)
+                if mu[t, j] > ASLEEP:
+                    total += mu[t, j] / side[DETERMINANT, j] * math.exp(0.5 * (nearest - side[APART, j]))
+            loglik[p] = math.log(total) - 0.5 * (nearest + m * math.log(2.0 * math.pi))
 
 
 @borrowing

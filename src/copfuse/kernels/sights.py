@@ -29,9 +29,10 @@ WORK = 14 * _LANES
 _WEIGHT, _GAIN, _S, _L4, _NU = 20, 26, 30, 34, 38
 SCRATCH = 39
 # Places in the scratch ``side (SIDE, 9)``, whose first `N_MODEL` columns are the models': root of a plot's covariance (4, 4), what the
-# plot is off by, that in units of the root, and its square
-_ROOT_OF, _OFF, _WHITE, APART = 0, 16, 20, 24
-SIDE = 25
+# plot is off by, that in units of the root, its square, and the root's determinant
+_ROOT_OF, _OFF, _WHITE, APART, DETERMINANT = 0, 16, 20, 24, 25
+SIDE = 26
+_LEAST = 1e-300  # of a root's determinant whose logarithm is taken
 _NARROW = 0.1  # tangent of an angle up to which its series is summed up
 
 
@@ -185,7 +186,7 @@ def distances(z, sigma, seen, have, side):
     ``seen (N_MODEL, ROWS, 9)`` are their regressions; of a model that has none its numbers mean nothing.  Returns how many components
     the plot has.
     """
-    m, q = present(z, sigma, have), nought()
+    m, q, det = present(z, sigma, have), nought(), nought() + 1.0
     for a in range(m):
         c = have[a]
         for j in range(N_MODEL):
@@ -210,20 +211,13 @@ def distances(z, sigma, seen, have, side):
             left = left - t * t
         pivot = root_of(larger(left, 1e-14 * size(own) + 1e-300))
         put(pivot, side[_ROOT_OF + 5 * i])
+        det = det * pivot
         white = white / pivot
         put(white, side[_WHITE + i])
         q = q + white * white
     put(q, side[APART])
+    put(larger(det, _LEAST), side[DETERMINANT])
     return m
-
-
-@borrowing
-def log_density(m, j, side):
-    """Logarithm of a plot's density under model j, from what `distances` has left of the m components that the plot has."""
-    log_det = 0.0
-    for a in range(m):
-        log_det += 2.0 * math.log(side[_ROOT_OF + 5 * a, j])
-    return -0.5 * (side[APART, j] + log_det + m * math.log(2.0 * math.pi))
 
 
 @borrowing(forceinline=True)
@@ -234,9 +228,9 @@ def _less(weight, row, other):
 
 
 @borrowing(forceinline=True)
-def _over(divisor, row):
-    put(eight(row) / divisor, row)
-    row[8] /= divisor
+def _scaled(weight, row):
+    put(weight * eight(row), row)
+    row[8] *= weight
 
 
 @borrowing
@@ -250,10 +244,11 @@ def revise(n, x, P, z, sigma, seen, rows, have):
     cholesky(S, m, l4)
     _corrected(n, x, P, m, sigma, seen, rows, have)
     solve_lower(l4, m, nu)
-    q = 0.0
+    q, det = 0.0, 1.0
     for a in range(m):
-        q += nu[a] * nu[a] + 2.0 * math.log(l4[a, a])
-    return -0.5 * (q + m * math.log(2.0 * math.pi))
+        q += nu[a] * nu[a]
+        det *= l4[a, a]
+    return -0.5 * (q + m * math.log(2.0 * math.pi)) - math.log(max(det, _LEAST))
 
 
 @borrowing
@@ -264,10 +259,7 @@ def revise_measured(n, j, x, P, m, sigma, seen, side, rows, have):
         for b in range(a + 1):
             rows[_L4 + a, b] = side[_ROOT_OF + 4 * a + b, j]
     _corrected(n, x, P, m, sigma, seen, rows, have)
-    q = 0.0
-    for a in range(m):
-        q += side[_WHITE + a, j] * side[_WHITE + a, j] + 2.0 * math.log(side[_ROOT_OF + 5 * a, j])
-    return -0.5 * (q + m * math.log(2.0 * math.pi))
+    return -0.5 * (side[APART, j] + m * math.log(2.0 * math.pi)) - math.log(side[DETERMINANT, j])
 
 
 @borrowing(finished=True)
@@ -288,11 +280,11 @@ def _corrected(n, x, P, m, sigma, seen, rows, have):
         blend(of, a, rows, _MOVED, K[a])
         for b in range(a):
             _less(l4[a, b], K[b], K[a])
-        _over(l4[a, a], K[a])
+        _scaled(1.0 / l4[a, a], K[a])
     for a in range(m - 1, -1, -1):
         for b in range(a + 1, m):
             _less(l4[b, a], K[b], K[a])
-        _over(l4[a, a], K[a])
+        _scaled(1.0 / l4[a, a], K[a])
     for a in range(m):
         c = have[a]
         for i in range(n):

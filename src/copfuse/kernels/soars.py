@@ -11,9 +11,10 @@ import numpy as np
 
 from copfuse.kernels import borrowing
 from copfuse.kernels.eights import above, eight_at, larger, nought, put_at, root, smaller, where_below
-from copfuse.kernels.falls import LANES, LONGEST_FLIGHT, _away, _half_densities, _pulled, _slowed
+from copfuse.kernels.falls import LANES, LONGEST_FLIGHT
 from copfuse.kernels.mach import factors_at
-from copfuse.kernels.motions import DRAG_CEILING, LEAST_COSINE
+from copfuse.kernels.motions import LEAST_COSINE
+from copfuse.kernels.pull import DRAG_CEILING, away, half_densities, limited, pulled
 
 # Where lift must be allowed for: greatest lift over drag, and the speed, m/s, at which it ends in a dive; *notional*
 SOARS = np.array([[1.0, 1500.0], [1.0, 900.0], [2.0, 1500.0], [2.0, 900.0], [3.0, 900.0]])
@@ -39,11 +40,11 @@ def _soaring(w, at):
     """
     x, y, z = eight_at(w, at), eight_at(w, at + LANES), eight_at(w, at + 2 * LANES)
     vx, vy, vz = eight_at(w, at + 3 * LANES), eight_at(w, at + 4 * LANES), eight_at(w, at + 5 * LANES)
-    r, over2, h = _away(x, y, z)
+    r, over2, h = away(x, y, z)
     v, k = root(vx * vx + vy * vy + vz * vz), nought()
     if not above(h, DRAG_CEILING):
-        k = _slowed(_half_densities(h), factors_at(h, v), v, eight_at(w, _E))
-    ax, ay, az = _pulled(x, y, z, vx, vy, vz, r, over2, k)
+        k = limited(half_densities(h) * v * factors_at(h, v) * eight_at(w, _E), v)
+    ax, ay, az = pulled(x, y, z, vx, vy, vz, r, over2, k)
     along = 1.0 / (v + 1e-3)
     e0, e1, e2 = vx * along, vy * along, vz * along
     clean = k * v

@@ -6,8 +6,6 @@ ground, what is too near to call (`engines`).  The arrays are those of `lent`.
 
 from __future__ import annotations
 
-import math
-
 from numba import float64 as F
 from numba import int64 as I
 
@@ -18,14 +16,12 @@ from copfuse.kernels.engines import ASKED, CLOSE, UNKNOWN, burnt_out, forget, fo
 from copfuse.kernels.estimation import combine
 from copfuse.kernels.estimation import predict as predict_kernel
 from copfuse.kernels.estimation import update as update_kernel
-from copfuse.kernels.gating import boxes as boxes_kernel
 from copfuse.kernels.lent import (
     ABOVE,
     AFRESH,
     AGAIN,
     AT,
     BIT,
-    BLUR,
     BURNT,
     CHANCE,
     COSINES,
@@ -33,7 +29,6 @@ from copfuse.kernels.lent import (
     D2,
     DETECTION,
     DOUBT,
-    DROPPED,
     DT,
     FIRM,
     FIRST,
@@ -69,6 +64,7 @@ from copfuse.kernels.lent import (
 )
 from copfuse.kernels.motions import BOOST, MANOEUVRE, N_MODEL
 from copfuse.kernels.pairwise import expect_pairs as expect_kernel
+from copfuse.kernels.reach import boxes_at, coasted, copy_columns, copy_row, reached
 from copfuse.kernels.rows import LLR as LLR_WORD
 from copfuse.kernels.rows import TIME as TIME_WORD
 from copfuse.kernels.rows import say
@@ -80,113 +76,12 @@ _LINE, _ROWS, _THREE, _FOUR = F[::1], F[:, ::1], F[:, :, ::1], F[:, :, :, ::1]
 _predict, _predict_at = standing(predict_kernel, _THREE, _FOUR, _ROWS, _LINE, _LINE, _LINE, _THREE, _FOUR, _ROWS, _ROWS, _THREE)
 _expect, _expect_at = standing(expect_kernel, _THREE, _FOUR, _ROWS, _LINE, _ROWS, I, _ROWS, _ROWS, I[::1], I[::1], F, _LINE, _LINE, _FOUR)
 _update, _update_at = standing(update_kernel, _THREE, _FOUR, _ROWS, _LINE, _ROWS, I, _ROWS, _ROWS, _ROWS, _THREE, _FOUR)
-_boxes, _boxes_at = standing(boxes_kernel, _THREE, _FOUR, _ROWS, _LINE, F, F, F, _ROWS, _ROWS)
 _assign, _assign_at = standing(assign_kernel, I[::1], I[::1], _LINE, _LINE, I, I[::1])
 
 
 def addresses() -> At:
     """Where they stand in this process; what is not compiled yet is compiled."""
-    return At(_predict_at(), _expect_at(), _update_at(), _boxes_at(), _assign_at())
-
-
-@borrowing
-def copy_columns(rows, i, k):
-    """Put what is beside the bank of track i in row k."""
-    for a in range(rows.facts.shape[1]):
-        rows.facts[k, a] = rows.facts[i, a]
-    for a in range(rows.figures.shape[1]):
-        rows.figures[k, a] = rows.figures[i, a]
-
-
-@borrowing
-def copy_row(rows, i, k):
-    """Put a copy of track i in row k."""
-    rows.time[k] = rows.time[i]
-    for j in range(N_MODEL):
-        rows.mu[k, j] = rows.mu[i, j]
-    hand_all(rows.x[i], rows.x[k], N_MODEL * 9)
-    hand_all(rows.P[i], rows.P[k], N_MODEL * 81)
-    for a in range(6):
-        rows.x6[k, a] = rows.x6[i, a]
-    hand_all(rows.P6[i], rows.P6[k], 36)
-    copy_columns(rows, i, k)
-
-
-@borrowing
-def coasted(rows, node, base, now, rule):
-    """`coasting.coasted`: drop tracks that nobody sees and that are not firm, in place; whether no firm one is to be asked here.
-
-    A firm one that falls is asked every ``coast_step``, when it is moved on; in between nothing of it changes.
-    """
-    kept, settled = base, True
-    for r in range(base, base + rows.counts[COUNT, node]):
-        firm, age, revisit = rows.facts[r, FIRM] != 0, now - rows.figures[r, SEEN], rows.figures[r, REVISIT]
-        if not firm and age > max(rule.hold_tentative, 2.5 * revisit):
-            continue
-        if firm and age > max(rule.hold, rule.hold_scans * revisit):
-            falls = rows.mu[r, MANOEUVRE] + rows.mu[r, BOOST] < (rule.falls if rows.facts[r, BURNT] != 0 else rule.burnt_out)
-            settled = settled and falls and now - rows.time[r] <= rule.coast_step and rows.time[r] > rows.figures[r, SEEN]
-        if kept < r:
-            copy_row(rows, r, kept)
-        kept += 1
-    rows.counts[DROPPED, node] += base + rows.counts[COUNT, node] - kept
-    rows.counts[COUNT, node] = kept - base
-    return settled
-
-
-@borrowing(forceinline=True)
-def _turned(middle, half, origin):
-    """A box as directions from ``origin``, in place: a unit vector, and the angle that it fills."""
-    d0, d1, d2 = middle[0] - origin[0], middle[1] - origin[1], middle[2] - origin[2]
-    away, wide = math.sqrt(d0 * d0 + d1 * d1 + d2 * d2), math.sqrt(half[0] ** 2 + half[1] ** 2 + half[2] ** 2)
-    angle = math.asin(min(wide / away, 1.0)) if wide < away else 2.0
-    middle[0], middle[1], middle[2] = d0 / away, d1 / away, d2 / away
-    half[0], half[1], half[2] = angle, angle, angle
-
-
-@borrowing
-def reached(rows, base, n, now, scans, first, last, origin, rule, work, at):
-    """`pairing.reachable`: how many of n tracks are within reach of a scan's plots, into ``work``; −1 where that is not asked here, or
-    where a plot is within no track's reach.
-    """
-    seen, spot, near_plot, pairs, near = scans.seen[0], scans.spot, work.figures[D2], 0, 0
-    blind = math.isnan(seen[first, 0])
-    for p in range(first, last):
-        near_plot[p - first] = 0.0
-        if math.isnan(seen[p, 0]) != blind or math.isnan(seen[p, 1]) or math.isnan(seen[p, 2]):
-            return -1
-    dt, middle, half = work.figures[DT], work.boxes[0], work.boxes[1]
-    for i in range(n):
-        dt[i] = now - rows.time[base + i]
-    x, P, mu, dt = run(rows.x, base, n), run(rows.P, base, n), run(rows.mu, base, n), run(dt, 0, n)
-    _boxes(at, x, P, mu, dt, rule.unlikely, rule.sigmas, rule.fiercest, run(middle, 0, n), run(half, 0, n))
-    for i in range(n):
-        begin = pairs
-        if begin + last - first > work.numbers.shape[1]:
-            return -1
-        for a in range(3):
-            half[i, a] += rule.slack
-        if blind:
-            _turned(middle[i], half[i], origin)
-        work.numbers[START, near] = begin
-        for p in range(first, last):
-            slack = rule.sigmas * spot[p, BLUR]
-            if (
-                abs(spot[p, 0] - middle[i, 0]) <= half[i, 0] + slack
-                and abs(spot[p, 1] - middle[i, 1]) <= half[i, 1] + slack
-                and abs(spot[p, 2] - middle[i, 2]) <= half[i, 2] + slack
-            ):
-                near_plot[p - first] = 1.0
-                work.numbers[PLOT, pairs] = p - first
-                pairs += 1
-        if pairs > begin:
-            work.numbers[NEAR, near] = i
-            near += 1
-    work.numbers[START, near] = pairs
-    for p in range(last - first):
-        if near_plot[p] == 0.0:
-            return -1
-    return near
+    return At(_predict_at(), _expect_at(), _update_at(), boxes_at(), _assign_at())
 
 
 @borrowing(forceinline=True)

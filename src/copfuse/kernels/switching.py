@@ -15,7 +15,8 @@ import math
 
 from copfuse.constants import G0
 from copfuse.kernels import njit
-from copfuse.kernels.motions import AIR, DRAG_CEILING, N_MODEL
+from copfuse.kernels.motions import AIR, N_MODEL
+from copfuse.kernels.pull import DRAG_CEILING
 
 SPACE = 110e3  # m: above it even thin air lifts nothing, *notional*
 LOB = 150e3  # m: none of the record's 51 missiles of known manoeuvre that climbed as high was lifted; first stages brake from 120 km
