@@ -29,22 +29,29 @@ def predicted(tracks: Tracks, rows: Any, time: Any) -> Bank:
     rows = np.asarray(rows, int)
     if len(rows) == 0:
         return Bank.empty()
+    since, x = time - tracks.time[rows], tracks.x[rows]
+    low = np.minimum(altitude(x), _height_then(x, since)) < REENTRY_ALTITUDE
+    starts, which = np.unique(2 * rows + low, return_inverse=True)
+    start, pause, falls = _started(tracks, *np.divmod(starts, 2))
+    then = filters.predict_often(start, which, time, relight_within(pause[which], since))
+    falls = np.flatnonzero(falls[which])
+    mu = then.mu[falls] * RARELY
+    then.mu[falls] = mu / mu.sum(axis=1, keepdims=True)
+    combine_rows(falls, then.x, then.P, then.mu, then.x6, then.P6)  # `filters.weigh`, but in place: nobody else has it yet
+    return then
+
+
+def _started(tracks: Tracks, rows: np.ndarray, low: np.ndarray) -> tuple[Bank, np.ndarray, np.ndarray]:
+    """Rows (n,) as filter states, those that fall braked where they are ``low``; the chance of a further stage, and whether they fall."""
     p = tracks.phase_probability[rows]
     burns = p[:, BOOST] >= 0.5
-    pause = np.where(burns, 0.0, p[:, BOOST])
     free = np.minimum(np.maximum(1.0 - p[:, BOOST] - p[:, GLIDE], 0.0), 1.0)
-    low = np.minimum(altitude(tracks.x[rows]), _height_then(tracks.x[rows], time - tracks.time[rows])) < REENTRY_ALTITUDE
     engine, lift = np.where(burns, 0.9 * p[:, BOOST], 0.0), 0.9 * p[:, GLIDE]
     mu = np.stack([1.0 - engine - lift - free, np.where(low, 0.0, free), np.where(low, free, 0.0), lift, engine], axis=1)
     mu = np.minimum(np.maximum(mu, 0.0), 1.0)
     more = (tracks.acceleration[rows], tracks.acceleration_sigma[rows], tracks.log_beta[rows])
     start = filters.bank(tracks.time[rows], tracks.x[rows], tracks.P[rows], mu, *more)
-    then = filters.predict(start, time, relight_within(pause, time - start.time))
-    falls = np.flatnonzero((p[:, BOOST] < BURNT_OUT) & (free > FREELY))
-    mu = then.mu[falls] * RARELY
-    then.mu[falls] = mu / mu.sum(axis=1, keepdims=True)
-    combine_rows(falls, then.x, then.P, then.mu, then.x6, then.P6)  # `filters.weigh`, but in place: nobody else has it yet
-    return then
+    return start, np.where(burns, 0.0, p[:, BOOST]), (p[:, BOOST] < BURNT_OUT) & (free > FREELY)
 
 
 def _height_then(x: np.ndarray, dt: np.ndarray) -> np.ndarray:

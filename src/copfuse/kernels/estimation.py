@@ -28,6 +28,7 @@ RARE = 1e-5  # model probability below which a model is left out of the mixture'
 UNHEARD = 0.03  # odds of a push or a lift to all falls below which it has no part in their starts in thin air, *notional*
 ALL = 1e300  # likewise while a further stage may light: a push is most likely that one's, which burns on
 BURNOUT_STEP = 2.0  # s: an engine that may burn is asked as often whether it has gone out
+FAR = 4  # of steps of one state to many times: that many behind the first are of that length, the others this many times as long
 MOST = 78  # cubature points of all models together
 _IN_TURN = np.array([2, 3, 4, 0, 1])  # so that those with drag, lift or thrust fill lanes by themselves
 
@@ -166,27 +167,67 @@ def _step(x, P, mu, h, relight, noise, x_out, P_out, mu_out, x6, square, points,
             follow(j, leader, x_out, P_out)
 
 
+@borrowing
+def _last_step(mu, relight, dt):
+    """How many steps of `BURNOUT_STEP` there are behind the first one, which is what is left of dt: none where no engine may burn."""
+    if not mu[0] + mu[4] + relight * abs(dt) > NEGLIGIBLE:
+        return 0
+    return max(int(math.ceil(abs(dt) / BURNOUT_STEP)) - 1, 0)
+
+
+@borrowing
+def _stop_before(k):
+    """Behind how many of these steps the one ends after which that goes on which ends behind ``k``: −1 for the state at the begin."""
+    return k - 1 if k <= FAR else FAR * ((k - 1) // FAR)
+
+
+@borrowing
+def _gone(t, last, first, start, before, dt, mu, relight):
+    """A track that went the way of track t for a part, from the same state in the same steps: its number, or −1; and how far."""
+    k, p = _stop_before(last), before[t]
+    while p >= 0 and k >= 0:
+        steps = _last_step(mu, relight[p], dt[p])
+        while k > steps:
+            k = _stop_before(k)
+        if k == steps and relight[p] == relight[t] and dt[p] - math.copysign(BURNOUT_STEP, dt[p]) * steps == first:
+            return p, k
+        p = before[p]
+    return -1, -1
+
+
 @njit
-def predict(x, P, mu, dt, relight, noise, x_out, P_out, mu_out, x6, P6):
+def predict(x, P, mu, start, before, dt, relight, noise, x_out, P_out, mu_out, x6, P6):
     """Predict n tracks by dt (n,) each: mixing, the models, and the combined estimate; ``relight (n,)`` as in `switching.transition`.
 
-    ``x (n, N_MODEL, 9), P (n, N_MODEL, 9, 9), mu (n, N_MODEL)`` in; the same and ``x6 (n, 6), P6 (n, 6, 6)`` out.
-    Where an engine may burn, steps are no longer than `BURNOUT_STEP` (five at most), so that it can go out between two plots.  Models
-    less probable than `ASLEEP` are not computed: they follow the likeliest.
+    ``x (m, N_MODEL, 9), P (m, N_MODEL, 9, 9), mu (m, N_MODEL)`` in; the same of n and ``x6 (n, 6), P6 (n, 6, 6)`` out.
+    Where an engine may burn, steps are no longer than `BURNOUT_STEP`, so that it can go out between two plots.  Models less probable than
+    `ASLEEP` are not computed: they follow the likeliest.
+
+    Where ``start`` is empty, each of m = n tracks goes its way in equal steps, five at most.  Else n tracks of which several may be of one
+    state, number ``start (n,)``, go the first way of all that they have in common once: steps are of one length but for the first, and
+    after `FAR` of them are `FAR` times as long, so that a state goes to a time as it does alone.  ``before (n,)`` is the last track in
+    front that is of the same state, or −1.
     """
     square, vector = np.zeros((4, 9, 9)), np.zeros((MOST + 1, 9))  # two arrays, not ten: each costs time to compile
     x_now, points, mu_now, kind, w = square[3], vector[:MOST], vector[MOST], np.zeros(MOST, np.int64), np.zeros(WORK)
-    Ps, P_now = np.zeros((N_MODEL, 9, 9)), np.zeros((N_MODEL, 9, 9))
-    for t in range(len(mu)):
-        steps = 1
-        if mu[t, 0] + mu[t, 4] + relight[t] * abs(dt[t]) > NEGLIGIBLE and abs(dt[t]) > BURNOUT_STEP:
-            steps = min(int(math.ceil(abs(dt[t]) / BURNOUT_STEP)), 5)
-        h = dt[t] / steps
+    Ps, P_now, alone = np.zeros((N_MODEL, 9, 9)), np.zeros((N_MODEL, 9, 9)), len(start) == 0
+    for t in range(len(dt)):
+        s = t if alone else start[t]
+        last = _last_step(mu[s], relight[t], dt[t])
+        if alone:
+            last = min(last, 4)
+        h = dt[t] / (last + 1) if alone else math.copysign(BURNOUT_STEP, dt[t])
+        first = h if alone else dt[t] - h * last
+        p, k = (-1, -1) if alone else _gone(t, last, first, start, before, dt, mu[s], relight)
         out, of = (x_out[t], P_out[t], mu_out[t]), (x6[t], P6[t])
-        _step(x[t], P[t], mu[t], h, relight[t], noise, out[0], out[1], out[2], of[0], square, points, kind, w, Ps)
-        for _ in range(1, steps):
-            _copy(t, x_out, P_out, mu_out, x_now, P_now, mu_now)
-            _step(x_now, P_now, mu_now, h, relight[t], noise, out[0], out[1], out[2], of[0], square, points, kind, w, Ps)
+        now = (x[s], P[s], mu[s]) if p < 0 else (x_out[p], P_out[p], mu_out[p])
+        while k < last:
+            far = 1 if alone or k < FAR else min(FAR, last - k)
+            _step(now[0], now[1], now[2], far * h if k >= 0 else first, relight[t], noise, out[0], out[1], out[2], of[0], square, points, kind, w, Ps)
+            k += far
+            if k < last:
+                _copy(t, x_out, P_out, mu_out, x_now, P_now, mu_now)
+                now = x_now, P_now, mu_now
         combine(out[0], out[1], out[2], of[0], of[1])
 
 
