@@ -120,9 +120,10 @@ def predict(tracks: Bank, time, relight=0.0) -> Bank:
 
 
 def predict_often(tracks: Bank, which, time, relight=0.0) -> Bank:
-    """Tracks number ``which (n,)`` at ``time`` (s, scalar or (n,)), each of them as often as it stands there.
+    """Tracks ``which (n,)``, by number, at ``time`` (s, scalar or (n,)): each as often, and at as many times, as it stands there.
 
-    A track at a time is the same, to the bit, whatever stands beside it; what it goes through twice is done once where times rise.
+    What comes of a track at a time is the same to the bit whatever stands beside it.  From time to time, where they rise by whole
+    `estimation.BURNOUT_STEP`, it goes on.
     """
     order = np.argsort(which, kind="stable")
     again = np.flatnonzero(which[order[1:]] == which[order[:-1]])
