@@ -12,7 +12,6 @@ from copfuse.entries import Entry
 from copfuse.phases import pushed
 from test_correlation import JPN, KOR, START, USA, beside, local, tracks_of
 
-
 PHASES = np.array([[0.9, 0.1, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.2, 0.5, 0.2, 0.1]])
 
 
