@@ -6,16 +6,20 @@ import numpy as np
 import pytest
 
 from copfuse import ahead, correlation, motion
-from copfuse.ahead import Ahead, predicted
-from copfuse.constants import EARTH_A
+from copfuse.ahead import Ahead, predicted, predicted_often
+from copfuse.constants import BOOST, EARTH_A
 from copfuse.entries import Entry
 from copfuse.phases import pushed
 from test_correlation import JPN, KOR, START, USA, beside, local, tracks_of
 
+PHASES = np.array([[0.9, 0.1, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.2, 0.5, 0.2, 0.1]])
+
 
 def some_tracks():
+    """Some burn, some fall, and of some nobody knows."""
     rng = np.random.default_rng(5)
-    return tracks_of(*[local(s, k, beside(START, 5e3 * k), 3.0 * k, 40 + 9 * k, rng) for s in (KOR, JPN, USA) for k in range(3)])
+    rows = [local(s, k, beside(START, 5e3 * k), 3.0 * k, 40 + 9 * k, rng) for s in (KOR, JPN, USA) for k in range(3)]
+    return tracks_of(*[row | {"phase_probability": PHASES[rng.integers(0, 3, len(row["x"]))]} for row in rows])
 
 
 def same(one, other) -> bool:
@@ -28,7 +32,7 @@ def test_what_stands_is_there_to_the_bit(at_once, monkeypatch):
     monkeypatch.setattr(ahead, "AT_ONCE", at_once)
     tracks, _ = some_tracks()
     asked = []
-    monkeypatch.setattr(ahead, "predicted", lambda *a: asked.append(len(a[1])) or predicted(*a))
+    monkeypatch.setattr(ahead, "predicted_often", lambda *a: asked.append(len(a[1])) or predicted_often(*a))
     rng, times = np.random.default_rng(6), np.arange(0.0, 100.0, 2.0)
     feeds = []
     for mine in (np.flatnonzero(tracks.node == KOR), np.arange(len(tracks))):
@@ -45,8 +49,8 @@ def test_what_stands_is_there_to_the_bit(at_once, monkeypatch):
         rows = np.array(sorted(newest), int)
         if len(rows):
             made.reach(k)
-            assert same(made.bank(k, rows), predicted(tracks, rows, t))
-            assert same(made.bank(k, rows[::2]), predicted(tracks, rows[::2], t))
+            assert same(made.bank(k, rows), predicted_often(tracks, rows, t))
+            assert same(made.bank(k, rows[::2]), predicted_often(tracks, rows[::2], t))
             used += len(rows)
     assert used > 300 and sum(asked) == used  # nothing more and nothing twice
 
@@ -55,8 +59,8 @@ def test_what_nobody_has_heard_is_predicted_all_the_same():
     tracks, _ = some_tracks()
     rows = np.array([3, 5])
     made = Ahead(tracks, [], np.array([0.0, 50.0]))
-    assert same(made.bank(1, rows), predicted(tracks, rows, 50.0))
-    assert made.moments(np.array([1, 1]), rows)[1].tobytes() == predicted(tracks, rows, 50.0).P6.tobytes()
+    assert same(made.bank(1, rows), predicted_often(tracks, rows, 50.0))
+    assert made.moments(np.array([1, 1]), rows)[1].tobytes() == predicted_often(tracks, rows, 50.0).P6.tobytes()
 
 
 def test_one_missile_at_rest_is_not_judged_again(monkeypatch):
@@ -116,3 +120,15 @@ def test_what_may_burn_or_is_lifted_may_be_pushed_in_the_seconds_of_a_link(phase
     row = local(KOR, 0, START, 0, 0, np.random.default_rng(1)) | {"x": x[None], "phase_probability": np.array([phase])}
     tracks, _ = tracks_of(row)
     assert pushed(predicted(tracks, [0], 8.0))[0] > 0.01
+
+
+@pytest.mark.parametrize("after", [0.5, 2.0, 9.0, 30.0])
+def test_rows_at_many_times_are_as_at_one_but_for_how_steps_are_cut(after):
+    """Where steps cannot differ to the bit; else the errors of some seconds without a plot are greater by far."""
+    tracks, _ = some_tracks()
+    rows = np.flatnonzero(tracks.time < 30.0)
+    one, often = predicted(tracks, rows, tracks.time[rows] + after), predicted_often(tracks, rows, tracks.time[rows] + after)
+    steps = (tracks.phase_probability[rows, BOOST] > 0.0) & (after > 2.0)
+    assert same(one[~steps], often[~steps])
+    off = often.x6 - one.x6
+    assert (np.einsum("ni,ni->n", off, np.linalg.solve(one.P6, off[:, :, None])[:, :, 0]) < 0.01).all()

@@ -870,3 +870,56 @@ def test_what_is_beyond_its_share_is_found():
     part, whole = ((basis * value[:, None]) @ np.swapaxes(basis, 1, 2) for value in (share, np.ones((n, 6))))
     shares.beyond(part, whole, 1e-2, np.empty((6, 6)), out)
     assert np.array_equal(out, ((share < 1e-2) | (share > 1.0)).any(axis=1)) and 0 < out.sum() <= n // 2
+
+
+def some_states(rng, n):
+    """A bank of n tracks: some burn, some fall, high and low."""
+    x6 = np.array([frames.ecef(0.7, 2.2, h) for h in rng.uniform(20e3, 200e3, n)]).reshape(n, 3)
+    x6 = np.concatenate([x6, rng.normal(0.0, 1500.0, (n, 3))], axis=1)
+    mu = np.array([[0.1, 0.3, 0.1, 0.1, 0.4], [0.0, 0.7, 0.2, 0.1, 0.0]])[np.arange(n) % 2]
+    return filters.bank(rng.uniform(90.0, 100.0, n), x6, np.tile(np.diag([1e4] * 3 + [1e3] * 3), (n, 1, 1)), mu)
+
+
+def alike(one, other):
+    return all(getattr(one, name).tobytes() == getattr(other, name).tobytes() for name in one.__dataclass_fields__)
+
+
+@pytest.mark.parametrize("step", [2.0, 1.0, 0.5, 0.1, 5.0, 10.0])
+def test_a_track_at_many_times_is_at_each_what_it_is_alone(step):
+    """Whatever stands beside it, however many of its times do, in whatever order, before now too, and whether a further stage may light."""
+    rng = np.random.default_rng(3)
+    bank = some_states(rng, 4)
+    ticks = step * np.arange(math.ceil(90.0 / step), math.floor(130.0 / step))
+    time, which = (one.ravel() for one in np.meshgrid(ticks[:: max(1, len(ticks) // 40)], np.arange(4), indexing="ij"))
+    relight = np.where(which == 2, 0.02, 0.0)
+    every = filters.predict_often(bank, which, time, relight)
+    for k in range(len(time)):
+        assert alike(every[[k]], filters.predict_often(bank, which[[k]], time[k], relight[k]))
+    for some in (np.flatnonzero(rng.random(len(time)) < 0.5), rng.permutation(len(time)), np.repeat(np.arange(len(time)), 2)):
+        assert alike(every[some], filters.predict_often(bank, which[some], time[some], relight[some]))
+
+
+def test_a_track_at_many_times_goes_in_steps_of_two_seconds_from_the_remainder_on():
+    bank = some_states(np.random.default_rng(4), 1)
+    time = bank.time[0] + 0.7 + 2.0 * np.arange(5)
+    found, one = filters.predict_often(bank, np.zeros(5, int), time), bank
+    for k in range(5):
+        one = filters.predict(one, time[k])
+        for name in ("x", "P", "mu", "x6", "P6"):
+            np.testing.assert_allclose(getattr(found, name)[k], getattr(one, name)[0], rtol=1e-6, atol=1e-6)
+
+
+def test_what_is_common_to_the_ways_of_a_track_is_gone_once(monkeypatch):
+    gone = []
+
+    def step(x, P, mu, h, *rest):
+        gone.append(h)
+        rest[4][:] = mu
+
+    monkeypatch.setattr(kernel, "_step", step)
+    bank = filters.bank(0.0, np.ones((1, 6)), np.eye(6)[None], [[0.5, 0.1, 0.1, 0.1, 0.2]])
+    out = (np.zeros((19, *getattr(bank, name).shape[1:])) for name in ("x", "P", "mu", "x6", "P6"))
+    dt, zero, before = 1.5 + 2.0 * np.arange(19), np.zeros(19), np.arange(19) - 1
+    going = bank.x, bank.P, bank.mu, np.zeros(19, int), before, dt, zero, filters.NOISE, *out
+    getattr(kernel.predict, "py_func", kernel.predict)(*going)
+    assert gone == [1.5] + [2.0] * 4 + [2.0, 4.0, 6.0, 8.0] * 3 + [2.0, 4.0]

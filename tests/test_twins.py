@@ -588,12 +588,15 @@ def test_update_weighs_the_models_by_their_densities():
     np.testing.assert_array_equal(x[0, 0], [*x[0, leader, :6], 0.0, 0.0, 0.0])
 
 
+NOBODY = np.zeros(0, int)
+
+
 def test_prediction_of_a_coasting_track_is_the_integrated_path():
     x, P, mu = np.zeros((1, 5, 9)), np.zeros((1, 5, 9, 9)), np.full((1, 5), 1e-12)
     x[0, :, :6], x[0, 2:4, 6] = np.concatenate([PLACES[2], VELOCITY]), 8.0
     P[0], mu[0, 1] = np.diag([1e-2] * 3 + [1e-4] * 3 + [1e-6] * 3), 1.0
     x6, P6, out = np.zeros((1, 6)), np.zeros((1, 6, 6)), (np.zeros_like(x), np.zeros_like(P), np.zeros_like(mu))
-    estimation.predict(x, P, mu, np.array([20.0]), np.zeros(1), np.zeros(motions.N_NOISE), *out, x6, P6)
+    estimation.predict(x, P, mu, NOBODY, NOBODY, np.array([20.0]), np.zeros(1), np.zeros(motions.N_NOISE), *out, x6, P6)
     path = integrate.solve_ivp(lambda _, s: plain_flow(s), (0.0, 20.0), x[0, 1, :6], rtol=1e-11, atol=1e-6)
     np.testing.assert_allclose(x6[0], path.y[:, -1], atol=1e-3)
     assert P6[0, 0, 0] == pytest.approx(1e-2 + 400.0 * 1e-4, rel=2e-3)  # gravity's gradient over 20 s is 1e-3 of it
@@ -606,7 +609,7 @@ def test_a_burning_track_is_predicted_in_steps_of_two_seconds():
 
     def predicted(x, P, mu, dt):
         out = np.zeros_like(x), np.zeros_like(P), np.zeros_like(mu)
-        estimation.predict(x, P, mu, dt, np.zeros(1), noise, *out, x6, P6)
+        estimation.predict(x, P, mu, NOBODY, NOBODY, dt, np.zeros(1), noise, *out, x6, P6)
         return out
 
     whole, parts = predicted(x, P, mu, dt), (x, P, mu)

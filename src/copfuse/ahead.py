@@ -1,4 +1,4 @@
-"""Local tracks at a time: `predicted`, and `Ahead`, which does so for a whole run, many times at once."""
+"""Local tracks at a time: `predicted`, and `Ahead`, which does so for a whole run, many times at once (`predicted_often`)."""
 
 from __future__ import annotations
 
@@ -26,25 +26,46 @@ def predicted(tracks: Tracks, rows: Any, time: Any) -> Bank:
     What more likely burns not than burns is between two stages, if it has not burnt out, and may light since.  What falls mostly goes
     on falling: pushes begin as often as filters need to find them soon, and where none did plots put that right; here no plot does.
     """
+    return _predicted(tracks, rows, time, False)
+
+
+def predicted_often(tracks: Tracks, rows: Any, time: Any) -> Bank:
+    """`predicted`, but in steps that a row's way to one time has in common with that to another one (`filters.predict_often`)."""
+    return _predicted(tracks, rows, time, True)
+
+
+def _predicted(tracks: Tracks, rows: Any, time: Any, often: bool) -> Bank:
     rows = np.asarray(rows, int)
     if len(rows) == 0:
         return Bank.empty()
+    since, x = time - tracks.time[rows], tracks.x[rows]
+    low = np.minimum(altitude(x), _height_then(x, since)) < REENTRY_ALTITUDE
+    if often:
+        starts, which = np.unique(2 * rows + low, return_inverse=True)
+        start, pause, falls = _started(tracks, *np.divmod(starts, 2))
+        then = filters.predict_often(start, which, time, relight_within(pause[which], since))
+        falls = falls[which]
+    else:
+        start, pause, falls = _started(tracks, rows, low)
+        then = filters.predict(start, time, relight_within(pause, since))
+    some = np.flatnonzero(falls)
+    mu = then.mu[some] * RARELY
+    then.mu[some] = mu / mu.sum(axis=1, keepdims=True)
+    combine_rows(some, then.x, then.P, then.mu, then.x6, then.P6)  # `filters.weigh`, but in place: nobody else has it yet
+    return then
+
+
+def _started(tracks: Tracks, rows: np.ndarray, low: np.ndarray) -> tuple[Bank, np.ndarray, np.ndarray]:
+    """Rows (n,) as filter states, those that fall braked where they are ``low``; the chance of a further stage, and whether they fall."""
     p = tracks.phase_probability[rows]
     burns = p[:, BOOST] >= 0.5
-    pause = np.where(burns, 0.0, p[:, BOOST])
     free = np.minimum(np.maximum(1.0 - p[:, BOOST] - p[:, GLIDE], 0.0), 1.0)
-    low = np.minimum(altitude(tracks.x[rows]), _height_then(tracks.x[rows], time - tracks.time[rows])) < REENTRY_ALTITUDE
     engine, lift = np.where(burns, 0.9 * p[:, BOOST], 0.0), 0.9 * p[:, GLIDE]
     mu = np.stack([1.0 - engine - lift - free, np.where(low, 0.0, free), np.where(low, free, 0.0), lift, engine], axis=1)
     mu = np.minimum(np.maximum(mu, 0.0), 1.0)
     more = (tracks.acceleration[rows], tracks.acceleration_sigma[rows], tracks.log_beta[rows])
     start = filters.bank(tracks.time[rows], tracks.x[rows], tracks.P[rows], mu, *more)
-    then = filters.predict(start, time, relight_within(pause, time - start.time))
-    falls = np.flatnonzero((p[:, BOOST] < BURNT_OUT) & (free > FREELY))
-    mu = then.mu[falls] * RARELY
-    then.mu[falls] = mu / mu.sum(axis=1, keepdims=True)
-    combine_rows(falls, then.x, then.P, then.mu, then.x6, then.P6)  # `filters.weigh`, but in place: nobody else has it yet
-    return then
+    return start, np.where(burns, 0.0, p[:, BOOST]), (p[:, BOOST] < BURNT_OUT) & (free > FREELY)
 
 
 def _height_then(x: np.ndarray, dt: np.ndarray) -> np.ndarray:
@@ -93,14 +114,14 @@ class Ahead:
         """Rows at the times ``k`` (number, scalar or (n,)) that have been reached; time and then row rise."""
         place = self._places(k, rows)
         if place is None:  # a feed that goes back in time
-            return predicted(self.tracks, rows, self.times[k])
+            return predicted_often(self.tracks, rows, self.times[k])
         return self.block if len(place) == len(self.block) else self.block[place]
 
     def moments(self, k: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Means (n, 6) and covariances (n, 6, 6) of `bank`, in any order."""
         place = self._places(k, rows)
         if place is None:
-            then = predicted(self.tracks, rows, self.times[k])
+            then = predicted_often(self.tracks, rows, self.times[k])
             return then.x6, then.P6
         return self.block.x6[place], self.block.P6[place]
 
@@ -121,4 +142,4 @@ class Ahead:
         at = begin[which] + np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)
         self.key = np.unique(at * len(self.tracks) + self.rows[some][which])
         time, row = np.divmod(self.key, max(len(self.tracks), 1))
-        self.block = predicted(self.tracks, row, self.times[time])
+        self.block = predicted_often(self.tracks, row, self.times[time])

@@ -89,6 +89,7 @@ class Bank:
         return Bank(*(np.zeros(s) for s in ((0,), (0, m, 9), (0, m, 9, 9), (0, m), (0, 6), (0, 6, 6))))
 
 
+_NOBODY = np.zeros(0, int)
 _COLUMNS = tuple(Bank.__dataclass_fields__)
 _SEEN = (motions.N_MODEL, sights.ROWS, 9)  # of one track, what kernels make of its models
 
@@ -115,12 +116,28 @@ def predict(tracks: Bank, time, relight=0.0) -> Bank:
 
     ``relight``: rate (1/s, scalar or (n,)) at which those whose engine has just gone out light a further stage (`phases.relight`).
     """
-    n = len(tracks)
+    return _predict(tracks, len(tracks), time, relight, _NOBODY, _NOBODY, tracks.time)
+
+
+def predict_often(tracks: Bank, which, time, relight=0.0) -> Bank:
+    """Tracks ``which (n,)``, by number, at ``time`` (s, scalar or (n,)): each as often, and at as many times, as it stands there.
+
+    What comes of a track at a time is the same to the bit whatever stands beside it.  From time to time, where they rise by whole
+    `estimation.BURNOUT_STEP`, it goes on.
+    """
+    order = np.argsort(which, kind="stable")
+    again = np.flatnonzero(which[order[1:]] == which[order[:-1]])
+    before = np.full(len(which), -1)
+    before[order[again + 1]] = order[again]
+    return _predict(tracks, len(which), time, relight, which, before, tracks.time[which])
+
+
+def _predict(tracks: Bank, n: int, time, relight, start, before, begin) -> Bank:
     now, again = np.empty(n), np.empty(n)
     now[:], again[:] = time, relight
-    x, P, mu, x6, P6 = (np.zeros(getattr(tracks, name).shape) for name in _COLUMNS[1:])
+    x, P, mu, x6, P6 = (np.zeros((n, *getattr(tracks, name).shape[1:])) for name in _COLUMNS[1:])
     if n:
-        kernel.predict(tracks.x, tracks.P, tracks.mu, now - tracks.time, again, NOISE, x, P, mu, x6, P6)
+        kernel.predict(tracks.x, tracks.P, tracks.mu, start, before, now - begin, again, NOISE, x, P, mu, x6, P6)
     return Bank(now, x, P, mu, x6, P6)
 
 

@@ -28,6 +28,7 @@ RARE = 1e-5  # model probability below which a model is left out of the mixture'
 UNHEARD = 0.03  # odds of a push or a lift to all falls below which it has no part in their starts in thin air, *notional*
 ALL = 1e300  # likewise while a further stage may light: a push is most likely that one's, which burns on
 BURNOUT_STEP = 2.0  # s: an engine that may burn is asked as often whether it has gone out
+FAR = 4  # of a state to many times: so many steps behind the first are of that length, later ones so many times as long
 MOST = 78  # cubature points of all models together
 _IN_TURN = np.array([2, 3, 4, 0, 1])  # so that those with drag, lift or thrust fill lanes by themselves
 
@@ -166,27 +167,70 @@ def _step(x, P, mu, h, relight, noise, x_out, P_out, mu_out, x6, square, points,
             follow(j, leader, x_out, P_out)
 
 
+@borrowing(forceinline=True)
+def _last_step(mu, relight, dt):
+    """How many steps of `BURNOUT_STEP` follow on the first one, which is what is left of dt: none where no engine may burn."""
+    if not mu[0] + mu[4] + relight * abs(dt) > NEGLIGIBLE:
+        return 0
+    return max(int(math.ceil(abs(dt) / BURNOUT_STEP)) - 1, 0)
+
+
+@borrowing
+def _stop_before(k):
+    """With which of them the way to the end of number k ends before its own last step: −1 at its begin."""
+    return k - 1 if k <= FAR else FAR * ((k - 1) // FAR)
+
+
+@borrowing
+def _gone(t, last, first, before, dt, mu, relight):
+    """Which track in front, of the same state, has gone a part of track t's way (−1: none), and to the end of which step."""
+    k, p = _stop_before(last), before[t]
+    while p >= 0 and k >= 0:
+        steps = _last_step(mu, relight[p], dt[p])
+        while k > steps:
+            k = _stop_before(k)
+        if k == steps and relight[p] == relight[t] and dt[p] - math.copysign(BURNOUT_STEP, dt[p]) * steps == first:
+            return p, k
+        p = before[p]
+    return -1, -1
+
+
 @njit
-def predict(x, P, mu, dt, relight, noise, x_out, P_out, mu_out, x6, P6):
+def predict(x, P, mu, start, before, dt, relight, noise, x_out, P_out, mu_out, x6, P6):
     """Predict n tracks by dt (n,) each: mixing, the models, and the combined estimate; ``relight (n,)`` as in `switching.transition`.
 
-    ``x (n, N_MODEL, 9), P (n, N_MODEL, 9, 9), mu (n, N_MODEL)`` in; the same and ``x6 (n, 6), P6 (n, 6, 6)`` out.
-    Where an engine may burn, steps are no longer than `BURNOUT_STEP` (five at most), so that it can go out between two plots.  Models
-    less probable than `ASLEEP` are not computed: they follow the likeliest.
+    ``x (m, N_MODEL, 9), P (m, N_MODEL, 9, 9), mu (m, N_MODEL)`` in; the same of n tracks and ``x6 (n, 6), P6 (n, 6, 6)`` out.
+    Where an engine may burn, steps are no longer than `BURNOUT_STEP`, so that it can go out between two plots.  Models less probable than
+    `ASLEEP` are not computed: they follow the likeliest.
+
+    Where ``start`` is empty, n = m, and steps are alike, five at most.  Else track t is of the state ``start[t]``, as ``before[t]`` is, the
+    last one in front (−1: none), and what is common to their ways is gone once: what is left of dt is first, then steps are of one
+    length, and `FAR` times as long from the `FAR`-th on.  So the way is a state's and a time's alone, to the bit, whoever stands beside it.
     """
     square, vector = np.zeros((4, 9, 9)), np.zeros((MOST + 1, 9))  # two arrays, not ten: each costs time to compile
     x_now, points, mu_now, kind, w = square[3], vector[:MOST], vector[MOST], np.zeros(MOST, np.int64), np.zeros(WORK)
-    Ps, P_now = np.zeros((N_MODEL, 9, 9)), np.zeros((N_MODEL, 9, 9))
-    for t in range(len(mu)):
-        steps = 1
-        if mu[t, 0] + mu[t, 4] + relight[t] * abs(dt[t]) > NEGLIGIBLE and abs(dt[t]) > BURNOUT_STEP:
-            steps = min(int(math.ceil(abs(dt[t]) / BURNOUT_STEP)), 5)
-        h = dt[t] / steps
-        out, of = (x_out[t], P_out[t], mu_out[t]), (x6[t], P6[t])
-        _step(x[t], P[t], mu[t], h, relight[t], noise, out[0], out[1], out[2], of[0], square, points, kind, w, Ps)
-        for _ in range(1, steps):
-            _copy(t, x_out, P_out, mu_out, x_now, P_now, mu_now)
-            _step(x_now, P_now, mu_now, h, relight[t], noise, out[0], out[1], out[2], of[0], square, points, kind, w, Ps)
+    Ps, P_now, alone = np.zeros((N_MODEL, 9, 9)), np.zeros((N_MODEL, 9, 9)), len(start) == 0
+    for t in range(len(dt)):
+        s = t if alone else start[t]
+        last = _last_step(mu[s], relight[t], dt[t])
+        p, k, now, out, of = -1, -1, (x[s], P[s], mu[s]), (x_out[t], P_out[t], mu_out[t]), (x6[t], P6[t])
+        if alone:
+            last = min(last, 4)
+            h = first = dt[t] / (last + 1)
+        else:
+            h = math.copysign(BURNOUT_STEP, dt[t])
+            first = dt[t] - h * last
+            p, k = _gone(t, last, first, before, dt, mu[s], relight)
+        if p >= 0:
+            now = x_out[p], P_out[p], mu_out[p]
+        while k < last:
+            far = 1 if alone or k < FAR else min(FAR, last - k)
+            step = far * h if k >= 0 else first
+            _step(now[0], now[1], now[2], step, relight[t], noise, out[0], out[1], out[2], of[0], square, points, kind, w, Ps)
+            k += far
+            if k < last:
+                _copy(t, x_out, P_out, mu_out, x_now, P_now, mu_now)
+                now = x_now, P_now, mu_now
         combine(out[0], out[1], out[2], of[0], of[1])
 
 

@@ -73,7 +73,9 @@ from copfuse.kernels.small import hand_all
 from copfuse.kernels.standing import standing
 
 _LINE, _ROWS, _THREE, _FOUR = F[::1], F[:, ::1], F[:, :, ::1], F[:, :, :, ::1]
-_predict, _predict_at = standing(predict_kernel, _THREE, _FOUR, _ROWS, _LINE, _LINE, _LINE, _THREE, _FOUR, _ROWS, _ROWS, _THREE)
+_predict, _predict_at = standing(
+    predict_kernel, _THREE, _FOUR, _ROWS, I[::1], I[::1], _LINE, _LINE, _LINE, _THREE, _FOUR, _ROWS, _ROWS, _THREE
+)
 _expect, _expect_at = standing(expect_kernel, _THREE, _FOUR, _ROWS, _LINE, _ROWS, I, _ROWS, _ROWS, I[::1], I[::1], F, _LINE, _LINE, _FOUR)
 _update, _update_at = standing(update_kernel, _THREE, _FOUR, _ROWS, _LINE, _ROWS, I, _ROWS, _ROWS, _ROWS, _THREE, _FOUR)
 _assign, _assign_at = standing(assign_kernel, I[::1], I[::1], _LINE, _LINE, I, I[::1])
@@ -94,8 +96,8 @@ def _judged(rows, now, then, near, scans, scan, rule, work, at):
     first, last, pairs = facts[FIRST], facts[LAST], work.numbers[START, near]
     x, P, mu, x6, P6 = run(rows.x, then, near), run(rows.P, then, near), run(rows.mu, then, near), run(rows.x6, then, near), rows.P6
     old, dt, lights = run(rows.x, now, near), run(work.figures[DT], 0, near), run(work.figures[LIGHTS], 0, near)
-    at_now = run(rows.P, now, near), run(rows.mu, now, near)
-    _predict(at.predict, old, at_now[0], at_now[1], dt, lights, rule.noise, x, P, mu, x6, run(P6, then, near))
+    at_now, nobody = (run(rows.P, now, near), run(rows.mu, now, near)), run(work.numbers[START], 0, 0)
+    _predict(at.predict, old, at_now[0], at_now[1], nobody, nobody, dt, lights, rule.noise, x, P, mu, x6, run(P6, then, near))
     start, plot, d2, ratio = run(work.numbers[START], 0, near + 1), work.numbers[PLOT], work.figures[D2], work.figures[LOGLIK]
     z, sigma = run(scans.seen[0], first, last - first), run(scans.seen[1], first, last - first)
     _expect(
