@@ -7,6 +7,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from copfuse import ahead, books, coasting, correlation, filters, frames
 from copfuse.constants import MIDCOURSE, NODES, REENTRY_ALTITUDE
@@ -113,6 +115,43 @@ def test_a_track_that_its_own_source_takes_up_again_goes_on():
     found = lines(*tracks_of(local(KOR, 1, START, 0, 60, rng), local(KOR, 2, START, 64, 150, rng)))
     late = [(s, who) for t, s, who in found if t > 60.0 + SILENT + correlation.RECHECK + 2.0 and t <= 150.0]
     assert late and all(s == 0 and who == {(KOR, 2)} for s, who in late)
+
+
+def test_a_blurred_newcomer_that_parts_again_leaves_the_number_to_whom_it_came_to():
+    """JPN's track of another object, known to some km, stands with KOR's exact one for a while, and is heard of more often."""
+    rng = np.random.default_rng(2)
+    exact = local(KOR, 1, START, 0, 200, rng, sigma=SIGMA / 10.0, step=10.0)
+    blurred = local(JPN, 1, beside(START, 0.0, 250.0), 20, 200, rng, sigma=10.0 * SIGMA)
+    found = lines(*tracks_of(exact, blurred))
+    assert {s for t, s, who in found if (KOR, 1) in who} == {0}
+    apart = [s for t, s, who in found if who == {(JPN, 1)}]
+    assert len(apart) > 10 and 0 not in apart
+    assert any(len(who) == 2 for _, _, who in found)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_numbers_stay_with_the_most_that_is_known(seed):
+    """No other way to give groups between which members have moved their numbers leaves more weight under its own."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, 8))
+    before, label, weight = rng.integers(-1, 4, n), rng.integers(0, 4, n), rng.exponential(1.0, n)
+    before = np.where(before < 0, -2 - np.arange(n), before)
+    label = np.where(rng.random(n) < 0.2, -20 - np.arange(n), label)
+    heads = [Entry(0, k, 0.0, 0.0, 0.0, int(b)) for k, b in enumerate(before)]
+    old = [Entry(1, n + k, 0.0, 0.0, 0.0, k) for k in range(4)]  # older ones of those that count: they follow their system track
+    found = label.copy()
+    correlation._exchange([*heads, *old], heads, before, found, weight)
+    number = dict(zip(label.tolist(), found.tolist(), strict=True))
+    assert sorted(number) == sorted(number.values()) and found.tolist() == [number[k] for k in label.tolist()]
+    assert [e.system for e in old] == [number.get(k, k) for k in range(4)]
+    moved = (before >= 0) & (before != label)
+    some = sorted((set(before[moved]) | set(label[moved])) & set(label))
+    assert all(number[k] == k for k in number if k not in some)
+    most = max(
+        sum(w for w, b, k in zip(weight, before, label, strict=True) if dict(zip(some, names, strict=True)).get(k, k) == b)
+        for names in itertools.permutations(some)
+    )
+    assert weight[found == before].sum() == pytest.approx(most, rel=1e-6)
 
 
 @pytest.mark.parametrize(("bias", "systems"), [(1.0, 2), (3.0, 1)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time as clock
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -156,13 +157,84 @@ def at(truth, thing, time, offset=(0.0, 0.0, 0.0)):
     return truth.x[rows][i] + np.array([*offset, 0.0, 0.0, 0.0])
 
 
-def test_match_prefers_more_pairs_to_nearer_ones():
-    """The track between two objects could take the nearer one, but then the other track would have none."""
-    truth = straight_truth([(0, 0, 0), (8e3, 0, 0)], [TIMES, TIMES])
-    rows = [(4.0, "KOR", 0, at(truth, 0, 4.0, (-9e3, 0, 0))), (4.0, "KOR", 1, at(truth, 0, 4.0, (3e3, 0, 0)))]
-    found = metrics.match(picture_of(rows), truth)
-    assert found.object.tolist() == [0, 1]
+def placed(tracks, objects, sigma=1000.0):
+    """`metrics.match` of tracks against objects at ``(n,)`` m along a line or ``(n, 3)`` m in space; one ``sigma`` m, or (n,)."""
+    tracks, objects = (np.array(x, float).reshape(len(x), -1) for x in (tracks, objects))
+    tracks, objects = (np.pad(x, ((0, 0), (0, 3 - x.shape[1]))) for x in (tracks, objects))
+    truth = straight_truth(objects, [TIMES] * len(objects))
+    picture = picture_of([(4.0, "KOR", i, at(truth, 0, 4.0, x - objects[0])) for i, x in enumerate(tracks)])
+    return metrics.match(replace(picture, P=np.eye(6) * np.reshape(np.broadcast_to(sigma, len(tracks)), (-1, 1, 1)) ** 2), truth)
+
+
+def test_two_pairs_are_made_in_place_of_one_only_where_they_lower_the_sum():
+    """The track between two objects could leave the nearer one to the other track: 7 + 5 km are less than 3 + 10, and 9 + 5 are not."""
+    found = placed([-7e3, 3e3], [0.0, 8e3])
+    assert found.object.tolist() == [0, 1] and found.nearest.tolist() == [-1, -1]
     assert found.error[1, 0] == pytest.approx(-5e3)
+    found = placed([-9e3, 3e3], [0.0, 8e3])
+    assert found.object.tolist() == [-1, 0] and found.nearest.tolist() == [0, -1]
+
+
+def test_one_bad_track_does_not_shift_a_row_of_good_ones():
+    """Four pieces of a separation, 7 km apart in a row, the last unseen, a track 42 m off each other; and a track 7.6 km before them."""
+    pieces = 7e3 * np.arange(4)
+    found = placed([*(pieces[:3] + 42.0), -7.6e3], pieces)
+    assert found.object.tolist() == [0, 1, 2, -1]
+    assert found.nearest.tolist() == [-1, -1, -1, 0]  # as many pairs as possible: [1, 2, 3, 0], and no double
+    assert np.abs(found.error[:3, 0]) == pytest.approx([42.0] * 3)
+
+
+def test_a_blurred_track_takes_what_nobody_else_is_on():
+    found = placed([20e3, 100e3], [0.0, 102e3], [10e3, 1e3])  # gates of 40 and 10 km
+    assert found.object.tolist() == [0, 1]
+    found = placed([2e3, 9e3], [0.0], [10e3, 1e3])
+    assert found.object.tolist() == [0, -1] and found.nearest.tolist() == [-1, 0]  # within 10 km the nearest, however blurred
+    found = placed([12e3, 9e3, 15e3], [0.0, 31e3], [10e3, 1e3, 10e3])
+    assert found.object.tolist() == [-1, 0, 1] and found.nearest.tolist() == [0, -1, -1]
+
+
+def plain_pairs(distance, c):
+    """The least of GOSPA's sums of order 1 over all ways to pair tracks and objects less than c apart, and the pairs that make it."""
+    n, m = distance.shape
+    best = (0.5 * c * (n + m), ())
+    for k in range(1, min(n, m) + 1):
+        for rows in itertools.combinations(range(n), k):
+            for columns in itertools.permutations(range(m), k):
+                pairs = tuple(zip(rows, columns, strict=True))
+                if all(distance[pair] < c for pair in pairs):
+                    best = min(best, (sum(distance[pair] for pair in pairs) + 0.5 * c * (n + m - 2 * k), pairs))
+    return best[1]
+
+
+def scattered(seed):
+    """Up to four tracks, and objects, m, within some gates of each other, the tracks' sigmas, and the generator that drew them."""
+    rng = np.random.default_rng(seed)
+    n, m = rng.integers(1, 5, 2)
+    return rng.normal(size=(n, 3)) * 8e3, rng.normal(size=(m, 3)) * 8e3, rng.choice([1e3, 5e3, 30e3], n), rng
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_matching_equals_its_definition(seed):
+    """All partial pairings tried: of what is within 10 km, then of what is left within the tracks' own gates."""
+    tracks, objects, sigma, _ = scattered(seed)
+    found = placed(tracks, objects, sigma)
+    gates = np.clip(4.0 * sigma, 10e3, 100e3)
+    within = np.where(found.distance <= gates[:, None], found.distance, np.inf)
+    near = dict(plain_pairs(within, 10e3))
+    rows, columns = (np.setdiff1d(np.arange(k), list(taken)) for k, taken in zip(within.shape, (near, near.values()), strict=True))
+    far = {rows[i]: columns[j] for i, j in plain_pairs(within[np.ix_(rows, columns)], 100e3)}
+    assert found.object.tolist() == [(near | far).get(i, -1) for i in range(len(tracks))]
+    double = (found.object < 0) & np.isfinite(within).any(axis=1)
+    assert found.nearest.tolist() == np.where(double, np.argmin(within, axis=1), -1).tolist()
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_a_track_that_stands_on_an_object_is_on_it(seed):
+    """Whatever else is there and however blurred either is: by the triangle inequality no other pairing has a lower sum."""
+    tracks, objects, sigma, rng = scattered(seed)
+    i, j = rng.integers(len(tracks)), rng.integers(len(objects))
+    tracks[i] = objects[j]
+    assert placed(tracks, objects, sigma).object[i] == j
 
 
 def test_match_names_duplicates_and_keeps_spurious_apart():

@@ -21,7 +21,7 @@ import numpy as np
 from copfuse.constants import NODES
 from copfuse.entries import SILENT, Entry, note_braked, visible
 from copfuse.filters import Bank
-from copfuse.kernels.assignment import assign_pairs
+from copfuse.kernels.assignment import assign, assign_pairs
 from copfuse.kernels.distances import squared_distances
 from copfuse.kernels.gating import box_pairs
 
@@ -43,8 +43,9 @@ _AGE, _PLACE = attrgetter("last", "first"), attrgetter("source", "first", "row")
 def correlate(live: list[Entry], known: tuple[np.ndarray, Bank], slack: np.ndarray, next_system: int) -> int:
     """Put every entry where it belongs at a time, in place; returns the next free system number.
 
-    ``slack`` (6,): variances that are added to every difference.  A number stays with the members that stay; where two system
-    tracks become one, the older number does.  ``known``: rows, rising, and what `predicted` makes of them at that time.
+    ``slack`` (6,): variances that are added to every difference.  ``known``: rows, rising, and what `predicted` makes of them at that
+    time.  Where members move or part, a number stays with those of them that are known best; where two system tracks become one, the
+    older number does.
     """
     heads = _heads(visible(live))
     if not heads:
@@ -69,6 +70,7 @@ def correlate(live: list[Entry], known: tuple[np.ndarray, Bank], slack: np.ndarr
         return correlate(live, known, slack, next_system)
     _part(i, j, d2, life[1], label)
     _descend(i, j, d2, source, silent & (before >= 0), label)  # what is heard of late has a place to find, silent or not
+    _exchange(live, heads, before, label, 1.0 / np.einsum("naa->n", P[:, :3, :3]))
     _note_faint(heads, source, label, x, P, slack)
     return _number(live, heads, before, label, next_system)
 
@@ -242,6 +244,25 @@ def _note_faint(heads: list[Entry], source: np.ndarray, label: np.ndarray, x: np
     wide, other = wide[beside], other[beside]
     for k in wide[squared_distances(x, P, wide, other, slack) <= TOLD].tolist():
         heads[k].faint = True
+
+
+def _exchange(live: list[Entry], heads: list[Entry], before: np.ndarray, label: np.ndarray, weight: np.ndarray) -> None:
+    """Let system tracks between which members have moved exchange their numbers, in place, so that the most ``weight (n,)`` of members
+    keeps its number: who looks at a picture has seen what is known best, not what a blurred newcomer or another nation says of it."""
+    moved = (before >= 0) & (before != label)
+    some = np.intersect1d(np.r_[before[moved], label[moved]], label)
+    if len(some) < 2:
+        return
+    here = np.flatnonzero(np.isin(before, some) & np.isin(label, some))
+    old, new = np.searchsorted(some, before[here]), np.searchsorted(some, label[here])
+    stood = np.bincount(new * len(some) + old, weight[here], len(some) ** 2).reshape(len(some), -1)
+    stood = stood + 1e-9 * stood.sum() * np.eye(len(some))  # of two that are as good, what is
+    number = dict(zip(some.tolist(), some[assign(-stood, np.full(len(some), np.inf))].tolist(), strict=True))
+    label[:] = [number.get(k, k) for k in label.tolist()]
+    counted = {id(e) for e in heads}
+    for e in live:
+        if id(e) not in counted:
+            e.system = number.get(e.system, e.system)
 
 
 def _number(live: list[Entry], heads: list[Entry], before: np.ndarray, label: np.ndarray, next_system: int) -> int:

@@ -121,20 +121,16 @@ def gospa_of(distance: np.ndarray, c: float, p: float) -> Gospa:
     return Gospa((localisation + missed + false) ** (1.0 / p), localisation, missed, false, pairs)
 
 
-def assign(cost: np.ndarray, unpaired: float | None = None) -> np.ndarray:
-    """Row and column numbers (k, 2) of the cheapest pairs with finite cost.
-
-    ``unpaired`` is what a pair not made costs; None: as many pairs as possible, then the cheapest.
-    """
+def assign(cost: np.ndarray, unpaired: float) -> np.ndarray:
+    """Row and column numbers (k, 2) of the cheapest pairs with finite cost, where a pair not made costs ``unpaired``, which is no less."""
     ok = np.isfinite(cost)
     if not ok.any():
         return np.zeros((0, 2), np.intp)
     if 1 in cost.shape:  # one row or column: the smallest, without the solver's overhead
         best = int(np.argmin(np.where(ok, cost, np.inf)))
         return np.array([divmod(best, cost.shape[1])])
-    big = unpaired if unpaired is not None else 2.0 * float(cost[ok].sum()) + 1.0
     from scipy.optimize import linear_sum_assignment  # a tenth of a second to import, which most studies' processes do not need
 
-    rows, columns = linear_sum_assignment(np.where(ok, cost, big))
+    rows, columns = linear_sum_assignment(np.where(ok, cost, unpaired))
     kept = ok[rows, columns]
     return np.stack([rows[kept], columns[kept]], axis=1)

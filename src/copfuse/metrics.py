@@ -1,9 +1,14 @@
 """How good a picture is: `score` per node and time, `sightings` per node and missile, and the measures they use.
 
-**Matching.**  At each time the system tracks of a node are assigned to the objects aloft so that as many as possible
-are matched and then the sum of position distances is least; a pair may be matched within `gate_radius`: 10 km or four
-standard deviations of the track's worst axis, whichever is larger, but never more than 100 km.  A track that stays
-unmatched within its gate of an object aloft is a duplicate, any other is spurious.
+**Matching.**  At each time the system tracks of a node are assigned to the objects aloft as in GOSPA of order 1 with alpha 2
+(Rahmathullah, Garcia-Fernandez, Svensson 2017, eq. 4) and the cut-off c = 10 km: the sum of the pairs' position distances and of c / 2
+for every track and every object without a pair is least.  Of order 1, because then (by the triangle inequality) a track that stands on
+an object is on it, whatever stands beside: pairing as many as possible, or squares of distances, would shift a row of good tracks, each
+to its neighbour's object, to make room for one bad track.  Tracks may be matched within `gate_radius`: 10 km or four standard deviations
+of the track's worst axis, whichever is larger, but never more than 100 km.  What the first assignment leaves over is therefore
+assigned once more, each track within its own gate, with c = 100 km: a blurred track never takes an object from one within 10 km of it.
+A track that stays unmatched within its gate of an object aloft is a duplicate, any other is spurious.  No track is on two objects, as
+SIAP asks (Votruba et al. 2001).
 """
 
 from __future__ import annotations
@@ -62,10 +67,8 @@ def match(picture: Picture, truth: Truth) -> Match:
         rows = order[edges[begin] : edges[begin + 1]]
         distance[rows] = np.linalg.norm(where[at[rows], :, :3] - picture.x[rows, None, :3], axis=2)
         within = _within(distance[rows], picture.P[rows])
-        pairs = assign(within)
-        found[rows[pairs[:, 0]]] = pairs[:, 1]
-        left = np.setdiff1d(np.arange(len(rows)), pairs[:, 0])
-        left = left[np.isfinite(within[left]).any(axis=1)]
+        found[rows] = _assigned(within)
+        left = np.flatnonzero((found[rows] < 0) & np.isfinite(within).any(axis=1))
         nearest[rows[left]] = np.argmin(within[left], axis=1)
     error = np.where(found[:, None] >= 0, picture.x - where[at, found], np.nan) if len(picture) else np.zeros((0, 6))
     return Match(found, nearest, error, distance)
@@ -77,6 +80,20 @@ def _within(distance: np.ndarray, P: np.ndarray) -> np.ndarray:
     near = ((distance > GATE_LEAST) & (distance <= GATE_MOST)).any(axis=1)
     gate[near] = gate_radius(P[near])
     return np.where(distance <= gate[:, None], distance, np.inf)
+
+
+def _assigned(within: np.ndarray) -> np.ndarray:
+    """The object of each track (n,), -1 for none, from distances (n, n_objects) m that are infinite beyond the tracks' gates."""
+    found = np.full(len(within), -1)
+    pairs = assign(np.where(within < GATE_LEAST, within, np.inf), GATE_LEAST)
+    found[pairs[:, 0]] = pairs[:, 1]
+    left = within.copy()
+    left[pairs[:, 0]], left[:, pairs[:, 1]] = np.inf, np.inf
+    rows = np.flatnonzero(np.isfinite(left).any(axis=1))
+    if len(rows):
+        pairs = assign(left[rows], GATE_MOST)
+        found[rows[pairs[:, 0]]] = pairs[:, 1]
+    return found
 
 
 def true_states(truth: Truth, time) -> np.ndarray:
