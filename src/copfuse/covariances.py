@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import filters
+from copfuse import filters, numbering
 from copfuse.filters import Bank
 from copfuse.kernels.consider import common as find_common
 from copfuse.kernels.consider import consider
 from copfuse.kernels.motions import BOOST as THRUSTING
-from copfuse.scanning import bias_sigma
-from copfuse.sensors import place
+from copfuse.numbering import first_and_place
+from copfuse.scanning import Sites
 from copfuse.tables import Detections
 
 Columns = dict[str, np.ndarray] | np.ndarray  # by name: `updates.Rows` too
@@ -33,8 +33,7 @@ def finished(
 
 def numbered(columns: Columns) -> np.ndarray:
     """The number (n,) of each row's track among the tracks of all nodes, from 0."""
-    _, number = np.unique(columns["node"].astype(np.int64) * 10**9 + columns["track"], return_inverse=True)
-    return number.ravel()
+    return first_and_place(numbering.tracks(columns["node"], columns["track"]))[1]
 
 
 def shared(columns: Columns) -> np.ndarray:
@@ -53,12 +52,9 @@ def bias_covariance(columns: Columns, number: np.ndarray, detections: Detections
     n = len(columns["time"])
     plot = columns["detection"]
     sensor = detections.sensor[plot].astype(np.int64)
-    origin, axes = np.zeros((n, 3)), np.zeros((n, 3, 3))
-    for k in np.unique(sensor):
-        mine = sensor == k
-        origin[mine], axes[mine] = place(scenario.sensors[k], columns["time"][mine])
-    bias = np.array([bias_sigma(s, scenario) for s in scenario.sensors])
-    cosines, lasts = np.array([s.cosines for s in scenario.sensors]), np.maximum([s.bias_time for s in scenario.sensors], 1.0)
+    sites, lasts = Sites(scenario), np.maximum([s.bias_time for s in scenario.sensors], 1.0)
+    origin, axes = sites.places(sensor, columns["time"])
+    bias, cosines = sites.bias[:, :3].copy(), sites.cosines
     B, read = np.zeros((n, 6, 6)), (np.ascontiguousarray(columns[name]) for name in ("time", "x", "noisy", "noisy_prior"))
     consider(number, sensor, *read, detections.sigma[plot], origin, axes, cosines, number.max() + 1, len(bias), bias, lasts, B)
     return B

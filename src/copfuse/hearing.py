@@ -127,7 +127,7 @@ def plot_feed(node: int, messages: Messages, scenario: Any, detections: Detectio
     display = messages.meta.get("display", {})
     sent = (messages.kind == PLOT) & np.isfinite(messages.arrived)
     if NODES[node] in display:
-        shows = np.isin(np.arange(len(NODES)), [NODES.index(n) for n in display[NODES[node]]])
+        shows = np.array([name in display[NODES[node]] for name in NODES])
         sent &= (messages.target == NODES.index("HUB")) & shows[messages.source]
         own = np.zeros(0, int)
     else:

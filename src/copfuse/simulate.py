@@ -145,8 +145,10 @@ def watches(truth: Truth, scenario: Scenario, seed: int, meta: dict[str, Any]) -
         meta["schedule"][sensor.name] = {"first": first, "search": tick * share, "track": tick}
         time = first + tick * np.arange(max(0, int(np.floor((end - first) / tick)) + 1))
         search = np.arange(len(time)) % share == 0
-        bias = _bias(sensor, tick, len(time), scenario.bias, seed)
-        sights = _sights(sensor, lives, objects, time, search, bias, seed)
+        sights = []
+        if near := [one for one in lives if sensors.may_reach(sensor, one.x, one.leap)]:
+            bias = _bias(sensor, tick, len(time), scenario.bias, seed)
+            sights = _sights(sensor, near, objects, time, search, bias, seed)
         yield Watch(number, sensor, sights, _false_plots(sensor, time[search], scenario, seed))
 
 
@@ -213,13 +215,14 @@ def _sights(
 
 
 class _Life(NamedTuple):
-    """An object's rows of truth, and when between stages it does not burn."""
+    """An object's rows of truth, when between stages it does not burn, and how far m it gets from its rows at the most."""
 
     number: int
     time: np.ndarray
     x: np.ndarray
     phase: np.ndarray
     pauses: Sequence[Sequence[float]]
+    leap: float
 
 
 def _lives(truth: Truth) -> list[_Life]:
@@ -228,8 +231,18 @@ def _lives(truth: Truth) -> list[_Life]:
     found = []
     for a, b in pairwise(edges):
         k = int(truth.object[a])
-        found.append(_Life(k, truth.time[a:b], truth.x[a:b], truth.phase[a:b], truth.meta["objects"][k].get("pauses", ())))
+        time, x = truth.time[a:b], truth.x[a:b]
+        found.append(_Life(k, time, x, truth.phase[a:b], truth.meta["objects"][k].get("pauses", ()), _leap(time, x)))
     return found
+
+
+def _leap(time: np.ndarray, x: np.ndarray) -> float:
+    """How far m what is interpolated is from the nearer row at the most: as the corners of the cubics' hulls (de Casteljau)."""
+    if len(time) < 2:
+        return 0.0
+    third = np.diff(time)[:, None] / 3.0
+    way = np.abs(np.diff(x[:, :3], axis=0)) + third * np.maximum(np.abs(x[1:, 3:]), np.abs(x[:-1, 3:]))
+    return float(np.sqrt((way**2).sum(axis=1).max()))
 
 
 def _aloft(lives: list[_Life], at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -276,4 +289,6 @@ def in_order(made: list[tuple[Any, ...]], meta: dict[str, Any]) -> Detections:
     time, z, sigma, snr, number = (np.concatenate([part[i] for part in made]) for i in range(1, 6))
     sensor = np.concatenate([np.full(len(part[1]), part[0]) for part in made])
     order = np.lexsort((z[:, 1], sensor, time))
-    return Detections(time[order], sensor[order], z[order], sigma[order], snr[order], number[order], meta)
+    whose, which = sensor[order].astype(np.int32), number[order].astype(np.int32)
+    columns = {"time": time[order], "sensor": whose, "z": z[order], "sigma": sigma[order], "snr": snr[order], "object": which}
+    return Detections.of(columns, meta)
