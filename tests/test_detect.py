@@ -155,10 +155,10 @@ def test_what_cues_make_of_looks_is_what_numpy_says_to_the_bit():
 def test_what_is_passed_over_unseen_is_out_of_reach(monkeypatch):
     """Truth in rows so far apart that what flies gets far from them: nothing changes where no sensor is passed over."""
     far = arc(apogee=100e3)
-    thin = far[::40]
+    thin = far[::4]
     about = scenario(clutter=0.0)
     one = cf.detect(thin, about, seed=2)
-    reached = {s.name for s in about.sensors if sensors.may_reach(s, thin.x, simulate._lives(thin)[0].leap)}
+    reached = {s.name for s in about.sensors if sensors.may_reach(s, simulate._lives(thin)[0].some, simulate._lives(thin)[0].leap)}
     monkeypatch.setattr(sensors, "may_reach", lambda *_: True)
     assert cf.detect(thin, about, seed=2).uid == one.uid and len(one) > 100 and 5 < len(reached) < len(about.sensors)
 

@@ -153,7 +153,7 @@ class Nations:
                 left_out = {key: np.concatenate([part[key] for part in parts]) for key in (_COMMON if shared else _BIASED)}
                 read = {key: columns[key][own] for key in _KNOWN} | left_out
             if whole:
-                self.kept.whole[name] = covariances.finished(read, plots, scenario, common=False)[0]
+                self.kept.whole[name] = covariances.finished(read, plots, scenario, common=False, sites=self.kit.sites)[0]
             if shared:
                 self.kept.common[name] = covariances.shared(read)
             P[own] = self.kept.whole[name]

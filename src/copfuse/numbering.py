@@ -1,4 +1,4 @@
-"""What `numpy.unique` tells of whole numbers that lie close together, without sorting them."""
+"""What `numpy.unique` tells of whole numbers, without sorting them where they lie close together."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import numpy as np
 
 
 def first_and_place(of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where each of the numbers that occur in ``of (n,)``, rising, is found first, (k,), and which of these each line has, (n,).
-
-    ``of``: 0 or more, and the greatest not many times n.
-    """
-    lines = np.arange(len(of))
-    first = np.full(of.max(initial=-1) + 1, -1)
+    """Where each of the numbers that occur in ``of (n,)``, rising, is found first, (k,), and which of these each line has, (n,)."""
+    end, lines = int(of.max(initial=-1)) + 1, np.arange(len(of))
+    if end > 8 * len(of) + 1000 or of.min(initial=0) < 0:
+        return np.unique(of, return_index=True, return_inverse=True)[1:]
+    first = np.full(end, -1)
     first[of[::-1]] = lines[::-1]  # of several lines the last that is written stays
     have = first >= 0
     return first[have], (np.cumsum(have) - 1)[of]

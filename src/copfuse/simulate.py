@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from copfuse.sensors import Sensor
 
 
+THIN = 8  # every so many rows of truth are asked whether a sensor may reach an object at all
+
+
 def fly(scenario: Scenario) -> Truth:
     """The truth of every launch of a scenario: rows in order of object, then time.
 
@@ -146,7 +149,7 @@ def watches(truth: Truth, scenario: Scenario, seed: int, meta: dict[str, Any]) -
         time = first + tick * np.arange(max(0, int(np.floor((end - first) / tick)) + 1))
         search = np.arange(len(time)) % share == 0
         sights = []
-        if near := [one for one in lives if sensors.may_reach(sensor, one.x, one.leap)]:
+        if near := [one for one in lives if sensors.may_reach(sensor, one.some, one.leap)]:
             bias = _bias(sensor, tick, len(time), scenario.bias, seed)
             sights = _sights(sensor, near, objects, time, search, bias, seed)
         yield Watch(number, sensor, sights, _false_plots(sensor, time[search], scenario, seed))
@@ -215,13 +218,15 @@ def _sights(
 
 
 class _Life(NamedTuple):
-    """An object's rows of truth, when between stages it does not burn, and how far m it gets from its rows at the most."""
+    """An object's rows of truth, when between stages it does not burn, and some of the rows' states, from the nearest of which it is never
+    farther than ``leap`` m."""
 
     number: int
     time: np.ndarray
     x: np.ndarray
     phase: np.ndarray
     pauses: Sequence[Sequence[float]]
+    some: np.ndarray
     leap: float
 
 
@@ -232,7 +237,7 @@ def _lives(truth: Truth) -> list[_Life]:
     for a, b in pairwise(edges):
         k = int(truth.object[a])
         time, x = truth.time[a:b], truth.x[a:b]
-        found.append(_Life(k, time, x, truth.phase[a:b], truth.meta["objects"][k].get("pauses", ()), _leap(time, x)))
+        found.append(_Life(k, time, x, truth.phase[a:b], truth.meta["objects"][k].get("pauses", ()), x[::THIN], THIN * _leap(time, x)))
     return found
 
 
