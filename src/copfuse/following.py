@@ -197,11 +197,14 @@ class Hub:
             b"".join(getattr(part, name).tobytes() for part in self.plots) == getattr(plots, name)[: self.taken].tobytes() for name in KEYS
         )
 
-    def tracks(self, plots: Detections, common: bool = True) -> Tracks:
-        """`tracking.track` of plots that it `begins`: only those not taken in are gone through.  Without ``common``, all of P may be."""
+    def tracks(self, plots: Detections, common: bool = True, named: bool = True) -> Tracks:
+        """`tracking.track` of plots that it `begins`: only those not taken in are gone through.  Without ``common``, all of P may be;
+        ``named`` as in `tracking.table`."""
         tracking.usable(plots, self.scenario, self.association)
         states, rest = dict(self.states), np.arange(self.taken, len(plots))
         rows = [*self.rows, *tracking.follow(states, plots[rest], self.scenario, "HUB", self.association, rest, self.kit)]
-        return tracking.table(
-            rows, states, plots, self.scenario, self.association, lambda c: covariances.finished(c, plots, self.scenario, common=common)
-        )
+
+        def finish(columns: Columns) -> Covariances:
+            return covariances.finished(columns, plots, self.scenario, common=common, sites=self.kit.sites)
+
+        return tracking.table(rows, states, plots, self.scenario, self.association, finish, named)
