@@ -152,24 +152,6 @@ def test_what_cues_make_of_looks_is_what_numpy_says_to_the_bit():
     assert (wrong >= 0).sum() in (2, 3) and (heeded >= 0).sum() >= 2
 
 
-def test_what_is_passed_over_unseen_is_out_of_reach(monkeypatch):
-    """Truth in rows so far apart that what flies gets far from them: nothing changes where no sensor is passed over."""
-    far = arc(apogee=100e3)
-    thin = far[::4]
-    about = scenario(clutter=0.0)
-    one = cf.detect(thin, about, seed=2)
-    reached = {s.name for s in about.sensors if sensors.may_reach(s, simulate._lives(thin)[0].some, simulate._lives(thin)[0].leap)}
-    monkeypatch.setattr(sensors, "may_reach", lambda *_: True)
-    assert cf.detect(thin, about, seed=2).uid == one.uid and len(one) > 100 and 5 < len(reached) < len(about.sensors)
-
-
-def test_what_is_interpolated_is_no_farther_from_a_row_than_a_leap():
-    thin = FLIGHT[:: len(FLIGHT) // 7]
-    between = motion.interpolate(thin.time, thin.x, np.linspace(thin.time[0], thin.time[-1], 999))[:, :3]
-    away = np.linalg.norm(between[:, None] - thin.x[None, :, :3], axis=2).min(axis=1).max()
-    assert 1e4 < away <= simulate._leap(thin.time, thin.x)
-
-
 def test_wander_is_a_stationary_gauss_markov_sequence():
     n, step, constant = 400_000, 1.0, 20.0
     out = np.empty((n, 1))

@@ -209,14 +209,6 @@ def in_reach(sensor: Sensor, x: np.ndarray, boosting: np.ndarray) -> np.ndarray:
     return reached
 
 
-def may_reach(sensor: Sensor, x: np.ndarray, leap: float) -> bool:
-    """Whether one of the targets ``x (n, 6)``, or what is within ``leap`` m of one, can be `in_reach`."""
-    if not stands(sensor):
-        return True
-    away = x[:, :3] - standing(sensor)[0]
-    return not np.einsum("ni,ni->n", away, away).min(initial=np.inf) > ((1.0 + 1e-6) * (sensor.range_max + leap)) ** 2
-
-
 def _in_sector(sensor: Sensor, z: np.ndarray) -> np.ndarray:
     """Whether a look (n, 4) lies within range, azimuth sector and upper elevation; the lower one needs the ray."""
     off = np.abs(np.mod(z[:, 1] - sensor.boresight + np.pi, 2.0 * np.pi) - np.pi)

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from copfuse.sensors import Sensor
 
 
-THIN = 8  # every so many rows of truth are asked whether a sensor may reach an object at all
-
-
 def fly(scenario: Scenario) -> Truth:
     """The truth of every launch of a scenario: rows in order of object, then time.
 
@@ -148,10 +145,8 @@ def watches(truth: Truth, scenario: Scenario, seed: int, meta: dict[str, Any]) -
         meta["schedule"][sensor.name] = {"first": first, "search": tick * share, "track": tick}
         time = first + tick * np.arange(max(0, int(np.floor((end - first) / tick)) + 1))
         search = np.arange(len(time)) % share == 0
-        sights = []
-        if near := [one for one in lives if sensors.may_reach(sensor, one.some, one.leap)]:
-            bias = _bias(sensor, tick, len(time), scenario.bias, seed)
-            sights = _sights(sensor, near, objects, time, search, bias, seed)
+        bias = _bias(sensor, tick, len(time), scenario.bias, seed)
+        sights = _sights(sensor, lives, objects, time, search, bias, seed)
         yield Watch(number, sensor, sights, _false_plots(sensor, time[search], scenario, seed))
 
 
@@ -218,16 +213,13 @@ def _sights(
 
 
 class _Life(NamedTuple):
-    """An object's rows of truth, when between stages it does not burn, and some of the rows' states, from the nearest of which it is never
-    farther than ``leap`` m."""
+    """An object's rows of truth, and when between stages it does not burn."""
 
     number: int
     time: np.ndarray
     x: np.ndarray
     phase: np.ndarray
     pauses: Sequence[Sequence[float]]
-    some: np.ndarray
-    leap: float
 
 
 def _lives(truth: Truth) -> list[_Life]:
@@ -236,18 +228,8 @@ def _lives(truth: Truth) -> list[_Life]:
     found = []
     for a, b in pairwise(edges):
         k = int(truth.object[a])
-        time, x = truth.time[a:b], truth.x[a:b]
-        found.append(_Life(k, time, x, truth.phase[a:b], truth.meta["objects"][k].get("pauses", ()), x[::THIN], THIN * _leap(time, x)))
+        found.append(_Life(k, truth.time[a:b], truth.x[a:b], truth.phase[a:b], truth.meta["objects"][k].get("pauses", ())))
     return found
-
-
-def _leap(time: np.ndarray, x: np.ndarray) -> float:
-    """How far m what is interpolated is from the nearer row at the most: as the corners of the cubics' hulls (de Casteljau)."""
-    if len(time) < 2:
-        return 0.0
-    third = np.diff(time)[:, None] / 3.0
-    way = np.abs(np.diff(x[:, :3], axis=0)) + third * np.maximum(np.abs(x[1:, 3:]), np.abs(x[:-1, 3:]))
-    return float(np.sqrt((way**2).sum(axis=1).max()))
 
 
 def _aloft(lives: list[_Life], at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
