@@ -169,9 +169,9 @@ def majority(tracks: Tracks, detections: Detections) -> np.ndarray:
         return np.zeros(0, int)
     _, local = first_and_place(numbering.tracks(tracks.node, tracks.track))
     thing = detections.object[tracks.detection] + 1
-    count = np.zeros((local.max() + 1, int(thing.max()) + 1), int)
-    np.add.at(count, (local, thing), 1)
-    return count.argmax(axis=1)[local] - 1
+    things = int(thing.max()) + 1
+    count = np.bincount(local * things + thing, minlength=(int(local.max()) + 1) * things)
+    return count.reshape(-1, things).argmax(axis=1)[local] - 1
 
 
 def warned(tracks: Tracks, messages: Messages, of: np.ndarray, number: int, node: int, begin: float) -> Row:
