@@ -189,6 +189,14 @@ def test_without_cues_the_three_verbs_bit_for_bit():
     assert not same(plain, sensed().detections)
 
 
+def test_tables_without_names_are_the_same_tables():
+    """Who asks for no names is spared the hash of all plots, and nothing else changes."""
+    bare = cueing.sense(flight(), few(), "realtime", 1, named=False)
+    named = sensed()
+    assert "detections_uid" not in bare.tracks.meta and named.tracks.meta["detections_uid"] == named.detections.uid
+    assert same(bare.tracks, named.tracks) and same(bare.messages, named.messages) and bare.detections.uid == named.detections.uid
+
+
 def test_again_the_same_bytes_and_with_another_seed_others():
     again, other = cueing.sense(flight(), few(), "realtime", 1), cueing.sense(flight(), few(), "realtime", 2)
     for name in ("detections", "tracks", "messages", "cues"):

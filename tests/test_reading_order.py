@@ -12,7 +12,7 @@ import copfuse
 PACKAGE = Path(copfuse.__file__).parent
 
 ORDER = [
-    "errors", "constants", "kernels", "tables", "folders", "checking", "frames", "atmosphere", "vehicles", "motion",
+    "errors", "constants", "kernels", "tables", "numbering", "folders", "checking", "frames", "atmosphere", "vehicles", "motion",
     "sensitivity", "roughness", "swerling", "laydowns", "sensors", "volumes", "watching", "coverage", "recorded", "flights", "links",
     "regimes", "scenario", "simulate",
     "ascents", "gaussian", "mixtures", "conversions", "biases", "filters", "companions", "starting", "kalman", "forecast", "warming",

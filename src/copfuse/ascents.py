@@ -104,6 +104,15 @@ def ascents() -> np.ndarray:
     return rows[np.argsort(rows[:, 0])]
 
 
+@lru_cache(maxsize=1)
+def _samples() -> tuple[np.ndarray, ...]:
+    """Of `ascents` what `_fill` weighs: heights (n,), these with climb rate, push upwards and push along the velocity, (n, 4), level speed
+    and push (n, 2), and growth (n,)."""
+    height, climb, level, up, along, growth = ascents().T
+    thrust = (climb * up + level * along) / np.maximum(np.hypot(climb, level), 1.0)
+    return height.copy(), np.column_stack([height, climb, up, thrust]), np.column_stack([level, along]), growth.copy()
+
+
 @dataclass(frozen=True, eq=False)
 class Ascent:
     """What m heights tell of what burns there.
@@ -137,25 +146,24 @@ def at_height(height, sigma) -> Ascent:
 
 def _fill(out: Ascent, i: int) -> None:
     """Row i of an Ascent from the samples near its height."""
-    rows, width = ascents(), math.hypot(out.height_sigma[i], BAND[0] + BAND[1] * abs(out.height[i]))
-    first, last = np.searchsorted(rows[:, 0], out.height[i] + 4.0 * width * np.array([-1.0, 1.0]))
-    near = rows[first : last : max(1, (last - first) // SAMPLES)]
-    w = np.exp(-0.5 * ((near[:, 0] - out.height[i]) / width) ** 2)
-    if not w.sum() ** 2 > ENOUGH * (w * w).sum():
+    samples, width = _samples(), math.hypot(out.height_sigma[i], BAND[0] + BAND[1] * abs(out.height[i]))
+    first, last = np.searchsorted(samples[0], out.height[i] + 4.0 * width * np.array([-1.0, 1.0]))
+    near = slice(first, last, max(1, (last - first) // SAMPLES))
+    height, q, level, growth = (np.ascontiguousarray(column[near]) for column in samples)
+    w = np.exp(-0.5 * ((height - out.height[i]) / width) ** 2)
+    whole = w.sum()
+    if not whole**2 > ENOUGH * (w * w).sum():
         return
-    w /= w.sum()
-    speed = np.hypot(near[:, 1], near[:, 2])
-    thrust = (near[:, 1] * near[:, 3] + near[:, 2] * near[:, 4]) / np.maximum(speed, 1.0)
-    q = np.column_stack([near[:, 0], near[:, 1], near[:, 3], thrust])
+    w /= whole
     mean = w @ q
     C = ((q - mean) * w[:, None]).T @ (q - mean)
     if C[0, 0] < out.height_sigma[i] ** 2:  # the ground cuts off what cannot be
         out.height[i], out.height_sigma[i] = mean[0], math.sqrt(C[0, 0])
     slope = C[1:, 0] / C[0, 0]
-    level = np.column_stack([near[:, 2], near[:, 4]])
     more = np.square([SPREAD[0], SPREAD[2], SPREAD[2]]) + np.square(SPREAD[1] * np.array([mean[1], mean[2], mean[3]]))
     both = 0.5 * np.einsum("k,ki,kj->ij", w, level, level) * (1.0 + SPREAD[1]) ** 2 + np.diag(np.square([SPREAD[0], SPREAD[2]]))
     out.mean[i], out.slope[i] = mean[1:] + slope * (out.height[i] - mean[0]), slope
-    middle = float(np.median(near[w > 0.5 * w.max(), 5]))  # at staging the push jumps
-    out.flow[i] = middle, max(float(np.median(np.abs(near[w > 0.5 * w.max(), 5] - middle))) * 2.0, LEAST_FLOW)
+    growth = growth[w > 0.5 * w.max()]
+    middle = float(np.median(growth))  # at staging the push jumps
+    out.flow[i] = middle, max(float(np.median(np.abs(growth - middle))) * 2.0, LEAST_FLOW)
     out.cov[i], out.level[i], out.known[i] = C[1:, 1:] - np.outer(slope, C[1:, 0]) + np.diag(more), both, True

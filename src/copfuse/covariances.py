@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from copfuse import filters
+from copfuse import filters, numbering
 from copfuse.filters import Bank
 from copfuse.kernels.consider import common as find_common
 from copfuse.kernels.consider import consider
 from copfuse.kernels.motions import BOOST as THRUSTING
-from copfuse.scanning import bias_sigma
-from copfuse.sensors import place
+from copfuse.numbering import first_and_place
+from copfuse.scanning import Sites
 from copfuse.tables import Detections
 
 Columns = dict[str, np.ndarray] | np.ndarray  # by name: `updates.Rows` too
@@ -21,20 +22,21 @@ Covariances = tuple[np.ndarray, np.ndarray]
 
 
 def finished(
-    columns: Columns, detections: Detections, scenario: Any, biased: Callable[..., np.ndarray] | None = None, common: bool = True
-) -> Covariances:
+    columns: Columns, detections: Detections, scenario: Any, biased: Callable[..., np.ndarray] | None = None, common: bool = True,
+    sites: Sites | None = None,
+) -> Covariances:  # fmt: skip
     """`Tracks.P` and `Tracks.P_common` of rows that `tracking.follow` made, all of their tracks: with what biases leave
     (`bias_covariance`), and what may be common to several trackers (all, where it is not to be found out).  Neither depends on the tracks
-    of other nodes."""
+    of other nodes.  ``sites``: those of the scenario, where this is done again and again."""
     P, number = columns["P"], numbered(columns)
     P_common = shared(columns) if common else P
-    return (P + (biased or bias_covariance)(columns, number, detections, scenario) if scenario.bias > 0 else P), P_common
+    biased = biased or partial(bias_covariance, sites=sites)
+    return (P + biased(columns, number, detections, scenario) if scenario.bias > 0 else P), P_common
 
 
 def numbered(columns: Columns) -> np.ndarray:
     """The number (n,) of each row's track among the tracks of all nodes, from 0."""
-    _, number = np.unique(columns["node"].astype(np.int64) * 10**9 + columns["track"], return_inverse=True)
-    return number.ravel()
+    return first_and_place(numbering.tracks(columns["node"], columns["track"]))[1]
 
 
 def shared(columns: Columns) -> np.ndarray:
@@ -45,7 +47,9 @@ def shared(columns: Columns) -> np.ndarray:
     return filters.within(P_common, columns["P"])
 
 
-def bias_covariance(columns: Columns, number: np.ndarray, detections: Detections, scenario: Any) -> np.ndarray:
+def bias_covariance(
+    columns: Columns, number: np.ndarray, detections: Detections, scenario: Any, sites: Sites | None = None
+) -> np.ndarray:  # fmt: skip
     """What the sensors' unknown biases add to the covariance of each row of Tracks, (n, 6, 6); see `kernels.consider`.
 
     ``number (n,)`` numbers the tracks of all nodes from 0.
@@ -53,12 +57,9 @@ def bias_covariance(columns: Columns, number: np.ndarray, detections: Detections
     n = len(columns["time"])
     plot = columns["detection"]
     sensor = detections.sensor[plot].astype(np.int64)
-    origin, axes = np.zeros((n, 3)), np.zeros((n, 3, 3))
-    for k in np.unique(sensor):
-        mine = sensor == k
-        origin[mine], axes[mine] = place(scenario.sensors[k], columns["time"][mine])
-    bias = np.array([bias_sigma(s, scenario) for s in scenario.sensors])
-    cosines, lasts = np.array([s.cosines for s in scenario.sensors]), np.maximum([s.bias_time for s in scenario.sensors], 1.0)
+    sites, lasts = sites or Sites(scenario), np.maximum([s.bias_time for s in scenario.sensors], 1.0)
+    origin, axes = sites.places(sensor, columns["time"])
+    bias, cosines = sites.bias[:, :3].copy(), sites.cosines
     B, read = np.zeros((n, 6, 6)), (np.ascontiguousarray(columns[name]) for name in ("time", "x", "noisy", "noisy_prior"))
     consider(number, sensor, *read, detections.sigma[plot], origin, axes, cosines, number.max() + 1, len(bias), bias, lasts, B)
     return B

@@ -74,8 +74,8 @@ def sense(
     ``once``, given to the senses of several regimes, saves doing again what they have in common.  Without ``idle`` cues are left out
     that come when no radar of their nation has the objects in view any more: ``cues`` is then shorter, and nothing else changes.
     Without ``common`` it need not be found out what several trackers have in common, where no picture asks for it: ``P_common`` of the
-    tracks that cued is then all of ``P``.  Without ``named`` the messages do not say of which tables they are
-    (`network.transmissions`).
+    tracks that cued is then all of ``P``.  Without ``named`` neither tracks nor messages that cues have a
+    part in say of which tables they are (`network.transmissions`), which is found out from all that these hold.
 
     ``detections.meta["cued"]`` says which radars saw an object earlier by a cue: ``sensor``, ``object``, ``by`` (a node, or "watch"),
     ``time`` s of the first cued look, ``first`` plot and that which it would have had ``alone`` (None: never).
@@ -95,7 +95,7 @@ def sense(
     for exact in (False, True) if not any(link.responsibility for link in rule.links) else (True,):  # covariances decide who reports
         loop = Loop(scenario, rule, seed, association, exact, spent, once.looks, once.looking, once.kept, last, idle)
         loop.run()
-        detections, tracks = loop.plots, timed(spent, "track", loop.table, common)
+        detections, tracks = loop.plots, timed(spent, "track", loop.table, common, named)
         messages = timed(spent, "share", share, tracks, scenario, rule, seed, detections)
         if loop.as_foreseen(messages, loop.end) and loop.stable:
             break

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import bounds, flights, frames, metrics
+from copfuse import bounds, flights, frames, metrics, numbering
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE, NATIONS, NODES, PHASES, TERMINAL
 from copfuse.foreseeing import firsts
 from copfuse.fusion import Needs
 from copfuse.measures import ratio
 from copfuse.metrics import Match, Sighting
+from copfuse.numbering import first_and_place
 from copfuse.tables import PLOT, TRACK, Detections, Messages, Picture, Tracks, Truth
 
 FIXED = (60, 120, 300)  # s after ignition at which the position error is reported
@@ -166,11 +167,11 @@ def majority(tracks: Tracks, detections: Detections) -> np.ndarray:
     """The object (n,) that gave most plots of each row's local track, -1 where false plots did."""
     if len(tracks) == 0:
         return np.zeros(0, int)
-    _, local = np.unique(tracks.node.astype(np.int64) * 10**9 + tracks.track, return_inverse=True)
-    local, thing = local.ravel(), detections.object[tracks.detection] + 1
-    count = np.zeros((local.max() + 1, int(thing.max()) + 1), int)
-    np.add.at(count, (local, thing), 1)
-    return count.argmax(axis=1)[local] - 1
+    _, local = first_and_place(numbering.tracks(tracks.node, tracks.track))
+    thing = detections.object[tracks.detection] + 1
+    things = int(thing.max()) + 1
+    count = np.bincount(local * things + thing, minlength=(int(local.max()) + 1) * things)
+    return count.reshape(-1, things).argmax(axis=1)[local] - 1
 
 
 def warned(tracks: Tracks, messages: Messages, of: np.ndarray, number: int, node: int, begin: float) -> Row:

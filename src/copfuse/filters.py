@@ -79,8 +79,8 @@ class Bank:
 
     @staticmethod
     def stack(banks: list[Bank]) -> Bank:
-        """All tracks of several banks, in order."""
-        return Bank(*(np.concatenate([getattr(b, name) for b in banks]) for name in _COLUMNS))
+        """All tracks of several banks, in order; itself where it is one."""
+        return banks[0] if len(banks) == 1 else Bank(*(np.concatenate([getattr(b, name) for b in banks]) for name in _COLUMNS))
 
     @staticmethod
     def empty() -> Bank:

@@ -20,7 +20,9 @@ from copfuse.tables import Detections, Tracks
 from copfuse.updates import ROW, Rows, brief, chosen, columns_of, joined
 
 _NOTHING = np.zeros(0, ROW)
-_BIASED = ("node", "track", "time", "x", "P", "noisy", "noisy_prior")  # what `covariances.finished` reads of rows, beside their plots
+_KNOWN = ("node", "track", "time", "x", "P", "detection")  # what `covariances.finished` reads of Tracks, and of rows beside that
+_BIASED = ("noisy", "noisy_prior")
+_COMMON = (*_BIASED, "prior", "share")  # likewise `covariances.shared`
 KEYS = ("time", "sensor", "z", "sigma", "snr")  # all that a tracker reads of a plot
 
 
@@ -128,15 +130,15 @@ class Nations:
             made["detection"] = past[k].plots + np.searchsorted(rows, made["detection"])
             self.kept.made[now[k].digest()] = Made(states[k], made, past[k].rows + len(made), past[k].digest.digest())
 
-    def table(self, rows: list[Rows], plots: Detections, common: bool = True, known: Tracks | None = None) -> Tracks:
-        """`tracking.table` of all that `follow` has made of all plots.  Without ``common``, all of P may be.
+    def table(self, rows: list[Rows], plots: Detections, common: bool = True, known: Tracks | None = None, named: bool = True) -> Tracks:
+        """`tracking.table` of all that `follow` has made of all plots, ``named`` as there.  Without ``common``, all of P may be.
 
         ``known``: a table of these rows, where there is one already, but for what is found out here.
         """
         about, trees = (plots, self.scenario), self.association == "mht"
         finish = covariances.finished if trees else self._finished
         every = columns_of(vars(known)) if known is not None and not trees else rows
-        return tracking.table(every, self.states, *about, self.association, lambda c: finish(c, *about, common=common))
+        return tracking.table(every, self.states, *about, self.association, lambda c: finish(c, *about, common=common), named)
 
     def _finished(self, columns: Columns, plots: Detections, scenario: Any, common: bool) -> Covariances:
         """`covariances.finished`, done once for each nation and its plots."""
@@ -146,12 +148,14 @@ class Nations:
             if not len(own):
                 continue
             whole, shared = name not in self.kept.whole, common and name not in self.kept.common
-            every = joined(self._since(self.kept.made[name], 0)) if whole or shared else _NOTHING  # with what ``columns`` leaves out
+            if whole or shared:
+                parts = self._since(self.kept.made[name], 0)  # which have what ``columns`` leaves out
+                left_out = {key: np.concatenate([part[key] for part in parts]) for key in (_COMMON if shared else _BIASED)}
+                read = {key: columns[key][own] for key in _KNOWN} | left_out
             if whole:
-                read = {key: every[key] for key in _BIASED} | {"detection": columns["detection"][own]}
-                self.kept.whole[name] = covariances.finished(read, plots, scenario, common=False)[0]
+                self.kept.whole[name] = covariances.finished(read, plots, scenario, common=False, sites=self.kit.sites)[0]
             if shared:
-                self.kept.common[name] = covariances.shared(every)
+                self.kept.common[name] = covariances.shared(read)
             P[own] = self.kept.whole[name]
             if common:
                 P_common[own] = self.kept.common[name]
@@ -193,11 +197,14 @@ class Hub:
             b"".join(getattr(part, name).tobytes() for part in self.plots) == getattr(plots, name)[: self.taken].tobytes() for name in KEYS
         )
 
-    def tracks(self, plots: Detections, common: bool = True) -> Tracks:
-        """`tracking.track` of plots that it `begins`: only those not taken in are gone through.  Without ``common``, all of P may be."""
+    def tracks(self, plots: Detections, common: bool = True, named: bool = True) -> Tracks:
+        """`tracking.track` of plots that it `begins`: only those not taken in are gone through.  Without ``common``, all of P may be;
+        ``named`` as in `tracking.table`."""
         tracking.usable(plots, self.scenario, self.association)
         states, rest = dict(self.states), np.arange(self.taken, len(plots))
         rows = [*self.rows, *tracking.follow(states, plots[rest], self.scenario, "HUB", self.association, rest, self.kit)]
-        return tracking.table(
-            rows, states, plots, self.scenario, self.association, lambda c: covariances.finished(c, plots, self.scenario, common=common)
-        )
+
+        def finish(columns: Columns) -> Covariances:
+            return covariances.finished(columns, plots, self.scenario, common=common, sites=self.kit.sites)
+
+        return tracking.table(rows, states, plots, self.scenario, self.association, finish, named)

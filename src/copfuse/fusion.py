@@ -179,12 +179,12 @@ def _plot_pictures(
 ) -> tuple[list[dict[str, np.ndarray]], dict[str, Any]]:  # fmt: skip
     """The columns of one node's picture out of plots, and what was registered; it waits for stragglers, so its tracks are in time order."""
     when, rows = feed
-    registered, association = "registration" in tracks.meta, tracks.meta.get("association", "gnn")
-    begun = [] if registered else [one for one in hubs if one.begins(detections[rows], association)]
+    plots, registered, association = detections[rows], "registration" in tracks.meta, tracks.meta.get("association", "gnn")
+    begun = [] if registered else [one for one in hubs if one.begins(plots, association)]
     if begun:
-        hub = begun[0].tracks(detections[rows], False)  # in which each line stands on one track
+        hub = begun[0].tracks(plots, common=False, named=False)  # in which each line stands on one track
     else:
-        hub = tracker(registered)(detections[rows], scenario, node="HUB", association=association)
+        hub = tracker(registered)(plots, scenario, node="HUB", association=association)
     heard = np.maximum.accumulate(when)[hub.detection] if len(hub) else np.zeros(0)
     firm = np.flatnonzero(hub.firm)
     last = _last_plots(hub, rows, detections, scenario)

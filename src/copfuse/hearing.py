@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from copfuse import numbering
 from copfuse.constants import NATIONS, NODES
+from copfuse.numbering import first_and_place
 from copfuse.tables import CUE, DROP, MESSAGE, PLOT, TRACK, Detections, Messages, Tracks
 
 MISSED = 2.5  # report intervals that a track outlives, so that one lost report does not end it, *notional*
@@ -80,15 +82,16 @@ def track_feed(node: int, tracks: Tracks, messages: Messages) -> Feed:
     when, rows = when[order], rows[order]
     if len(rows) == 0:
         return when, rows
-    local, which = np.unique(tracks.node[rows].astype(np.int64) * 10**9 + tracks.track[rows], return_inverse=True)
+    local, which = first_and_place(numbering.tracks(tracks.node[rows], tracks.track[rows]))
     times, rank = np.unique(tracks.time[rows], return_inverse=True)
-    by_track = np.argsort(which.ravel(), kind="stable")
-    age = (which.ravel() * len(times) + rank.ravel())[by_track]  # rises from track to track
+    by_track = np.argsort(which, kind="stable")
+    age = (which * len(times) + rank)[by_track]  # rises from track to track
     newest = np.maximum.accumulate(age)
     news = np.zeros(len(rows), bool)
     news[by_track] = np.append(True, age[1:] > newest[:-1])
     if over := {(source, track): time for time, source, track in reversed(track_ends(node, tracks, messages))}:
-        news &= when <= np.array([over.get(key, np.inf) for key in (divmod(k, 10**9) for k in local.tolist())])[which.ravel()]
+        names = zip(tracks.node[rows[local]].tolist(), tracks.track[rows[local]].tolist(), strict=True)
+        news &= when <= np.array([over.get(name, np.inf) for name in names])[which]
     return when[news], rows[news]
 
 
@@ -127,7 +130,7 @@ def plot_feed(node: int, messages: Messages, scenario: Any, detections: Detectio
     display = messages.meta.get("display", {})
     sent = (messages.kind == PLOT) & np.isfinite(messages.arrived)
     if NODES[node] in display:
-        shows = np.isin(np.arange(len(NODES)), [NODES.index(n) for n in display[NODES[node]]])
+        shows = np.array([name in display[NODES[node]] for name in NODES])
         sent &= (messages.target == NODES.index("HUB")) & shows[messages.source]
         own = np.zeros(0, int)
     else:

@@ -169,9 +169,9 @@ class Loop:
             return self.table()
         return self.provisional.of(self.rows)
 
-    def table(self, common: bool = True) -> Tracks:
+    def table(self, common: bool = True, named: bool = True) -> Tracks:
         """`Nations.table` of all so far."""
-        return self.nations.table(self.rows, self.plots, common, self.provisional.of(self.rows))
+        return self.nations.table(self.rows, self.plots, common, self.provisional.of(self.rows), named)
 
     def as_foreseen(self, messages: Messages, now: float) -> bool:
         """Whether what has come by ``now`` s begins with what had come when it was last asked; a message of people is no cue."""

@@ -20,6 +20,7 @@ from copfuse.constants import NODES
 from copfuse.correlation import correlate
 from copfuse.entries import HOLD, Entry, note
 from copfuse.links import Link
+from copfuse.numbering import first_and_place
 from copfuse.tables import Tracks
 from copfuse.transit import arrivals, stream
 
@@ -49,8 +50,7 @@ def reports(tracks: Tracks, rows: np.ndarray, period: float) -> Handed:
 def firsts(tracks: Tracks, rows: np.ndarray) -> Handed:
     """The first of the rows of each track (of one node), at once."""
     if len(rows):
-        _, first = np.unique(tracks.track[rows], return_index=True)
-        rows = rows[np.sort(first)]
+        rows = rows[np.sort(first_and_place(tracks.track[rows])[0])]
     return Handed(tracks.time[rows], rows)
 
 

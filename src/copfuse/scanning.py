@@ -113,6 +113,18 @@ class Sites:
         else:
             self.moving.add(k)
 
+    def places(self, sensor: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`sensors.place` of sensors ``sensor (n,)``, by number, at ``time (n,)`` s; finds out about those that are new."""
+        there = np.flatnonzero(np.bincount(sensor)).tolist()
+        for k in there:
+            if k not in self.facts:
+                self.find_out(k)
+        origin, axes = self.origin[sensor], self.axes[sensor]
+        for k in self.moving.intersection(there):
+            mine = np.flatnonzero(sensor == k)
+            origin[mine], axes[mine] = place(self.scenario.sensors[k], time[mine])
+        return origin, axes
+
 
 def scans(detections: Detections, scenario: Any, node: str | None = None, numbers: np.ndarray | None = None) -> Iterator[Scan]:
     """The scans of a Detections table in time order; ``numbers (n,)``: what its rows are called, where it is a part of another table."""
@@ -139,22 +151,17 @@ def series(
     """
     _same_sensors(detections, scenario)
     time, sensor, sites = detections.time, detections.sensor, sites or Sites(scenario, node)
-    n, there = len(time), np.flatnonzero(np.bincount(sensor)).tolist()
+    n = len(time)
     edge = np.ones(n + 1, bool)
     edge[1:n] = (time[1:] != time[:-1]) | (sensor[1:] != sensor[:-1])
     edge = np.flatnonzero(edge) if n else np.zeros(1, int)
-    for k in there:
-        if k not in sites.facts:
-            sites.find_out(k)
-    origin, axes = sites.origin[sensor], sites.axes[sensor]
-    for k in sites.moving.intersection(there):
-        mine = np.flatnonzero(sensor == k)
-        origin[mine], axes[mine] = place(scenario.sensors[k], time[mine])
+    origin, axes = sites.places(sensor, time)
     sigma = np.hypot(detections.sigma, sites.bias[sensor])
     spots = pairing.spots(detections.z, sigma, origin, axes, sites.cosines[sensor])
     first, number = edge[:-1], np.arange(n) if numbers is None else numbers
     rated = np.logical_or.reduceat(np.isfinite(detections.z[:, 3]), first) if n else np.zeros(0, bool)
-    density, facts = sites.density[sensor[first]] - np.where(rated, RATED, 0.0), {k: sites.facts[k] for k in there}
+    density = sites.density[sensor[first]] - np.where(rated, RATED, 0.0)
+    facts = {k: sites.facts[k] for k in np.flatnonzero(np.bincount(sensor)).tolist()}
     return Series(first, edge[1:], time, sensor, number, detections.z, sigma, origin, axes, spots, density, scenario, facts, sites.bias)
 
 

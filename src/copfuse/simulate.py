@@ -276,4 +276,6 @@ def in_order(made: list[tuple[Any, ...]], meta: dict[str, Any]) -> Detections:
     time, z, sigma, snr, number = (np.concatenate([part[i] for part in made]) for i in range(1, 6))
     sensor = np.concatenate([np.full(len(part[1]), part[0]) for part in made])
     order = np.lexsort((z[:, 1], sensor, time))
-    return Detections(time[order], sensor[order], z[order], sigma[order], snr[order], number[order], meta)
+    whose, which = sensor[order].astype(np.int32), number[order].astype(np.int32)
+    columns = {"time": time[order], "sensor": whose, "z": z[order], "sigma": sigma[order], "snr": snr[order], "object": which}
+    return Detections.of(columns, meta)

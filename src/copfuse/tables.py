@@ -56,11 +56,11 @@ class Table:
             rows = np.arange(len(self))[rows]  # a column is in one piece
         rows = np.atleast_1d(rows) if not isinstance(rows, slice) else rows
         own = vars(self)
-        return self._of({name: own[name][rows] for name in self.COLUMNS}, own["meta"])
+        return self.of({name: own[name][rows] for name in self.COLUMNS}, own["meta"])
 
     @classmethod
-    def _of(cls, columns: dict[str, np.ndarray], meta: dict[str, Any]) -> Self:
-        """A table of columns that are known to be as `COLUMNS` says, each in one piece and of nobody else."""
+    def of(cls, columns: dict[str, np.ndarray], meta: dict[str, Any]) -> Self:
+        """A table of columns that are known to be as `COLUMNS` says, each in one piece and of nobody else: nothing is checked or copied."""
         made = object.__new__(cls)
         for column in columns.values():
             column.flags.writeable = False
@@ -89,7 +89,7 @@ class Table:
     @classmethod
     def empty(cls, **meta: Any) -> Self:
         """A table without rows."""
-        return cls._of({n: np.zeros((0, *shape), dtype) for n, (dtype, shape) in cls.COLUMNS.items()}, meta)
+        return cls.of({n: np.zeros((0, *shape), dtype) for n, (dtype, shape) in cls.COLUMNS.items()}, meta)
 
     def flat(self) -> dict[str, np.ndarray]:
         """All columns as one-dimensional ones, ``P`` as ``P_0_0`` to ``P_5_5``, such as `pandas.DataFrame` takes."""
@@ -164,7 +164,9 @@ class replacing:
 def stack(tables: list[Any]) -> Any:
     """One table of all rows of tables of one kind, in order; the first one's meta."""
     first = tables[0]
-    return first._of({n: np.concatenate([getattr(t, n) for t in tables]) for n in first.COLUMNS}, first.meta)
+    if len(tables) == 1:
+        return first
+    return first.of({n: np.concatenate([getattr(t, n) for t in tables]) for n in first.COLUMNS}, first.meta)
 
 
 class Growing:
@@ -194,7 +196,7 @@ class Growing:
 
     def table(self) -> Any:
         """All rows so far."""
-        return self.kind._of({name: self.columns[self.alike.get(name, name)][: self.n] for name in self.kind.COLUMNS}, self.meta)
+        return self.kind.of({name: self.columns[self.alike.get(name, name)][: self.n] for name in self.kind.COLUMNS}, self.meta)
 
 
 def same_table(name: str, table: Table, uid: str) -> None:

@@ -6,18 +6,19 @@ them all: the same, to the bit, as step after step.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from copfuse import filters
+from copfuse import filters, numbering
 from copfuse.ahead import predicted
 from copfuse.coasting import REGISTRATION
 from copfuse.constants import EARTH_OMEGA, MU, NODES
 from copfuse.filters import Bank
 from copfuse.frames import altitude
 from copfuse.kernels.newest import newest
+from copfuse.numbering import first_and_place
 from copfuse.phases import push, pushed
 from copfuse.tables import CUE, TRACK, Messages, Tracks
 from copfuse.volumes import ALL_CUES, CUE_SHARE, Cues
@@ -115,8 +116,7 @@ def told(known: Heard, scenario: Any, begins: np.ndarray, before: Ahead | None =
 
 def _newest(known: Heard, begins: np.ndarray) -> Newest:
     tracks, node, row = known.tracks, known.node, known.row
-    named = (node.astype(np.int64) * len(NODES) + tracks.node[row]) * 10**9 + tracks.track[row]
-    _, some, key = np.unique(named, return_index=True, return_inverse=True)
+    some, key = first_and_place(numbering.tracks(node.astype(np.int64) * len(NODES) + tracks.node[row], tracks.track[row]))
     start, line = np.empty((len(some), len(begins))), np.empty((len(some), len(begins)), int)
     newest(key, known.known, tracks.time[row], begins, REACTION, start, line)
     since, until = known.within[:, node[some], None]
@@ -202,7 +202,7 @@ def shared_out(cues: Cues) -> Cues:
     radars = step * len(NODES) + cues.node
     many = np.bincount(radars * len(NODES) + cues.source, minlength=(radars.max(initial=-1) + 1) * len(NODES))
     share = np.minimum(CUE_SHARE, ALL_CUES / np.maximum(many.reshape(-1, len(NODES)).max(axis=1), 1))[radars]
-    return replace(cues, share=share)
+    return Cues.of({**{name: getattr(cues, name) for name in Cues.COLUMNS}, "share": share}, cues.meta)
 
 
 def _falling(x: np.ndarray) -> np.ndarray:

@@ -129,13 +129,17 @@ def follow(
 
 def table(
     rows: list[Rows] | Columns, states: dict[int, Live], detections: Detections, scenario: Any, association: str,
-    finish: Callable[[Columns], Covariances] | None = None,
+    finish: Callable[[Columns], Covariances] | None = None, named: bool = True,
 ) -> Tracks:  # fmt: skip
-    """Tracks of all rows that `follow` made, or of their columns, with covariances as `covariances.finished` or ``finish`` has them."""
+    """Tracks of all rows that `follow` made, or of their columns, with covariances as `covariances.finished` or ``finish`` has them.
+
+    Without ``named`` they do not say of which detections they are."""
     meta = {
         "sensors": [s.name for s in scenario.sensors], "nodes": list(NODES), "scenario": scenario.name,
-        "detections_uid": detections.uid, "counts": {NODES[k]: dict(zip(COUNTS, states[k].counts, strict=True)) for k in sorted(states)},
+        "counts": {NODES[k]: dict(zip(COUNTS, states[k].counts, strict=True)) for k in sorted(states)},
     }  # fmt: skip
+    if named:
+        meta["detections_uid"] = detections.uid
     if association != RULES[0]:
         meta["association"] = association
     every = joined(rows) if isinstance(rows, list) and rows else rows

@@ -87,7 +87,8 @@ def _rows(unit: Unit, truth: Truth) -> list[list[Any]]:
         if known:  # the messages are those of another regime
             messages = network.transmissions(tracks, scenario, regime, seed, detections)
         sensed[before] = made
-        key = next(k for k, one in enumerate(sensed.values()) if one.tracks.same(tracks)), _decides(messages)
+        alike = (one.tracks.same(tracks) and one.detections.same(detections) for one in sensed.values())
+        key = next(k for k, same in enumerate(alike) if same), _decides(messages)
         if key not in pictures:
             picture, needs = fusion.without_ends(tracks, messages, scenario, detections, made.hubs)
             run = _Tables(scenario, regime.name, seed, truth, detections, tracks, messages, picture)

@@ -107,13 +107,11 @@ def afresh(looks: Looks) -> Looks:
 
 def _parted(watches: list[Watch], every: Sight, first: np.ndarray) -> list[Watch]:
     """The watches with sights that are parts of all looks."""
-    columns, parts = [getattr(every, name) for name in COLUMNS], iter(pairwise(first.tolist()))
-    return [
-        replace(
-            watch, sights=[Sight(s.object, *(column[a:b] for column in columns)) for s, (a, b) in zip(watch.sights, parts, strict=False)]
-        )
-        for watch in watches
-    ]
+    columns, parts, made = [getattr(every, name) for name in COLUMNS], iter(pairwise(first.tolist())), []
+    for watch in watches:
+        sights = [Sight(s.object, *(column[a:b] for column in columns)) for s, (a, b) in zip(watch.sights, parts, strict=False)]
+        made.append(Watch(watch.number, watch.sensor, sights, watch.false))
+    return made
 
 
 def last_looks(watches: list[Watch]) -> np.ndarray:
