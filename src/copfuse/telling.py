@@ -16,7 +16,7 @@ from copfuse.ahead import predicted
 from copfuse.coasting import REGISTRATION
 from copfuse.constants import EARTH_OMEGA, MU, NODES
 from copfuse.filters import Bank
-from copfuse.frames import altitude
+from copfuse.kernels import foresight
 from copfuse.kernels.newest import newest
 from copfuse.phases import push, pushed
 from copfuse.tables import CUE, TRACK, Messages, Tracks
@@ -24,7 +24,6 @@ from copfuse.volumes import ALL_CUES, CUE_SHARE, Cues
 
 REACTION = 10.0  # s from when a nation knows of an object until its radars look there, *notional*
 VAGUE = 50e3  # m, standard deviation of the position from which on nobody is told to look for it, *notional*
-STEPS = 2**20  # more than there are
 HUB = NODES.index("HUB")
 ALWAYS = np.array([[-np.inf] * len(NODES), [np.inf] * len(NODES)])
 
@@ -55,6 +54,9 @@ class Ahead:
     begun: np.ndarray
     bank: Bank
     out: np.ndarray
+
+
+_NOTHING = Ahead(np.zeros(0, int), np.zeros(0, int), np.zeros(0), Bank.empty(), np.zeros(0, bool))
 
 
 @dataclass(frozen=True)
@@ -102,12 +104,12 @@ def told(known: Heard, scenario: Any, begins: np.ndarray, before: Ahead | None =
     slack = np.diag((scenario.bias * np.repeat(REGISTRATION, 3)) ** 2)
     ahead = _foreseen(known, found, begins, slack, before)
     kept = np.flatnonzero(~ahead.of.out)
-    kept = kept[np.lexsort((found.key[kept], found.step[kept]))]
-    entry, at, bank = found.entry[kept], ahead.at[kept], ahead.bank
+    kept = kept[np.argsort(found.step[kept], kind="stable")]  # then by key
+    entry, bank = found.entry[kept], ahead.bank[ahead.at[kept]]
     row, acceleration = known.row[entry], _falling(bank.x6) + push(bank)[0] * pushed(bank)[:, None]
     cues = Cues(
-        node=known.node[entry], begin=found.start[kept], end=begins[found.step[kept]] + REACTION, time=bank.time[at], x=bank.x6[at],
-        P=(bank.P6 + slack)[at], acceleration=acceleration[at], share=np.full(len(kept), CUE_SHARE),
+        node=known.node[entry], begin=found.start[kept], end=begins[found.step[kept]] + REACTION, time=bank.time, x=bank.x6,
+        P=bank.P6 + slack, acceleration=acceleration, share=np.full(len(kept), CUE_SHARE),
         source=known.tracks.node[row], row=row, known=known.known[entry],
     )  # fmt: skip
     return cues, ahead
@@ -116,10 +118,10 @@ def told(known: Heard, scenario: Any, begins: np.ndarray, before: Ahead | None =
 def _newest(known: Heard, begins: np.ndarray) -> Newest:
     tracks, node, row = known.tracks, known.node, known.row
     named = (node.astype(np.int64) * len(NODES) + tracks.node[row]) * 10**9 + tracks.track[row]
-    _, some, key = np.unique(named, return_index=True, return_inverse=True)
-    start, line = np.empty((len(some), len(begins))), np.empty((len(some), len(begins)), int)
-    newest(key, known.known, tracks.time[row], begins, REACTION, start, line)
-    since, until = known.within[:, node[some], None]
+    names = np.unique(named)
+    start, line = np.empty((len(names), len(begins))), np.empty((len(names), len(begins)), int)
+    newest(names.searchsorted(named), known.known, tracks.time[row], begins, REACTION, start, line)
+    since, until = known.within[:, names // (len(NODES) * 10**9), None]
     key, step = np.nonzero((start < begins + REACTION) & (line >= 0) & (since < begins) & (begins <= until))
     return Newest(key, step, line[key, step], start[key, step])
 
@@ -129,71 +131,57 @@ def _foreseen(known: Heard, found: Newest, begins: np.ndarray, slack: np.ndarray
 
     What several nations foresee alike, from the same row and the same step on, is one line, and is foreseen once.
     """
-    node, row, new = known.node[found.entry], known.row[found.entry], np.ones(len(found.key), bool)
-    new[1:] = (found.key[1:] != found.key[:-1]) | (row[1:] != row[:-1])
-    head, of = np.flatnonzero(new), np.cumsum(new) - 1
-    was = _places(node[head], row[head], found.step[head], before)
-    begun = begins[found.step[head]]
-    if before is not None and len(before.row):
-        begun = np.where(was >= 0, before.begun[was], begun)
-    _, some, line = np.unique(row[head] * STEPS + np.rint(begun / REACTION).astype(int), return_index=True, return_inverse=True)
-    line, behind = line[of], np.arange(len(of)) - head[of]
-    lines = _Lines(known.tracks, row[head[some]], begins[found.step[head[some]]] + 0.5 * REACTION, was[some], before, slack)
-    out, at = lines.follow(line, behind)
-    return Foreseen(found.step, Ahead(node, row, begun[of], Bank.empty(), out), at, Bank.stack(lines.banks))
+    n, node, row, old = len(found.key), known.node[found.entry].astype(int), known.row[found.entry], before or _NOTHING
+    (line, behind, first, was), begun = np.empty((4, n), int), np.empty(n)
+    last, chain = np.full((2, len(known.tracks)), -1), np.empty((2, max(n, len(old.row))), int)
+    many = foresight.lines(
+        found.key, node, row, found.step, begins, old.node, old.row, old.begun, last, chain, line, behind, begun, first, was
+    )  # fmt: skip
+    first, was = first[:many], was[:many]
+    row_of, time = row[first], begins[found.step[first]] + 0.5 * REACTION
+    fresh, again = np.flatnonzero(was < 0), np.flatnonzero(was >= 0)
+    of, bank = fresh, predicted(known.tracks, row_of[fresh], time[fresh])
+    gone = np.zeros(many, bool)
+    if len(again):
+        gone[again] = old.out[was[again]]
+        rest, live = again[gone[again]], again[~gone[again]]
+        of = np.concatenate([fresh, rest, live])
+        bank = Bank.stack([bank, old.bank[was[rest]], filters.predict(old.bank[was[live]], time[live])])
+    gone[of] |= _lost(bank, slack)
+    out, at, bank = _followed(time[of], bank, gone[of], slack, np.argsort(of)[line], behind)
+    return Foreseen(found.step, Ahead(node, row, begun, Bank.empty(), out), at, bank)
 
 
-def _places(node: np.ndarray, row: np.ndarray, step: np.ndarray, before: Ahead | None) -> np.ndarray:
-    """Where in ``before`` the rows (n,) of the first step are, as their nodes know them; -1: nowhere."""
-    was = np.full(len(row), -1)
-    if before is not None and len(before.row):
-        have = {one: i for i, one in enumerate(zip(before.node.tolist(), before.row.tolist(), strict=True))}
-        for i in np.flatnonzero(step == 0).tolist():
-            was[i] = have.get((int(node[i]), int(row[i])), -1)
-    return was
+def _followed(
+    time: np.ndarray, bank: Bank, gone: np.ndarray, slack: np.ndarray, line: np.ndarray, behind: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, Bank]:  # fmt: skip
+    """Lines (n,) that are ``bank`` at ``time (n,)`` s, foreseen again every `REACTION` until they are out, as some are ``gone (n,)`` then.
+
+    Whether line ``line (m,)`` is out ``behind (m,)`` steps later, and where it then is in a bank of all.
+    """
+    n, steps = len(time), int(behind.max(initial=0))
+    longest, over, banks, many = np.zeros(n, int), np.where(gone, 0, steps + 1), [bank], n
+    np.maximum.at(longest, line, behind)
+    at = np.empty((steps + 1, n), int)
+    at[0] = np.arange(n)
+    for step in range(1, steps + 1):
+        live = np.flatnonzero((longest >= step) & (over >= step))
+        if len(live) == 0:
+            break
+        first = many - len(banks[-1])
+        banks.append(filters.predict(banks[-1][at[step - 1, live] - first], time[live] + step * REACTION))
+        at[step] = at[step - 1]
+        at[step, live] = many + np.arange(len(live))
+        over[live[_lost(banks[-1], slack)]] = step
+        many += len(live)
+    return behind >= over[line], at[np.minimum(behind, over[line]), line], Bank.stack(banks)
 
 
-class _Lines:
-    """Rows (n,) foreseen first at a time (n,) s and then again every `REACTION`, all side by side, each until it is out."""
-
-    def __init__(self, tracks: Tracks, row: np.ndarray, time: np.ndarray, was: np.ndarray, before: Ahead | None, slack: np.ndarray) -> None:
-        """``was (n,)``: the rows' places in ``before``, or -1."""
-        self.time, self.slack, self.banks, self.many = time, slack, list[Bank](), 0
-        self.at, self.out = np.zeros(len(row), int), np.zeros(len(row), bool)
-        fresh, old = np.flatnonzero(was < 0), np.flatnonzero(was >= 0)
-        self._put(fresh, predicted(tracks, row[fresh], time[fresh]))
-        if before is not None and len(old):
-            self.out[old] = before.out[was[old]]
-            gone, live = old[self.out[old]], old[~self.out[old]]
-            self._put(gone, before.bank[was[gone]])
-            self._put(live, filters.predict(before.bank[was[live]], time[live]))
-
-    def _put(self, some: np.ndarray, bank: Bank) -> None:
-        """What some lines have become; out is what has come down, or is no longer known to `VAGUE`."""
-        sigma = np.sqrt(np.einsum("naa->n", bank.P6[:, :3, :3] + self.slack[:3, :3]))
-        self.out[some] |= ~((sigma < VAGUE) & (altitude(bank.x6) > 0.0))
-        self.at[some] = self.many + np.arange(len(some))
-        self.banks.append(bank)
-        self.many += len(some)
-
-    def _move(self, some: np.ndarray, behind: int) -> None:
-        """Some lines, none of them out, ``behind`` steps after their first."""
-        bank = Bank.stack(self.banks)[self.at[some]] if behind == 1 else self.banks[-1][self.at[some] - self.many + len(self.banks[-1])]
-        self._put(some, filters.predict(bank, self.time[some] + behind * REACTION))
-
-    def follow(self, line: np.ndarray, behind: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Whether line ``line (m,)`` is out ``behind (m,)`` steps after its first, and where it then is in the stacked banks."""
-        longest = np.zeros(len(self.at), int)
-        np.maximum.at(longest, line, behind)
-        out, at = self.out[line], self.at[line]
-        for step in range(1, int(behind.max(initial=0)) + 1):
-            live = np.flatnonzero((longest >= step) & ~self.out)
-            if len(live) == 0:
-                break
-            self._move(live, step)
-            now = np.flatnonzero(behind >= step)
-            out[now], at[now] = self.out[line[now]], self.at[line[now]]
-        return out, at
+def _lost(bank: Bank, slack: np.ndarray) -> np.ndarray:
+    """What has come down, or is no longer known to `VAGUE` where biases leave ``slack (6, 6)``: (n,) booleans."""
+    out = np.empty(len(bank), bool)
+    foresight.lost(bank.x6, bank.P6, slack, VAGUE, out)
+    return out
 
 
 def shared_out(cues: Cues) -> Cues:
