@@ -10,12 +10,13 @@ from copfuse import filters
 from copfuse.coasting import BURNT_OUT
 from copfuse.filters import Bank
 from copfuse.kernels import foresight
-from copfuse.kernels.motions import N_MODEL
 from copfuse.phases import relight_within
 from copfuse.tables import Tracks
 
 FREELY = 0.5  # probability of a free fall from which on a track without an engine is taken to fall
 RARELY = np.array([0.1, 1.0, 1.0, 1.0, 0.1])  # of what falls every model's likelihood: engines light again a tenth as often, *notional*
+PRIORS = filters.THRUST, filters.FLOW, filters.LIFT_SIGMA
+_SAID = ("time", "x", "P", "phase_probability", "acceleration", "acceleration_sigma", "log_beta")  # by a row of a state
 AT_ONCE = 2000  # rows that are predicted together: as quick as all together, and of little memory
 
 
@@ -38,7 +39,7 @@ def _predicted(tracks: Tracks, rows: Any, time: Any, often: bool) -> Bank:
     if len(rows) == 0:
         return Bank.empty()
     since, low = time - tracks.time[rows], np.empty(len(rows), bool)
-    foresight.braked(tracks.x[rows], since, low)
+    foresight.braked(rows, tracks.x, since, low)
     if often:
         starts, which = np.unique(2 * rows + low, return_inverse=True)
         start, pause, falls = _started(tracks, *np.divmod(starts, 2))
@@ -54,10 +55,10 @@ def _predicted(tracks: Tracks, rows: Any, time: Any, often: bool) -> Bank:
 def _started(tracks: Tracks, rows: np.ndarray, low: np.ndarray) -> tuple[Bank, np.ndarray, np.ndarray]:
     """Rows (n,) as filter states, those that fall braked where they are ``low``; the chance of a further stage, and whether they fall."""
     n = len(rows)
-    mu, pause, falls = np.empty((n, N_MODEL)), np.empty(n), np.empty(n, bool)
-    foresight.models(tracks.phase_probability[rows], low, BURNT_OUT, FREELY, mu, pause, falls)
-    more = (tracks.acceleration[rows], tracks.acceleration_sigma[rows], tracks.log_beta[rows])
-    return filters.bank(tracks.time[rows], tracks.x[rows], tracks.P[rows], mu, *more), pause, falls
+    start, pause, falls = filters.room(n), np.empty(n), np.empty(n, bool)
+    said = (getattr(tracks, name) for name in _SAID)
+    foresight.started(rows, low, BURNT_OUT, FREELY, PRIORS, *said, *vars(start).values(), pause, falls)
+    return start, pause, falls
 
 
 def _relight(pause: np.ndarray, since: np.ndarray) -> Any:

@@ -17,7 +17,7 @@ from copfuse.coasting import REGISTRATION
 from copfuse.constants import EARTH_OMEGA, MU, NODES
 from copfuse.filters import Bank
 from copfuse.kernels import foresight
-from copfuse.kernels.newest import newest
+from copfuse.kernels import newest as kernel
 from copfuse.phases import push, pushed
 from copfuse.tables import CUE, TRACK, Messages, Tracks
 from copfuse.volumes import ALL_CUES, CUE_SHARE, Cues
@@ -84,9 +84,10 @@ def heard(tracks: Tracks, messages: Messages) -> Heard:
 
 
 class Newest(NamedTuple):
-    """What is newest of a track as its nation ``key (n,)`` knows it, in which ``step (n,)``: the line ``entry (n,)`` of `Heard`; its cue
-    begins at ``start (n,)`` s.  In order of key, then step; the steps of a key have no gap."""
+    """What is newest of a track as its nation ``node (n,)`` knows it, by the number ``key (n,)``, in which ``step (n,)``: the line
+    ``entry (n,)`` of `Heard`; its cue begins at ``start (n,)`` s.  In order of key, then step; the steps of a key have no gap."""
 
+    node: np.ndarray
     key: np.ndarray
     step: np.ndarray
     entry: np.ndarray
@@ -105,25 +106,25 @@ def told(known: Heard, scenario: Any, begins: np.ndarray, before: Ahead | None =
     ahead = _foreseen(known, found, begins, slack, before)
     kept = np.flatnonzero(~ahead.of.out)
     kept = kept[np.argsort(found.step[kept], kind="stable")]  # then by key
-    entry, bank = found.entry[kept], ahead.bank[ahead.at[kept]]
+    entry, at, bank = found.entry[kept], ahead.at[kept], ahead.bank
     row, acceleration = known.row[entry], _falling(bank.x6) + push(bank)[0] * pushed(bank)[:, None]
     cues = Cues(
-        node=known.node[entry], begin=found.start[kept], end=begins[found.step[kept]] + REACTION, time=bank.time, x=bank.x6,
-        P=bank.P6 + slack, acceleration=acceleration, share=np.full(len(kept), CUE_SHARE),
+        node=found.node[kept], begin=found.start[kept], end=begins[found.step[kept]] + REACTION, time=bank.time[at], x=bank.x6[at],
+        P=(bank.P6 + slack)[at], acceleration=acceleration[at], share=np.full(len(kept), CUE_SHARE),
         source=known.tracks.node[row], row=row, known=known.known[entry],
     )  # fmt: skip
     return cues, ahead
 
 
 def _newest(known: Heard, begins: np.ndarray) -> Newest:
-    tracks, node, row = known.tracks, known.node, known.row
-    named = (node.astype(np.int64) * len(NODES) + tracks.node[row]) * 10**9 + tracks.track[row]
-    names = np.unique(named)
-    start, line = np.empty((len(names), len(begins))), np.empty((len(names), len(begins)), int)
-    newest(names.searchsorted(named), known.known, tracks.time[row], begins, REACTION, start, line)
-    since, until = known.within[:, names // (len(NODES) * 10**9), None]
-    key, step = np.nonzero((start < begins + REACTION) & (line >= 0) & (since < begins) & (begins <= until))
-    return Newest(key, step, line[key, step], start[key, step])
+    tracks, row, steps = known.tracks, known.row, len(begins)
+    names, key = np.empty((2, len(row)), int)
+    names = names[: kernel.named(known.node.astype(int), row, tracks.node, tracks.track, len(NODES), names, key)]
+    start, line = np.empty((len(names), steps)), np.empty((len(names), steps), int)
+    kernel.newest(key, known.known, tracks.time[row], begins, REACTION, start, line)
+    found, begin = np.empty((4, start.size), int), np.empty(start.size)
+    n = kernel.heeded(names, len(NODES), known.within, begins, REACTION, start, line, *found, begin)
+    return Newest(*found[:, :n], begin[:n])
 
 
 def _foreseen(known: Heard, found: Newest, begins: np.ndarray, slack: np.ndarray, before: Ahead | None) -> Foreseen:
@@ -131,25 +132,24 @@ def _foreseen(known: Heard, found: Newest, begins: np.ndarray, slack: np.ndarray
 
     What several nations foresee alike, from the same row and the same step on, is one line, and is foreseen once.
     """
-    n, node, row, old = len(found.key), known.node[found.entry].astype(int), known.row[found.entry], before or _NOTHING
-    (line, behind, first, was), begun = np.empty((4, n), int), np.empty(n)
-    last, chain = np.full((2, len(known.tracks)), -1), np.empty((2, max(n, len(old.row))), int)
+    n, old = len(found.key), before or _NOTHING
+    (row, line, behind, first, was), (begun, time) = np.empty((5, n), int), np.empty((2, n))
+    last, chain = np.full((2, len(known.tracks)), -1), np.empty((3, max(n, len(old.row))), int)
     many = foresight.lines(
-        found.key, node, row, found.step, begins, old.node, old.row, old.begun, last, chain, line, behind, begun, first, was
+        found.key, found.node, found.entry, known.row, found.step, begins, 0.5 * REACTION, old.node, old.row, old.begun, last, chain,
+        row, line, behind, begun, first, was, time,
     )  # fmt: skip
-    first, was = first[:many], was[:many]
-    row_of, time = row[first], begins[found.step[first]] + 0.5 * REACTION
+    first, was, time, gone = first[:many], was[:many], time[:many], np.zeros(many, bool)
     fresh, again = np.flatnonzero(was < 0), np.flatnonzero(was >= 0)
-    of, bank = fresh, predicted(known.tracks, row_of[fresh], time[fresh])
-    gone = np.zeros(many, bool)
+    bank = predicted(known.tracks, first[fresh], time[fresh])
     if len(again):
         gone[again] = old.out[was[again]]
         rest, live = again[gone[again]], again[~gone[again]]
-        of = np.concatenate([fresh, rest, live])
         bank = Bank.stack([bank, old.bank[was[rest]], filters.predict(old.bank[was[live]], time[live])])
-    gone[of] |= _lost(bank, slack)
-    out, at, bank = _followed(time[of], bank, gone[of], slack, np.argsort(of)[line], behind)
-    return Foreseen(found.step, Ahead(node, row, begun, Bank.empty(), out), at, bank)
+        order = np.concatenate([fresh, rest, live])
+        time, gone, line = time[order], gone[order], np.argsort(order)[line]
+    out, at, bank = _followed(time, bank, gone | _lost(bank, slack), slack, line, behind)
+    return Foreseen(found.step, Ahead(found.node, row, begun, Bank.empty(), out), at, bank)
 
 
 def _followed(
@@ -160,6 +160,8 @@ def _followed(
     Whether line ``line (m,)`` is out ``behind (m,)`` steps later, and where it then is in a bank of all.
     """
     n, steps = len(time), int(behind.max(initial=0))
+    if steps == 0:
+        return gone[line], line, bank
     longest, over, banks, many = np.zeros(n, int), np.where(gone, 0, steps + 1), [bank], n
     np.maximum.at(longest, line, behind)
     at = np.empty((steps + 1, n), int)
@@ -185,11 +187,10 @@ def _lost(bank: Bank, slack: np.ndarray) -> np.ndarray:
 
 
 def shared_out(cues: Cues) -> Cues:
-    """Cues of steps, each with `CUE_SHARE` of a radar's time for search or its part of `ALL_CUES`, by the most of one source."""
-    _, step = np.unique(cues.end, return_inverse=True)
-    radars = step * len(NODES) + cues.node
-    many = np.bincount(radars * len(NODES) + cues.source, minlength=(radars.max(initial=-1) + 1) * len(NODES))
-    share = np.minimum(CUE_SHARE, ALL_CUES / np.maximum(many.reshape(-1, len(NODES)).max(axis=1), 1))[radars]
+    """Cues of steps, in their order, each with `CUE_SHARE` of a radar's time for search or its part of `ALL_CUES`, by the most of one
+    source."""
+    share = np.empty(len(cues))
+    foresight.shares(cues.end, cues.node, cues.source, CUE_SHARE, ALL_CUES, np.empty((len(NODES), len(NODES)), int), share)
     return replace(cues, share=share)
 
 

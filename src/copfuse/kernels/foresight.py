@@ -9,37 +9,60 @@ from copfuse.kernels import borrowing
 from copfuse.kernels.earth import altitude
 from copfuse.kernels.estimation import combine
 from copfuse.kernels.motions import N_MODEL
+from copfuse.kernels.starts import start
 
 
 @borrowing
-def braked(x, since, low):
-    """Which states ``x (n, 6)`` are in the air, or will be ``since (n,)`` s later, roughly: ``low (n,)``.
+def braked(rows, x, since, low):
+    """Which of ``rows (n,)`` of states ``x (., 6)`` are in the air, or will be ``since (n,)`` s later, roughly: ``low (n,)``.
 
     What falls goes there without air, for it is one step over which models switch by where it begins.
     """
-    for i in range(len(low)):
+    for i in range(len(rows)):
+        px, py, pz, vx, vy, vz = x[rows[i]]
         dt = since[i]
-        then = altitude(x[i, 0] + x[i, 3] * dt, x[i, 1] + x[i, 4] * dt, x[i, 2] + x[i, 5] * dt) - 0.5 * G0 * (dt * dt)
-        low[i] = min(altitude(x[i, 0], x[i, 1], x[i, 2]), then) < REENTRY_ALTITUDE
+        then = altitude(px + vx * dt, py + vy * dt, pz + vz * dt) - 0.5 * G0 * (dt * dt)
+        low[i] = min(altitude(px, py, pz), then) < REENTRY_ALTITUDE
 
 
 @borrowing
-def models(phase, low, burnt_out, freely, mu, pause, falls):
-    """Probabilities ``mu (n, 5)`` of the models by those of the phases, ``phase (n, 4)``; what falls is braked where it is ``low (n,)``.
+def models(phase, low, burnt_out, freely, mu):
+    """Probabilities ``mu (5,)`` of the models by those of the phases, ``phase (4,)``; what falls is braked where it is ``low``.
 
-    The chance ``pause (n,)`` of a further stage, and whether it ``falls (n,)``: it surely burns no more, ``burnt_out``, and more likely
-    than ``freely`` nothing lifts it.
+    The chance of a further stage, and whether it falls: it surely burns no more, by ``burnt_out``, and more likely than ``freely``
+    nothing lifts it.
     """
-    for i in range(len(mu)):
-        boost, glide = phase[i, BOOST], phase[i, GLIDE]
-        burns, free = boost >= 0.5, min(max(1.0 - boost - glide, 0.0), 1.0)
-        engine, lift = 0.9 * boost if burns else 0.0, 0.9 * glide
-        mu[i, 0], mu[i, 3], mu[i, 4] = 1.0 - engine - lift - free, lift, engine
-        mu[i, 1], mu[i, 2] = 0.0 if low[i] else free, free if low[i] else 0.0
-        for model in range(N_MODEL):
-            mu[i, model] = min(max(mu[i, model], 0.0), 1.0)
-        pause[i] = 0.0 if burns else boost
-        falls[i] = boost < burnt_out and free > freely
+    boost, glide = phase[BOOST], phase[GLIDE]
+    burns, free = boost >= 0.5, min(max(1.0 - boost - glide, 0.0), 1.0)
+    engine, lift = 0.9 * boost if burns else 0.0, 0.9 * glide
+    mu[0], mu[3], mu[4] = 1.0 - engine - lift - free, lift, engine
+    mu[1], mu[2] = 0.0 if low else free, free if low else 0.0
+    for model in range(N_MODEL):
+        mu[model] = min(max(mu[model], 0.0), 1.0)
+    return 0.0 if burns else boost, boost < burnt_out and free > freely
+
+
+@borrowing
+def started(
+    rows, low, burnt_out, freely, priors, time, x, P, phase, acceleration, sigma, log_beta, now, xs, Ps, mu, x6, P6, pause, falls
+):  # fmt: skip
+    """Rows ``rows (n,)`` of columns of Tracks as filter states: ``now (n,), xs (n, 5, 9), Ps (n, 5, 9, 9)``, which are nought, ``mu
+    (n, 5), x6 (n, 6), P6 (n, 6, 6)``.
+
+    ``low (n,)``, ``burnt_out``, ``freely``, ``pause (n,)`` and ``falls (n,)`` as in `models`; ``priors`` are thrust, flow and lift as
+    in `starts.start`.
+    """
+    thrust, flow, lift = priors
+    for i in range(len(rows)):
+        r = rows[i]
+        now[i] = time[r]
+        for a in range(6):
+            x6[i, a] = x[r, a]
+            for b in range(6):
+                P6[i, a, b] = P[r, a, b]
+        pause[i], falls[i] = models(phase[r], low[i], burnt_out, freely, mu[i])
+        here, of = slice(i, i + 1), slice(r, r + 1)
+        start(acceleration[of], sigma[of], log_beta[of], thrust, flow, lift, x6[here], P6[here], xs[here], Ps[here])
 
 
 @borrowing
@@ -65,16 +88,19 @@ def lost(x6, P6, slack, vague, out):
 
 
 @borrowing
-def lines(key, node, row, step, begins, was_node, was_row, was_begun, last, chain, line, behind, begun, first, was):
+def lines(
+    key, node, entry, row_of, step, begins, middle, was_node, was_row, was_begun, last, chain, row, line, behind, begun, first, was, time
+):  # fmt: skip
     """What is foreseen alike, from the same row and the same step on, by whatever nation: one line.  How many there are.
 
-    Nation ``node (n,)`` tells its radars of ``row (n,)``, the newest of track ``key (n,)``, in the ``step (n,)`` that begins at
-    ``begins (k,)`` s: in order of key, then step, which have no gap.  In the step before all these, nation ``was_node (m,)`` foresaw
-    ``was_row (m,)``, first in the step that began at ``was_begun (m,)`` s.
+    Nation ``node (n,)`` tells its radars of ``row (n,)``, filled in, that of ``entry (n,)`` in ``row_of``, the newest of track ``key
+    (n,)`` in the ``step (n,)`` that begins at ``begins (k,)`` s: in order of key, then step, which have no gap.  In the step before all
+    these, nation ``was_node (m,)`` foresaw ``was_row (m,)``, first in the step that began at ``was_begun (m,)`` s.
 
-    ``line (n,)``, ``behind (n,)`` how many steps it is after the line's first one here, and when s it was ``begun (n,)``.  Of each line:
-    ``first``, where it stands first, and ``was``, its place in the step before or −1, (n,) each.  Scratch: ``last (2, rows)``, −1, which
-    of a row was before and which line of it is newest, and ``chain (2, max(n, m))``, which came before that.
+    ``line (n,)``, ``behind (n,)`` how many steps it is after the line's first one here, and when s it was ``begun (n,)``.  Of each line,
+    (n,) each: ``first``, its row, ``was``, its place in the step before or −1, and the ``time`` s for which it is foreseen first, so many s
+    behind a step's begin as ``middle``.  Scratch: ``last (2, rows)``, −1, which of a row was before and which line of it is newest, and
+    ``chain (3, max(n, m))``, which came before that, and where a line stands first.
     """
     many = 0
     for j in range(len(was_row)):
@@ -82,6 +108,7 @@ def lines(key, node, row, step, begins, was_node, was_row, was_begun, last, chai
             chain[0, j] = last[0, was_row[j]]
             last[0, was_row[j]] = j
     for i in range(len(line)):
+        row[i] = row_of[entry[i]]
         if i > 0 and key[i] == key[i - 1] and row[i] == row[i - 1]:
             line[i], behind[i], begun[i] = line[i - 1], behind[i - 1] + 1, begun[i - 1]
             continue
@@ -90,12 +117,35 @@ def lines(key, node, row, step, begins, was_node, was_row, was_begun, last, chai
             place = chain[0, place]
         begun[i], behind[i] = was_begun[place] if place >= 0 else begins[step[i]], 0
         same = last[1, row[i]]
-        while same >= 0 and begun[first[same]] != begun[i]:
+        while same >= 0 and begun[chain[2, same]] != begun[i]:
             same = chain[1, same]
         if same < 0:
             same = many
-            first[same], was[same], chain[1, same] = i, place, last[1, row[i]]
+            first[same], was[same], time[same] = row[i], place, begins[step[i]] + middle
+            chain[1, same], chain[2, same] = last[1, row[i]], i
             last[1, row[i]] = same
             many += 1
         line[i] = same
     return many
+
+
+@borrowing
+def shares(end, node, source, alone, together, many, share):
+    """``share (n,)`` of a radar's time that each cue has, of steps that ``end (n,)`` s, those of a step side by side: ``alone``, or its
+    part of what cues may have ``together``, by the most of one source of those to its nation.
+
+    ``node (n,)`` and ``source (n,)`` are numbers of nodes, ``many (nodes, nodes)`` is scratch.
+    """
+    begin = 0
+    while begin < len(end):
+        many[:] = 0
+        after = begin
+        while after < len(end) and end[after] == end[begin]:
+            many[node[after], source[after]] += 1
+            after += 1
+        for i in range(begin, after):
+            most = 1
+            for other in range(many.shape[1]):
+                most = max(most, many[node[i], other])
+            share[i] = min(alone, together / most)
+        begin = after
