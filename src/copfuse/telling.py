@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from copfuse import filters
-from copfuse.ahead import predicted
+from copfuse.ahead import Foretold, predicted
 from copfuse.coasting import REGISTRATION
-from copfuse.constants import EARTH_OMEGA, MU, NODES
+from copfuse.constants import NODES
 from copfuse.filters import Bank
 from copfuse.kernels import foresight
 from copfuse.kernels import newest as kernel
@@ -94,26 +94,27 @@ class Newest(NamedTuple):
     start: np.ndarray
 
 
-def told(known: Heard, scenario: Any, begins: np.ndarray, before: Ahead | None = None) -> tuple[Cues, Foreseen]:
+def told(
+    known: Heard, scenario: Any, begins: np.ndarray, before: Ahead | None = None, foretold: Foretold | None = None
+) -> tuple[Cues, Foreseen]:  # fmt: skip
     """The cues of the steps that begin at ``begins (k,)`` s, one `REACTION` after the other: of every track that a nation knows for so
     long the newest row known so long.
 
     What has come down, or is no longer known to `VAGUE`, is left out, until its track is heard of again.  ``before`` is what
-    was foreseen in the step before, from where this goes on; each nation from what it foresaw itself.
+    was foreseen in the step before, from where this goes on; each nation from what it foresaw itself.  ``foretold`` keeps what
+    was foreseen, of whatever table and nation, by all that it is made of.
     """
     found = _newest(known, begins)
     slack = np.diag((scenario.bias * np.repeat(REGISTRATION, 3)) ** 2)
-    ahead = _foreseen(known, found, begins, slack, before)
-    kept = np.flatnonzero(~ahead.of.out)
-    kept = kept[np.argsort(found.step[kept], kind="stable")]  # then by key
-    entry, at, bank = found.entry[kept], ahead.at[kept], ahead.bank
-    row, acceleration = known.row[entry], _falling(bank.x6) + push(bank)[0] * pushed(bank)[:, None]
-    cues = Cues(
-        node=found.node[kept], begin=found.start[kept], end=begins[found.step[kept]] + REACTION, time=bank.time[at], x=bank.x6[at],
-        P=(bank.P6 + slack)[at], acceleration=acceleration[at], share=np.full(len(kept), CUE_SHARE),
-        source=known.tracks.node[row], row=row, known=known.known[entry],
+    ahead = _foreseen(known, found, begins, slack, before, foretold)
+    bank, n = ahead.bank, int(np.count_nonzero(~ahead.of.out))
+    columns: dict[str, Any] = {name: np.empty((n, *shape), kind) for name, (kind, shape) in Cues.COLUMNS.items() if name != "share"}
+    foresight.cues(
+        ahead.of.out, ahead.at, tuple(found), known.row, known.known, known.tracks.node, begins, REACTION, slack,
+        (bank.time, bank.x6, bank.P6), np.linalg.norm(bank.x6[:, :3], axis=1) ** 3, push(bank)[0], pushed(bank),
+        np.zeros(len(begins) + 1, int), *columns.values(),
     )  # fmt: skip
-    return cues, ahead
+    return Cues(share=np.full(n, CUE_SHARE), **columns), ahead
 
 
 def _newest(known: Heard, begins: np.ndarray) -> Newest:
@@ -124,10 +125,12 @@ def _newest(known: Heard, begins: np.ndarray) -> Newest:
     kernel.newest(key, known.known, tracks.time[row], begins, REACTION, start, line)
     found, begin = np.empty((4, start.size), int), np.empty(start.size)
     n = kernel.heeded(names, len(NODES), known.within, begins, REACTION, start, line, *found, begin)
-    return Newest(*found[:, :n], begin[:n])
+    return Newest(found[0, :n], found[1, :n], found[2, :n], found[3, :n], begin[:n])
 
 
-def _foreseen(known: Heard, found: Newest, begins: np.ndarray, slack: np.ndarray, before: Ahead | None) -> Foreseen:
+def _foreseen(
+    known: Heard, found: Newest, begins: np.ndarray, slack: np.ndarray, before: Ahead | None, foretold: Foretold | None
+) -> Foreseen:
     """What is newest, in the middle of its steps: each row from itself, or from where its nation foresaw it in the step before.
 
     What several nations foresee alike, from the same row and the same step on, is one line, and is foreseen once.
@@ -141,7 +144,7 @@ def _foreseen(known: Heard, found: Newest, begins: np.ndarray, slack: np.ndarray
     )  # fmt: skip
     first, was, time, gone = first[:many], was[:many], time[:many], np.zeros(many, bool)
     fresh, again = np.flatnonzero(was < 0), np.flatnonzero(was >= 0)
-    bank = predicted(known.tracks, first[fresh], time[fresh])
+    bank = (foretold.predicted if foretold else predicted)(known.tracks, first[fresh], time[fresh])
     if len(again):
         gone[again] = old.out[was[again]]
         rest, live = again[gone[again]], again[~gone[again]]
@@ -192,13 +195,3 @@ def shared_out(cues: Cues) -> Cues:
     share = np.empty(len(cues))
     foresight.shares(cues.end, cues.node, cues.source, CUE_SHARE, ALL_CUES, np.empty((len(NODES), len(NODES)), int), share)
     return replace(cues, share=share)
-
-
-def _falling(x: np.ndarray) -> np.ndarray:
-    """Acceleration (n, 3) m/s^2 of free fall over a turning Earth, of states ``x (n, 6)``: enough for a few seconds."""
-    away = np.linalg.norm(x[:, :3], axis=1, keepdims=True)
-    pull = -MU * x[:, :3] / away**3
-    pull[:, :2] += EARTH_OMEGA * (EARTH_OMEGA * x[:, :2])  # centrifugal, and Coriolis
-    pull[:, 0] += 2.0 * (EARTH_OMEGA * x[:, 4])
-    pull[:, 1] -= 2.0 * (EARTH_OMEGA * x[:, 3])
-    return pull

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 
-from copfuse.constants import BOOST, G0, GLIDE, REENTRY_ALTITUDE
+from copfuse.constants import BOOST, EARTH_OMEGA, G0, GLIDE, MU, REENTRY_ALTITUDE
 from copfuse.kernels import borrowing
 from copfuse.kernels.earth import altitude
 from copfuse.kernels.estimation import combine
 from copfuse.kernels.motions import N_MODEL
 from copfuse.kernels.starts import start
+
+WORDS = 54  # of what a row says
 
 
 @borrowing
@@ -63,6 +65,23 @@ def started(
         pause[i], falls[i] = models(phase[r], low[i], burnt_out, freely, mu[i])
         here, of = slice(i, i + 1), slice(r, r + 1)
         start(acceleration[of], sigma[of], log_beta[of], thrust, flow, lift, x6[here], P6[here], xs[here], Ps[here])
+
+
+@borrowing
+def said(rows, until, time, x, P, phase, acceleration, sigma, log_beta, out):
+    """All that rows ``rows (n,)`` of columns of Tracks say as `started`, and for when s they are foreseen, ``until (n,)``: ``out (n,
+    WORDS)``."""
+    for i in range(len(rows)):
+        r = rows[i]
+        out[i, 0], out[i, 1], out[i, 2], out[i, 3], out[i, 4] = until[i], time[r], sigma[r], log_beta[r, 0], log_beta[r, 1]
+        for a in range(3):
+            out[i, 5 + a] = acceleration[r, a]
+        for a in range(4):
+            out[i, 8 + a] = phase[r, a]
+        for a in range(6):
+            out[i, 12 + a] = x[r, a]
+            for b in range(6):
+                out[i, 18 + 6 * a + b] = P[r, a, b]
 
 
 @borrowing
@@ -127,6 +146,45 @@ def lines(
             many += 1
         line[i] = same
     return many
+
+
+@borrowing
+def cues(
+    out, at, found, row_of, known_of, source_of, begins, reaction, slack, bank, cube, push, pushed, after,
+    node, begin, end, time, x, P, acceleration, source, row, known,
+):  # fmt: skip
+    """The cues of what is not ``out (n,)``, step after step, each in the order of ``found``, as `telling.Newest`.
+
+    What is foreseen is row ``at (n,)`` of ``bank``: ``time, x6, P6``; ``cube`` is that of its distance from the Earth's centre, ``push (.,
+    3)`` what pushes it, and ``pushed`` by what chance.  Its acceleration is that of free fall over a turning Earth, and the push.
+    Entries are of ``row_of, known_of``, rows of ``source_of``.  Columns as in `volumes.Cues`; ``after (k + 1,)``, nought, is scratch.
+    """
+    nodes, _, steps, entries, starts = found
+    now, x6, P6 = bank
+    for i in range(len(out)):
+        if not out[i]:
+            after[steps[i] + 1] += 1
+    for k in range(1, len(after)):
+        after[k] += after[k - 1]
+    for i in range(len(out)):
+        if out[i]:
+            continue
+        c, j, entry = after[steps[i]], at[i], entries[i]
+        after[steps[i]] += 1
+        node[c], begin[c], end[c], time[c] = nodes[i], starts[i], begins[steps[i]] + reaction, now[j]
+        row[c], known[c] = row_of[entry], known_of[entry]
+        source[c] = source_of[row[c]]
+        for a in range(6):
+            x[c, a] = x6[j, a]
+            for b in range(6):
+                P[c, a, b] = P6[j, a, b] + slack[a, b]
+        ax, ay, az = -MU * x6[j, 0] / cube[j], -MU * x6[j, 1] / cube[j], -MU * x6[j, 2] / cube[j]
+        ax += EARTH_OMEGA * (EARTH_OMEGA * x6[j, 0])  # centrifugal, and Coriolis
+        ay += EARTH_OMEGA * (EARTH_OMEGA * x6[j, 1])
+        ax += 2.0 * (EARTH_OMEGA * x6[j, 4])
+        ay -= 2.0 * (EARTH_OMEGA * x6[j, 3])
+        for a, pull in enumerate((ax, ay, az)):
+            acceleration[c, a] = pull + push[j, a] * pushed[j]
 
 
 @borrowing

@@ -6,7 +6,6 @@ import math
 
 from copfuse.kernels import borrowing
 
-
 NUMBERS = 10**9  # more than a node gives to its tracks
 
 
@@ -42,7 +41,8 @@ def heeded(names, nodes, within, begins, reaction, start, line, node, key, step,
     """Where a line of a key of ``names (keys,)``, as `newest` finds it, is told of: of ``node, key, step, entry`` (the line) and ``begin``
     (its start), (keys * k,) each, how many are filled in, key by key and step by step.
 
-    It starts within the step, which begins at ``begins (k,)`` s, after the first and by the second of its node's times ``within (2, nodes)``.
+    It starts within the step, which begins at ``begins (k,)`` s, after the first and by the second of its node's times ``within (2,
+    nodes)``.
     """
     many = 0
     for c in range(len(names)):
