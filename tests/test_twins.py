@@ -277,17 +277,6 @@ def test_combine_gives_the_moments_of_the_mixture():
     assert [estimation.likeliest(np.roll(mu, shift)) for shift in range(5)] == [1, 2, 3, 4, 0]
 
 
-def test_some_tracks_are_combined_as_each_alone():
-    x, P = (np.repeat(one, 4, axis=0) for one in tracks(200e3, 10e3))
-    mu = np.repeat([[0.1, 0.3, 0.2, 0.15, 0.25]], 4, axis=0)
-    x[:, :, 3] += np.arange(4.0)[:, None]
-    x6, P6, alone = np.zeros((4, 6)), np.zeros((4, 6, 6)), (np.zeros(6), np.zeros((6, 6)))
-    estimation.combine_rows(np.array([1, 3]), x, P, mu, x6, P6)
-    estimation.combine(x[3], P[3], mu[3], *alone)
-    assert (x6[3] == alone[0]).all() and (P6[3] == alone[1]).all() and (x6[1] != x6[3]).any()
-    assert not x6[[0, 2]].any() and not P6[[0, 2]].any()
-
-
 def test_firming_lifts_the_leading_diagonal_by_a_rounding():
     P, units = covariance(4, 2), np.finfo(float).eps
     before = P.copy()

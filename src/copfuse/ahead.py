@@ -8,15 +8,16 @@ import numpy as np
 
 from copfuse import filters
 from copfuse.coasting import BURNT_OUT
-from copfuse.constants import BOOST, G0, GLIDE, REENTRY_ALTITUDE
 from copfuse.filters import Bank
-from copfuse.frames import altitude
-from copfuse.kernels.estimation import combine_rows
+from copfuse.kernels import foresight
 from copfuse.phases import relight_within
 from copfuse.tables import Tracks
 
 FREELY = 0.5  # probability of a free fall from which on a track without an engine is taken to fall
 RARELY = np.array([0.1, 1.0, 1.0, 1.0, 0.1])  # of what falls every model's likelihood: engines light again a tenth as often, *notional*
+PRIORS = filters.THRUST, filters.FLOW, filters.LIFT_SIGMA
+_SAID = ("time", "x", "P", "phase_probability", "acceleration", "acceleration_sigma", "log_beta")  # by a row of a state
+KEPT = 4096  # rows of which predictions are kept at most, 4 kB each
 AT_ONCE = 2000  # rows that are predicted together: as quick as all together, and of little memory
 
 
@@ -38,40 +39,57 @@ def _predicted(tracks: Tracks, rows: Any, time: Any, often: bool) -> Bank:
     rows = np.asarray(rows, int)
     if len(rows) == 0:
         return Bank.empty()
-    since, x = time - tracks.time[rows], tracks.x[rows]
-    low = np.minimum(altitude(x), _height_then(x, since)) < REENTRY_ALTITUDE
+    since, low = time - tracks.time[rows], np.empty(len(rows), bool)
+    foresight.braked(rows, tracks.x, since, low)
     if often:
         starts, which = np.unique(2 * rows + low, return_inverse=True)
         start, pause, falls = _started(tracks, *np.divmod(starts, 2))
-        then = filters.predict_often(start, which, time, relight_within(pause[which], since))
+        then = filters.predict_often(start, which, time, _relight(pause[which], since))
         falls = falls[which]
     else:
         start, pause, falls = _started(tracks, rows, low)
-        then = filters.predict(start, time, relight_within(pause, since))
-    some = np.flatnonzero(falls)
-    mu = then.mu[some] * RARELY
-    then.mu[some] = mu / mu.sum(axis=1, keepdims=True)
-    combine_rows(some, then.x, then.P, then.mu, then.x6, then.P6)  # `filters.weigh`, but in place: nobody else has it yet
+        then = filters.predict(start, time, _relight(pause, since))
+    foresight.weigh_some(np.flatnonzero(falls), RARELY, then.x, then.P, then.mu, then.x6, then.P6)  # in place: nobody else has it yet
     return then
 
 
 def _started(tracks: Tracks, rows: np.ndarray, low: np.ndarray) -> tuple[Bank, np.ndarray, np.ndarray]:
     """Rows (n,) as filter states, those that fall braked where they are ``low``; the chance of a further stage, and whether they fall."""
-    p = tracks.phase_probability[rows]
-    burns = p[:, BOOST] >= 0.5
-    free = np.minimum(np.maximum(1.0 - p[:, BOOST] - p[:, GLIDE], 0.0), 1.0)
-    engine, lift = np.where(burns, 0.9 * p[:, BOOST], 0.0), 0.9 * p[:, GLIDE]
-    mu = np.stack([1.0 - engine - lift - free, np.where(low, 0.0, free), np.where(low, free, 0.0), lift, engine], axis=1)
-    mu = np.minimum(np.maximum(mu, 0.0), 1.0)
-    more = (tracks.acceleration[rows], tracks.acceleration_sigma[rows], tracks.log_beta[rows])
-    start = filters.bank(tracks.time[rows], tracks.x[rows], tracks.P[rows], mu, *more)
-    return start, np.where(burns, 0.0, p[:, BOOST]), (p[:, BOOST] < BURNT_OUT) & (free > FREELY)
+    n = len(rows)
+    start, pause, falls = filters.room(n), np.empty(n), np.empty(n, bool)
+    said = (getattr(tracks, name) for name in _SAID)
+    foresight.started(rows, low, BURNT_OUT, FREELY, PRIORS, *said, *vars(start).values(), pause, falls)
+    return start, pause, falls
 
 
-def _height_then(x: np.ndarray, dt: np.ndarray) -> np.ndarray:
-    """Height m, roughly, of falls ``x (n, 6)`` after ``dt (n,)`` s without air: one step over which models switch by where it begins."""
-    place = x[:, :3] + x[:, 3:] * dt[:, None]
-    return altitude(place) - 0.5 * G0 * dt**2
+def _relight(pause: np.ndarray, since: np.ndarray) -> Any:
+    """`relight_within`, which is 0 where no further stage is expected, as mostly."""
+    return relight_within(pause, since) if pause.any() else 0.0
+
+
+class Foretold:
+    """What `predicted` made of rows, by all that it is made of: what a row says, whatever its number, and for when."""
+
+    def __init__(self) -> None:
+        self.at: dict[bytes, tuple[int, int]] = {}  # in which of the banks, and where
+        self.banks: list[Bank] = []
+
+    def predicted(self, tracks: Tracks, rows: np.ndarray, time: np.ndarray) -> Bank:
+        """`predicted` of rows (n,) at ``time (n,)`` s, those of them that were not predicted before."""
+        said = np.empty((len(rows), foresight.WORDS))
+        foresight.said(rows, time, *(getattr(tracks, name) for name in _SAID), said)
+        names = said.view(f"V{said.itemsize * foresight.WORDS}").ravel().tolist()
+        places = [self.at.get(name) for name in names]
+        new = [i for i, place in enumerate(places) if place is None]
+        made, parts, order = predicted(tracks, rows[new], time[new]), list[Bank](), list[int]()
+        for number in {place[0] for place in places if place}:
+            mine = [i for i, place in enumerate(places) if place and place[0] == number]
+            parts.append(self.banks[number][[self.at[names[i]][1] for i in mine]])
+            order += mine
+        if new and len(self.at) < KEPT:
+            self.at.update((names[i], (len(self.banks), k)) for k, i in enumerate(new))
+            self.banks.append(made)
+        return Bank.stack([made, *parts])[np.argsort(new + order)] if parts else made
 
 
 class Ahead:

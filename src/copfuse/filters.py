@@ -85,8 +85,13 @@ class Bank:
     @staticmethod
     def empty() -> Bank:
         """A bank without tracks."""
-        m = motions.N_MODEL
-        return Bank(*(np.zeros(s) for s in ((0,), (0, m, 9), (0, m, 9, 9), (0, m), (0, 6), (0, 6, 6))))
+        return room(0)
+
+
+def room(n: int) -> Bank:
+    """Room for n tracks."""
+    m = motions.N_MODEL
+    return Bank(*(np.zeros(s) for s in ((n,), (n, m, 9), (n, m, 9, 9), (n, m), (n, 6), (n, 6, 6))))
 
 
 _NOBODY = np.zeros(0, int)
@@ -133,12 +138,12 @@ def predict_often(tracks: Bank, which, time, relight=0.0) -> Bank:
 
 
 def _predict(tracks: Bank, n: int, time, relight, start, before, begin) -> Bank:
-    now, again = np.empty(n), np.empty(n)
-    now[:], again[:] = time, relight
-    x, P, mu, x6, P6 = (np.zeros((n, *getattr(tracks, name).shape[1:])) for name in _COLUMNS[1:])
+    then, again = room(n), np.empty(n)
+    then.time[:], again[:] = time, relight
     if n:
-        kernel.predict(tracks.x, tracks.P, tracks.mu, start, before, now - begin, again, NOISE, x, P, mu, x6, P6)
-    return Bank(now, x, P, mu, x6, P6)
+        out = then.x, then.P, then.mu, then.x6, then.P6
+        kernel.predict(tracks.x, tracks.P, tracks.mu, start, before, then.time - begin, again, NOISE, *out)
+    return then
 
 
 def expect(tracks: Bank, z, sigma, origin, axes, cosines: int = 0) -> tuple[np.ndarray, np.ndarray]:

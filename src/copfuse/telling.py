@@ -11,21 +11,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from copfuse import filters, numbering
-from copfuse.ahead import predicted
+from copfuse import filters
+from copfuse.ahead import Foretold, predicted
 from copfuse.coasting import REGISTRATION
-from copfuse.constants import EARTH_OMEGA, MU, NODES
+from copfuse.constants import NODES
 from copfuse.filters import Bank
-from copfuse.frames import altitude
-from copfuse.kernels.newest import newest
-from copfuse.numbering import first_and_place
+from copfuse.kernels import foresight
+from copfuse.kernels import newest as kernel
 from copfuse.phases import push, pushed
 from copfuse.tables import CUE, TRACK, Messages, Tracks
 from copfuse.volumes import ALL_CUES, CUE_SHARE, Cues
 
 REACTION = 10.0  # s from when a nation knows of an object until its radars look there, *notional*
 VAGUE = 50e3  # m, standard deviation of the position from which on nobody is told to look for it, *notional*
-STEPS = 2**20  # more than there are
 HUB = NODES.index("HUB")
 ALWAYS = np.array([[-np.inf] * len(NODES), [np.inf] * len(NODES)])
 
@@ -58,6 +56,9 @@ class Ahead:
     out: np.ndarray
 
 
+_NOTHING = Ahead(np.zeros(0, int), np.zeros(0, int), np.zeros(0), Bank.empty(), np.zeros(0, bool))
+
+
 @dataclass(frozen=True)
 class Foreseen:
     """`Ahead` of several steps: line i of ``of``, which has no bank, is of the step number ``step[i]`` and row ``at[i]`` of ``bank``."""
@@ -83,133 +84,114 @@ def heard(tracks: Tracks, messages: Messages) -> Heard:
 
 
 class Newest(NamedTuple):
-    """What is newest of a track as its nation ``key (n,)`` knows it, in which ``step (n,)``: the line ``entry (n,)`` of `Heard`; its cue
-    begins at ``start (n,)`` s.  In order of key, then step; the steps of a key have no gap."""
+    """What is newest of a track as its nation ``node (n,)`` knows it, by the number ``key (n,)``, in which ``step (n,)``: the line
+    ``entry (n,)`` of `Heard`; its cue begins at ``start (n,)`` s.  In order of key, then step; the steps of a key have no gap."""
 
+    node: np.ndarray
     key: np.ndarray
     step: np.ndarray
     entry: np.ndarray
     start: np.ndarray
 
 
-def told(known: Heard, scenario: Any, begins: np.ndarray, before: Ahead | None = None) -> tuple[Cues, Foreseen]:
+def told(
+    known: Heard, scenario: Any, begins: np.ndarray, before: Ahead | None = None, foretold: Foretold | None = None
+) -> tuple[Cues, Foreseen]:  # fmt: skip
     """The cues of the steps that begin at ``begins (k,)`` s, one `REACTION` after the other: of every track that a nation knows for so
     long the newest row known so long.
 
     What has come down, or is no longer known to `VAGUE`, is left out, until its track is heard of again.  ``before`` is what
-    was foreseen in the step before, from where this goes on; each nation from what it foresaw itself.
+    was foreseen in the step before, from where this goes on; each nation from what it foresaw itself.  ``foretold`` keeps what
+    was foreseen, of whatever table and nation, by all that it is made of.
     """
     found = _newest(known, begins)
     slack = np.diag((scenario.bias * np.repeat(REGISTRATION, 3)) ** 2)
-    ahead = _foreseen(known, found, begins, slack, before)
-    kept = np.flatnonzero(~ahead.of.out)
-    kept = kept[np.lexsort((found.key[kept], found.step[kept]))]
-    entry, at, bank = found.entry[kept], ahead.at[kept], ahead.bank
-    row, acceleration = known.row[entry], _falling(bank.x6) + push(bank)[0] * pushed(bank)[:, None]
-    cues = Cues(
-        node=known.node[entry], begin=found.start[kept], end=begins[found.step[kept]] + REACTION, time=bank.time[at], x=bank.x6[at],
-        P=(bank.P6 + slack)[at], acceleration=acceleration[at], share=np.full(len(kept), CUE_SHARE),
-        source=known.tracks.node[row], row=row, known=known.known[entry],
+    ahead = _foreseen(known, found, begins, slack, before, foretold)
+    bank, n = ahead.bank, int(np.count_nonzero(~ahead.of.out))
+    columns: dict[str, Any] = {name: np.empty((n, *shape), kind) for name, (kind, shape) in Cues.COLUMNS.items() if name != "share"}
+    foresight.cues(
+        ahead.of.out, ahead.at, tuple(found), known.row, known.known, known.tracks.node, begins, REACTION, slack,
+        (bank.time, bank.x6, bank.P6), np.linalg.norm(bank.x6[:, :3], axis=1) ** 3, push(bank)[0], pushed(bank),
+        np.zeros(len(begins) + 1, int), *columns.values(),
     )  # fmt: skip
-    return cues, ahead
+    return Cues(share=np.full(n, CUE_SHARE), **columns), ahead
 
 
 def _newest(known: Heard, begins: np.ndarray) -> Newest:
-    tracks, node, row = known.tracks, known.node, known.row
-    some, key = first_and_place(numbering.tracks(node.astype(np.int64) * len(NODES) + tracks.node[row], tracks.track[row]))
-    start, line = np.empty((len(some), len(begins))), np.empty((len(some), len(begins)), int)
-    newest(key, known.known, tracks.time[row], begins, REACTION, start, line)
-    since, until = known.within[:, node[some], None]
-    key, step = np.nonzero((start < begins + REACTION) & (line >= 0) & (since < begins) & (begins <= until))
-    return Newest(key, step, line[key, step], start[key, step])
+    tracks, row, steps = known.tracks, known.row, len(begins)
+    names, key = np.empty((2, len(row)), int)
+    names = names[: kernel.named(known.node.astype(int), row, tracks.node, tracks.track, len(NODES), names, key)]
+    start, line = np.empty((len(names), steps)), np.empty((len(names), steps), int)
+    kernel.newest(key, known.known, tracks.time[row], begins, REACTION, start, line)
+    found, begin = np.empty((4, start.size), int), np.empty(start.size)
+    n = kernel.heeded(names, len(NODES), known.within, begins, REACTION, start, line, *found, begin)
+    return Newest(found[0, :n], found[1, :n], found[2, :n], found[3, :n], begin[:n])
 
 
-def _foreseen(known: Heard, found: Newest, begins: np.ndarray, slack: np.ndarray, before: Ahead | None) -> Foreseen:
+def _foreseen(
+    known: Heard, found: Newest, begins: np.ndarray, slack: np.ndarray, before: Ahead | None, foretold: Foretold | None
+) -> Foreseen:
     """What is newest, in the middle of its steps: each row from itself, or from where its nation foresaw it in the step before.
 
     What several nations foresee alike, from the same row and the same step on, is one line, and is foreseen once.
     """
-    node, row, new = known.node[found.entry], known.row[found.entry], np.ones(len(found.key), bool)
-    new[1:] = (found.key[1:] != found.key[:-1]) | (row[1:] != row[:-1])
-    head, of = np.flatnonzero(new), np.cumsum(new) - 1
-    was = _places(node[head], row[head], found.step[head], before)
-    begun = begins[found.step[head]]
-    if before is not None and len(before.row):
-        begun = np.where(was >= 0, before.begun[was], begun)
-    _, some, line = np.unique(row[head] * STEPS + np.rint(begun / REACTION).astype(int), return_index=True, return_inverse=True)
-    line, behind = line[of], np.arange(len(of)) - head[of]
-    lines = _Lines(known.tracks, row[head[some]], begins[found.step[head[some]]] + 0.5 * REACTION, was[some], before, slack)
-    out, at = lines.follow(line, behind)
-    return Foreseen(found.step, Ahead(node, row, begun[of], Bank.empty(), out), at, Bank.stack(lines.banks))
+    n, old = len(found.key), before or _NOTHING
+    (row, line, behind, first, was), (begun, time) = np.empty((5, n), int), np.empty((2, n))
+    last, chain = np.full((2, len(known.tracks)), -1), np.empty((3, max(n, len(old.row))), int)
+    many = foresight.lines(
+        found.key, found.node, found.entry, known.row, found.step, begins, 0.5 * REACTION, old.node, old.row, old.begun, last, chain,
+        row, line, behind, begun, first, was, time,
+    )  # fmt: skip
+    first, was, time, gone = first[:many], was[:many], time[:many], np.zeros(many, bool)
+    fresh, again = np.flatnonzero(was < 0), np.flatnonzero(was >= 0)
+    bank = (foretold.predicted if foretold else predicted)(known.tracks, first[fresh], time[fresh])
+    if len(again):
+        gone[again] = old.out[was[again]]
+        rest, live = again[gone[again]], again[~gone[again]]
+        bank = Bank.stack([bank, old.bank[was[rest]], filters.predict(old.bank[was[live]], time[live])])
+        order = np.concatenate([fresh, rest, live])
+        time, gone, line = time[order], gone[order], np.argsort(order)[line]
+    out, at, bank = _followed(time, bank, gone | _lost(bank, slack), slack, line, behind)
+    return Foreseen(found.step, Ahead(found.node, row, begun, Bank.empty(), out), at, bank)
 
 
-def _places(node: np.ndarray, row: np.ndarray, step: np.ndarray, before: Ahead | None) -> np.ndarray:
-    """Where in ``before`` the rows (n,) of the first step are, as their nodes know them; -1: nowhere."""
-    was = np.full(len(row), -1)
-    if before is not None and len(before.row):
-        have = {one: i for i, one in enumerate(zip(before.node.tolist(), before.row.tolist(), strict=True))}
-        for i in np.flatnonzero(step == 0).tolist():
-            was[i] = have.get((int(node[i]), int(row[i])), -1)
-    return was
+def _followed(
+    time: np.ndarray, bank: Bank, gone: np.ndarray, slack: np.ndarray, line: np.ndarray, behind: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, Bank]:  # fmt: skip
+    """Lines (n,) that are ``bank`` at ``time (n,)`` s, foreseen again every `REACTION` until they are out, as some are ``gone (n,)`` then.
+
+    Whether line ``line (m,)`` is out ``behind (m,)`` steps later, and where it then is in a bank of all.
+    """
+    n, steps = len(time), int(behind.max(initial=0))
+    if steps == 0:
+        return gone[line], line, bank
+    longest, over, banks, many = np.zeros(n, int), np.where(gone, 0, steps + 1), [bank], n
+    np.maximum.at(longest, line, behind)
+    at = np.empty((steps + 1, n), int)
+    at[0] = np.arange(n)
+    for step in range(1, steps + 1):
+        live = np.flatnonzero((longest >= step) & (over >= step))
+        if len(live) == 0:
+            break
+        first = many - len(banks[-1])
+        banks.append(filters.predict(banks[-1][at[step - 1, live] - first], time[live] + step * REACTION))
+        at[step] = at[step - 1]
+        at[step, live] = many + np.arange(len(live))
+        over[live[_lost(banks[-1], slack)]] = step
+        many += len(live)
+    return behind >= over[line], at[np.minimum(behind, over[line]), line], Bank.stack(banks)
 
 
-class _Lines:
-    """Rows (n,) foreseen first at a time (n,) s and then again every `REACTION`, all side by side, each until it is out."""
-
-    def __init__(self, tracks: Tracks, row: np.ndarray, time: np.ndarray, was: np.ndarray, before: Ahead | None, slack: np.ndarray) -> None:
-        """``was (n,)``: the rows' places in ``before``, or -1."""
-        self.time, self.slack, self.banks, self.many = time, slack, list[Bank](), 0
-        self.at, self.out = np.zeros(len(row), int), np.zeros(len(row), bool)
-        fresh, old = np.flatnonzero(was < 0), np.flatnonzero(was >= 0)
-        self._put(fresh, predicted(tracks, row[fresh], time[fresh]))
-        if before is not None and len(old):
-            self.out[old] = before.out[was[old]]
-            gone, live = old[self.out[old]], old[~self.out[old]]
-            self._put(gone, before.bank[was[gone]])
-            self._put(live, filters.predict(before.bank[was[live]], time[live]))
-
-    def _put(self, some: np.ndarray, bank: Bank) -> None:
-        """What some lines have become; out is what has come down, or is no longer known to `VAGUE`."""
-        sigma = np.sqrt(np.einsum("naa->n", bank.P6[:, :3, :3] + self.slack[:3, :3]))
-        self.out[some] |= ~((sigma < VAGUE) & (altitude(bank.x6) > 0.0))
-        self.at[some] = self.many + np.arange(len(some))
-        self.banks.append(bank)
-        self.many += len(some)
-
-    def _move(self, some: np.ndarray, behind: int) -> None:
-        """Some lines, none of them out, ``behind`` steps after their first."""
-        bank = Bank.stack(self.banks)[self.at[some]] if behind == 1 else self.banks[-1][self.at[some] - self.many + len(self.banks[-1])]
-        self._put(some, filters.predict(bank, self.time[some] + behind * REACTION))
-
-    def follow(self, line: np.ndarray, behind: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Whether line ``line (m,)`` is out ``behind (m,)`` steps after its first, and where it then is in the stacked banks."""
-        longest = np.zeros(len(self.at), int)
-        np.maximum.at(longest, line, behind)
-        out, at = self.out[line], self.at[line]
-        for step in range(1, int(behind.max(initial=0)) + 1):
-            live = np.flatnonzero((longest >= step) & ~self.out)
-            if len(live) == 0:
-                break
-            self._move(live, step)
-            now = np.flatnonzero(behind >= step)
-            out[now], at[now] = self.out[line[now]], self.at[line[now]]
-        return out, at
+def _lost(bank: Bank, slack: np.ndarray) -> np.ndarray:
+    """What has come down, or is no longer known to `VAGUE` where biases leave ``slack (6, 6)``: (n,) booleans."""
+    out = np.empty(len(bank), bool)
+    foresight.lost(bank.x6, bank.P6, slack, VAGUE, out)
+    return out
 
 
 def shared_out(cues: Cues) -> Cues:
-    """Cues of steps, each with `CUE_SHARE` of a radar's time for search or its part of `ALL_CUES`, by the most of one source."""
-    _, step = np.unique(cues.end, return_inverse=True)
-    radars = step * len(NODES) + cues.node
-    many = np.bincount(radars * len(NODES) + cues.source, minlength=(radars.max(initial=-1) + 1) * len(NODES))
-    share = np.minimum(CUE_SHARE, ALL_CUES / np.maximum(many.reshape(-1, len(NODES)).max(axis=1), 1))[radars]
+    """Cues of steps, in their order, each with `CUE_SHARE` of a radar's time for search or its part of `ALL_CUES`, by the most of one
+    source."""
+    share = np.empty(len(cues))
+    foresight.shares(cues.end, cues.node, cues.source, CUE_SHARE, ALL_CUES, np.empty((len(NODES), len(NODES)), int), share)
     return Cues.of({**{name: getattr(cues, name) for name in Cues.COLUMNS}, "share": share}, cues.meta)
-
-
-def _falling(x: np.ndarray) -> np.ndarray:
-    """Acceleration (n, 3) m/s^2 of free fall over a turning Earth, of states ``x (n, 6)``: enough for a few seconds."""
-    away = np.linalg.norm(x[:, :3], axis=1, keepdims=True)
-    pull = -MU * x[:, :3] / away**3
-    pull[:, :2] += EARTH_OMEGA * (EARTH_OMEGA * x[:, :2])  # centrifugal, and Coriolis
-    pull[:, 0] += 2.0 * (EARTH_OMEGA * x[:, 4])
-    pull[:, 1] -= 2.0 * (EARTH_OMEGA * x[:, 3])
-    return pull

@@ -116,13 +116,6 @@ def combine(x, P, mu, x6, P6):
 
 
 @borrowing
-def combine_rows(rows, x, P, mu, x6, P6):
-    """`combine` of some tracks (n,), by number."""
-    for t in rows:
-        combine(x[t], P[t], mu[t], x6[t], P6[t])
-
-
-@borrowing
 def follow(j, leader, x, P):
     """Give a sleeping model j the leader's position and velocity; what it adds stays, uncorrelated (an unknown push: at rest)."""
     put_first(eight(x[leader]), x[j], 6)
