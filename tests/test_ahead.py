@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from copfuse import ahead, correlation, motion
+from copfuse import accuracy, ahead, correlation, cueing, fusion, measures, metrics, motion, simulate
 from copfuse.ahead import Ahead, predicted, predicted_often
-from copfuse.constants import BOOST, EARTH_A
+from copfuse.constants import BOOST, EARTH_A, NODES
 from copfuse.entries import Entry
 from copfuse.phases import pushed
+from copfuse.scenario import load
 from test_correlation import JPN, KOR, START, USA, beside, local, tracks_of
 
 PHASES = np.array([[0.9, 0.1, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.2, 0.5, 0.2, 0.1]])
@@ -132,3 +135,44 @@ def test_rows_at_many_times_are_as_at_one_but_for_how_steps_are_cut(after):
     assert same(one[~steps], often[~steps])
     off = often.x6 - one.x6
     assert (np.einsum("ni,ni->n", off, np.linalg.solve(one.P6, off[:, :, None])[:, :, 0]) < 0.01).all()
+
+
+@pytest.fixture(scope="module")
+def seen_to_burn_out():
+    """A single stage of short range, of two kinds of apogee, under two seeds: truth, tracks and the nodes' pictures."""
+    out = []
+    for id_ in ("2019-08-24-1", "2014-03-03-1"):
+        scenario = replace(load(id_), bias=0.0)
+        truth = simulate.fly(scenario)
+        for seed in (0, 1):
+            made = cueing.sense(truth, scenario, "realtime", seed)
+            out.append((truth, made.detections, made.tracks, fusion.fuse(made.tracks, made.messages, scenario)))
+    return out
+
+
+def test_what_burns_hard_is_likely_to_be_out_some_seconds_later(seen_to_burn_out):
+    """Of all that pushes with more than 60 m/s^2, two thirds are out after 4 s, and a third of those thought to be at least."""
+    hard, out, thought = [], [], []
+    for truth, plots, tracks, _ in seen_to_burn_out:
+        burnout = accuracy.event_time(truth, BOOST)
+        burns = tracks.firm & (tracks.phase_probability[:, BOOST] >= 0.5) & (plots.object[tracks.detection] == 0)
+        rows = np.flatnonzero(burns & (tracks.time > 40.0) & (tracks.time < burnout))
+        push = np.einsum("ni,ni->n", tracks.acceleration[rows], tracks.x[rows, 3:]) / np.linalg.norm(tracks.x[rows, 3:], axis=1)
+        hard.append(push > 60.0)
+        out.append(tracks.time[rows] + 4.0 > burnout)
+        thought.append(1.0 - pushed(predicted(tracks, rows, tracks.time[rows] + 4.0)))
+    hard, out, thought = (np.concatenate(part) for part in (hard, out, thought))
+    assert hard.sum() > 150 and 0.33 < thought[hard].mean() / out[hard].mean() < 1.5
+    assert thought[~hard].mean() < 0.15
+
+
+def test_pictures_do_not_lie_while_news_of_a_burnout_is_on_its_way(seen_to_burn_out):
+    """The hub has rows from before the burnout for some seconds; its covariances allow for it."""
+    squared = {span: [] for span in ((2.0, 5.0), (5.0, 10.0), (10.0, 30.0))}
+    for truth, _, _, picture in seen_to_burn_out:
+        since, match = picture.time - accuracy.event_time(truth, BOOST), metrics.match(picture, truth)
+        for (begin, end), found in squared.items():
+            rows = (picture.node == NODES.index("HUB")) & (match.object == 0) & (since > begin) & (since <= end)
+            found.append(measures.nees(match.error[rows], picture.P[rows]) / 6.0)
+    soon, later, known = (np.concatenate(found).mean() for found in squared.values())
+    assert soon < 2.0 and later < 1.2 and known < 1.0

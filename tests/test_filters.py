@@ -216,7 +216,7 @@ def test_mixing_of_unequal_models_equals_the_plain_form(relight, unheard, mu):
         B = rng.normal(size=(n, n))
         P[j, :n, :n] = B @ B.T + np.eye(n)
     mu, Pi = np.array(mu), np.zeros((N, N))
-    fresh = switching.transition(70e3, 500.0, relight, 2.0, Pi)
+    fresh = switching.transition(70e3, 500.0, 0.0, relight, 2.0, Pi)
     assert np.allclose(Pi.sum(axis=1), 1) and (Pi >= 0).all() and np.isclose(fresh, relight / (relight + 1.0 / 400.0))
     xo, Po, mo = np.zeros((N, 9)), np.zeros((N, 9, 9)), np.zeros(N)
     mixing.mix(x, P, mu, Pi, 0.0, fresh, unheard, 0.0, xo, Po, mo, *mixing_scratch())
@@ -235,7 +235,7 @@ def test_models_asleep_that_follow_in_all_are_not_mixed(h):
     """What the others are mixed to, and all probabilities, are to the bit as if they were."""
     x6, Pi = np.r_[frames.ecef(0.7, 2.2, 300e3), 1e3, 9e2, 2e3], np.zeros((5, 5))
     b = filters.bank(0.0, x6[None], np.eye(6)[None], [[1e-3, 0.9, 2e-3, 1e-3, 0.09]])
-    switching.transition(300e3, 500.0, 0.0, 2.0, Pi)
+    switching.transition(300e3, 500.0, 0.0, 0.0, 2.0, Pi)
     out = [(np.full((5, 9), 7.0), np.full((5, 9, 9), 7.0), np.zeros(5)) for _ in range(2)]
     for made, asleep in zip(out, (0.0, 0.05), strict=True):
         mixing.mix(b.x[0], b.P[0], b.mu[0], Pi, h, 0.0, 0.0, asleep, *made, *mixing_scratch())
@@ -254,7 +254,7 @@ def test_models_mix_as_each_is_seen_by_the_others(height, h):
         root = rng.normal(size=(n, n)) * [*[500.0] * 3, *[20.0] * 3, 3.0, 0.5, 2.0][:n]
         x[j, :n], P[j, :n, :n] = rng.normal(size=n) * [0.1, 0.1, 0.1, 900.0, 900.0, 900.0, 9.0, 0.01, 3.0][:n], root.T @ root
         x[j, :3] += frames.ecef(0.7, 2.2, height + 100.0 * (j - 2))
-    switching.transition(height, 500.0, 0.0, 2.0, Pi)
+    switching.transition(height, 500.0, 0.0, 0.0, 2.0, Pi)
     xo, Po, mo = np.zeros((N, 9)), np.zeros((N, 9, 9)), np.zeros(N)
     mixing.mix(x, P, mu, Pi, h, fresh, 0.0, 0.0, xo, Po, mo, *mixing_scratch())
     for j, n in enumerate(motions.DIMENSION):
@@ -385,7 +385,7 @@ def test_of_light_bodies_what_the_air_has_told_is_as_well_known_as_it_is_said_to
 def test_what_falls_from_high_up_hardly_ever_turns_and_what_never_was_high_may(height, climb):
     """Apogees of 529, 489, 111 and 71 km without air: over the 30 s that a steep fall lasts, the odds of a lift or a push."""
     Pi = np.zeros((motions.N_MODEL, motions.N_MODEL))
-    switching.transition(height, climb, 0.0, 1.0, Pi)
+    switching.transition(height, climb, 0.0, 0.0, 1.0, Pi)
     turned = 1.0 - (1.0 - Pi[motions.REENTRY, motions.MANOEUVRE] - Pi[motions.REENTRY, motions.GLIDE]) ** 30
     assert turned < 0.05 if climb < -2000.0 else turned > 0.5
 
@@ -395,7 +395,7 @@ def test_what_falls_from_high_up_hardly_ever_turns_and_what_never_was_high_may(h
 def test_what_falls_from_high_up_is_turned_in_all_ways_together_as_rarely_as_the_record_says(height, model):
     """One in 53 in 30 s at most, whichever model takes it over; and in the air it does not go on as in empty space."""
     Pi = np.zeros((motions.N_MODEL, motions.N_MODEL))
-    switching.transition(height, -3000.0, 0.0, 1.0, Pi)
+    switching.transition(height, -3000.0, 0.0, 0.0, 1.0, Pi)
     turned = sum(Pi[model, j] for j in (motions.MANOEUVRE, motions.GLIDE, motions.BOOST)) / (
         Pi[model, motions.COAST] + Pi[model, motions.REENTRY]
     )
@@ -410,11 +410,26 @@ def test_what_falls_from_high_up_is_left_alone_until_there_is_air_to_lift_it(mod
     Pi = np.zeros((motions.N_MODEL, motions.N_MODEL))
     unrest = {}
     for height, climb in ((140e3, -3000.0), (109e3, -3000.0), (81e3, -3000.0), (79e3, -3000.0), (81e3, -900.0)):
-        switching.transition(height, climb, 0.0, 0.01, Pi)
+        switching.transition(height, climb, 0.0, 0.0, 0.01, Pi)
         unrest[height, climb] = Pi[model, motions.GLIDE] / 0.01
     high, thin, low, air, never_high = unrest.values()
     assert np.allclose([high, thin, low], switching.UNREST_BEGINS, rtol=0.02)
     assert np.isclose(air, switching.LOB_TURNS / 3.0, rtol=0.02) and never_high > air
+
+
+@pytest.mark.parametrize("height, to", [(30e3, motions.REENTRY), (200e3, motions.COAST)])
+def test_an_engine_that_pushes_hard_soon_goes_out(height, to):
+    """At 80 m/s^2 within some ten seconds, to where drag is felt or is not; at 50 and at the first few km, and looking back, as any."""
+    N = motions.N_MODEL
+    any_, fifty, hard, back, young = (np.zeros((N, N)) for _ in range(5))
+    for Pi, thrust, dt in ((any_, 0.0, 1.0), (fifty, 50.0, 1.0), (hard, 80.0, 1.0), (back, 80.0, -1.0)):
+        switching.transition(height, 900.0, thrust, 0.0, dt, Pi)
+    switching.transition(9e3, 900.0, 80.0, 0.0, 1.0, young)
+    for engine in (motions.MANOEUVRE, motions.BOOST):
+        rate, more = -np.log(any_[engine, engine]), -np.log(hard[engine, engine])
+        assert np.isclose(more - rate, switching.SPENT, rtol=0.05) and 7.0 < 1.0 / switching.SPENT < 13.0
+        assert hard[engine, to] - any_[engine, to] > 0.8 * switching.SPENT
+    assert np.array_equal(any_, fifty) and np.array_equal(any_, back) and young[motions.BOOST, 1:3].sum() < 0.002
 
 
 def test_who_was_turned_back_is_not_left_alone_and_whose_thrust_was_along_the_velocity_is():

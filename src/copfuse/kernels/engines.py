@@ -23,7 +23,8 @@ CLOSE = 1e-6  # of a decision's two sides, in their unit or as a share: nearer t
 
 
 @borrowing
-def _ramp(value, begin, end):
+def ramp(value, begin, end):
+    """From 0 at ``begin`` smoothly to 1 at ``end``."""
     u = min(max((value - begin) / (end - begin), 0.0), 1.0)
     return u * u * (3.0 - 2.0 * u)
 
@@ -31,8 +32,8 @@ def _ramp(value, begin, end):
 @borrowing
 def stage_above(x6):
     """`phases.above` of one track."""
-    fast = _ramp(math.sqrt(x6[3] * x6[3] + x6[4] * x6[4] + x6[5] * x6[5]), FAST[0], FAST[1])
-    high = _ramp(altitude(x6[0], x6[1], x6[2]), LOW[0], LOW[1])
+    fast = ramp(math.sqrt(x6[3] * x6[3] + x6[4] * x6[4] + x6[5] * x6[5]), FAST[0], FAST[1])
+    high = ramp(altitude(x6[0], x6[1], x6[2]), LOW[0], LOW[1])
     return STAGES - (STAGES - LAST) * (1.0 - high * (1.0 - fast))
 
 

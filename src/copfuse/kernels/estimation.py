@@ -16,7 +16,7 @@ from copfuse.kernels.earth import altitude
 from copfuse.kernels.eights import eight, nought, put_first, run
 from copfuse.kernels.lanes import WORK, gather, move, scatter
 from copfuse.kernels.mixing import LEAST, mix
-from copfuse.kernels.motions import AIR, N_MODEL, PUSH_SIGMA, add_process_noise, dimension, propagate
+from copfuse.kernels.motions import AIR, BOOST, N_MODEL, PUSH_SIGMA, add_process_noise, dimension, propagate
 from copfuse.kernels.sights import ROWS, SCRATCH, SIDE, distances, regress, revise_measured
 from copfuse.kernels.sights import WORK as WORK_SEEN
 from copfuse.kernels.small import columns, columns_of, firm_up, hand_all
@@ -149,7 +149,7 @@ def _step(x, P, mu, h, relight, noise, x_out, P_out, mu_out, x6, square, points,
     r = math.sqrt(x6[0] ** 2 + x6[1] ** 2 + x6[2] ** 2)
     climb = (x6[0] * x6[3] + x6[1] * x6[4] + x6[2] * x6[5]) / r
     height = altitude(x6[0], x6[1], x6[2])
-    fresh = transition(height, climb, relight, h, Pi)
+    fresh = transition(height, climb, x[BOOST, 6], relight, h, Pi)
     unheard = (ALL if relight > 0.0 else UNHEARD) if height >= AIR else 0.0
     mix(x, P, mu, Pi, h, fresh, unheard, ASLEEP, x_out, P_out, mu_out, xs, Ps, J, kind)
     leader = likeliest(mu_out)

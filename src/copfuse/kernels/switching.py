@@ -15,6 +15,7 @@ import math
 
 from copfuse.constants import G0
 from copfuse.kernels import njit
+from copfuse.kernels.engines import ramp
 from copfuse.kernels.motions import AIR, N_MODEL
 from copfuse.kernels.pull import DRAG_CEILING
 
@@ -24,13 +25,18 @@ LOB_TURNS = 1.0 / 1600.0  # 1/s, that such a fall is lifted or an engine lights,
 BRAKED = 1.0  # 1/s, that such a fall is taken to be braked below `SPACE`: it passes the layers where drag comes to tell in seconds
 UNREST_AFTER = 0.03, 0.001  # of those that were pushed (MANOEUVRE, BOOST), how many are not left alone once they are no more, to the others
 UNREST_BEGINS = 1e-7  # 1/s, that a body in space which was left alone is so no more, or the other way round
+# Of constant thrust an engine pushes the harder the less mass is left to it: one that lifts off with 1.5 to 3 g has burnt most of it when
+# it pushes with 5 to 8, and goes out soon.  Of the flights of the record, as they are fitted, what tracks see burn above 15 km goes out
+# at a rate of .001/s below 50 m/s^2, .02 up to 60, .08 up to 70 and .13 up to 80.
+SPENT, HARD = 0.1, (50.0, 80.0)  # 1/s, that such a one goes out beside the other rates; m/s^2 of thrust less drag from where to where
 _NEVER = 1e-8  # 1/s
 
 
 @njit
-def transition(h, climb, relight, dt, Pi):
+def transition(h, climb, thrust, relight, dt, Pi):
     """Markov transition matrix over dt at altitude h (m) and climb rate (m/s); rows from, columns to.
 
+    ``thrust``, less drag over mass (m/s^2), is what an engine has if one burns: what pushes hard soon goes out (`SPENT`), looking ahead.
     ``relight`` is the rate at which what does not burn lights a further stage, beside what these say; returns its share in
     what goes from COAST to MANOEUVRE.
     """
@@ -43,11 +49,12 @@ def transition(h, climb, relight, dt, Pi):
     lobbed = falling and h + climb * climb / (2.0 * G0) >= LOB
     young = h < 15e3 and not falling  # what burns there has just been launched
     braking, lift = 1.0 / 50.0, (1.0 / 100.0 if air else 1.0 / 1000.0)
+    spent = SPENT * ramp(thrust, HARD[0], HARD[1]) if dt > 0.0 and not young else 0.0
     if lobbed:  # each of three ways: by lift, by either model of an engine
         lift = braking = LOB_TURNS / 3.0
         again = min(again, LOB_TURNS / 3.0)
     for engine in (0, 4):
-        Pi[engine, 1] = 1.0 / 80.0 if h > 60e3 else (1.0 / 2000.0 if young else 1.0 / 400.0)
+        Pi[engine, 1] = 1.0 / 80.0 + spent if h > 60e3 else (1.0 / 2000.0 if young else 1.0 / 400.0)
         Pi[1, engine] = again
         Pi[2, engine] = again if engine == 4 or not air else braking
         Pi[3, engine] = again if engine == 4 else (lift if air else max(again, restless))
@@ -58,6 +65,9 @@ def transition(h, climb, relight, dt, Pi):
     Pi[4, 0] = 1.0 / 20.0 if h < 12e3 else (1.0 / 60.0 if h < 70e3 else 1.0 / 600.0)
     Pi[0, 2] = 1.0 / (2000.0 if young else 60.0) if h < 110e3 else 1e-6
     Pi[4, 2] = 1.0 / (2000.0 if young else 200.0) if h < 110e3 else 1e-6
+    if h <= 60e3:  # there drag is felt as soon as it is out
+        Pi[0, 2] += spent
+        Pi[4, 2] += spent
     if space or (lobbed and not air):
         Pi[0, 3], Pi[4, 3], Pi[1, 3], Pi[2, 3] = UNREST_AFTER[0] * Pi[0, 1], UNREST_AFTER[1] * Pi[4, 1], UNREST_BEGINS, UNREST_BEGINS
     else:
