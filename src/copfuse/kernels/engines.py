@@ -9,6 +9,7 @@ import math
 
 from copfuse.kernels import borrowing
 from copfuse.kernels.earth import altitude
+from copfuse.kernels.flight import smooth
 from copfuse.kernels.motions import BOOST, GLIDE, MANOEUVRE, REENTRY
 
 UNKNOWN = -1.0  # of a rate or a chance: not known here
@@ -23,17 +24,10 @@ CLOSE = 1e-6  # of a decision's two sides, in their unit or as a share: nearer t
 
 
 @borrowing
-def ramp(value, begin, end):
-    """From 0 at ``begin`` smoothly to 1 at ``end``."""
-    u = min(max((value - begin) / (end - begin), 0.0), 1.0)
-    return u * u * (3.0 - 2.0 * u)
-
-
-@borrowing
 def stage_above(x6):
     """`phases.above` of one track."""
-    fast = ramp(math.sqrt(x6[3] * x6[3] + x6[4] * x6[4] + x6[5] * x6[5]), FAST[0], FAST[1])
-    high = ramp(altitude(x6[0], x6[1], x6[2]), LOW[0], LOW[1])
+    fast = smooth((math.sqrt(x6[3] * x6[3] + x6[4] * x6[4] + x6[5] * x6[5]) - FAST[0]) / (FAST[1] - FAST[0]))
+    high = smooth((altitude(x6[0], x6[1], x6[2]) - LOW[0]) / (LOW[1] - LOW[0]))
     return STAGES - (STAGES - LAST) * (1.0 - high * (1.0 - fast))
 
 

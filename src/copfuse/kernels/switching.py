@@ -15,7 +15,7 @@ import math
 
 from copfuse.constants import G0
 from copfuse.kernels import njit
-from copfuse.kernels.engines import ramp
+from copfuse.kernels.flight import smooth
 from copfuse.kernels.motions import AIR, N_MODEL
 from copfuse.kernels.pull import DRAG_CEILING
 
@@ -49,7 +49,7 @@ def transition(h, climb, thrust, relight, dt, Pi):
     lobbed = falling and h + climb * climb / (2.0 * G0) >= LOB
     young = h < 15e3 and not falling  # what burns there has just been launched
     braking, lift = 1.0 / 50.0, (1.0 / 100.0 if air else 1.0 / 1000.0)
-    spent = SPENT * ramp(thrust, HARD[0], HARD[1]) if dt > 0.0 and not young else 0.0
+    spent = SPENT * smooth((thrust - HARD[0]) / (HARD[1] - HARD[0])) if dt > 0.0 and not young else 0.0
     if lobbed:  # each of three ways: by lift, by either model of an engine
         lift = braking = LOB_TURNS / 3.0
         again = min(again, LOB_TURNS / 3.0)
