@@ -25,6 +25,9 @@ from copfuse.rules import Tracklet
 
 Motion = Callable[[float, float], Model]  # from one time to a later one, s
 
+ROUNDING = 1e-13  # of a variance, in standard deviations squared: a smaller process noise is none
+
+
 # One Gaussian per track: the accumulated state density --------------------------------------------------------------
 
 
@@ -71,10 +74,22 @@ def state_at(past: History, time: float, motion: Motion, rule: Rule = CUBATURE) 
     spread = slope @ P @ transpose(slope) + residual
     mean2, slope2, residual2 = _line(motion(time, past.time[after]), mean, spread, rule)
     total = slope2 @ residual @ transpose(slope2) + residual2
-    gain = residual @ transpose(slope2) @ np.linalg.pinv(total, hermitian=True)  # singular where some process noise is 0
+    gain = residual @ transpose(slope2) @ _inverse(total, slope2 @ spread @ transpose(slope2) + residual2)
     bridged = mean + apply(gain, past.x[:, after] - mean2)
     left = _symmetric(residual - gain @ slope2 @ residual)
     return _joined(past, after, time, bridged, [(before, slope - gain @ slope2 @ slope), (after, gain)], left), after
+
+
+def _inverse(noise: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Inverse (n, d, d) of process noise that is part of a ``whole`` covariance, where it is more than what rounding leaves of that.
+
+    Where some noise is 0, what the regression leaves of a motion is rounding, and its inverse would be taken for knowledge.
+    """
+    scale = np.sqrt(np.maximum(np.diagonal(whole, axis1=1, axis2=2), np.finfo(float).tiny))
+    scale = scale[:, :, None] * scale[:, None, :]
+    shares, ways = np.linalg.eigh(_symmetric(noise / scale))
+    real = shares > ROUNDING
+    return (ways * np.where(real, 1.0 / np.where(real, shares, 1.0), 0.0)[:, None, :]) @ transpose(ways) / scale
 
 
 def _line(model: Model, x: np.ndarray, P: np.ndarray, rule: Rule) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
