@@ -27,26 +27,14 @@ def test_the_newest_that_is_known_for_so_long(case):
 
 
 @pytest.mark.parametrize("case", range(8))
-def test_lines_are_named_by_who_knows_whose_track(case):
-    rng = np.random.default_rng(case)
-    node, row = rng.integers(0, 4, 60), rng.integers(0, 30, 60)
-    source, track = rng.integers(0, 4, 30).astype(np.int8), rng.integers(0, 10 ** rng.integers(1, 9), 30).astype(np.int32)
-    names, key = np.empty(60, int), np.empty(60, int)
-    many = kernel.named(node, row, source, track, 4, names, key)
-    plain, which = np.unique((node * 4 + source[row]) * kernel.NUMBERS + track[row], return_inverse=True)
-    assert np.array_equal(names[:many], plain) and np.array_equal(key, which)
-
-
-@pytest.mark.parametrize("case", range(8))
 def test_what_is_told_starts_within_its_step_and_while_its_nation_heeds_it(case):
     rng = np.random.default_rng(case)
     begins, keys = np.arange(10.0, 60.0, 10.0), 6
-    names = np.sort(rng.integers(0, 16, keys) * kernel.NUMBERS + np.arange(keys))
+    node = np.sort(rng.integers(0, 4, keys))
     within = np.array([rng.choice([-np.inf, 20.0], 4), rng.choice([np.inf, 40.0], 4)])
     line, start = rng.integers(-1, 9, (keys, 5)), begins + rng.choice([0.0, 4.0, 10.0], (keys, 5))
     found, begin = np.empty((4, keys * 5), int), np.empty(keys * 5)
-    n = kernel.heeded(names, 4, within, begins, 10.0, start, line, *found, begin)
-    node = names // (4 * kernel.NUMBERS)
+    n = kernel.heeded(node, within, begins, 10.0, start, line, *found, begin)
     since, until = within[:, node, None]
     key, step = np.nonzero((start < begins + 10.0) & (line >= 0) & (since < begins) & (begins <= until))
     assert np.array_equal(found[:, :n], [node[key], key, step, line[key, step]]) and np.array_equal(begin[:n], start[key, step])

@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from copfuse import filters
+from copfuse import filters, numbering
 from copfuse.ahead import Foretold, predicted
 from copfuse.coasting import REGISTRATION
 from copfuse.constants import NODES
 from copfuse.filters import Bank
 from copfuse.kernels import foresight
 from copfuse.kernels import newest as kernel
+from copfuse.numbering import first_and_place
 from copfuse.phases import push, pushed
 from copfuse.tables import CUE, TRACK, Messages, Tracks
 from copfuse.volumes import ALL_CUES, CUE_SHARE, Cues
@@ -119,12 +120,11 @@ def told(
 
 def _newest(known: Heard, begins: np.ndarray) -> Newest:
     tracks, row, steps = known.tracks, known.row, len(begins)
-    names, key = np.empty((2, len(row)), int)
-    names = names[: kernel.named(known.node.astype(int), row, tracks.node, tracks.track, len(NODES), names, key)]
-    start, line = np.empty((len(names), steps)), np.empty((len(names), steps), int)
+    first, key = first_and_place(numbering.tracks(known.node.astype(int) * len(NODES) + tracks.node[row], tracks.track[row]))
+    start, line = np.empty((len(first), steps)), np.empty((len(first), steps), int)
     kernel.newest(key, known.known, tracks.time[row], begins, REACTION, start, line)
     found, begin = np.empty((4, start.size), int), np.empty(start.size)
-    n = kernel.heeded(names, len(NODES), known.within, begins, REACTION, start, line, *found, begin)
+    n = kernel.heeded(known.node[first], known.within, begins, REACTION, start, line, *found, begin)
     return Newest(found[0, :n], found[1, :n], found[2, :n], found[3, :n], begin[:n])
 
 

@@ -6,50 +6,21 @@ import math
 
 from copfuse.kernels import borrowing
 
-NUMBERS = 10**9  # more than a node gives to its tracks
-
 
 @borrowing
-def named(node, row, source, track, nodes, names, key):
-    """Which of the ``names`` each line is of, ``key (n,)``, and how many there are; they rise, and are filled in, (n,).
-
-    Line i is known by node ``node[i]`` of ``nodes``, of the row ``row[i]``, which is of ``track[row[i]]`` of node ``source[row[i]]``.
-    """
-    many = 0
-    for again in range(2):  # first all names, then which
-        for i in range(len(row)):
-            name = (node[i] * nodes + source[row[i]]) * NUMBERS + track[row[i]]
-            low, high = 0, many
-            while low < high:
-                middle = (low + high) // 2
-                if names[middle] < name:
-                    low = middle + 1
-                else:
-                    high = middle
-            if again:
-                key[i] = low
-            elif low == many or names[low] != name:
-                for k in range(many, low, -1):
-                    names[k] = names[k - 1]
-                names[low] = name
-                many += 1
-    return many
-
-
-@borrowing
-def heeded(names, nodes, within, begins, reaction, start, line, node, key, step, entry, begin):
-    """Where a line of a key of ``names (keys,)``, as `newest` finds it, is told of: of ``node, key, step, entry`` (the line) and ``begin``
-    (its start), (keys * k,) each, how many are filled in, key by key and step by step.
+def heeded(whose, within, begins, reaction, start, line, node, key, step, entry, begin):
+    """Where a line of a key of node ``whose (keys,)``, as `newest` finds it, is told of: of ``node, key, step, entry`` (the line) and
+    ``begin`` (its start), (keys * k,) each, how many are filled in, key by key and step by step.
 
     It starts within the step, which begins at ``begins (k,)`` s, after the first and by the second of its node's times ``within (2,
     nodes)``.
     """
     many = 0
-    for c in range(len(names)):
-        whose = names[c] // (nodes * NUMBERS)
+    for c in range(len(whose)):
+        since, until = within[0, whose[c]], within[1, whose[c]]
         for k in range(len(begins)):
-            if line[c, k] >= 0 and start[c, k] < begins[k] + reaction and within[0, whose] < begins[k] <= within[1, whose]:
-                node[many], key[many], step[many], entry[many], begin[many] = whose, c, k, line[c, k], start[c, k]
+            if line[c, k] >= 0 and start[c, k] < begins[k] + reaction and since < begins[k] <= until:
+                node[many], key[many], step[many], entry[many], begin[many] = whose[c], c, k, line[c, k], start[c, k]
                 many += 1
     return many
 

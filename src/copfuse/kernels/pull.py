@@ -168,16 +168,10 @@ def exponential(x):
 
 @borrowing
 def drag_near(s, log_beta):
-    """`motions.drag_of`, with the height of `lanes`, the density of `thickness` and the factor of `mach.factor_at`: to 1e-5, some 1e-4
-    where the speed of sound bends.  Process noise is reckoned by it."""
+    """`motions.drag_of`, with the height of `lanes`, the air of `half_density` and the factor of `mach.factor_at`: to 1e-5, some 1e-4
+    where the speed of sound bends, 1e-3 where a temperature gradient begins.  Process noise is reckoned by it."""
     _, over2, h = away(s[0], s[1], s[2])
     z2 = s[2] * s[2] * over2
-    h = h - 0.5 * EARTH_E2 * EARTH_E2 * h * z2 * (1.0 - z2)
-    if h > DRAG_CEILING:
-        return 0.0
-    h, v = larger(h, 0.0), math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])  # 0 where h is nan, too
-    u = _RADIUS / _WIDE * h / (_RADIUS + h) if h < _TOP else _BELOW + (h - _TOP) * (1.0 / _WIDE)
-    i = min(int(u), len(_PIECES) // 4 - 1)
-    f, p = u - i, 4 * i
-    density = _PIECES[p] + f * (_PIECES[p + 1] + f * (_PIECES[p + 2] + f * _PIECES[p + 3]))
-    return slowed(0.5 * density, factor_at(h, v), v, math.exp(-log_beta))
+    h = larger(h - 0.5 * EARTH_E2 * EARTH_E2 * h * z2 * (1.0 - z2), 0.0)
+    v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
+    return slowed(half_density(h), factor_at(h, v), v, math.exp(-log_beta))
