@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from copfuse import ahead, filters
-from copfuse.ahead import Foretold, predicted
+from copfuse.ahead import predicted
 from copfuse.coasting import BURNT_OUT
 from copfuse.constants import BOOST, EARTH_OMEGA, G0, GLIDE, MU, REENTRY_ALTITUDE
 from copfuse.frames import altitude
@@ -153,25 +153,3 @@ def test_radars_share_by_the_most_of_one_source():
         mine = (end == end[i]) & (node == node[i])
         assert share[i] == min(0.2, 0.5 / np.bincount(source[mine]).max())
     assert len(set(share)) > 2
-
-
-def test_what_was_foretold_is_what_would_be_predicted_again(monkeypatch):
-    """Of other tables and under other numbers, too; and it is predicted once, unless a bit of it is another."""
-    tracks, asked = some_tracks()[0], []
-    monkeypatch.setattr(ahead, "predicted", lambda t, rows, time: asked.append(len(rows)) or predicted(t, rows, time))
-    foretold, rows = Foretold(), np.arange(12)
-    time = tracks.time[rows] + 7.0
-    assert same(foretold.predicted(tracks, rows, time), predicted(tracks, rows, time))
-    shifted, turned = tracks[4:], np.arange(10)[::-1]
-    again = shifted.time[turned] + 7.0
-    assert same(foretold.predicted(shifted, turned, again), predicted(shifted, turned, again)) and asked == [12, 2]
-    for name in ahead._SAID:
-        other = tracks[:12]
-        column = getattr(other, name).copy()
-        column.reshape(12, -1)[3, 0] += 1e-9 * max(abs(column.reshape(12, -1)[3, 0]), 1.0)
-        other = replace(other, **{name: column})
-        assert same(foretold.predicted(other, rows, time), predicted(other, rows, time))
-    foretold.predicted(tracks, rows, time + np.where(rows == 5, 1e-9, 0.0))
-    assert asked == [12, 2] + [1] * (len(ahead._SAID) + 1) and callable(foresight.said)
-    monkeypatch.setattr(ahead, "KEPT", 0)
-    assert same(foretold.predicted(tracks, rows, time + 1.0), predicted(tracks, rows, time + 1.0)) and len(foretold.at) == 22

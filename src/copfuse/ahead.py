@@ -17,7 +17,6 @@ FREELY = 0.5  # probability of a free fall from which on a track without an engi
 RARELY = np.array([0.1, 1.0, 1.0, 1.0, 0.1])  # of what falls every model's likelihood: engines light again a tenth as often, *notional*
 PRIORS = filters.THRUST, filters.FLOW, filters.LIFT_SIGMA
 _SAID = ("time", "x", "P", "phase_probability", "acceleration", "acceleration_sigma", "log_beta")  # by a row of a state
-KEPT = 4096  # rows of which predictions are kept at most, 4 kB each
 AT_ONCE = 2000  # rows that are predicted together: as quick as all together, and of little memory
 
 
@@ -65,31 +64,6 @@ def _started(tracks: Tracks, rows: np.ndarray, low: np.ndarray) -> tuple[Bank, n
 def _relight(pause: np.ndarray, since: np.ndarray) -> Any:
     """`relight_within`, which is 0 where no further stage is expected, as mostly."""
     return relight_within(pause, since) if pause.any() else 0.0
-
-
-class Foretold:
-    """What `predicted` made of rows, by all that it is made of: what a row says, whatever its number, and for when."""
-
-    def __init__(self) -> None:
-        self.at: dict[bytes, tuple[int, int]] = {}  # in which of the banks, and where
-        self.banks: list[Bank] = []
-
-    def predicted(self, tracks: Tracks, rows: np.ndarray, time: np.ndarray) -> Bank:
-        """`predicted` of rows (n,) at ``time (n,)`` s, those of them that were not predicted before."""
-        said = np.empty((len(rows), foresight.WORDS))
-        foresight.said(rows, time, *(getattr(tracks, name) for name in _SAID), said)
-        names = said.view(f"V{said.itemsize * foresight.WORDS}").ravel().tolist()
-        places = [self.at.get(name) for name in names]
-        new = [i for i, place in enumerate(places) if place is None]
-        made, parts, order = predicted(tracks, rows[new], time[new]), list[Bank](), list[int]()
-        for number in {place[0] for place in places if place}:
-            mine = [i for i, place in enumerate(places) if place and place[0] == number]
-            parts.append(self.banks[number][[self.at[names[i]][1] for i in mine]])
-            order += mine
-        if new and len(self.at) < KEPT:
-            self.at.update((names[i], (len(self.banks), k)) for k, i in enumerate(new))
-            self.banks.append(made)
-        return Bank.stack([made, *parts])[np.argsort(new + order)] if parts else made
 
 
 class Ahead:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from copfuse import fusion, network, simulate, watching
-from copfuse.ahead import Foretold
 from copfuse.errors import CopfuseError
 from copfuse.following import Hub, Kept
 from copfuse.looping import Loop, timed
@@ -38,14 +37,14 @@ class Sensed:
 
 
 class Once:
-    """What senses of one truth under several regimes have in common: how sensors look when nothing cues them, tracks of the same
-    plots, and what is foreseen of the same rows.  For one truth, scenario, seed and association."""
+    """What senses of one truth under several regimes have in common: how sensors look when nothing cues them, and tracks of the
+    same plots.  For one truth, scenario, seed and association."""
 
     def __init__(self) -> None:
         self.of: tuple[Any, ...] = ()
         self.looking: dict[str, Any] = {}
         self.looks: Looks = watching.side_by_side([])
-        self.kept, self.foretold = Kept(), Foretold()
+        self.kept = Kept()
 
     def prepared(self, truth: Truth, scenario: Any, seed: int, association: str) -> Once:
         """Itself, filled; refuses what is not the same as before."""
@@ -94,7 +93,7 @@ def sense(
     once = timed(spent, "detect", (once or Once()).prepared, truth, scenario, seed, association)
     last = scenario.duration if scenario.duration is not None else float(truth.time.max(initial=0.0))
     for exact in (False, True) if not any(link.responsibility for link in rule.links) else (True,):  # covariances decide who reports
-        loop = Loop(scenario, rule, seed, association, exact, spent, once.looks, once.looking, once.kept, once.foretold, last, idle)
+        loop = Loop(scenario, rule, seed, association, exact, spent, once.looks, once.looking, once.kept, last, idle)
         loop.run()
         detections, tracks = loop.plots, timed(spent, "track", loop.table, common, named)
         messages = timed(spent, "share", share, tracks, scenario, rule, seed, detections)

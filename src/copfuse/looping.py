@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from copfuse import network, simulate, telling, tracking, watching
-from copfuse.ahead import Foretold
 from copfuse.constants import NATIONS, NODES
 from copfuse.following import Hub, Kept, Nations
 from copfuse.hearing import plot_feed
@@ -71,7 +70,7 @@ class Loop:
 
     def __init__(
         self, scenario: Any, rule: Any, seed: int, association: str, exact: bool, spent: dict[str, float], looks: Looks,
-        looking: dict[str, Any], kept: Kept, foretold: Foretold, last: float, idle: bool,
+        looking: dict[str, Any], kept: Kept, last: float, idle: bool,
     ) -> None:  # fmt: skip
         """Sensors that nothing has cued, ``looking`` as in `Detections.meta`, until ``last`` s."""
         self.scenario, self.rule, self.seed, self.association, self.exact, self.spent = scenario, rule, seed, association, exact, spent
@@ -91,7 +90,7 @@ class Loop:
         self.plots = self.seen.table()
         self.rows: list[Rows] = []
         self.provisional = _Provisional()
-        self.nations, self.foretold = Nations(scenario, association, kept), foretold
+        self.nations = Nations(scenario, association, kept)
         self.came: list[np.ndarray] | None = None
         self.shared: tuple[int, Tracks, Messages] | None = None  # of how many plots, what was shared last
         self.stable = True
@@ -194,9 +193,7 @@ class Loop:
         _, tracks, messages = self.shared
         heard = {b"": telling.heard(tracks, messages), **(self._shown(messages, begins) if shown else {})}
         made = {
-            key: telling.told(
-                replace(one, within=np.array([one.within[0], self.heeds])), self.scenario, begins, self.ahead.get(key), self.foretold
-            )
+            key: telling.told(replace(one, within=np.array([one.within[0], self.heeds])), self.scenario, begins, self.ahead.get(key))
             for key, one in heard.items()
             if len(one.row)
         }

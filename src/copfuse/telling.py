@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from copfuse import filters, numbering
-from copfuse.ahead import Foretold, predicted
+from copfuse.ahead import predicted
 from copfuse.coasting import REGISTRATION
 from copfuse.constants import NODES
 from copfuse.filters import Bank
@@ -95,19 +95,16 @@ class Newest(NamedTuple):
     start: np.ndarray
 
 
-def told(
-    known: Heard, scenario: Any, begins: np.ndarray, before: Ahead | None = None, foretold: Foretold | None = None
-) -> tuple[Cues, Foreseen]:  # fmt: skip
+def told(known: Heard, scenario: Any, begins: np.ndarray, before: Ahead | None = None) -> tuple[Cues, Foreseen]:
     """The cues of the steps that begin at ``begins (k,)`` s, one `REACTION` after the other: of every track that a nation knows for so
     long the newest row known so long.
 
     What has come down, or is no longer known to `VAGUE`, is left out, until its track is heard of again.  ``before`` is what
-    was foreseen in the step before, from where this goes on; each nation from what it foresaw itself.  ``foretold`` keeps what
-    was foreseen, of whatever table and nation, by all that it is made of.
+    was foreseen in the step before, from where this goes on; each nation from what it foresaw itself.
     """
     found = _newest(known, begins)
     slack = np.diag((scenario.bias * np.repeat(REGISTRATION, 3)) ** 2)
-    ahead = _foreseen(known, found, begins, slack, before, foretold)
+    ahead = _foreseen(known, found, begins, slack, before)
     bank, n = ahead.bank, int(np.count_nonzero(~ahead.of.out))
     columns: dict[str, Any] = {name: np.empty((n, *shape), kind) for name, (kind, shape) in Cues.COLUMNS.items() if name != "share"}
     foresight.cues(
@@ -128,9 +125,7 @@ def _newest(known: Heard, begins: np.ndarray) -> Newest:
     return Newest(found[0, :n], found[1, :n], found[2, :n], found[3, :n], begin[:n])
 
 
-def _foreseen(
-    known: Heard, found: Newest, begins: np.ndarray, slack: np.ndarray, before: Ahead | None, foretold: Foretold | None
-) -> Foreseen:
+def _foreseen(known: Heard, found: Newest, begins: np.ndarray, slack: np.ndarray, before: Ahead | None) -> Foreseen:
     """What is newest, in the middle of its steps: each row from itself, or from where its nation foresaw it in the step before.
 
     What several nations foresee alike, from the same row and the same step on, is one line, and is foreseen once.
@@ -144,7 +139,7 @@ def _foreseen(
     )  # fmt: skip
     first, was, time, gone = first[:many], was[:many], time[:many], np.zeros(many, bool)
     fresh, again = np.flatnonzero(was < 0), np.flatnonzero(was >= 0)
-    bank = (foretold.predicted if foretold else predicted)(known.tracks, first[fresh], time[fresh])
+    bank = predicted(known.tracks, first[fresh], time[fresh])
     if len(again):
         gone[again] = old.out[was[again]]
         rest, live = again[gone[again]], again[~gone[again]]

@@ -11,8 +11,6 @@ from copfuse.kernels.estimation import combine
 from copfuse.kernels.motions import N_MODEL
 from copfuse.kernels.starts import start
 
-WORDS = 54  # of what a row says
-
 
 @borrowing
 def braked(rows, x, since, low):
@@ -65,23 +63,6 @@ def started(
         pause[i], falls[i] = models(phase[r], low[i], burnt_out, freely, mu[i])
         here, of = slice(i, i + 1), slice(r, r + 1)
         start(acceleration[of], sigma[of], log_beta[of], thrust, flow, lift, x6[here], P6[here], xs[here], Ps[here])
-
-
-@borrowing
-def said(rows, until, time, x, P, phase, acceleration, sigma, log_beta, out):
-    """All that rows ``rows (n,)`` of columns of Tracks say as `started`, and for when s they are foreseen, ``until (n,)``: ``out (n,
-    WORDS)``."""
-    for i in range(len(rows)):
-        r = rows[i]
-        out[i, 0], out[i, 1], out[i, 2], out[i, 3], out[i, 4] = until[i], time[r], sigma[r], log_beta[r, 0], log_beta[r, 1]
-        for a in range(3):
-            out[i, 5 + a] = acceleration[r, a]
-        for a in range(4):
-            out[i, 8 + a] = phase[r, a]
-        for a in range(6):
-            out[i, 12 + a] = x[r, a]
-            for b in range(6):
-                out[i, 18 + 6 * a + b] = P[r, a, b]
 
 
 @borrowing
