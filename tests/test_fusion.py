@@ -285,17 +285,18 @@ def test_stale_and_lost_messages_do_not_bring_a_track_back(flown):
 
 
 def test_a_forecast_under_thrust_is_not_carried_past_burnout():
-    """In free flight the last forecast serves for 1/200 of the time left; the first look at an engine that is out asks anew."""
+    """In free flight the last forecast serves for 1/200 of the time left; the first look at an engine that is out asks anew, and until
+    then, whatever a track that goes on unseen makes of itself, nothing is known better."""
     place, axes = frames.ecef(np.radians(39.0), np.radians(126.0), 100e3), frames.enu_axes(np.radians(39.0), np.radians(126.0))
     x = np.concatenate([place, axes.T @ np.array([2500.0, 0.0, 2500.0])])
     later = np.concatenate([x[:3] + 1.0 * x[3:], x[3:]])
     burning, falling = np.array([0.9, 0.1, 0.0, 0.0]), np.array([0.01, 0.99, 0.0, 0.0])
 
-    def told(first, second):
+    def told(first, second, age=0.0):
         P = np.tile(np.diag([50.0**2] * 3 + [5.0**2] * 3), (2, 1, 1))
         state = {
             "time": np.array([100.0, 101.0]), "x": np.stack([x, later]), "P": P, "phase_probability": np.stack([first, second]),
-            "pedigree": np.array([[0, -1, -1, -1]] * 2),
+            "pedigree": np.array([[0, -1, -1, -1]] * 2), "age": np.array([0.0, age]),
         }  # fmt: skip
         log_beta, push, line = np.tile([8.5, 0.3], (2, 1)), np.outer([first[0], second[0]], 20.0 * x[3:] / 3536.0), np.arange(2)
         return fusion._impacts(state, log_beta, push, line, np.zeros(2, int), np.zeros(2, int), {})
@@ -307,6 +308,10 @@ def test_a_forecast_under_thrust_is_not_carried_past_burnout():
     width = [np.sqrt(np.trace(P)) for P in after["impact_point_P"]]
     assert width[0] > 5.0 * width[1]
     np.testing.assert_allclose(width[1], np.sqrt(np.trace(alone[1][0])), rtol=0.2)  # but for the push, at a chance of .01
+    for unseen in (told(burning, burning, 1.0), told(burning, falling, 1.0)):
+        assert all(np.array_equal(*unseen[name]) for name in ("impact_point", "impact_point_P", "time_to_impact_sigma"))
+        assert np.diff(unseen["time_to_impact"]) == -1.0
+    assert not np.array_equal(*told(burning, burning)["impact_point"]) and not np.array_equal(*told(falling, burning, 1.0)["impact_point"])
 
 
 def test_what_sources_have_in_common_is_asked_only_where_several_stand_in_a_line(flown, monkeypatch):
@@ -335,7 +340,7 @@ def test_forecasts_are_made_together_as_they_would_be_alone(monkeypatch):
     chance = np.where(step[:, None] < 12.0, [0.9, 0.1, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0])
     state = {
         "time": step, "x": np.concatenate([x[:3] + step[:, None] * x[3:], np.tile(x[3:], (n, 1))], axis=1), "P": np.tile(P, (n, 1, 1)),
-        "phase_probability": chance, "pedigree": np.tile([0, -1, -1, -1], (n, 1)),
+        "phase_probability": chance, "pedigree": np.tile([0, -1, -1, -1], (n, 1)), "age": np.zeros(n),
     }  # fmt: skip
     log_beta, push, line = np.tile([8.5, 0.3], (n, 1)), chance[:, :1] * 0.006 * x[3:], np.repeat(np.arange(n), 2)
     asked, plain = [], forecast._impacts

@@ -217,7 +217,7 @@ def _falling(x: np.ndarray) -> np.ndarray:
 def _impacts(columns: dict[str, np.ndarray], chance: np.ndarray, wanted: np.ndarray) -> list[np.ndarray]:
     """Forecasts of rows sorted by time, carried on as the hub's own are (`forecast.along`); nan where none is wanted."""
     n, rows = len(wanted), np.flatnonzero(wanted)
-    state = {name: columns[name][rows] for name in ("time", "x", "P")} | {"phase_probability": chance[rows]}
+    state = {name: columns[name][rows] for name in ("time", "x", "P")} | {"phase_probability": chance[rows], "age": np.zeros(len(rows))}
     push = columns.get("push", np.zeros((n, 3)))[rows]
     log_beta = columns.get("log_beta", np.tile(LOG_BETA, (n, 1)))[rows]
     every, nobody = np.arange(len(rows)), np.zeros(len(rows), int)

@@ -27,17 +27,18 @@ SELDOM = 0.06
 # covariance that holds far more
 MISSED = 0.04
 LASTS = 200.0  # a forecast of free flight serves until this share of the time left, 1 / LASTS, has gone
-PUSHED = MISSED  # chance of boost and glide together from which on a forecast is not carried on
+PUSHED = MISSED  # chance of boost and glide together from which on a forecast is not carried on past a plot
 Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # points (n, 3) m, covariances m^2, s left (n,), their sigma
 
 
 class Forecast(NamedTuple):
-    """An impact forecast of one track: made when (s), until when (s) it serves, from whom (bits), impact point m, its covariance, s left
-    and their sigma."""
+    """An impact forecast of one track: made when (s), until when (s) it serves, from whom (bits) and which newest plot (s), or nan where
+    later plots do not matter; impact point m, its covariance, s left and their sigma."""
 
     time: float
     until: float
     who: int
+    seen: float
     point: np.ndarray
     cov: np.ndarray
     left: float
@@ -50,15 +51,16 @@ def along(
 ) -> Columns:  # fmt: skip
     """Impact forecasts of tracks' rows (n,) in rising time, as `impact_point` gives them; ``keys`` say which track each row is of.
 
-    Each row is a ``line`` of ``state`` (time, x, P, phase_probability), ``log_beta``, ``push``, ``who`` (bits) and ``least`` (as of
+    Each row is a ``line`` of ``state`` (time, x, P, phase_probability, age), ``log_beta``, ``push``, ``who`` (bits) and ``least`` (as of
     `impact_point`).  A forecast in free flight serves until 1 / `LASTS` of the time left has gone (`_untouched`) or others stand in the
-    track.  One that was made under thrust or lift (`pushed`) is never carried on: that they have ended changes everything.  ``made`` has
-    each track's last, in place, as long as it may still serve.
+    track.  One that was made under thrust or lift (`pushed`) serves until there is a plot: that they have ended changes everything; but
+    where nothing new is known nothing is known better, and the mean of a track that goes on unseen falls out of a glide that may go on.
+    ``made`` has each track's last, in place, as long as it may still serve.
     """
     chance = state["phase_probability"]
     powered, bits, at = pushed(chance)[line].tolist(), who[line].tolist(), state["time"][line].tolist()
-    until = _serving(made, state["x"], line, at, keys, bits, powered)
-    fresh = ~np.isnan(until)
+    seen = np.round(state["time"] - state["age"], 6)[line].tolist()  # as it was, but for roundings
+    until, fresh = _serving(made, state["x"], line, at, keys, bits, seen, powered)
     given = state["x"], state["P"], log_beta, push, *_chances(state["x"], chance), np.broadcast_to(least, len(chance))
     asked, place = np.unique(line[fresh], return_inverse=True)
     out = np.zeros((len(line), 3)), np.zeros((len(line), 3, 3)), np.zeros(len(line)), np.zeros(len(line))
@@ -66,10 +68,8 @@ def along(
         column[fresh] = value[place]
     point, cov, left, sigma = out
     for i, (key, new) in enumerate(zip(keys, fresh.tolist(), strict=True)):
-        if powered[i]:
-            made.pop(key, None)
-        elif new:
-            made[key] = Forecast(at[i], until[i], bits[i], point[i], cov[i], left[i], sigma[i])
+        if new:
+            made[key] = Forecast(at[i], until[i], bits[i], seen[i] if powered[i] else math.nan, point[i], cov[i], left[i], sigma[i])
         else:
             old = made[key]
             point[i], cov[i], left[i], sigma[i] = old.point, old.cov, old.left - (at[i] - old.time), old.sigma
@@ -80,22 +80,19 @@ def along(
 
 def _serving(
     made: dict[Any, Forecast], x: np.ndarray, line: np.ndarray, time: list[float], keys: Sequence[Hashable], who: list[int],
-    powered: list[bool],
-) -> np.ndarray:  # fmt: skip
-    """Until when, s, the forecast of each row (n,) is to serve, from which on it does not if it is ``powered``; nan where an earlier one
-    serves."""
-    last = {key: (old.until, old.who) for key, old in made.items()}
-    until = np.full(len(time), np.nan)
+    seen: list[float], powered: list[bool],
+) -> tuple[list[float], np.ndarray]:  # fmt: skip
+    """Until when, s, the forecast that serves each row (n,) does so, and whether it is a new one."""
+    last = {key: (old.until, old.who, old.seen) for key, old in made.items()}
+    until, fresh = [0.0] * len(time), np.zeros(len(time), bool)
     for i, key in enumerate(keys):
-        if powered[i]:
-            last.pop(key, None)
-            until[i] = time[i]
-            continue
-        end, whose = last.get(key, (-math.inf, who[i]))
-        if time[i] >= end or whose != who[i]:
-            until[i] = time[i] + _untouched(x[line[i]].tolist()) / LASTS
-            last[key] = float(until[i]), who[i]
-    return until
+        end, whose, plot = last.get(key, (-math.inf, 0, math.nan))
+        if time[i] >= end or whose != who[i] or ((powered[i] or not math.isnan(plot)) and plot != seen[i]):
+            fresh[i] = True
+            end = time[i] + _untouched(x[line[i]].tolist()) / (1.0 if powered[i] else LASTS)
+            last[key] = end, who[i], seen[i] if powered[i] else math.nan
+        until[i] = end
+    return until, fresh
 
 
 def _untouched(x: list[float]) -> float:

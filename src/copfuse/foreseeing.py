@@ -61,6 +61,6 @@ def _major(
     _, first, line = np.unique(needs.line[rows], return_index=True, return_inverse=True)
     at, size = rows[first], np.zeros(len(first))
     np.maximum.at(size, line, [least[t] for t in track])
-    state = {name: getattr(picture, name)[at] for name in ("time", "x", "P", "phase_probability")}
+    state = {name: getattr(picture, name)[at] for name in ("time", "x", "P", "phase_probability", "age")}
     point, cov, _, _ = forecast.along(state, needs.log_beta[at], needs.push[at], needs.who[at], line, track, made, size)
     return error_ellipse(point, cov)[0]
