@@ -129,7 +129,7 @@ def measure(scenario: Scenario, truth: Truth, seed: int, pictures: bool = True) 
     samples, delays, custody = [np.zeros(0, SAMPLE)], [np.zeros(0, DELAY)], [np.zeros(0, CUSTODY)]
     for k in _missiles(truth):
         path = truth[truth.object == k]
-        limits = [_limits(truth, scenario, node, k, detections) for node in NODES]
+        limits = [_limits(truth, scenario, node, k, detections) for node in reversed(NODES)][::-1]  # what the hub's needs serves nations
         for source in seen:
             node = min(source.source, NODES.index("HUB"))
             rows = np.flatnonzero(source.object == k)

@@ -26,6 +26,8 @@ STRETCH = 0.16  # of burn times, either way, *notional*
 TEMPLATE = (100.0, 0.10)  # m, and share of the way between two looks, by which a template errs, *notional*
 FARTHEST = -60.0  # log weight of the best sample below which the looks are no boost's
 NEGLIGIBLE = 1e-3  # weight of a class that is not listed
+KEPT = 8192  # tracks of one plot that are kept for whoever sees the same plot again, 5 kB each
+_begun: dict[tuple[Any, ...], Bank] = {}  # by all that they are made of
 
 
 # From one plot -------------------------------------------------------------------------------------------------------
@@ -40,17 +42,36 @@ def from_one_plot(time: float, z, sigma, origin, axes, cosines: int = 0, others:
     """
     z, sigma = np.atleast_2d(np.asarray(z, float)), np.atleast_2d(np.asarray(sigma, float))
     rate = np.arange(4) == 3
-    tracks = filters.start(time, np.where(rate, np.nan, z), sigma, origin, axes, cosines)
-    up = tracks.x6[:, :3] / np.linalg.norm(tracks.x6[:, :3], axis=1, keepdims=True)
-    lean = np.einsum("nij,nj->ni", tracks.P6[:, :3, :3], up)
-    told = ascents.at_height(frames.altitude(tracks.x6), np.sqrt(np.einsum("ni,ni->n", lean, up)))
-    for i in np.flatnonzero(told.known):
-        _rise(tracks, int(i), up[i], lean[i], told)
+    tracks = _known(float(time), np.where(rate, np.nan, z), sigma, np.asarray(origin, float), np.asarray(axes, float), int(cosines))
     if others is not None:
         companions.alike(tracks, *companions.velocities(tracks, np.isfinite(z[:, 0]), *others))
     tracks = mixed(tracks)
     if np.isfinite(z[:, 3]).any():
         tracks = filters.update(tracks, np.where(rate, z, np.nan), sigma, origin, axes, cosines)
+    return tracks
+
+
+def _known(time: float, z: np.ndarray, sigma: np.ndarray, origin: np.ndarray, axes: np.ndarray, cosines: int) -> Bank:
+    """`_alone`, of a single plot made once: whoever tracks with all plots begins mostly where a nation has begun before."""
+    if len(z) != 1:
+        return _alone(time, z, sigma, origin, axes, cosines)
+    key = z.tobytes(), sigma.tobytes(), origin.tobytes(), axes.tobytes(), cosines
+    made = _begun.get(key)
+    if made is None:
+        made = _begun[key] = _alone(time, z, sigma, origin, axes, cosines)
+        if len(_begun) > KEPT:
+            _begun.pop(next(iter(_begun)), None)
+    return Bank(np.array([time]), made.x.copy(), made.P.copy(), made.mu.copy(), made.x6.copy(), made.P6.copy())
+
+
+def _alone(time: float, z: np.ndarray, sigma: np.ndarray, origin: np.ndarray, axes: np.ndarray, cosines: int) -> Bank:
+    """Tracks of plots, without range rate, of which nothing else is known; ``x6`` and ``P6`` are those of `filters.start`."""
+    tracks = filters.start(time, z, sigma, origin, axes, cosines)
+    up = tracks.x6[:, :3] / np.linalg.norm(tracks.x6[:, :3], axis=1, keepdims=True)
+    lean = np.einsum("nij,nj->ni", tracks.P6[:, :3, :3], up)
+    told = ascents.at_height(frames.altitude(tracks.x6), np.sqrt(np.einsum("ni,ni->n", lean, up)))
+    for i in np.flatnonzero(told.known):
+        _rise(tracks, int(i), up[i], lean[i], told)
     return tracks
 
 
