@@ -295,13 +295,13 @@ def test_a_track_of_a_plot_that_was_seen_before_is_the_same_to_the_bit():
     """What is kept of plots is a copy: whoever changes a track of one changes no other, and none that began before is lost."""
     z, sigma = np.array([[300e3, 0.4, 0.2, np.nan]]), np.array([[50.0, 1e-3, 1e-3, np.nan]])
     at = np.array([-3.1e6, 4.1e6, 3.8e6]), np.eye(3)[[1, 2, 0]]
-    starting._begun.clear()
+    starting._once.cache_clear()
     first = starting.from_one_plot(3.0, z, sigma, *at)
     columns = {name: getattr(first, name).copy() for name in ("x", "P", "mu", "x6", "P6")}
     for name in columns:
         getattr(first, name)[:] = 7.0
     again = starting.from_one_plot(5.0, z, sigma, *at)
-    assert len(starting._begun) == 1 and again.time[0] == 5.0
+    assert starting._once.cache_info().hits == 1 and again.time[0] == 5.0
     assert all(np.array_equal(getattr(again, name), column) for name, column in columns.items())
     other = starting.from_one_plot(5.0, z, 2.0 * sigma, *at)
-    assert len(starting._begun) == 2 and not np.array_equal(other.P6, again.P6)
+    assert starting._once.cache_info().currsize == 2 and not np.array_equal(other.P6, again.P6)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,6 @@ STRETCH = 0.16  # of burn times, either way, *notional*
 TEMPLATE = (100.0, 0.10)  # m, and share of the way between two looks, by which a template errs, *notional*
 FARTHEST = -60.0  # log weight of the best sample below which the looks are no boost's
 NEGLIGIBLE = 1e-3  # weight of a class that is not listed
-KEPT = 8192  # tracks of one plot that are kept for whoever sees the same plot again, 5 kB each
-_begun: dict[tuple[Any, ...], Bank] = {}  # by all that they are made of
 
 
 # From one plot -------------------------------------------------------------------------------------------------------
@@ -42,7 +41,8 @@ def from_one_plot(time: float, z, sigma, origin, axes, cosines: int = 0, others:
     """
     z, sigma = np.atleast_2d(np.asarray(z, float)), np.atleast_2d(np.asarray(sigma, float))
     rate = np.arange(4) == 3
-    tracks = _known(float(time), np.where(rate, np.nan, z), sigma, np.asarray(origin, float), np.asarray(axes, float), int(cosines))
+    begun = _known if len(z) == 1 else _alone
+    tracks = begun(float(time), np.where(rate, np.nan, z), sigma, np.asarray(origin, float), np.asarray(axes, float), int(cosines))
     if others is not None:
         companions.alike(tracks, *companions.velocities(tracks, np.isfinite(z[:, 0]), *others))
     tracks = mixed(tracks)
@@ -53,15 +53,14 @@ def from_one_plot(time: float, z, sigma, origin, axes, cosines: int = 0, others:
 
 def _known(time: float, z: np.ndarray, sigma: np.ndarray, origin: np.ndarray, axes: np.ndarray, cosines: int) -> Bank:
     """`_alone`, of a single plot made once: whoever tracks with all plots begins mostly where a nation has begun before."""
-    if len(z) != 1:
-        return _alone(time, z, sigma, origin, axes, cosines)
-    key = z.tobytes(), sigma.tobytes(), origin.tobytes(), axes.tobytes(), cosines
-    made = _begun.get(key)
-    if made is None:
-        made = _begun[key] = _alone(time, z, sigma, origin, axes, cosines)
-        if len(_begun) > KEPT:
-            _begun.pop(next(iter(_begun)), None)
+    made = _once(z.tobytes(), sigma.tobytes(), origin.tobytes(), axes.tobytes(), cosines)
     return Bank(np.array([time]), made.x.copy(), made.P.copy(), made.mu.copy(), made.x6.copy(), made.P6.copy())
+
+
+@lru_cache(maxsize=8192)  # of 5 kB each
+def _once(*given: Any) -> Bank:
+    z, sigma, origin, axes = (np.frombuffer(column).copy() for column in given[:4])
+    return _alone(0.0, z[None], sigma[None], origin, axes.reshape(3, 3), given[4])
 
 
 def _alone(time: float, z: np.ndarray, sigma: np.ndarray, origin: np.ndarray, axes: np.ndarray, cosines: int) -> Bank:
