@@ -37,6 +37,7 @@ CUSTODY = 0.95  # of the time in coverage, of flights that glide or pull up
 CROWD = 8  # launches, more of which are flown only when they are asked for
 SPENT = 2.5e-3  # s of a core for every second in which a missile is in the air, about: 1 to 10 s a seed
 LAUNCH = 2.5  # s of a core for a launch of the record, likewise
+LOADING = 8.0  # s until the kernels are loaded, likewise
 
 
 @dataclass(frozen=True)
@@ -259,7 +260,7 @@ def said_before(several: Sequence[Scenario], seeds: int, jobs: int, every: int |
         some = len([row for row in flights.launches() if flights.flyable(row)][::every])
         told.append(f"{plural(some, 'launch', 'launches')} of the record")
         spent += some * LAUNCH
-    spent *= times / n
+    spent = LOADING + spent * times / n
     length = f"{spent:.0f} s" if spent < 100.0 else f"{spent / 60.0:.0f} min"
     return f"{' and '.join(told)}: about {length} on {plural(n, 'core')}"
 
