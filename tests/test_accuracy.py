@@ -365,3 +365,17 @@ def test_pushes_leave_range_apogee_and_direction_at_burnout_what_they_are():
     still = (*drawn.unsteady[: flight.ATTITUDE - flight.PARAMETERS], *np.zeros(4), *drawn.unsteady[flight.ROUGH - flight.PARAMETERS :])
     quiet = simulate.trajectories(replace(drawn, unsteady=still))[0][0]
     assert np.array_equal(quiet.x[:end], flown.x[:end]) and np.linalg.norm(quiet.x[-1, :3] - flown.x[-1, :3]) > 30.0
+
+
+def test_it_is_said_before_how_long_a_measurement_takes():
+    """In proportion to seeds, seconds in the air, and times; over cores; after the kernels are loaded."""
+    scenario, first = scenarios.load("pull-up-2019"), verdicts.LOADING
+    each = float(np.ptp(simulate.fly(scenario).time)) * verdicts.SPENT
+    assert 200 * each > 100.0 > 3 * each + first
+    told = f"200 seeds of 1 scenario: about {(200 * each + first) / 60:.0f} min on 1 core"
+    assert verdicts.said_before([scenario], 200, 1, None, 1) == told
+    assert verdicts.said_before([scenario] * 2, 1, 2, None, 3) == f"1 seed of 2 scenarios: about {3 * each + first:.0f} s on 2 cores"
+    told = verdicts.said_before([], 1, 1, 20, 1)
+    launches = int(told.split()[0])
+    assert 1 < launches < 20
+    assert told == f"{launches} launches of the record: about {launches * verdicts.LAUNCH + first:.0f} s on 1 core"

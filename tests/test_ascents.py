@@ -79,3 +79,9 @@ def test_a_first_plot_tells_of_a_launch():
         assert np.trace(told.P[10, pushed, 3:6, 3:6]) < np.trace(plain.P[10, pushed, 3:6, 3:6]) / 16
     assert (told.x[:, motions.COAST] == plain.x[:, motions.COAST]).all()  # what falls may come from anywhere
     assert np.linalg.eigvalsh(told.P6).min() > 0.0
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 40])
+def test_medians_are_numpys_to_the_bit(n):
+    values = np.random.default_rng(n).normal(size=n)
+    assert ascents._median(values) == np.median(values)

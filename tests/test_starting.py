@@ -289,3 +289,19 @@ def test_a_cue_is_carried_to_another_time():
     assert np.allclose(same.x6, x6, atol=1e-6) and np.allclose(same.P6, P6, rtol=1e-9)
     pushed = starting.from_cue(10.0, x6, P6, 10.0, acceleration=np.tile([1.0, 2.0, 3.0], (3, 1)), acceleration_sigma=np.full(3, 4.0))
     assert np.allclose(pushed.x[:, motions.MANOEUVRE, 6:9], [1.0, 2.0, 3.0])
+
+
+def test_a_track_of_a_plot_that_was_seen_before_is_the_same_to_the_bit():
+    """What is kept of plots is a copy: whoever changes a track of one changes no other, and none that began before is lost."""
+    z, sigma = np.array([[300e3, 0.4, 0.2, np.nan]]), np.array([[50.0, 1e-3, 1e-3, np.nan]])
+    at = np.array([-3.1e6, 4.1e6, 3.8e6]), np.eye(3)[[1, 2, 0]]
+    starting._once.cache_clear()
+    first = starting.from_one_plot(3.0, z, sigma, *at)
+    columns = {name: getattr(first, name).copy() for name in ("x", "P", "mu", "x6", "P6")}
+    for name in columns:
+        getattr(first, name)[:] = 7.0
+    again = starting.from_one_plot(5.0, z, sigma, *at)
+    assert starting._once.cache_info().hits == 1 and again.time[0] == 5.0
+    assert all(np.array_equal(getattr(again, name), column) for name, column in columns.items())
+    other = starting.from_one_plot(5.0, z, 2.0 * sigma, *at)
+    assert starting._once.cache_info().currsize == 2 and not np.array_equal(other.P6, again.P6)

@@ -127,9 +127,9 @@ def measure(scenario: Scenario, truth: Truth, seed: int, pictures: bool = True) 
         picture = fusion.fuse(local, messages, scenario, detections=detections)
         seen += [_Seen.of(4 + node, picture, node, truth) for node in TRACKERS]
     samples, delays, custody = [np.zeros(0, SAMPLE)], [np.zeros(0, DELAY)], [np.zeros(0, CUSTODY)]
-    for k in _missiles(truth):
+    for k in missiles(truth):
         path = truth[truth.object == k]
-        limits = [_limits(truth, scenario, node, k, detections) for node in NODES]
+        limits = [_limits(truth, scenario, node, k, detections) for node in reversed(NODES)][::-1]  # what the hub's needs serves nations
         for source in seen:
             node = min(source.source, NODES.index("HUB"))
             rows = np.flatnonzero(source.object == k)
@@ -210,7 +210,8 @@ def _last_of(*columns: np.ndarray) -> np.ndarray:
     return np.sort(len(columns[0]) - 1 - first)
 
 
-def _missiles(truth: Truth) -> list[int]:
+def missiles(truth: Truth) -> list[int]:
+    """Numbers of a truth's missiles that fly."""
     return [k for k, about in enumerate(truth.meta["objects"]) if about["kind"] == "missile" and (truth.object == k).any()]
 
 

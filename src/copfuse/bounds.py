@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ from copfuse import filters, frames, informing, motion, roughness, sensitivity, 
 from copfuse.checking import handed, handed_scenario
 from copfuse.constants import BOOST, EARTH_OMEGA, GLIDE, NODES, REENTRY_ALTITUDE
 from copfuse.errors import CopfuseError, suggestion
-from copfuse.kernels import earth, mach, motions
+from copfuse.kernels import limits, motions
 from copfuse.tables import Detections, Truth
 
 PRIOR = (1e6, 1e4)  # m, m/s per axis before the first plot: next to nothing, *notional*
@@ -129,7 +130,9 @@ def _gravity_gradient(position: np.ndarray, h: float = 1e3) -> np.ndarray:
     """Derivative (n, 3, 3) of J2 gravitation by position, from central differences (2e-8 of it)."""
     columns = []
     for move in h * np.eye(3):
-        high, low = (np.array([earth.gravitation(*p) for p in position + way]).reshape(-1, 3) for way in (move, -move))
+        high, low = np.empty((len(position), 3)), np.empty((len(position), 3))
+        limits.gravitations(position + move, high)
+        limits.gravitations(position - move, low)
         columns.append((high - low) / (2.0 * h))
     return np.stack(columns, axis=2)
 
@@ -137,16 +140,9 @@ def _gravity_gradient(position: np.ndarray, h: float = 1e3) -> np.ndarray:
 def _drag(x: np.ndarray, beta: float, h: float = 50.0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Speed m/s, deceleration over speed 1/s, its relative change with height 1/m, and that of the drag coefficient with the
     logarithm of the speed, each (n,)."""
-    height, speed = frames.altitude(x), np.linalg.norm(x[:, 3:], axis=1)
-    high, here, low = (_braking(np.maximum(height, 0.0) + s * h, speed) for s in (1.0, 0.0, -1.0))
-    bend = np.array([mach.drag_slope(v / earth.air(max(z, 0.0))[1]) for z, v in zip(height, speed, strict=True)]).reshape(-1)
-    return speed, here / beta, (high - low) / np.maximum(2.0 * h * here, 1e-300), bend
-
-
-def _braking(height: np.ndarray, speed: np.ndarray) -> np.ndarray:
-    """Deceleration over speed (n,) of a ballistic coefficient of 1 kg/m^2."""
-    air = [earth.air(h) for h in height]
-    return np.array([0.5 * rho * v * mach.drag_factor(v / sound) for (rho, sound), v in zip(air, speed, strict=True)])
+    speed, out = np.linalg.norm(x[:, 3:], axis=1), np.empty((len(x), 3))
+    limits.brakings(frames.altitude(x), speed, h, out)
+    return speed, out[:, 0] / beta, out[:, 1], out[:, 2]
 
 
 def process_noise(x, dt, driven, beta: float, noise: float = 1.0) -> np.ndarray:
@@ -211,7 +207,7 @@ def bound(
     about = truth.meta["objects"][object]
     if model == "true" and about.get("kind", "missile") == "missile":
         plan, begin = _planned(path, about, scenario)
-        phi, most = sensitivity.slopes(plan, begin, grid), sensitivity.burnt(plan, begin, grid)
+        phi, most = _sloped(plan, begin, grid), sensitivity.burnt(plan, begin, grid)
         sigma, pushed = sensitivity.prior(plan), roughness.driven(plan, begin, grid)
         known = phi, gained, sigma, most
         return Bound(grid, roughness.lowest(*known, pushed) if pushed else sensitivity.lowest(*known), label)
@@ -225,11 +221,32 @@ def _planned(path: Truth, about: dict[str, Any], scenario: Any) -> tuple[motion.
     if launch is None or launch.kind == "recorded":
         what = "a recorded one" if launch else "none of the scenario's"
         raise CopfuseError(f"bound: model 'true' needs a planned flight, and {name!r} is {what}; model 'filter' would do")
-    flown = simulate.trajectories(replace(launch, separate=False, debris=0))[0][0]
+    flown = _flown(replace(launch, separate=False, debris=0))
     x = motion.interpolate(flown.time + launch.at, flown.x, path.time)
     if flown.plan is None or not np.abs(x - path.x)[:, _P].max() < SAME:
         raise CopfuseError(f"bound: the truth of {name!r} is no flight of {scenario.name}; pass the scenario that it flew in")
     return flown.plan, launch.at
+
+
+@lru_cache(maxsize=4)
+def _flown(launch: Any) -> motion.Trajectory:
+    """The flight of a launch's missile, which the bounds of all nodes ask for."""
+    return simulate.trajectories(launch)[0][0]
+
+
+_slopes: list[tuple[motion.Plan, float, np.ndarray, np.ndarray]] = []  # those that were flown last: of what, when, at which times
+
+
+def _sloped(plan: motion.Plan, begin: float, grid: np.ndarray) -> np.ndarray:
+    """`sensitivity.slopes`: those that were flown last where they have all these times, as a hub's have its nations', which is the same to
+    the bit."""
+    for known, since, time, phi in _slopes:
+        at = np.searchsorted(time, grid).clip(max=len(time) - 1)
+        if known is plan and since == begin and np.array_equal(time[at], grid):
+            return phi[at]
+    phi = sensitivity.slopes(plan, begin, grid)
+    _slopes[:] = [(plan, begin, grid, phi)]
+    return phi
 
 
 def _chosen(scenario: Any, node: str | None, names: Sequence[str] | None) -> tuple[list[Any], str]:
@@ -277,17 +294,10 @@ def carried(step: Steps, gained: np.ndarray, first: int = 0, before: np.ndarray 
 
     ``before (10, 10)`` is that of the row before ``first``; of row 0, what is known beforehand.
     """
-    P = _fresh(np.diag(np.repeat(np.square(PRIOR), 3))) if before is None else before
+    prior = np.r_[np.repeat(np.square(PRIOR), 3), np.full(3, filters.ACCELERATION_SIGMA**2), filters.LOG_BETA[1] ** 2]
     out = np.empty((len(gained), WIDTH, WIDTH))
-    for k in range(first, first + len(gained)):
-        if k > 0:
-            P = _fresh(P) if k > 1 and step.driven[k - 1] != step.driven[k - 2] else P
-            P = step.F[k - 1] @ P @ step.F[k - 1].T + step.Q[k - 1]
-        if gained[k - first].any():
-            J = _inverse(P)
-            J[:6, :6] += gained[k - first]
-            P = _inverse(J)
-        out[k - first] = P
+    start = np.diag(prior) if before is None else np.array(before, order="C")
+    limits.carried(*step, np.ascontiguousarray(gained), first, start, prior, out)
     return out
 
 
@@ -296,20 +306,14 @@ def seen(P: np.ndarray) -> np.ndarray:
     return 0.5 * (P + P.transpose(0, 2, 1))[:, :6, :6]
 
 
-def _fresh(P: np.ndarray) -> np.ndarray:
-    """Position and velocity of P, with acceleration and ballistic coefficient as known beforehand."""
-    new = np.diag(np.r_[np.zeros(6), np.full(3, filters.ACCELERATION_SIGMA**2), filters.LOG_BETA[1] ** 2])
-    new[:6, :6] = P[:6, :6]
-    return new
-
-
 def effective_beta(path: Truth) -> float:
     """The ballistic coefficient kg/m^2 that fits best, by least squares, the deceleration of a path's free flight in the air."""
     dt, middle = np.diff(path.time), 0.5 * (path.time[1:] + path.time[:-1])
     x = motion.interpolate(path.time, path.x, middle)
     rows = (dt > 0.05) & ~np.isin(informing.phase_at(path, middle), (BOOST, GLIDE)) & (frames.altitude(x) < REENTRY_ALTITUDE)
     x, push = x[rows], (np.diff(path.x[:, 3:], axis=0)[rows].T / dt[rows]).T
-    fall = np.array([earth.free_acceleration(*s[:5]) for s in x]).reshape(-1, 3)
+    fall = np.empty((len(x), 3))
+    limits.free_accelerations(x, fall)
     speed, rate, _, _ = _drag(x, 1.0)
     pressure, braking = rate * speed, -np.einsum("ni,ni->n", push - fall, x[:, 3:]) / np.maximum(speed, 1e-9)
     best = float(pressure @ braking) / max(float(pressure @ pressure), 1e-300)

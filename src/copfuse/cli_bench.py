@@ -193,7 +193,7 @@ def bench_accuracy(
 
     SCENARIO is one or more of what "copfuse run" takes; without it, and without --flights and --record, all packaged
     ones but salvos of ten and more and what sheds debris.
-    Slow: 3 to 15 s a seed and scenario on two cores, so all packaged ones at 200 seeds take two to three hours.
+    Slow: 1 to 10 s of a core for a seed and scenario, so all packaged ones at 200 seeds take half an hour on two; it says so first.
 
     \b
     Examples:
@@ -210,6 +210,7 @@ def bench_accuracy(
 
     chosen = verdicts.chosen(scenario, flights, not record)
     say_compiling("run")
+    click.echo(f"copfuse bench accuracy: {verdicts.said_before(chosen, seeds, jobs, record, 1 + bias)}", err=True)
     made: list[Any] = []
     for one in chosen:
         for scale in dict.fromkeys((0.0, one.bias) if bias else (0.0,)):

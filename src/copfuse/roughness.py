@@ -12,13 +12,13 @@ That a population aims its pitch-over by the pushes (`motion.aimed`) is left out
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import expm
 
-from copfuse import motion
-from copfuse.kernels import flight
+from copfuse import motion, sensitivity
+from copfuse.kernels import flight, limits
 from copfuse.motion import Plan
 
 SWAY, SLOW = 1.0, 30.0  # s, memory of attitude and thrust; and of what a thrust wanders slowly
@@ -66,42 +66,36 @@ def moves(plan: Plan, begin: float, grid: np.ndarray, size: np.ndarray, some: np
     rates halfway; ``size`` and ``some`` as of `driven`."""
     dt, halfway = np.diff(grid), 0.5 * (grid[1:] + grid[:-1]) - begin
     d = 6 + len(some)
-    A, Q = np.zeros((len(dt), d, d)), np.zeros((d, d))
     slope, push = rates(plan, halfway, motion.states(plan, halfway))
-    lasts = (halfway < motion._burns(plan)[-1, 1])[:, None, None]  # after that pushes push nothing, and stay as they are
-    A[:, _D, _D], A[:, 3:6, 6:] = slope, push[:, :, some]
+    F, noise = np.tile(np.eye(d), (len(dt), 1, 1)), np.zeros((len(dt), d, d))
+    lasts = halfway < motion._burns(plan)[-1, 1]  # after that pushes push nothing, and stay as they are
+    F[~lasts, _D, _D] = _exponential(slope[~lasts] * dt[~lasts, None, None])
+    A, Q = np.zeros((int(lasts.sum()), d, d)), np.zeros((d, d))
+    A[:, _D, _D], A[:, 3:6, 6:] = slope[lasts], push[lasts][:, :, some]
     Q[6:, 6:] = np.diag(2.0 * size[some] ** 2 / MEMORY[some])
-    A[:, 6:, 6:] = lasts * -np.diag(1.0 / MEMORY[some])
-    whole = np.zeros((len(dt), 2 * d, 2 * d))
-    whole[:, :d, :d], whole[:, d:, d:] = -A, np.swapaxes(A, 1, 2)
-    whole[:, :d, d:] = lasts * Q
-    both = expm(whole * dt[:, None, None])
-    F = np.swapaxes(both[:, d:, d:], 1, 2)
-    noise = F @ both[:, :d, d:]
+    A[:, 6:, 6:] = -np.diag(1.0 / MEMORY[some])
+    whole = np.zeros((len(A), 2 * d, 2 * d))
+    whole[:, :d, :d], whole[:, d:, d:], whole[:, :d, d:] = -A, np.swapaxes(A, 1, 2), Q
+    both = expm(whole * dt[lasts, None, None])
+    F[lasts] = np.swapaxes(both[:, d:, d:], 1, 2)
+    noise[lasts] = F[lasts] @ both[:, :d, d:]
     return F, 0.5 * (noise + np.swapaxes(noise, 1, 2))
+
+
+def _exponential(A: np.ndarray) -> np.ndarray:
+    """Exponentials of matrices (n, 6, 6) of norm 2 at most, to rounding: the series of a quarter of each, squared twice."""
+    F = np.tile(np.eye(A.shape[1]), (len(A), 1, 1))
+    for order in range(14, 0, -1):
+        F = np.eye(A.shape[1]) + 0.25 * A @ F / order
+    return (F @ F) @ (F @ F)
 
 
 def rates(plan: Plan, time: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Derivatives (n, 6, 6) of the rates of a plan's flight by the states ``x (n, 6)`` at ``time (n,)`` s from ignition, and directions
     (n, 3, 4) of its pushes, 0 where nothing burns."""
-    burns, p = motion._burns(plan), motion._vector(plan, motion.FINE, False, True)
-    out, d, n, force = np.zeros(6), np.zeros(3), np.zeros(3), np.zeros(3)
     slope, push = np.zeros((len(time), 6, 6)), np.zeros((len(time), 3, flight.PUSHES))
-    for k, t in enumerate(time.tolist()):
-        stage, beta = flight.burning(t, burns, p) if t >= 0.0 else (-1, plan.beta)
-        for i, half in enumerate(HALF):
-            for sign in (0.5, -0.5):
-                s = x[k].copy()
-                s[i] += 2.0 * sign * half
-                flight.derivative(t, s, stage, beta, plan.lift < 0.0, burns, p, out, d, n, force)
-                slope[k, :, i] += sign / half * out
-        if stage >= 0:
-            flight.thrust_direction(t, x[k], p, d)
-            push[k, :, 0] = push[k, :, 3] = d
-            for column in (1, 2):
-                out[:] = 0.0
-                flight.sideways(d[0], d[1], d[2], float(column == 1), float(column == 2), out, n)
-                push[k, :, column] = out[3:]
+    flown = plan.lift < 0.0, motion._burns(plan), motion._vector(plan, motion.FINE, False, True), plan.beta
+    limits.rates(np.asarray(time, float), np.ascontiguousarray(x), *flown, HALF, slope, push)
     return slope, push
 
 
@@ -113,37 +107,9 @@ def roots(Q: np.ndarray) -> np.ndarray:
 
 def lowest(phi: np.ndarray, gained: np.ndarray, sigma: np.ndarray, most: np.ndarray, pushed: Driven) -> np.ndarray:
     """`sensitivity.lowest` of a flight that is ``pushed``, too: covariance (n, 6, 6) of the state at each of n times."""
-    d, scaled = pushed.P.shape[0], phi * sigma
-    value, vector = np.linalg.eigh(gained)
-    weight = np.sqrt(np.maximum(value, 0.0))[:, :, None] * np.swapaxes(vector, 1, 2)
-    n = d + len(sigma)
+    d, n = pushed.P.shape[0], pushed.P.shape[0] + len(sigma)
     seen = np.zeros((len(phi), 6, n))  # the state by (y, parameters over their prior's standard deviations)
-    seen[:, :, _D], seen[:, :, d:] = np.eye(6), scaled
+    seen[:, :, _D], seen[:, :, d:] = np.eye(6), phi * sigma
     R = np.eye(n)
-    R[:d, :d] = np.linalg.inv(np.linalg.cholesky(pushed.P))
-    out = np.empty(gained.shape)
-    for k in range(len(phi)):
-        if k > 0:
-            R = _moved(R, pushed.F[k - 1], pushed.L[k - 1])
-        if gained[k].any():
-            R = _rotated(R, weight[k] @ seen[k])
-        told = most[k] < sigma
-        known = _rotated(R, np.eye(n)[d:][told] * (sigma / most[k])[told, None]) if told.any() else R
-        root = np.linalg.solve(known.T, seen[k].T)
-        out[k] = root.T @ root
-    return out
-
-
-def _moved(R: np.ndarray, F: np.ndarray, L: np.ndarray) -> np.ndarray:
-    """Root of the information on (y, parameters) after y has become F y + L w, w of unit variance: w is found with it, and left out."""
-    n, d = len(R), len(F)
-    before: Any = R[:, :d] @ np.linalg.inv(F)
-    new = np.hstack([before, R[:, d:]])
-    if not L.any():
-        return new
-    whole = np.block([[np.eye(d), np.zeros((d, n))], [-before @ L, new]])
-    return np.asarray(np.linalg.qr(whole, mode="r"))[d:, d:]
-
-
-def _rotated(R: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    return np.asarray(np.linalg.qr(np.vstack([R, rows]), mode="r"))
+    R[:d, :d] = np.linalg.qr(np.linalg.inv(np.linalg.cholesky(pushed.P)), mode="r")
+    return sensitivity.from_root(R, np.linalg.inv(pushed.F), pushed.L, seen, gained, sensitivity.sharpened(sigma, most))

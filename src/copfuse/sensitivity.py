@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from copfuse import frames, motion
+from copfuse.kernels import limits
 from copfuse.motion import Plan
 from copfuse.vehicles import GAP, Stage
 
@@ -89,19 +90,25 @@ def lowest(phi: np.ndarray, gained: np.ndarray, sigma: np.ndarray, most: np.ndar
     every plot (Bierman 1977), because they are nearly collinear.  A state that depends on fewer than six has a singular one.
     """
     scaled = phi * sigma
+    return from_root(np.eye(len(sigma)), np.zeros((len(phi), 0, 0)), np.zeros((len(phi), 0, 0)), scaled, gained, sharpened(sigma, most))
+
+
+def sharpened(sigma: np.ndarray, most: np.ndarray) -> np.ndarray:
+    """What ``most`` (n, k), as of `burnt`, tells of parameters over their prior's ``sigma (k)``: 1 over the standard deviation, else 0."""
+    return np.where(most < sigma, sigma / most, 0.0)
+
+
+def from_root(R: np.ndarray, F: np.ndarray, L: np.ndarray, seen: np.ndarray, gained: np.ndarray, sharp: np.ndarray) -> np.ndarray:
+    """Covariance (n, 6, 6) of the state from a root ``R (w, w)`` of the information on w unknowns, which is left as it is.
+
+    ``F, L`` (n - 1, d, d), inverse transitions of the first d unknowns and roots of their noise; ``seen (n, 6, w)`` the state by the
+    unknowns, ``gained (n, 6, 6)`` the information on it, ``sharp (n, k)`` as of `sharpened` of the last k.
+    """
+    n, w, k = len(seen), len(R), sharp.shape[1]
     value, vector = np.linalg.eigh(gained)
-    rows = np.einsum("na,nia,nik->nak", np.sqrt(np.maximum(value, 0.0)), vector, scaled)
-    R = np.eye(len(sigma))
-    out = np.empty(gained.shape)
-    for k in range(len(phi)):
-        if gained[k].any():
-            R = _rotated(R, rows[k])
-        told = most[k] < sigma
-        known = _rotated(R, np.diag(sigma / most[k])[told]) if told.any() else R
-        root = np.linalg.solve(known.T, scaled[k].T)
-        out[k] = root.T @ root
+    weight = np.sqrt(np.maximum(value, 0.0))[:, :, None] * np.swapaxes(vector, 1, 2)
+    known = np.hstack([np.zeros((n, w - k)), sharp])
+    out, told = np.empty((n, 6, 6)), gained.any(axis=(1, 2))
+    arrays = (np.ascontiguousarray(a, float) for a in (F, L))
+    limits.lowest(R.copy(), *arrays, L.any(axis=(1, 2)), np.ascontiguousarray(seen), told, weight @ seen, known, out)
     return out
-
-
-def _rotated(R: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    return np.asarray(np.linalg.qr(np.vstack([R, rows]), mode="r"))

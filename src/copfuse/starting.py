@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -40,17 +41,36 @@ def from_one_plot(time: float, z, sigma, origin, axes, cosines: int = 0, others:
     """
     z, sigma = np.atleast_2d(np.asarray(z, float)), np.atleast_2d(np.asarray(sigma, float))
     rate = np.arange(4) == 3
-    tracks = filters.start(time, np.where(rate, np.nan, z), sigma, origin, axes, cosines)
-    up = tracks.x6[:, :3] / np.linalg.norm(tracks.x6[:, :3], axis=1, keepdims=True)
-    lean = np.einsum("nij,nj->ni", tracks.P6[:, :3, :3], up)
-    told = ascents.at_height(frames.altitude(tracks.x6), np.sqrt(np.einsum("ni,ni->n", lean, up)))
-    for i in np.flatnonzero(told.known):
-        _rise(tracks, int(i), up[i], lean[i], told)
+    begun = _known if len(z) == 1 else _alone
+    tracks = begun(float(time), np.where(rate, np.nan, z), sigma, np.asarray(origin, float), np.asarray(axes, float), int(cosines))
     if others is not None:
         companions.alike(tracks, *companions.velocities(tracks, np.isfinite(z[:, 0]), *others))
     tracks = mixed(tracks)
     if np.isfinite(z[:, 3]).any():
         tracks = filters.update(tracks, np.where(rate, z, np.nan), sigma, origin, axes, cosines)
+    return tracks
+
+
+def _known(time: float, z: np.ndarray, sigma: np.ndarray, origin: np.ndarray, axes: np.ndarray, cosines: int) -> Bank:
+    """`_alone`, of a single plot made once: whoever tracks with all plots begins mostly where a nation has begun before."""
+    made = _once(z.tobytes(), sigma.tobytes(), origin.tobytes(), axes.tobytes(), cosines)
+    return Bank(np.array([time]), made.x.copy(), made.P.copy(), made.mu.copy(), made.x6.copy(), made.P6.copy())
+
+
+@lru_cache(maxsize=8192)  # of 5 kB each
+def _once(*given: Any) -> Bank:
+    z, sigma, origin, axes = (np.frombuffer(column).copy() for column in given[:4])
+    return _alone(0.0, z[None], sigma[None], origin, axes.reshape(3, 3), given[4])
+
+
+def _alone(time: float, z: np.ndarray, sigma: np.ndarray, origin: np.ndarray, axes: np.ndarray, cosines: int) -> Bank:
+    """Tracks of plots, without range rate, of which nothing else is known; ``x6`` and ``P6`` are those of `filters.start`."""
+    tracks = filters.start(time, z, sigma, origin, axes, cosines)
+    up = tracks.x6[:, :3] / np.linalg.norm(tracks.x6[:, :3], axis=1, keepdims=True)
+    lean = np.einsum("nij,nj->ni", tracks.P6[:, :3, :3], up)
+    told = ascents.at_height(frames.altitude(tracks.x6), np.sqrt(np.einsum("ni,ni->n", lean, up)))
+    for i in np.flatnonzero(told.known):
+        _rise(tracks, int(i), up[i], lean[i], told)
     return tracks
 
 

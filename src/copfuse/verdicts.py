@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from copfuse import accuracy as measuring
-from copfuse import charts, measures, metrics, populations, simulate
+from copfuse import charts, flights, measures, metrics, populations, simulate, workers
 from copfuse import scenario as scenarios
 from copfuse.accuracy import DELAYS, SOURCES, TRACKERS, Measured
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE, PHASES, TERMINAL
@@ -35,6 +35,9 @@ VAGUE = metrics.GATE_MOST  # m: where the bound is above, no error can count, be
 FALSE_A_DAY = 1.0  # firm tracks of nothing, per sensor
 CUSTODY = 0.95  # of the time in coverage, of flights that glide or pull up
 CROWD = 8  # launches, more of which are flown only when they are asked for
+SPENT = 2.5e-3  # s of a core for every second in which a missile is in the air, about: 1 to 10 s a seed
+LAUNCH = 2.5  # s of a core for a launch of the record, likewise
+LOADING = 8.0  # s until the kernels are loaded, likewise
 
 
 @dataclass(frozen=True)
@@ -243,6 +246,23 @@ def chosen(names: Sequence[str], folder: str | None = None, packaged: bool = Tru
 def _crowded(scenario: Scenario) -> bool:
     """Whether a scenario is one of many objects, which takes minutes a seed and tells of association more than of accuracy."""
     return len(scenario.launches) > CROWD or any(launch.separate or launch.debris for launch in scenario.launches)
+
+
+def said_before(several: Sequence[Scenario], seeds: int, jobs: int, every: int | None, times: int) -> str:
+    """One line on how long it takes, about, to measure scenarios and every n-th launch of the record, all of it some ``times``."""
+    told, spent, n = [], 0.0, workers.jobs(jobs)
+    if several:
+        truths = [simulate.fly(one) for one in several]
+        in_air = sum(float(np.ptp(truth.time[truth.object == k])) for truth in truths for k in measuring.missiles(truth))
+        told.append(f"{plural(seeds, 'seed')} of {plural(len(several), 'scenario')}")
+        spent += seeds * SPENT * in_air
+    if every:
+        some = len([row for row in flights.launches() if flights.flyable(row)][::every])
+        told.append(f"{plural(some, 'launch', 'launches')} of the record")
+        spent += some * LAUNCH
+    spent = LOADING + spent * times / n
+    length = f"{spent:.0f} s" if spent < 100.0 else f"{spent / 60.0:.0f} min"
+    return f"{' and '.join(told)}: about {length} on {plural(n, 'core')}"
 
 
 def accuracy(
