@@ -266,6 +266,28 @@ def test_what_is_too_blurred_to_be_told_from_what_is_known_better_is_no_object_o
     assert {t for t, _, who in found if (KOR, 2) in who} >= set(np.arange(60.0 + correlation.RECHECK, 102.0, 2.0))
 
 
+ALONG = np.array([0.0, 1.0, 0.0, 0.0, 0.0, 0.0])
+FASTER = np.array([0.0, 0.0, 0.0, 0.0, 1.0, 0.0])
+
+
+@pytest.mark.parametrize(("off", "speed", "sigma", "shown"), [
+    (0.0, 1250.0, (1e3, 60.0), 0), (0.0, -1250.0, (1e3, 60.0), 0), (0.0, 1250.0, (150.0, 30.0), 7), (30e3, 1250.0, (1e3, 60.0), 7),
+    (2.3e3, 0.0, (400.0, 10.0), 0),
+])  # fmt: skip
+def test_what_runs_along_a_row_that_others_know_is_no_object_of_its_own(off, speed, sigma, shown):
+    """Eight missiles 2.5 km one after the other, which two sources know to 100 m; each of a third source's plots every 2 s is of the next
+    one of the row.  Its track is where they are, and far too sure of a velocity that none of them has: it is no ninth one while it is
+    among them, unless it is as well known as they are, or beside the row.  Nor is one that flies with them, at a place of 400 m."""
+    rng, sharp = np.random.default_rng(2), np.repeat([100.0, 3.0], 3)
+    row = [START - 2.5e3 * k * ALONG for k in range(8)]
+    parts = [local(source, k, x, 0, 70, rng, sigma=sharp) for k, x in enumerate(row) for source in (KOR, USA)]
+    begun = row[3] + 1.25e3 * ALONG + speed * (FASTER - 50.0 * ALONG)
+    runs = local(JPN, 1, beside(begun, off), 44, 56, rng, sigma=0.1 * np.repeat(sigma, 3))
+    runs["P"][:] = np.diag(np.repeat(np.square(sigma), 3))
+    found = [who for t, _, who in lines(*tracks_of(*parts, runs)) if 44.0 <= t <= 56.0]
+    assert len(found) == 7 * 8 + shown and sum((JPN, 1) in who for who in found) == shown
+
+
 @pytest.mark.parametrize(("other", "begin"), [(JPN, 52.0), (KOR, 20.0)])
 def test_what_was_too_blurred_has_a_number_when_all_else_is_over(other, begin):
     """That of one source two are two is for it to say, plot by plot."""
@@ -482,6 +504,10 @@ def test_squared_distances_are_those_of_numpy():
     i, j = np.triu_indices(7, 1)
     d, S = x[i] - x[j], P[i] + P[j] + np.diag(slack)
     assert squared_distances(x, P, i, j, slack) == pytest.approx(np.einsum("na,nab,nb->n", d, np.linalg.inv(S), d))
+    for part in (slice(0, 3), slice(3, 6)):  # of one half alone, where nothing is asked of the other one
+        rest = correlation.UNASKED * ~np.isin(np.arange(6), np.arange(6)[part])
+        alone = np.einsum("na,nab,nb->n", d[:, part], np.linalg.inv(S[:, part, part]), d[:, part])
+        assert squared_distances(x, P, i, j, slack + rest) == pytest.approx(alone)
 
 
 def test_at_rest_nothing_changes():

@@ -7,8 +7,9 @@ this ends, and with two sources it is the least there is.  What stands together 
 goes only for evidence against it or for another one that is better by more than that.
 
 What finds no place is one more object, unless it is too blurred to tell: a young track of plots of several objects is wide, and yet too
-sure of itself, and stands beside what another source knows much better.  It has no number until it is surely elsewhere, or another
-source has it too.  (Of its own source's tracks it is told by that source, plot by plot.)
+sure of itself, most of all of its velocity, which leads from one's plot to another's; and it stands beside what another source knows much
+better.  It has no number until it is surely elsewhere, or another source has it too.  (Of its own source's tracks it is told by that
+source, plot by plot.)
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ JOIN = 27.9  # squared distance under which two nations' tracks are one object: 
 PART = 90.0  # and above which they are not, whatever there was between them before
 KEEP = 5.0  # what a pairing that stands has over one that would be new, in squared distance, *notional*
 TOLD = 200.0  # from what is known much better a blurred one is told only above this: plots of several objects widen no covariance
-BLURRED = 5.0  # times as large a standard deviation as the other's, in position, is much, *notional*
+STRANGE = 21.1  # squared difference of velocities from which on one flies otherwise than another: chi-squared, 3 components, 1e-4
+BLURRED = 3.0  # times as large a standard deviation as the other's, in position, is much, *notional*
+UNASKED = 1e18  # m^2, m^2/s^2: variance of what is not to count in a distance
 ONLY = 0.1  # what it is still worth while nothing better offers, between JOIN and PART
 RECHECK = 4.0  # s between looks at whether what stands together still belongs together
 LAP = 2.0  # s by which the lives of the two may overlap, *notional*
@@ -228,7 +231,10 @@ def _place(a: np.ndarray, b: np.ndarray, cost: np.ndarray, mine: np.ndarray, lab
 
 def _note_faint(heads: list[Entry], source: np.ndarray, label: np.ndarray, x: np.ndarray, P: np.ndarray, slack: np.ndarray) -> None:
     """Note, in place, which entries that have found no place, and no other one to share a new one with, are too blurred to be told from
-    one of another ``source (n,)`` that stands in a system track and is much better."""
+    one of another ``source (n,)`` that stands in a system track and is much better.
+
+    Place and velocity together do not tell them from it; or they are where some are, and fly as none of these.
+    """
     for e in heads:
         e.faint = False
     new, many = np.unique(label, return_counts=True)
@@ -241,8 +247,12 @@ def _note_faint(heads: list[Entry], source: np.ndarray, label: np.ndarray, x: np
     start, other = box_pairs(np.ascontiguousarray(centre[alone]), np.sqrt(TOLD * most), centre)
     wide = np.repeat(alone, np.diff(start))
     beside = (label[other] >= 0) & (source[other] != source[wide]) & (size[wide] > BLURRED**2 * size[other])
-    wide, other = wide[beside], other[beside]
-    for k in wide[squared_distances(x, P, wide, other, slack) <= TOLD].tolist():
+    pair = wide, other = wide[beside], other[beside]
+    place, velocity = (squared_distances(x, P, *pair, slack + np.repeat(rest, 3)) for rest in ([0.0, UNASKED], [UNASKED, 0.0]))
+    there = place <= TOLD
+    least = np.full(len(x), np.inf)
+    np.minimum.at(least, wide[there], velocity[there])
+    for k in wide[(squared_distances(x, P, *pair, slack) <= TOLD) | (there & (least[wide] > STRANGE))].tolist():
         heads[k].faint = True
 
 
