@@ -321,6 +321,25 @@ def test_of_two_that_part_the_one_heard_of_lately_keeps_the_number(fresh):
     assert {(s, *who) for t, s, who in found if t == 52.0} == {(0, (fresh, 1)), (1, (stale, 1))}
 
 
+def test_where_one_goes_over_the_number_stays_with_the_one_that_it_parts_from():
+    """JPN's track goes over to another object 15 km off, which USA has; KOR's, heard of less lately, stays where all of 0 was."""
+    rng = np.random.default_rng(3)
+    goes = local(JPN, 1, START, 0, 60, rng)
+    goes["x"] = goes["x"] + np.array([0.0, 0.0, 15e3, 0.0, 0.0, 0.0]) * (goes["time"] > 40.0)[:, None]
+    found = lines(*tracks_of(local(KOR, 1, START, 0, 40, rng), goes, local(USA, 1, beside(START, 15e3), 0, 60, rng)))
+    assert {s for t, s, who in found if (KOR, 1) in who} == {0}
+    assert [(s, who) for t, s, who in found if t == 52.0] == [(0, {(KOR, 1)}), (1, {(JPN, 1), (USA, 1)})]
+
+
+def test_of_those_who_part_the_number_goes_with_the_most_that_is_known():
+    """Of number 5 one went over to 6, one parted that is known well, and one that is not; 7 went over to a younger one whole."""
+    heads = [Entry(k % 3, k, 0.0, 0.0, 0.0) for k in range(5)]
+    before, label = np.array([5, 5, 5, 6, 7]), np.array([6, -20, -21, 6, 6])
+    weight = np.array([9.0, 1.0, 2.0, 1.0, 1.0])
+    assert correlation._number(heads, heads, before, label, weight, 8) == 9
+    assert [e.system for e in heads] == [6, 8, 5, 6, 6]
+
+
 @pytest.mark.parametrize(("height", "away", "shown"), [(35e3, 3e3, [{(JPN, 1)}]), (35e3, 60e3, None), (500e3, 3e3, None)])
 def test_what_the_air_may_have_braked_unheard_does_not_part_from_who_sees_it(height, away, shown):
     """A light piece in the air, that the second alone sees after 10 s: 3 km off the first says nothing, 60 km off or in space does."""

@@ -73,9 +73,10 @@ def correlate(live: list[Entry], known: tuple[np.ndarray, Bank], slack: np.ndarr
         return correlate(live, known, slack, next_system)
     _part(i, j, d2, life[1], label)
     _descend(i, j, d2, source, silent & (before >= 0), label)  # what is heard of late has a place to find, silent or not
-    _exchange(live, heads, before, label, 1.0 / np.einsum("naa->n", P[:, :3, :3]))
+    weight = 1.0 / np.einsum("naa->n", P[:, :3, :3])
+    _exchange(live, heads, before, label, weight)
     _note_faint(heads, source, label, x, P, slack)
-    return _number(live, heads, before, label, next_system)
+    return _number(live, heads, before, label, weight, next_system)
 
 
 def _heads(live: list[Entry]) -> list[Entry]:
@@ -275,14 +276,21 @@ def _exchange(live: list[Entry], heads: list[Entry], before: np.ndarray, label: 
             e.system = number.get(e.system, e.system)
 
 
-def _number(live: list[Entry], heads: list[Entry], before: np.ndarray, label: np.ndarray, next_system: int) -> int:
-    """Give the entries their system tracks' numbers, in place: where all of one went over to a younger one, its number too; none to those
-    that are faint."""
+def _number(
+    live: list[Entry], heads: list[Entry], before: np.ndarray, label: np.ndarray, weight: np.ndarray, next_system: int
+) -> int:  # fmt: skip
+    """Give the entries their system tracks' numbers, in place: where all of one went over to a younger one, its number too; where some
+    parted from it and the rest went over, its number stays with those who parted, the most of ``weight (n,)``; none to those that are
+    faint."""
     name: dict[int, int] = {}
-    for old in np.setdiff1d(before[before >= 0], label).tolist():
-        went = np.unique(label[before == old]).tolist()
-        if len(went) == 1 and (went[0] < 0 or went[0] > old):
-            name.setdefault(went[0], old)  # from the oldest on
+    for old in np.setdiff1d(before[before >= 0], label).tolist():  # from the oldest on
+        went, of = np.unique(label[before == old], return_inverse=True)
+        known = np.bincount(of.ravel(), weight[before == old])
+        new = [k for k in np.argsort(-known, kind="stable") if went[k] < 0 and int(went[k]) not in name]
+        if new:
+            name[int(went[new[0]])] = old
+        elif len(went) == 1 and went[0] > old:
+            name.setdefault(int(went[0]), old)
     for k in np.flatnonzero((label < 0) & ~np.array([e.faint for e in heads])):
         if int(label[k]) not in name:
             name[int(label[k])], next_system = next_system, next_system + 1
