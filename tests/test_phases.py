@@ -48,8 +48,21 @@ def burnouts(id_: str) -> np.ndarray:
 def test_what_goes_out_low_or_fast_was_the_last_one(id_, more):
     """A rocket of short range and a missile of the same class that is lifted; ICBMs of two and three stages; the launcher's first one."""
     for x, stage in zip(burnouts(id_), more, strict=False):
-        chance = phases.above(x[None])[0]
+        chance = phases.above(x[None], np.inf)[0]
         assert chance > 0.25 if stage else chance < 0.2
+
+
+@pytest.mark.parametrize(
+    "id_", ["2017-08-29-1", "2017-09-15-1", "2022-10-04-1", "2022-11-18-1", "2023-07-12-1", "2024-10-31-1", "2012-12-12-1"]
+)
+def test_what_was_followed_from_the_ground_to_a_high_speed_had_one_stage(id_):
+    """The intermediate range's only stages; every stage that carries another, from its own ignition on, has its chance as before."""
+    ends = burnouts(id_)
+    speed = np.linalg.norm(ends[:, 3:], axis=1)
+    own = phases.above(ends, np.r_[0.0, speed[:-1]])
+    assert (own[:-1] == phases.above(ends, np.inf)[:-1]).all() and (own[:-1] > 0.99 * phases.STAGES).all()
+    if len(ends) == 1:
+        assert own[0] < 2.0 * phases.ONLY and phases.above(ends, speed - 3e3)[0] == phases.above(ends, np.inf)[0] > 0.2
 
 
 def test_the_burnout_of_a_single_stage_of_short_range_is_told_for_sure_soon():
@@ -68,16 +81,31 @@ def test_the_burnout_of_a_single_stage_of_short_range_is_told_for_sure_soon():
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.floats(-1e3, 1.2e6), st.floats(0.0, 9e3), st.integers(0, 2**32 - 1))
-def test_the_kernel_has_the_same_stage_above_to_the_bit(height, speed, seed):
-    """And it never is none nor most, and falls with speed and grows with height."""
+@given(st.floats(-1e3, 1.2e6), st.floats(0.0, 9e3), st.integers(0, 2**32 - 1), st.sampled_from([0.0, 1e3, 2.4e3, np.inf]))
+def test_the_kernel_has_the_same_stage_above_to_the_bit(height, speed, seed, slow):
+    """And it never is none nor most, and falls with speed, and with what was gained by one push, and grows with height."""
     rng = np.random.default_rng(seed)
     place, way = (u / np.linalg.norm(u) for u in rng.normal(size=(2, 3)))
     x = np.array([np.r_[place * (6371e3 + height + 1e3 * k), way * (speed + 10.0 * j)] for k, j in ((0, 0), (1, 0), (0, 1))])
-    chance = phases.above(x)
-    assert [engines.stage_above(one) for one in x] == chance.tolist()
-    rising = np.array([phases.LAST, chance[2], chance[0], chance[1], phases.STAGES])
-    assert (np.diff(rising) >= -1e-15).all()
+    chance = phases.above(x, slow)
+    assert [engines.stage_above(one, slow) for one in x] == chance.tolist()
+    rising = np.array([phases.ONLY, chance[2], chance[0], chance[1], phases.STAGES])
+    assert (np.diff(rising) >= -1e-15).all() and (phases.above(x, slow + 100.0) >= chance - 1e-15).all()
+
+
+def test_how_slow_a_track_was_in_its_push():
+    """What it was surely below, by two standard deviations; anew where nobody saw it burn for long.  The kernel to the bit."""
+    rng, n = np.random.default_rng(6), 300
+    x, root = rng.normal(0.0, 2e3, (n, 6)), rng.normal(0.0, 50.0, (n, 6, 6))
+    P, since, slow = (
+        root @ np.swapaxes(root, 1, 2),
+        rng.choice([0.0, 1.0, engines.HELD, 2.01, np.inf], n),
+        rng.choice([500.0, 4e3, np.inf], n),
+    )
+    told = phases.slowest(x, P, since, slow)
+    surely = np.linalg.norm(x[:, 3:], axis=1) + 2.0 * np.sqrt(np.einsum("naa->n", P[:, 3:, 3:]))
+    np.testing.assert_allclose(told, np.where(since > 2.0, surely, np.minimum(surely, slow)), rtol=1e-12)
+    assert [engines.slowest(*one) for one in zip(x, P, since, slow, strict=True)] == told.tolist()
 
 
 def test_a_steady_rate_lights_as_many_as_a_falling_one():
@@ -280,3 +308,22 @@ def test_between_stages_ellipses_hold_where_the_flight_ends(staged):
         held.append(within_ellipse(point, P, impact))
     held = np.concatenate(held)
     assert len(held) > 6 and held.all()
+
+
+@pytest.mark.parametrize(
+    "id_, of, after, chance", [("hokkaido-2017", 0, (2.0, 4.0), (0.0, 0.05)), ("2024-10-31-1", 1, (0.5, 2.0), (0.1, 1.0))]
+)
+def test_who_followed_a_single_stage_up_to_its_burnout_expects_no_other(id_, of, after, chance):
+    """Four radars follow two burnouts at 4.9 km/s: the only one of one flight, and the second one of three until the third lights."""
+    scenario = cf.load(id_)
+    radars = [dataclasses.replace(s, availability=1.0) for s in scenario.sensors if s.name.startswith(("KR-GP", "KR-AEG"))]
+    scenario = dataclasses.replace(scenario, bias=0.0, clutter=0.0, sensors=tuple(radars))
+    truth = cf.fly(scenario)
+    truth = truth[truth.object == 0]
+    end = [begin for begin, _ in truth.meta["objects"][0].get("pauses", [])] + [truth.time[truth.phase == BOOST].max()]
+    truth = truth[truth.time < end[of] + after[1]]
+    told = []
+    for seed in range(6):
+        tracks = cf.track(cf.detect(truth, scenario, seed=seed), scenario)
+        told.append(tracks.phase_probability[tracks.firm & (tracks.time > end[of] + after[0]), BOOST])
+    assert chance[0] <= np.median(np.concatenate(told)) <= chance[1]

@@ -64,7 +64,7 @@ def two(x: np.ndarray, hits: tuple[int, int]) -> Live:
     return replace(
         Live.empty(), bank=bank, number=n, hits=np.array(hits), llr=np.full(2, 99.0), firm=n >= 0, burnt=n < 0,
         sensors=np.ones(2, np.uint64), revisit=np.ones(2), seen=np.zeros(2), doubt=np.zeros(2), lit=np.full(2, -np.inf),
-        above=np.zeros(2), next_number=2,
+        above=np.zeros(2), slow=np.full(2, np.inf), next_number=2,
     )  # fmt: skip
 
 

@@ -113,6 +113,7 @@ def test_whatever_is_held_goes_on_with_the_same_bits(seed):
         llr=np.where(firm, live.llr, rng.choice([5.0, 50.0], n)),
         burnt=rng.random(n) < 0.5, doubt=rng.choice([0.0, 1.5, 4.2, 4.9], n), sensors=rng.integers(0, 2**39, n, np.uint64),
         lit=live.seen - rng.choice([0.0, 1.0, 5.0, 15.0, np.inf], n), above=rng.choice([0.05, 0.3], n),
+        slow=rng.choice([0.0, 1500.0, np.inf], n),
     )  # fmt: skip
     later = plots[plots.time > time][: rng.integers(1, 40)]
     with pytest.MonkeyPatch.context() as patch:
@@ -167,7 +168,7 @@ def some_live(rng, n):
         replace(bank, time=np.where(rng.random(n) < 0.5, seen, np.minimum(seen + 28.0, 99.0))), np.arange(n), rng.integers(1, 9, n),
         rng.uniform(0.0, 50.0, n), firm, firm & (rng.random(n) < 0.5), np.ones(n, np.uint64), rng.choice([1.0, 2.0, 10.0], n), seen,
         rng.choice([0.0, 1.0, 4.9], n), np.where(rng.random(n) < 0.5, -np.inf, seen),
-        rng.choice([0.05, 0.3], n),
+        rng.choice([0.05, 0.3], n), rng.choice([500.0, np.inf], n),
     )  # fmt: skip
 
 

@@ -336,7 +336,8 @@ def lone(x, sigma, mu, burnt):
     bank = filters.bank(200.0, x, np.diag([30.0**2] * 3 + [sigma**2] * 3)[None], np.array(mu))
     some = dataclasses.replace(Live.empty(), bank=bank, **{n: np.ones(1) for n in ("hits", "llr", "revisit")})
     some = dataclasses.replace(some, number=np.zeros(1, int), firm=np.ones(1, bool), burnt=np.array([burnt]), seen=np.full(1, 200.0))
-    return dataclasses.replace(some, sensors=np.ones(1, np.uint64), doubt=np.zeros(1), lit=np.full(1, -np.inf), above=np.zeros(1))
+    never = {"lit": np.full(1, -np.inf), "above": np.zeros(1), "slow": np.full(1, np.inf)}
+    return dataclasses.replace(some, sensors=np.ones(1, np.uint64), doubt=np.zeros(1), **never)
 
 
 @pytest.mark.parametrize("seen_by, kept", [(1, [0]), (2, [0, 1])])  # the sensor itself; another one
@@ -356,6 +357,7 @@ def test_a_track_is_dropped_by_whose_plots_go_to_another_at_a_sensor_that_should
         "doubt": 0 * ones,
         "lit": -np.inf * ones,
         "above": 0 * ones,
+        "slow": np.inf * ones,
         "burnt": ones > 0,
     }
     live = dataclasses.replace(two, bank=bank, number=np.arange(2), firm=ones > 0, sensors=np.array([1, seen_by], np.uint64), **columns)

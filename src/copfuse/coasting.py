@@ -66,6 +66,7 @@ class Live:
     doubt: np.ndarray  # logarithm of how much likelier the newest plots and misses are of a track of nothing (`tracking.doubted`)
     lit: np.ndarray  # s, time at which its engine was last seen to burn; -inf: never
     above: np.ndarray  # chance that this engine has another stage above it (`phases.above`)
+    slow: np.ndarray  # m/s, its least speed since its push was first followed (`phases.slowest`); inf: none acted at its newest plot
     next_number: int = 0
     counts: tuple[int, ...] = (0,) * len(COUNTS)  # what became of all plots and tracks so far, as in `COUNTS`
     forest: multiscan.Forest | None = None  # by "mht" rows are leaves; those of one ``number`` are one track
@@ -84,12 +85,12 @@ class Live:
     @staticmethod
     def empty() -> Live:
         """No track yet."""
-        kinds: tuple[Any, ...] = (int, int, float, bool, bool, np.uint64, float, float, float, float, float)
+        kinds: tuple[Any, ...] = (int, int, float, bool, bool, np.uint64, float, float, float, float, float, float)
         columns: dict[str, Any] = {name: np.zeros(0, kind) for name, kind in zip(COLUMNS, kinds, strict=True)}
         return Live(Bank.empty(), **columns)
 
 
-COLUMNS = ("number", "hits", "llr", "firm", "burnt", "sensors", "revisit", "seen", "doubt", "lit", "above")
+COLUMNS = ("number", "hits", "llr", "firm", "burnt", "sensors", "revisit", "seen", "doubt", "lit", "above", "slow")
 
 
 def coasted(live: Live, time: float, bias: float = 0.0) -> tuple[Live, np.ndarray]:

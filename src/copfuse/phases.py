@@ -17,22 +17,40 @@ BOOST_CEILING = 1000e3  # m, no engine burns above: the last stage of a lofted I
 
 
 # The chance that an engine which goes out has another stage above it, where most have (`engines.stage_above`), and where hardly any has
-STAGES, LAST = engines.STAGES, engines.LAST
+STAGES, LAST, ONLY = engines.STAGES, engines.LAST, engines.ONLY
 PAUSE = 3.0  # s, mean time from there to the next ignition; webcast launches take up to ten, *notional*
 OVER = 1e-3  # chance of a further stage below which none is expected,
 LONG = 7.0 * PAUSE  # s: as it surely is so long after an engine burnt
 
 
-def above(x) -> np.ndarray:
-    """Chance (n,) that engines which burn at ``x (n, 6)`` have another stage above them, should they go out now.
+def above(x, slow) -> np.ndarray:
+    """Chance (n,) that engines which burn at ``x (n, 6)`` have another stage above them, should they go out now; ``slow (n,)`` m/s as by
+    `slowest`.
 
-    Height tells most (`engines.stage_above` has the figures): below `LOW` single stages go out, of missiles of short range.
+    Height tells most (`engines.stage_above` has the figures): below `LOW` single stages go out, of missiles of short range.  What has
+    gained more speed by one push than a stage that carries another has none above it.
     """
     x = np.asarray(x, float)
+    speed = _speed(x)
+    high, fast = _ramp(altitude(x), *engines.LOW), _ramp(speed, *engines.FAST)
+    chance = STAGES - (STAGES - LAST) * (1.0 - high * (1.0 - fast))
+    return chance - (chance - ONLY) * _ramp(speed - slow, *engines.GAINED)
+
+
+def slowest(x, P, since, slow) -> np.ndarray:
+    """The least speed (n,) m/s that tracks ``x (n, 6)``, ``P (n, 6, 6)``, whose engines burn, have surely been under since this push was
+    first followed; ``slow (n,)`` was it at the last plot, of ``since (n,)`` s ago if they burnt then.
+
+    Surely: by two standard deviations.  What was not seen for longer than `engines.HELD` may push anew: it is followed from now on.
+    """
+    P = np.asarray(P, float)
+    most = _speed(np.asarray(x, float)) + 2.0 * np.sqrt(P[:, 3, 3] + P[:, 4, 4] + P[:, 5, 5])
+    return np.where(np.asarray(since) <= engines.HELD, np.minimum(slow, most), most)
+
+
+def _speed(x: np.ndarray) -> np.ndarray:
     vx, vy, vz = x[:, 3], x[:, 4], x[:, 5]
-    high = _ramp(altitude(x), *engines.LOW)
-    fast = _ramp(np.sqrt(vx * vx + vy * vy + vz * vz), *engines.FAST)
-    return STAGES - (STAGES - LAST) * (1.0 - high * (1.0 - fast))
+    return np.sqrt(vx * vx + vy * vy + vz * vz)
 
 
 def _ramp(value: np.ndarray, begin: float, end: float) -> np.ndarray:

@@ -35,6 +35,7 @@ from copfuse.kernels.lent import (
     SCAN,
     SEEN,
     SENSORS,
+    SLOW,
     TAKEN,
     Rows,
     Rule,
@@ -56,7 +57,7 @@ _FACTS: tuple[tuple[str, int, Any], ...] = (
     ("number", NUMBER, int), ("hits", HITS, int), ("firm", FIRM, bool), ("burnt", BURNT, bool), ("sensors", SENSORS, np.uint64),
 )  # fmt: skip
 _SAID = ("track", NUMBER), ("hits", HITS), ("firm", FIRM), ("sensors", SENSORS), ("detection", DETECTION)
-_FIGURES = ("llr", LLR), ("revisit", REVISIT), ("seen", SEEN), ("doubt", DOUBT), ("lit", LIT), ("above", ABOVE)
+_FIGURES = ("llr", LLR), ("revisit", REVISIT), ("seen", SEEN), ("doubt", DOUBT), ("lit", LIT), ("above", ABOVE), ("slow", SLOW)
 _NONE, _NOBODY = Live.empty(), np.zeros(0, int)
 _LIMITS = gate(np.arange(5))  # by how many components a plot has
 
@@ -75,7 +76,7 @@ class Kit:
         self.room, self.most, self.plots = max(room, self.room), max(most, self.most), max(plots, self.plots)
         n, pairs = (N_NODE + 3) * self.room, max(PAIRS, self.room, self.plots) + 1
         time, x, P, mu, x6, P6 = (np.zeros((n, *one)) for one in _SHAPES)
-        self.rows = Rows(time, x, P, mu, x6, P6, np.zeros((n, 8), int), np.zeros((n, 7)), np.zeros((3, N_NODE), int))
+        self.rows = Rows(time, x, P, mu, x6, P6, np.zeros((n, 8), int), np.zeros((n, 8)), np.zeros((3, N_NODE), int))
         boxes, seen, of = np.zeros((2, self.room, 3)), np.zeros((2, self.plots, 4)), np.zeros((self.room, N_MODEL, sights.ROWS, 9))
         facts, words = np.zeros((self.most, 8), int), words_of(np.empty(self.most, ROW))
         self.work = Work(np.zeros((5, pairs), int), np.zeros((6, pairs)), boxes, seen, of, facts, words)

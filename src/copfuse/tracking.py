@@ -44,7 +44,7 @@ from copfuse.frames import altitude
 from copfuse.kernels.lent import Rule
 from copfuse.kernels.motions import BOOST as THRUSTING
 from copfuse.pairing import OWN, RULES, SELDOM, Taken
-from copfuse.phases import BOOST_CEILING, above, further, pushed, relight, thrust
+from copfuse.phases import BOOST_CEILING, above, further, pushed, relight, slowest, thrust
 from copfuse.scanning import Scan, in_order, series
 from copfuse.steady import Kit, Steady
 from copfuse.tables import Detections, Tracks
@@ -316,7 +316,7 @@ def _update(live: Live, scan: Scan, hit: np.ndarray, taken: Taken, doubt: np.nda
         new = filters.above_ground(new, low, low[~live.burnt[hit[low]]])
     bank = with_rows(live.bank, hit, new)
     hits, llr, sensors, revisit, seen = (getattr(live, n).copy() for n in ("hits", "llr", "sensors", "revisit", "seen"))
-    lit, staged = live.lit.copy(), live.above.copy()
+    lit, staged, slow = live.lit.copy(), live.above.copy(), live.slow.copy()
     llr[hit] = taken.llr
     sensors[hit] |= np.uint64(1) << np.uint64(scan.sensor)
     hit = hit[taken.share >= OWN]
@@ -332,9 +332,11 @@ def _update(live: Live, scan: Scan, hit: np.ndarray, taken: Taken, doubt: np.nda
     if len(out := np.flatnonzero(burnt & ~live.burnt)):
         filters.forget_thrust(bank, out)  # if another stage lights, it pushes otherwise
     if len(burns := hit[~burnt[hit] & (engine[hit] > 0.5)]):
-        lit[burns], staged[burns] = scan.time, above(bank.x6[burns])
+        slow[burns] = slowest(bank.x6[burns], bank.P6[burns], scan.time - lit[burns], slow[burns])
+        lit[burns], staged[burns] = scan.time, above(bank.x6[burns], slow[burns])
+    slow[hit[burnt[hit]]] = np.inf
     now: dict[str, Any] = {"hits": hits, "llr": llr, "firm": firm, "burnt": burnt, "sensors": sensors, "doubt": doubt}
-    return replace(live, bank=bank, **now, revisit=revisit, seen=seen, lit=lit, above=staged)
+    return replace(live, bank=bank, **now, revisit=revisit, seen=seen, lit=lit, above=staged, slow=slow)
 
 
 def _burnt_out(bank: Bank, engine: np.ndarray, burnt: np.ndarray, able: np.ndarray, pause: np.ndarray) -> np.ndarray:
@@ -368,7 +370,7 @@ def _start(live: Live, scan: Scan, free: np.ndarray) -> Live:
         number=live.next_number + np.arange(n), hits=np.ones(n, int), llr=np.zeros(n), firm=np.zeros(n, bool),
         burnt=np.zeros(n, bool), sensors=np.full(n, np.uint64(1) << np.uint64(scan.sensor)),
         revisit=np.full(n, scan.revisit), seen=np.full(n, scan.time), doubt=np.zeros(n), lit=np.full(n, -np.inf),
-        above=np.zeros(n),
+        above=np.zeros(n), slow=np.full(n, np.inf),
     )  # fmt: skip
     joined: dict[str, Any] = {name: np.concatenate([getattr(live, name), getattr(new, name)]) for name in COLUMNS}
     forest = None if live.forest is None else live.forest.started(scan.rows[free])

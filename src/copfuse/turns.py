@@ -91,12 +91,12 @@ def _squared(bank: Bank, i: np.ndarray, j: np.ndarray, time: float, slack: np.nd
 def _taken_in(live: Live, keep: int, go: int, scan: Scan) -> Live:
     """The tracks, that of row ``keep`` with what that of row ``go`` knows."""
     one, other = (filters.predict(live.bank[np.array([row])], scan.time) for row in (keep, go))
-    now: dict[str, Any] = {name: getattr(live, name).copy() for name in ("sensors", "revisit", "seen", "lit", "above")}
+    now: dict[str, Any] = {name: getattr(live, name).copy() for name in ("sensors", "revisit", "seen", "lit", "above", "slow")}
     newest = keep if live.seen[keep] >= live.seen[go] else go
     now["sensors"][keep] |= live.sensors[go]
     now["revisit"][keep], now["seen"][keep] = live.revisit[newest], live.seen[newest]
     burnt = keep if live.lit[keep] >= live.lit[go] else go
-    now["lit"][keep], now["above"][keep] = live.lit[burnt], live.above[burnt]
+    now["lit"][keep], now["above"][keep], now["slow"][keep] = live.lit[burnt], live.above[burnt], live.slow[burnt]
     return replace(live, bank=with_rows(live.bank, np.array([keep]), merged(one, other)), **now)
 
 

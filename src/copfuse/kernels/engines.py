@@ -18,17 +18,33 @@ ASKED = 2  # of whether an engine is out
 # stage, burn out at 15 to 40 km; first stages of ICBMs and launchers at 45 to 140 km and 1.7 to 3.2 km/s (Falcon 9's, by webcasts, at 60 to
 # 70 km and 1.7 to 2.4 km/s), as do the single ones of medium range; second ones of three at 200 to 300 km and 4 to 5 km/s, as do single
 # ones of the intermediate range.  What is faster than any of these was an ICBM's or a launcher's last.
-STAGES, LAST = 0.3, 0.03  # where most have one, and where hardly any has: solid first stages of depressed flights, launchers' third ones
+STAGES, LAST, ONLY = 0.3, 0.03, 0.01  # where most have one; hardly any: depressed flights' first ones, launchers' third ones; see below
 LOW, FAST = (25e3, 50e3), (5000.0, 7000.0)  # m, m/s: from where to where one goes over into the other
+# A stage that carries another one gains less speed by its push than the rocket does in all: those of the record, as they are fitted, gain
+# at most 3.1 km/s, those of the classes (`vehicles`) 3.9 where the last stage comes to orbital speed, and Falcon 9's first ones, by
+# webcasts, 2.4; single ones of the intermediate range 4.3 to 5.3.  Of what has gained more than the former by one push
+# (`phases.slowest`) hardly any has another stage, `ONLY`: launchers that light their core on the ground.
+GAINED = (3200.0, 4000.0)  # m/s
+HELD = 2.0  # s between two plots under push within which no stage goes out and the next one lights unseen (`vehicles.GAP`), *notional*
 CLOSE = 1e-6  # of a decision's two sides, in their unit or as a share: nearer than that it is too near to call
 
 
 @borrowing
-def stage_above(x6):
+def stage_above(x6, slow):
     """`phases.above` of one track."""
-    fast = smooth((math.sqrt(x6[3] * x6[3] + x6[4] * x6[4] + x6[5] * x6[5]) - FAST[0]) / (FAST[1] - FAST[0]))
+    speed = math.sqrt(x6[3] * x6[3] + x6[4] * x6[4] + x6[5] * x6[5])
+    fast = smooth((speed - FAST[0]) / (FAST[1] - FAST[0]))
     high = smooth((altitude(x6[0], x6[1], x6[2]) - LOW[0]) / (LOW[1] - LOW[0]))
-    return STAGES - (STAGES - LAST) * (1.0 - high * (1.0 - fast))
+    gained = smooth((speed - slow - GAINED[0]) / (GAINED[1] - GAINED[0]))
+    chance = STAGES - (STAGES - LAST) * (1.0 - high * (1.0 - fast))
+    return chance - (chance - ONLY) * gained
+
+
+@borrowing
+def slowest(x6, P6, since, slow):
+    """`phases.slowest` of one track."""
+    most = math.sqrt(x6[3] * x6[3] + x6[4] * x6[4] + x6[5] * x6[5]) + 2.0 * math.sqrt(P6[3, 3] + P6[4, 4] + P6[5, 5])
+    return min(slow, most) if since <= HELD else most
 
 
 @borrowing

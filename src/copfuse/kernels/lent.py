@@ -12,7 +12,7 @@ from copfuse.constants import NODES
 
 N_NODE = len(NODES)
 NUMBER, HITS, FIRM, BURNT, SENSORS, SCAN, AT, DETECTION = range(8)  # columns of `Rows.facts`: the last three of updates only
-LLR, REVISIT, SEEN, DOUBT, LIT, ABOVE, RELIGHT = range(7)  # columns of `Rows.figures`: the last is `phases.relight` as of the row's time
+LLR, REVISIT, SEEN, DOUBT, LIT, ABOVE, SLOW, RELIGHT = range(8)  # columns of `Rows.figures`: the last is `phases.relight` as of its time
 COUNT, TAKEN, DROPPED = range(3)  # rows of `Rows.counts`: tracks of each node, and of its plots and tracks so many since they came here
 FIRST, LAST, NODE, BIT, COSINES, PLUME = range(6)  # columns of `Scans.facts`: plots, node, bit in `Tracks.sensors`, kind of sensor
 TIME, LOG_DENSITY, AGAIN = range(3)  # columns of `Scans.figures`: s, of false and new plots, s between scans

@@ -6,13 +6,27 @@ ground, what is too near to call (`engines`).  The arrays are those of `lent`.
 
 from __future__ import annotations
 
+import math
+
 from numba import float64 as F
 from numba import int64 as I
 
 from copfuse.kernels import borrowing
 from copfuse.kernels.assignment import assign_plots as assign_kernel
 from copfuse.kernels.eights import run
-from copfuse.kernels.engines import ASKED, CLOSE, UNKNOWN, burnt_out, forget, forget_thrust, grounded, likely_out, stage_above, waited
+from copfuse.kernels.engines import (
+    ASKED,
+    CLOSE,
+    UNKNOWN,
+    burnt_out,
+    forget,
+    forget_thrust,
+    grounded,
+    likely_out,
+    slowest,
+    stage_above,
+    waited,
+)
 from copfuse.kernels.estimation import combine
 from copfuse.kernels.estimation import predict as predict_kernel
 from copfuse.kernels.estimation import update as update_kernel
@@ -56,6 +70,7 @@ from copfuse.kernels.lent import (
     SCAN,
     SEEN,
     SENSORS,
+    SLOW,
     START,
     STUCK,
     TAKEN,
@@ -146,7 +161,7 @@ def _updated(rows, new, m, scans, scan, first, waits, rule, work, at):
             rows.facts[r, FIRM] = over < 0.0
         able = rows.facts[r, FIRM] != 0 and rows.facts[r, HITS] >= rule.burnt_hits
         forget(x[h], P[h], mu[h], burnt, rule)
-        lit, above = rows.figures[r, LIT], rows.figures[r, ABOVE]
+        lit, above, slow = rows.figures[r, LIT], rows.figures[r, ABOVE], rows.figures[r, SLOW]
         chance = waited(lit, above, waits, CHANCE, scan, first, begin)
         out = burnt_out(x[h], P[h], mu[h], x6[h], burnt, able, chance, rule)
         if out < 0:
@@ -154,11 +169,13 @@ def _updated(rows, new, m, scans, scan, first, waits, rule, work, at):
         if out and not burnt:
             forget_thrust(x[h], P[h], rule)
         if not out and mu[h, MANOEUVRE] + mu[h, BOOST] > 0.5:
-            lit, above = time, stage_above(x6[h])
+            slow = slowest(x6[h], P6[h], time - lit, slow)
+            lit, above = time, stage_above(x6[h], slow)
         rate = 0.0 if lit == time else waited(lit, above, waits, RATE, scan, first, begin)
         if rate == UNKNOWN:
             return False
         rows.facts[r, BURNT], rows.figures[r, LIT], rows.figures[r, ABOVE], rows.figures[r, RELIGHT] = out, lit, above, rate
+        rows.figures[r, SLOW] = math.inf if out else slow
         work.figures[PAUSE, h] = above / (1.0 - above + above) if lit == time else chance  # to the bit as `phases.further`
     return True
 
