@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 from scipy.stats import chi2
 
-from copfuse import filters, frames, motion, phases
+from copfuse import filters, frames, motion, phases, populations, simulate
+from copfuse import scenario as scenarios
 from copfuse.kernels import earth, falls, mach, mixing, motions, shares, sights, starts, switching
 from copfuse.kernels import estimation as kernel
 from copfuse.kernels.small import cholesky, columns, columns_of, inverse, invert
@@ -21,6 +23,7 @@ pytestmark = pytest.mark.kernels
 SITE = np.radians(38.0), np.radians(128.0), 100.0
 ORIGIN, AXES = frames.ecef(*SITE), frames.enu_axes(*SITE[:2])
 SIGMA = np.array([15.0, 1.5e-3, 1.5e-3, np.nan])
+DENSITIES = filters.NOISE.copy()
 MU, OMEGA, J2, A = 3.986004418e14, 7.292115e-5, 1.08262982e-3, 6378137.0  # written again: a twin imports nothing
 
 
@@ -430,6 +433,29 @@ def test_an_engine_that_pushes_hard_soon_goes_out(height, to):
         assert np.isclose(more - rate, switching.SPENT, rtol=0.05) and 7.0 < 1.0 / switching.SPENT < 13.0
         assert hard[engine, to] - any_[engine, to] > 0.8 * switching.SPENT
     assert np.array_equal(any_, fifty) and np.array_equal(any_, back) and young[motions.BOOST, 1:3].sum() < 0.002
+
+
+def test_the_noise_of_a_boost_is_as_wide_as_the_pushes_that_are_drawn(monkeypatch):
+    """50 s of 100 drawn flights under a radar, by the boost's model alone: half of `filters.STEERING` says too little of its errors,
+    double too much."""
+    scenario, n, sigma = scenarios.load("hokkaido-2017"), 100, np.array([20.0, 5e-4, 5e-4, np.nan])
+    planned, time = simulate.fly(scenario), np.arange(60.0, 111.0)
+    flown = [simulate.fly(populations.population(scenario, planned, 1000 + seed)) for seed in range(n)]
+    true = np.array([motion.interpolate(path.time, path.x, time) for path in (flight[flight.object == 0] for flight in flown)])
+    spread, alone = np.repeat([300.0, 100.0], 3), np.tile(np.where(np.arange(motions.N_MODEL) == motions.BOOST, 1.0, 1e-14), (n, 1))
+    found = []
+    for share in (1.0, 0.5, 2.0):
+        monkeypatch.setattr(filters, "NOISE", np.where(np.arange(motions.N_NOISE) == motions.STEERING, share, 1.0) * DENSITIES)
+        rng = np.random.default_rng(3)
+        first = true[:, 0] + spread * rng.standard_normal((n, 6))
+        bank = filters.bank(time[0], first, np.tile(np.diag(spread**2), (n, 1, 1)), alone)
+        for k in range(1, len(time)):
+            z = np.array([plain_look(s) for s in true[:, k]]) + np.nan_to_num(sigma) * rng.standard_normal((n, 4))
+            bank = filters.update(filters.predict(replace(bank, mu=alone), time[k]), z, np.tile(sigma, (n, 1)), ORIGIN, AXES)
+        error, P = bank.x[:, motions.BOOST, :6] - true[:, -1], bank.P[:, motions.BOOST, :6, :6]
+        found.append(np.einsum("ni,ni->", error, np.linalg.solve(P, error[:, :, None])[:, :, 0]))
+    low, high = chi2.ppf([0.001, 0.999], 6 * n)
+    assert low < found[0] < high < found[1] and found[2] < low, np.array(found) / (6 * n)
 
 
 def test_who_was_turned_back_is_not_left_alone_and_whose_thrust_was_along_the_velocity_is():

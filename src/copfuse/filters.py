@@ -20,6 +20,13 @@ from copfuse.kernels import motions, pairwise, shares, sights, starts
 # Spectral densities of the process noise, from what each model leaves out, *notional*.  For scale, a sharp cone of 9 degrees in Newtonian
 # flow (Anderson, Hypersonic and High-Temperature Gas Dynamics, ch. 3): at 1.3 degrees to the air its drag is 3 % more, at half a degree
 # its lift is a third of its drag; rolled about 1.5 times a second and out of step after 6 s, that leaves a noise like `TRIM`.
+# `STEERING`, `DRAG_ERROR` and `TRIM` are white noise in place of pushes with a memory tau of a second (`roughness.SWAY`), which make in t
+# seconds a variance of the velocity of q (t - tau (1 - exp(-t / tau))) instead of q t, m^2/s^2.  The t that tells is how long a filter
+# remembers, some (R T / q)^(1/4) by plots of variance R, m^2, every T s.  In boost, q = 0.2 m^2/s^3: 7 s along the range of a radar (20 m
+# every second), 23 to 30 s across (0.6 mrad at 400 to 700 km), 100 s by satellites; the density that makes a steady filter's covariance
+# its mean squared error is 0.18, 0.195 and 0.2.  With a drag of 60 m/s^2, q = 7 along the fall and 0.7 across: 0.74 and 0.84 of it by plots
+# of 15 m, 0.93 and 0.98 by plots of 300 m.  So none is made smaller: where covariances are wider than that, it is what else the models
+# allow for (another push, a burnout, lift) and the population has not.
 JERK = 3.0  # m^2/s^5: pitch-over, staging and whatever has no model change the acceleration by some 2 m/s^2 in a second
 COAST_ACCELERATION = 1e-12  # m^2/s^3: a floor; gravity is taken to be that of J2 (as it is here; the Earth's has 2e-5 m/s^2 more)
 DRAG_ERROR = 2e-3  # s: 3 % of the drag along it, correlated over a second, as the drag coefficient moves with the attitude
