@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import copfuse as cf
-from copfuse import coasting, filters, pairing, phases, scanning, tracking
+from copfuse import coasting, companions, filters, pairing, phases, scanning, singles, starting, tracking
 from copfuse.coasting import Live
 from copfuse.filters import Bank
 from copfuse.frames import altitude
-from copfuse.kernels import engines, njit, reach, standing, steady
+from copfuse.kernels import engines, free, njit, reach, standing, steady
 from copfuse.kernels.lent import CHANCE, RATE
 from copfuse.kernels.motions import BOOST, MANOEUVRE
 from copfuse.steady import Steady
@@ -72,7 +72,7 @@ CASES = ["salvo-2-2019", "glide-2024", "hokkaido-2017", "separation-2019", "loft
 @pytest.mark.parametrize("node", [None, "HUB"])
 def test_many_scans_at_a_time_give_the_same_bits(name, node):
     rng = np.random.default_rng([CASES.index(name), node is None])
-    about = replace(cf.load(name), clutter=float(node is None))
+    about = cf.load(name)
     plots = cf.detect(cf.fly(about), about, seed=int(rng.integers(100)))
     plots = disturbed(plots[plots.time < plots.time[0] + 250.0], rng)[:2500]
     assert_same(*both(plots, about, node))
@@ -129,6 +129,40 @@ def test_nearly_all_scans_of_a_flight_without_false_plots_are_steady(monkeypatch
     monkeypatch.setattr(tracking, "step", lambda *args: steps.append(1) or step(*args))
     cf.track(plots, about)
     assert len(steps) < 0.003 * len(scanning.series(plots, about)) and len(plots) > 1500
+
+
+@whole_flights
+@pytest.mark.parametrize("node", [None, "HUB"])
+def test_few_false_plots_are_a_scan_of_the_plain_form(monkeypatch, node):
+    """A step each costs more than all else of tracking; what is left is firm tracks that nobody sees, and plots beside known ones."""
+    about = cf.load("hokkaido-2017")
+    plots = cf.detect(cf.fly(about), about, seed=6)
+    steps, step = [], tracking.step
+    monkeypatch.setattr(tracking, "step", lambda *args: steps.append(1) or step(*args))
+    tracks = cf.track(plots, about, node)
+    free = sum(one["plots"] - one["taken"] for one in tracks.meta["counts"].values())
+    assert free > 1000 and len(steps) < (0.05 if node else 0.3) * free
+
+
+@whole_flights
+@pytest.mark.parametrize("clutter", [0.0, 1.0])
+def test_however_few_tracks_are_begun_ahead(monkeypatch, clutter):
+    """They are made again and again, in rows that were others'; where a scenario says that no plot is false, of one scan at a time."""
+    about = cf.load("glide-2024")
+    plots = cf.detect(cf.fly(about), about, seed=2)
+    plots, told = plots[plots.time < plots.time[0] + 200.0], replace(about, clutter=clutter)
+    monkeypatch.setattr("copfuse.steady.BLOCK", 2)
+    assert_same(*both(plots, told))
+
+
+@whole_flights
+def test_nodes_may_come_one_after_another():
+    """The first plot of a node comes while others are followed."""
+    about, nation = cf.load("hokkaido-2017"), np.array([s.nation for s in cf.load("hokkaido-2017").sensors])
+    plots = cf.detect(cf.fly(about), about, seed=7)
+    late = {"KOR": 0.0, "USA": 60.0, "JPN": 120.0}
+    plots = plots[(plots.time < 200.0) & (plots.time > np.array([late[n] for n in nation[plots.sensor]]))]
+    assert_same(*both(plots, about))
 
 
 @whole_flights
@@ -283,12 +317,42 @@ def test_the_same_tracks_are_within_reach(seed, n, infrared):
     start, plot = pairing.reachable(live.bank, scan.time, *scan.seen, known=scan.spots)
     given = lent.rows, 2 * lent.room, n, scan.time, lent.scans, 0, len(plots), scan.origin, lent.rule, lent.work
     near = reach.reached(*given, steady.addresses().boxes)
-    if len(np.unique(plot)) < len(plots):
-        assert near == -1
-        return
     rows, numbers = np.flatnonzero(np.diff(start)), lent.work.numbers
     assert np.array_equal(numbers[steady.NEAR, :near], rows) and np.array_equal(numbers[steady.PLOT, : len(plot)], plot)
     assert np.array_equal(numbers[steady.START, : near + 1], np.append(start[rows], len(plot)))
+
+
+@whole_flights
+@pytest.mark.parametrize("name", ["hokkaido-2017", "lofted-icbm-2022"])
+def test_tracks_begun_ahead_are_as_if_each_were_alone(name):
+    about = cf.load(name)
+    every = scanning.series(cf.detect(cf.fly(about), about, seed=1), about, "HUB")
+    plots = np.sort(np.random.default_rng(0).choice(len(every.time), 400, replace=False))
+    scan, made = singles.begun(every, plots)
+    for i, (plot, k) in enumerate(zip(plots.tolist(), scan.tolist(), strict=True)):
+        one, here = every[k], slice(plot - every.first[k], plot - every.first[k] + 1)
+        starting._MADE.clear()
+        alone = starting.from_one_plot(one.time, one.z[here], one.sigma[here], one.origin, one.axes, one.cosines)
+        rated = np.isfinite(one.z[here, 3]).all() == np.isfinite(one.z[:, 3]).any()
+        for column in Bank.__dataclass_fields__ if rated else ():
+            assert np.array_equal(getattr(made, column)[i], getattr(alone, column)[0], equal_nan=True), column
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6))
+def test_what_begins_beside_nobody_takes_nobody_s_velocity(seed, n):
+    """`free.beside` may call too many plots to be beside a known track, never too few."""
+    rng = np.random.default_rng(seed)
+    live = some_live(rng, n)
+    rows, bank, time = Lent(live).steady, live.bank, 100.0
+    there = bank.x6[:, :3] + bank.x6[:, 3:] * (time - bank.time)[:, None]
+    for far in (1e3, companions.BESIDE, 1e5, 1e6):
+        spot = np.r_[there[rng.integers(n)] + rng.standard_normal(3) * far, 10.0, 0.0]
+        new = filters.bank(time, np.r_[spot[:3], np.zeros(3)][None], np.eye(6)[None], bank.mu[:1])
+        given = bank, np.where(live.firm, live.hits, 0)
+        like, _ = companions.velocities(new, np.ones(1, bool), *given)
+        assert free.beside(rows.rows, 2 * rows.room, n, 0, 0, rows.scans._replace(spot=spot[None]), 0, time, rows.rule) or not len(like)
+    assert callable(free.unclaimed) and callable(free.begun)
 
 
 @settings(max_examples=20, deadline=None)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ STRETCH = 0.16  # of burn times, either way, *notional*
 TEMPLATE = (100.0, 0.10)  # m, and share of the way between two looks, by which a template errs, *notional*
 FARTHEST = -60.0  # log weight of the best sample below which the looks are no boost's
 NEGLIGIBLE = 1e-3  # weight of a class that is not listed
+MOST_MADE, _MADE = 8192, dict[bytes, Bank]()  # tracks of single plots, of 5 kB each, by plot and sensor's place, the oldest first
 
 
 # From one plot -------------------------------------------------------------------------------------------------------
@@ -41,8 +41,7 @@ def from_one_plot(time: float, z, sigma, origin, axes, cosines: int = 0, others:
     """
     z, sigma = np.atleast_2d(np.asarray(z, float)), np.atleast_2d(np.asarray(sigma, float))
     rate = np.arange(4) == 3
-    begun = _known if len(z) == 1 else _alone
-    tracks = begun(float(time), np.where(rate, np.nan, z), sigma, np.asarray(origin, float), np.asarray(axes, float), int(cosines))
+    tracks = _known(float(time), np.where(rate, np.nan, z), sigma, np.asarray(origin, float), np.asarray(axes, float), int(cosines))
     if others is not None:
         companions.alike(tracks, *companions.velocities(tracks, np.isfinite(z[:, 0]), *others))
     tracks = mixed(tracks)
@@ -52,15 +51,16 @@ def from_one_plot(time: float, z, sigma, origin, axes, cosines: int = 0, others:
 
 
 def _known(time: float, z: np.ndarray, sigma: np.ndarray, origin: np.ndarray, axes: np.ndarray, cosines: int) -> Bank:
-    """`_alone`, of a single plot made once: whoever tracks with all plots begins mostly where a nation has begun before."""
-    made = _once(z.tobytes(), sigma.tobytes(), origin.tobytes(), axes.tobytes(), cosines)
-    return Bank(np.array([time]), made.x.copy(), made.P.copy(), made.mu.copy(), made.x6.copy(), made.P6.copy())
-
-
-@lru_cache(maxsize=8192)  # of 5 kB each
-def _once(*given: Any) -> Bank:
-    z, sigma, origin, axes = (np.frombuffer(column).copy() for column in given[:4])
-    return _alone(0.0, z[None], sigma[None], origin, axes.reshape(3, 3), given[4])
+    """`_alone`, of each plot made once: whoever tracks with all plots begins mostly where a nation has begun before."""
+    place = origin.tobytes() + axes.tobytes() + bytes([cosines])
+    names = [place + one.tobytes() for one in np.hstack([z, sigma])]
+    if new := [i for i, name in enumerate(names) if name not in _MADE]:
+        made = _alone(time, z[new], sigma[new], origin, axes, cosines)
+        while len(_MADE) > MOST_MADE:
+            del _MADE[next(iter(_MADE))]
+        _MADE.update({names[i]: made[k : k + 1] for k, i in enumerate(new)})
+    tracks = Bank.stack([_MADE[name] for name in names])
+    return Bank(np.full(len(z), time), *(getattr(tracks, name).copy() for name in ("x", "P", "mu", "x6", "P6")))
 
 
 def _alone(time: float, z: np.ndarray, sigma: np.ndarray, origin: np.ndarray, axes: np.ndarray, cosines: int) -> Bank:

@@ -15,12 +15,16 @@ from copfuse.association import gate
 from copfuse.coasting import COUNTS, Live
 from copfuse.filters import Bank
 from copfuse.kernels import lent, sights
+from copfuse.kernels import rows as kernel_rows
 from copfuse.kernels import steady as kernel
 from copfuse.kernels.lent import (
     ABOVE,
+    AHEAD,
     AT,
     BURNT,
+    CONTESTED,
     COUNT,
+    DETECTED,
     DETECTION,
     DOUBT,
     DROPPED,
@@ -29,7 +33,10 @@ from copfuse.kernels.lent import (
     LIT,
     LLR,
     N_NODE,
+    NEW,
+    NEXT,
     NUMBER,
+    REFUSED,
     RELIGHT,
     REVISIT,
     SCAN,
@@ -37,6 +44,7 @@ from copfuse.kernels.lent import (
     SENSORS,
     SLOW,
     TAKEN,
+    WANTED,
     Rows,
     Rule,
     Scans,
@@ -46,10 +54,13 @@ from copfuse.kernels.lent import (
 from copfuse.kernels.motions import N_MODEL
 from copfuse.phases import LONG, further, relight
 from copfuse.scanning import Series, Sites
-from copfuse.updates import ROW, words_of
+from copfuse.singles import begun
+from copfuse.updates import ROW, said, words_of
 
 ROWS = 256  # made in a call at most: more is hardly quicker
 ROOM = 4  # tracks of a node at first
+BLOCK = 256  # plots of which tracks are begun ahead at most
+NEARBY = 50e3, 1e3  # m, m/s: a plot that is farther from where a firm track will be is probably not its
 PAIRS = 4096  # of tracks and plots in a scan; more are left to the plain form
 _BANK = tuple(Bank.__dataclass_fields__)
 _SHAPES: tuple[tuple[int, ...], ...] = ((), (N_MODEL, 9), (N_MODEL, 9, 9), (N_MODEL,), (6,), (6, 6))
@@ -58,7 +69,10 @@ _FACTS: tuple[tuple[str, int, Any], ...] = (
 )  # fmt: skip
 _SAID = ("track", NUMBER), ("hits", HITS), ("firm", FIRM), ("sensors", SENSORS), ("detection", DETECTION)
 _FIGURES = ("llr", LLR), ("revisit", REVISIT), ("seen", SEEN), ("doubt", DOUBT), ("lit", LIT), ("above", ABOVE), ("slow", SLOW)
-_NONE, _NOBODY = Live.empty(), np.zeros(0, int)
+_COUNTED: tuple[tuple[str, Any], ...] = (
+    ("plots", slice(TAKEN, NEW + 1)), ("taken", TAKEN), ("refused", REFUSED), ("contested", CONTESTED), ("new", NEW), ("dropped", DROPPED),
+)  # fmt: skip
+_NONE = Live.empty()
 _LIMITS = gate(np.arange(5))  # by how many components a plot has
 
 
@@ -74,12 +88,13 @@ class Kit:
         if room <= self.room and most <= self.most and plots <= self.plots:
             return
         self.room, self.most, self.plots = max(room, self.room), max(most, self.most), max(plots, self.plots)
-        n, pairs = (N_NODE + 3) * self.room, max(PAIRS, self.room, self.plots) + 1
+        ahead, pairs = max(BLOCK, self.plots), max(PAIRS, self.room, self.plots) + 1
+        n = (N_NODE + 3) * self.room + ahead
         time, x, P, mu, x6, P6 = (np.zeros((n, *one)) for one in _SHAPES)
-        self.rows = Rows(time, x, P, mu, x6, P6, np.zeros((n, 8), int), np.zeros((n, 8)), np.zeros((3, N_NODE), int))
+        self.rows = Rows(time, x, P, mu, x6, P6, np.zeros((n, 8), int), np.zeros((n, 8)), np.zeros((7, N_NODE), int))
         boxes, seen, of = np.zeros((2, self.room, 3)), np.zeros((2, self.plots, 4)), np.zeros((self.room, N_MODEL, sights.ROWS, 9))
-        facts, words = np.zeros((self.most, 8), int), words_of(np.empty(self.most, ROW))
-        self.work = Work(np.zeros((5, pairs), int), np.zeros((6, pairs)), boxes, seen, of, facts, words)
+        facts, words = np.zeros((self.most, 8), int), words_of(np.empty(self.most + ahead, ROW))
+        self.work = Work(np.zeros((5, pairs), int), np.zeros((7, pairs)), boxes, seen, of, facts, words)
 
 
 class Steady:
@@ -99,7 +114,8 @@ class Steady:
         self.here.clear()
         self.kit.make_room(room, min(ROWS, len(self.every.time)) + self.plots, self.plots)
         self.room, self.most, self.rows, self.work = self.kit.room, self.kit.most, self.kit.rows, self.kit.work
-        self.rows.counts[:] = 0  # whoever had the kit before may have followed nodes that have no tracks here
+        self.rows.counts[COUNT] = -1  # whoever had the kit before may have followed nodes that are not followed here
+        self.scans.row[:, AHEAD] = -1
 
     def _of(self, node: int) -> slice:
         return slice(node * self.room, node * self.room + int(self.rows.counts[COUNT, node]))
@@ -107,7 +123,8 @@ class Steady:
     def _bring(self, node: int) -> None:
         """A node's tracks into the arrays."""
         live, rows = self.states[node], self.rows
-        rows.counts[:, node] = len(live), 0, 0
+        rows.counts[:, node] = 0
+        rows.counts[COUNT, node], rows.counts[NEXT, node] = len(live), live.next_number
         of = self._of(node)
         for name in _BANK:
             getattr(rows, name)[of] = getattr(live.bank, name)
@@ -125,11 +142,11 @@ class Steady:
     def _live(self, node: int, bank: Bank) -> Live:
         live, rows, of = self.states[node], self.rows, self._of(node)
         counts = dict(zip(COUNTS, live.counts, strict=True))
-        for name, more in (("plots", TAKEN), ("taken", TAKEN), ("dropped", DROPPED)):
-            counts[name] += int(rows.counts[more, node])
+        for name, more in _COUNTED:
+            counts[name] += int(rows.counts[more, node].sum())
         columns: dict[str, Any] = {name: rows.facts[of, column].astype(kind) for name, column, kind in _FACTS}
         columns |= {name: rows.figures[of, column].copy() for name, column in _FIGURES}
-        return replace(live, bank=bank, counts=tuple(counts.values()), **columns)
+        return replace(live, bank=bank, counts=tuple(counts.values()), next_number=int(rows.counts[NEXT, node]), **columns)
 
     def give_back(self) -> None:
         """Bring ``states`` up to date."""
@@ -146,7 +163,7 @@ class Steady:
         """A node's tracks, with ``states`` up to date."""
         if node in self.newer:
             self.states[node] = self._live(node, Bank(*(getattr(self.rows, name)[self._of(node)].copy() for name in _BANK)))
-            self.rows.counts[TAKEN:, node] = 0
+            self.rows.counts[TAKEN:NEXT, node] = 0
             self.newer.discard(node)
         return self.states.get(node, _NONE)
 
@@ -154,12 +171,13 @@ class Steady:
         """Keep what is known of a node's tracks beside each other."""
         self.states[node] = replace(self.states[node], turns=live.turns, relative=live.relative)
 
-    def run(self, scan: int) -> tuple[int, np.ndarray | None, np.ndarray, bool]:
+    def run(self, scan: int) -> tuple[int, np.ndarray | None, tuple[np.ndarray, np.ndarray] | None, bool]:
         """Take the scans from number ``scan`` on that are steady: which is the next, what they changed as of `tracking.step`, the rows of
-        the tracks that the last one hit, if those may now be two of one object, and whether the next is not steady.
+        the tracks that the last one hit, and its plots that these took, if those may now be two of one object, and whether the next is not
+        steady.
         """
         if (node := int(self.scans.facts[scan, lent.NODE])) not in self.states:
-            return scan, None, _NOBODY, True
+            return scan, None, None, True
         if (most := max(map(len, self.states.values()))) > self.room:
             self._make_room(2 * most)
         for node in self.states.keys() - self.here:
@@ -167,11 +185,59 @@ class Steady:
         given = self.scans, self.rows, self.room, self._waits(scan), self.rule, self.work, kernel.addresses()
         after, made, why = kernel.follow(scan, *given)
         self.newer.update(self.here)
+        if why == WANTED:
+            self._begin_ahead(after)
         if made == 0:
-            return scan, None, _NOBODY, True
-        first, last, node = self.scans.facts[after - 1, : lent.NODE + 1].tolist()
-        hit = self.work.facts[made - last + first : made, AT] - node * self.room if why == lent.MET else _NOBODY
-        return after, self._changed(made), hit, why == lent.STUCK
+            return scan, None, None, why != WANTED
+        return after, self._changed(made), self._met(after - 1, made) if why == lent.MET else None, why == lent.STUCK
+
+    def _met(self, scan: int, made: int) -> tuple[np.ndarray, np.ndarray]:
+        """The rows of the tracks that a scan hit, and its plots that they took, by number, where the last of what is made is its."""
+        first, last, node = self.scans.facts[scan, : lent.NODE + 1].tolist()
+        facts = self.work.facts[made - last + first : made]
+        facts = facts[facts[:, HITS] > 1]
+        return facts[:, AT] - node * self.room, facts[:, DETECTION]
+
+    def _begin_ahead(self, scan: int) -> None:
+        """Make what the plots of a scan begin if nobody claims them, and, where there are false plots, those of scans to come that are
+        probably nobody's.
+        """
+        every, ahead = self.every, len(self.work.words) - len(self.work.facts)
+        first, last = int(every.first[scan]), int(every.last[scan])
+        plots = np.arange(first, last)
+        if every.scenario.clutter > 0.0:
+            more = np.arange(last, min(last + BLOCK, len(every.time)))
+            plots = np.concatenate([plots, more[self._alone(more)]])[:ahead]
+        row = len(self.rows.time) - ahead + np.arange(len(plots))
+        self.scans.row[:, AHEAD] = -1
+        self.scans.row[plots, AHEAD] = row
+        self._begin(plots, row)
+
+    def _alone(self, plots: np.ndarray) -> np.ndarray:
+        """Which of some plots (n,) are far from where the firm tracks that there are will be."""
+        alone = np.ones(len(plots), bool)
+        place, time = self.scans.spot[plots, :3], self.every.time[plots]
+        for node in self.here:
+            of = self._of(node)
+            firm = np.flatnonzero(self.rows.facts[of, FIRM]) + of.start
+            since, x = time[:, None] - self.rows.time[firm], self.rows.x6[firm]
+            off = place[:, None] - x[:, :3] - x[:, 3:] * since[:, :, None]
+            alone &= (np.linalg.norm(off, axis=2) > NEARBY[0] + NEARBY[1] * since).all(axis=1)
+        return alone
+
+    def _begin(self, plots: np.ndarray, row: np.ndarray) -> None:
+        """Put what some plots (n,) begin, each by itself, into the rows (n,), with all that is said of it."""
+        rows, (scan, bank) = self.rows, begun(self.every, plots)
+        for name in _BANK:
+            getattr(rows, name)[row] = getattr(bank, name)
+        rows.facts[row], rows.figures[row] = 0, 0.0
+        rows.facts[row, HITS], rows.facts[row, SENSORS] = 1, self.scans.facts[scan, lent.BIT]
+        rows.figures[row, REVISIT], rows.figures[row, SEEN] = self.scans.figures[scan, lent.AGAIN], bank.time
+        never, none = np.full(len(row), np.inf), np.zeros(len(row))
+        rows.figures[row, LIT], rows.figures[row, SLOW], rows.figures[row, RELIGHT] = -np.inf, np.inf, relight(never, none)
+        words = words_of(said(bank, bank, bank.time, np.zeros(len(row), bool), further(never, none)))
+        words[:, kernel_rows.LLR] = 0.0
+        self.work.words[len(self.work.facts) + np.arange(len(row))] = words
 
     def _waits(self, scan: int) -> Waits:
         """What may still light while scans from number ``scan`` on are taken, by the functions of the plain form: a kernel's exponential is
@@ -215,5 +281,6 @@ def _scans(every: Series) -> Scans:
     seen, spot = np.empty((2, n, 4)), np.empty((n, 5))
     seen[0], seen[1], spot[:, :3], spot[:, lent.BLUR] = every.z, every.sigma, *every.spots
     spot[:, lent.LIMIT] = _LIMITS[np.isfinite(every.z).sum(axis=1)]
-    row = np.array(every.number, np.int64)
+    row = np.full((n, 2), -1)
+    row[:, DETECTED] = every.number
     return Scans(facts, figures, every.origin[every.first], every.axes[every.first], seen, spot, row)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import covariances, crossed, filters, multiscan, pairing, processions, starting, turns
+from copfuse import companions, covariances, crossed, filters, multiscan, pairing, processions, starting, turns
 from copfuse.association import Pairs, gate
 from copfuse.checking import handed, handed_scenario, usable_plots
 from copfuse.coasting import (
@@ -158,12 +158,11 @@ def _changes(steady: Steady, association: str) -> Iterator[Rows]:
     k, every = 0, steady.every
     while k < len(every):
         if association == RULES[0] and not PLAIN:
-            k, new, hit, stuck = steady.run(k)
+            k, new, met, stuck = steady.run(k)
             if new is not None:
                 yield new
-            if len(hit):
-                assert new is not None
-                _part(steady, every[k - 1], hit, new["detection"][-len(hit) :])
+            if met is not None:
+                _part(steady, every[k - 1], *met)
             if not stuck:
                 continue
         scan = every[k]
@@ -197,7 +196,8 @@ def _rule() -> Rule:
     return Rule(
         HOLD, HOLD_SCANS, HOLD_TENTATIVE, COAST_STEP, FALLS, pairing.UNLIKELY, pairing.SIGMAS, pairing.SLACK, pairing.FIERCEST, BEYOND,
         math.log(pairing.DETECTED / (1.0 - pairing.DETECTED)), pairing.APART, LOW, GROUNDED, FORGOTTEN, BURNT_HITS, BURNT_OUT, RELIGHT,
-        FIRM_HITS, FIRM_LLR, FIRM_SIGMA**2, HIT, MISSED, DOUBTED, log_beta, lift, thrust, flow, BURNING, filters.NOISE, BOOST_CEILING,
+        FIRM_HITS, FIRM_LLR, FIRM_SIGMA**2, HIT, MISSED, DOUBTED, companions.BESIDE, companions.OFTEN, NEAR_MISS, log_beta, lift, thrust,
+        flow, BURNING, filters.NOISE, BOOST_CEILING,
     )  # fmt: skip
 
 

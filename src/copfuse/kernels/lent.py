@@ -1,7 +1,7 @@
 """What `kernels.steady` is lent: few arrays, as each costs time to compile, and the names of their columns.
 
 Row r of `Rows` is a track: those that nodes hold, ``room`` for each, then those near a scan's plots as they are, as they are predicted
-(those that take plots first) and as plots have left them.
+(those that take plots first) and as plots have left them, and last those that plots to come begin if nobody claims them.
 """
 
 from __future__ import annotations
@@ -13,14 +13,19 @@ from copfuse.constants import NODES
 N_NODE = len(NODES)
 NUMBER, HITS, FIRM, BURNT, SENSORS, SCAN, AT, DETECTION = range(8)  # columns of `Rows.facts`: the last three of updates only
 LLR, REVISIT, SEEN, DOUBT, LIT, ABOVE, SLOW, RELIGHT = range(8)  # columns of `Rows.figures`: the last is `phases.relight` as of its time
-COUNT, TAKEN, DROPPED = range(3)  # rows of `Rows.counts`: tracks of each node, and of its plots and tracks so many since they came here
+COUNT, TAKEN, REFUSED, CONTESTED, NEW, DROPPED, NEXT = range(7)  # rows of `Rows.counts`: tracks of each node, −1 if they are not here; of
+# its plots and tracks so many since they came here, as `coasting.COUNTS` has them; and the number of the next track
+DETECTED, AHEAD = range(2)  # columns of `Scans.row`: what a plot is called, and the row of `Rows` that it begins, −1 if that is not made
 FIRST, LAST, NODE, BIT, COSINES, PLUME = range(6)  # columns of `Scans.facts`: plots, node, bit in `Tracks.sensors`, kind of sensor
 TIME, LOG_DENSITY, AGAIN = range(3)  # columns of `Scans.figures`: s, of false and new plots, s between scans
 BLUR, LIMIT = 3, 4  # columns of `Scans.spot` after a place's three (`pairing.spots`): its sigma, and the gate's squared distance
 NEAR, START, PLOT, OUT, HELD = range(5)  # rows of `Work.numbers`: tracks within reach, their pairs' begins, plots; engines out; plots taken
-D2, LOGLIK, ODDS, DT, LIGHTS, PAUSE = range(6)  # rows of `Work.figures`; the last are `phases.relight` before, and `phases.further` after
+D2, LOGLIK, ODDS, DT, LIGHTS, PAUSE, NEAREST = range(7)  # rows of `Work.figures`; PAUSE and the one before are `phases.further` after and
+# `phases.relight` before; the last, of each plot, its least squared distance from a track, or `CLAIMED`
+CLAIMED = -1.0
 RATE, CHANCE = range(2)  # of `Waits.after`
-STUCK, MET, AFRESH = range(3)  # why a call ends: the next scan is the plain form's, two tracks may be one, or another call may go on
+STUCK, MET, AFRESH, WANTED = range(4)  # why a call ends: the next scan is the plain form's, two tracks may be one, another call may go on,
+# or may once the next scan's plots have rows that they begin
 
 
 class Rows(NamedTuple):
@@ -38,7 +43,7 @@ class Rows(NamedTuple):
 
 
 class Scans(NamedTuple):
-    """Scans, and their plots: ``seen (2, n, 4)`` are z and sigma, ``spot (n, 5)`` as named above, ``row (n,)`` of Detections."""
+    """Scans, and their plots: ``seen (2, n, 4)`` are z and sigma, ``spot (n, 5)`` and ``row (n, 2)`` as named above."""
 
     facts: Any
     figures: Any
@@ -51,7 +56,8 @@ class Scans(NamedTuple):
 
 class Work(NamedTuple):
     """Scratch: pairs, boxes about tracks ``(2, room, 3)``, plots of those that have one ``(2, plots, 4)``, what is seen of the models of
-    tracks ``(room, N_MODEL, sights.ROWS, 9)``.  What is made: ``facts (most, 8)`` as of `Rows`, and rows of `updates.ROW` as ``words``.
+    tracks ``(room, N_MODEL, sights.ROWS, 9)``.  What is made: ``facts (most, 8)`` as of `Rows`, and rows of `updates.ROW` as ``words``;
+    what is said of tracks made ahead is behind them.
     """
 
     numbers: Any
@@ -101,6 +107,9 @@ class Rule(NamedTuple):
     hit: float
     missed: float
     doubted: float
+    beside: float
+    often: int
+    near_miss: float
     log_beta: tuple[float, float]
     lift: tuple[float, float]
     thrust: tuple[float, float]

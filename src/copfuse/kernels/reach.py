@@ -13,7 +13,6 @@ from copfuse.kernels.lent import (
     BLUR,
     BURNT,
     COUNT,
-    D2,
     DROPPED,
     DT,
     FIRM,
@@ -88,13 +87,10 @@ def _turned(middle, half, origin):
 
 @borrowing
 def reached(rows, base, n, now, scans, first, last, origin, rule, work, at):
-    """`pairing.reachable`: how many of n tracks are within reach of a scan's plots, into ``work``; −1 where that is not asked here, or
-    where a plot is within no track's reach.
-    """
-    seen, spot, near_plot, pairs, near = scans.seen[0], scans.spot, work.figures[D2], 0, 0
+    """`pairing.reachable`: how many of n tracks are within reach of a scan's plots, into ``work``; −1 where that is not asked here."""
+    seen, spot, pairs, near = scans.seen[0], scans.spot, 0, 0
     blind = math.isnan(seen[first, 0])
     for p in range(first, last):
-        near_plot[p - first] = 0.0
         if math.isnan(seen[p, 0]) != blind or math.isnan(seen[p, 1]) or math.isnan(seen[p, 2]):
             return -1
     dt, middle, half = work.figures[DT], work.boxes[0], work.boxes[1]
@@ -118,14 +114,10 @@ def reached(rows, base, n, now, scans, first, last, origin, rule, work, at):
                 and abs(spot[p, 1] - middle[i, 1]) <= half[i, 1] + slack
                 and abs(spot[p, 2] - middle[i, 2]) <= half[i, 2] + slack
             ):
-                near_plot[p - first] = 1.0
                 work.numbers[PLOT, pairs] = p - first
                 pairs += 1
         if pairs > begin:
             work.numbers[NEAR, near] = i
             near += 1
     work.numbers[START, near] = pairs
-    for p in range(last - first):
-        if near_plot[p] == 0.0:
-            return -1
     return near

@@ -1,7 +1,8 @@
 """Scans in which nothing happens but that tracks are seen again: `tracking.step` of one after another, without leaving the kernel.
 
-What is rare is not done here but left to that plain form: firm tracks that nobody sees, plots that nobody claims, tracks near the
-ground, what is too near to call (`engines`).  The arrays are those of `lent`.
+A plot that nobody claims begins a track, which was made before (`copfuse.steady`).  What is rare is not done here but left to that plain
+form: firm tracks that nobody sees, plots beside known tracks, tracks near the ground, what is too near to call (`engines`).  The arrays
+are those of `lent`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from copfuse.kernels.engines import (
 from copfuse.kernels.estimation import combine
 from copfuse.kernels.estimation import predict as predict_kernel
 from copfuse.kernels.estimation import update as update_kernel
+from copfuse.kernels.free import begun, unclaimed
 from copfuse.kernels.lent import (
     ABOVE,
     AFRESH,
@@ -38,9 +40,11 @@ from copfuse.kernels.lent import (
     BIT,
     BURNT,
     CHANCE,
+    CLAIMED,
     COSINES,
     COUNT,
     D2,
+    DETECTED,
     DETECTION,
     DOUBT,
     DT,
@@ -58,6 +62,7 @@ from copfuse.kernels.lent import (
     MET,
     N_NODE,
     NEAR,
+    NEAREST,
     NODE,
     ODDS,
     OUT,
@@ -105,7 +110,7 @@ def addresses() -> At:
 def _judged(rows, now, then, near, scans, scan, rule, work, at):
     """Predict the tracks ``near`` from rows ``now`` to rows ``then``, and let plots be taken: `pairing.judged`, `gated` and `hard`.
 
-    Leaves the plot of each in ``work`` (−1 for none), and its pairs with their log ratios.
+    Leaves the plot of each in ``work`` (−1 for none), its pairs with their log ratios, and which plots are claimed.
     """
     facts, figures = scans.facts[scan], scans.figures[scan]
     first, last, pairs = facts[FIRST], facts[LAST], work.numbers[START, near]
@@ -119,10 +124,11 @@ def _judged(rows, now, then, near, scans, scan, rule, work, at):
         at.expect, x, P, mu, scans.origin[scan], scans.axes[scan], facts[COSINES], z, sigma, start, run(plot, 0, pairs), rule.beyond,
         run(d2, 0, pairs), run(ratio, 0, pairs), run(work.seen, 0, near),
     )  # fmt: skip
-    kept, begin = 0, 0
+    kept, begin, nearest = 0, 0, work.figures[NEAREST]
     for r in range(near):
         after = start[r + 1]
         for p in range(begin, after):
+            nearest[plot[p]] = min(nearest[plot[p]], d2[p])
             if d2[p] <= scans.spot[first + plot[p], LIMIT]:
                 plot[kept], ratio[kept] = plot[p], ratio[p] - figures[LOG_DENSITY]
                 kept += 1
@@ -131,6 +137,9 @@ def _judged(rows, now, then, near, scans, scan, rule, work, at):
         work.figures[ODDS, r] = rule.odds
     odds, held = run(work.figures[ODDS], 0, near), run(work.numbers[HELD], 0, near)
     _assign(at.assign, start, run(plot, 0, kept), run(ratio, 0, kept), odds, last - first, held)
+    for r in range(near):
+        if held[r] >= 0:
+            nearest[held[r]] = CLAIMED
 
 
 @borrowing(forceinline=True)
@@ -206,12 +215,17 @@ def _rested(rows, base, n, spare, new, m, scans, scan, first, waits, rule, work)
 @borrowing
 def _missed(rows, r, k, bit, work):
     """Whether the track in row r, k of those near, has no plot though its sensor sees others' within its gate (`tracking.doubted`)."""
-    return work.numbers[HELD, k] < 0 and work.numbers[START, k] < work.numbers[START, k + 1] and rows.facts[r, SENSORS] & bit != 0
+    if work.numbers[HELD, k] >= 0 or rows.facts[r, SENSORS] & bit == 0:
+        return False
+    claimed = False
+    for p in range(work.numbers[START, k], work.numbers[START, k + 1]):
+        claimed = claimed or work.figures[NEAREST, work.numbers[PLOT, p]] == CLAIMED
+    return claimed
 
 
 @borrowing(forceinline=True)
 def _kept(rows, base, n, near, new, m, bit, rule, work):
-    """Put the updated tracks into their places; whether one of them is so near to another that they may be one object."""
+    """Put the updated tracks into their places; whether one of them is so near to another of some plots that they may be one object."""
     for k in range(near):
         r = base + work.numbers[NEAR, k]
         if _missed(rows, r, k, bit, work):
@@ -231,7 +245,7 @@ def _kept(rows, base, n, near, new, m, bit, rule, work):
             d2 = 0.0
             for a in range(3):
                 d2 += (rows.x6[h, a] - rows.x6[r, a]) ** 2
-            if r != rows.facts[h, AT] and not d2 > rule.apart * rule.apart * (1.0 + CLOSE):
+            if rows.facts[r, HITS] > 1 and r != rows.facts[h, AT] and not d2 > rule.apart * rule.apart * (1.0 + CLOSE):
                 return True
     return False
 
@@ -244,17 +258,15 @@ def _hand_down(seen, k, m):
 
 @borrowing(forceinline=True)
 def _hit(rows, base, prior, near, new, scans, scan, rule, work):
-    """Make rows of the tracks that take plots; whether all plots are taken, and no track has become doubtful."""
+    """Make rows of the tracks that take plots; how many, −1 where a track has become doubtful."""
     facts, figures, m = scans.facts[scan], scans.figures[scan], 0
-    first, last = facts[FIRST], facts[LAST]
+    first = facts[FIRST]
     for k in range(near):
         plot, at, h = work.numbers[HELD, k], base + work.numbers[NEAR, k], new + m
         if _missed(rows, at, k, facts[BIT], work) and rows.figures[at, DOUBT] + rule.missed >= rule.doubted:
-            return False
+            return -1
         if plot < 0:
             continue
-        if m == last - first:
-            return False
         p = work.numbers[START, k]
         while work.numbers[PLOT, p] != plot:
             p += 1
@@ -269,12 +281,12 @@ def _hit(rows, base, prior, near, new, scans, scan, rule, work):
         copy_row(rows, prior + m, h)
         rows.facts[h, HITS] += 1
         rows.facts[h, SENSORS] |= facts[BIT]
-        rows.facts[h, SCAN], rows.facts[h, AT], rows.facts[h, DETECTION] = scan, at, scans.row[first + plot]
+        rows.facts[h, SCAN], rows.facts[h, AT], rows.facts[h, DETECTION] = scan, at, scans.row[first + plot, DETECTED]
         rows.figures[h, LLR] = rows.figures[at, LLR] + work.figures[LOGLIK, p]
         rows.figures[h, REVISIT], rows.figures[h, SEEN] = figures[AGAIN], figures[TIME]
         rows.figures[h, DOUBT] = max(rows.figures[h, DOUBT] + rule.hit, 0.0)
         m += 1
-    return m == last - first
+    return m
 
 
 @borrowing(forceinline=True)
@@ -303,34 +315,48 @@ def follow(first_scan, scans, rows, room, waits, rule, work, at):
     scan, made, now, prior, new = first_scan, 0, N_NODE * room, (N_NODE + 1) * room, (N_NODE + 2) * room
     while scan < len(scans.facts):
         first, last, node, time = scans.facts[scan, FIRST], scans.facts[scan, LAST], scans.facts[scan, NODE], scans.figures[scan, TIME]
-        m, base = last - first, node * room
-        if made + m > len(work.facts):
+        plots, base = last - first, node * room
+        if made + plots > len(work.facts):
             break
-        if not coasted(rows, node, base, time, rule):
+        if rows.counts[COUNT, node] < 0 or not coasted(rows, node, base, time, rule):
             return scan, made, STUCK
         n = rows.counts[COUNT, node]
-        near = reached(rows, base, n, time, scans, first, last, scans.origin[scan], rule, work, at.boxes) if n > 0 else -1
-        if near < m:
+        near = reached(rows, base, n, time, scans, first, last, scans.origin[scan], rule, work, at.boxes)
+        if near < 0:
             return scan, made, STUCK
-        one = base + work.numbers[NEAR, 0]
-        together = work.numbers[NEAR, near - 1] - work.numbers[NEAR, 0] == near - 1
-        for k in range(near):
-            r = base + work.numbers[NEAR, k]
-            if not together:
-                copy_row(rows, r, now + k)
-            work.figures[DT, k], work.figures[LIGHTS, k] = time - rows.time[r], rows.figures[r, RELIGHT]
-        _judged(rows, one if together else now, prior, near, scans, scan, rule, work, at)
-        if not _hit(rows, base, prior, near, new, scans, scan, rule, work):
+        for p in range(plots):
+            work.figures[NEAREST, p] = math.inf
+        m = 0
+        if near > 0:
+            one = base + work.numbers[NEAR, 0]
+            together = work.numbers[NEAR, near - 1] - work.numbers[NEAR, 0] == near - 1
+            for k in range(near):
+                r = base + work.numbers[NEAR, k]
+                if not together:
+                    copy_row(rows, r, now + k)
+                work.figures[DT, k], work.figures[LIGHTS, k] = time - rows.time[r], rows.figures[r, RELIGHT]
+            _judged(rows, one if together else now, prior, near, scans, scan, rule, work, at)
+            m = _hit(rows, base, prior, near, new, scans, scan, rule, work)
+        if m < 0 or n + plots - m > room:
             return scan, made, STUCK
-        if not (
+        if m > 0 and not (
             _updated(rows, new, m, scans, scan, first_scan, waits, rule, work, at)
             and _rested(rows, base, n, now, new, m, scans, scan, first_scan, waits, rule, work)
         ):
             return scan, made, AFRESH if made > 0 else STUCK  # an engine may have been seen to burn since the call began
-        _said(rows, prior, new, m, made, time, rule, work)
-        rows.counts[TAKEN, node] += m
+        if m < plots:
+            why = unclaimed(rows, base, n, new, m, scans, scan, rule, work)
+            if why != AFRESH:
+                return scan, made, why
+        met = False
+        if m > 0:
+            _said(rows, prior, new, m, made, time, rule, work)
+            rows.counts[TAKEN, node] += m
+            met = _kept(rows, base, n, near, new, m, scans.facts[scan, BIT], rule, work)
         made += m
+        if m < plots:
+            made += begun(rows, base, node, scans, scan, made, rule, work)
         scan += 1
-        if _kept(rows, base, n, near, new, m, scans.facts[scan - 1, BIT], rule, work):
+        if met:
             return scan, made, MET
     return scan, made, AFRESH
