@@ -54,13 +54,15 @@ def _known(time: float, z: np.ndarray, sigma: np.ndarray, origin: np.ndarray, ax
     """`_alone`, of each plot made once: whoever tracks with all plots begins mostly where a nation has begun before."""
     place = origin.tobytes() + axes.tobytes() + bytes([cosines])
     names = [place + one.tobytes() for one in np.hstack([z, sigma])]
-    if new := [i for i, name in enumerate(names) if name not in _MADE]:
+    tracks = [_MADE.get(name) for name in names]
+    if new := [i for i, track in enumerate(tracks) if track is None]:
         made = _alone(time, z[new], sigma[new], origin, axes, cosines)
+        for k, i in enumerate(new):
+            tracks[i] = _MADE[names[i]] = made[k : k + 1]
         while len(_MADE) > MOST_MADE:
             del _MADE[next(iter(_MADE))]
-        _MADE.update({names[i]: made[k : k + 1] for k, i in enumerate(new)})
-    tracks = Bank.stack([_MADE[name] for name in names])
-    return Bank(np.full(len(z), time), *(getattr(tracks, name).copy() for name in ("x", "P", "mu", "x6", "P6")))
+    known = Bank.stack([track for track in tracks if track is not None])
+    return Bank(np.full(len(z), time), *(getattr(known, name).copy() for name in ("x", "P", "mu", "x6", "P6")))
 
 
 def _alone(time: float, z: np.ndarray, sigma: np.ndarray, origin: np.ndarray, axes: np.ndarray, cosines: int) -> Bank:
