@@ -193,7 +193,7 @@ def bench_accuracy(
 
     SCENARIO is one or more of what "copfuse run" takes; without it, and without --flights and --record, all packaged
     ones but salvos of ten and more and what sheds debris.
-    Slow: 1 to 10 s of a core for a seed and scenario, so all packaged ones at 200 seeds take half an hour on two; it says so first.
+    Slow: .6 to 6 s of a core for a seed and scenario, so all packaged ones at 200 seeds take half an hour on two; it says so first.
 
     \b
     Examples:

@@ -35,7 +35,7 @@ VAGUE = metrics.GATE_MOST  # m: where the bound is above, no error can count, be
 FALSE_A_DAY = 1.0  # firm tracks of nothing, per sensor
 CUSTODY = 0.95  # of the time in coverage, of flights that glide or pull up
 CROWD = 8  # launches, more of which are flown only when they are asked for
-SPENT = 2.5e-3  # s of a core for every second in which a missile is in the air, about: 1 to 10 s a seed
+SPENT = 1.7e-3  # s of a core for every second in which a missile is in the air, about: .6 to 6 s a seed
 LAUNCH = 2.5  # s of a core for a launch of the record, likewise
 LOADING = 8.0  # s until the kernels are loaded, likewise
 
