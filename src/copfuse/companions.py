@@ -28,8 +28,6 @@ def velocities(tracks: Bank, seen: np.ndarray, others: Bank, hits: np.ndarray) -
     """
     high = np.flatnonzero(seen & (altitude(tracks.x6) > HIGH))
     often = np.flatnonzero(hits >= OFTEN) if len(high) else high
-    if len(often) == 0:
-        return np.zeros(0, int), np.zeros((0, 3))
     since, v = tracks.time[0] - others.time[often], others.x6[often, 3:]
     blur = np.einsum("naa->n", others.P6[often, 3:, 3:])
     known = (since <= LATELY) & (blur < KNOWN**2) & (np.linalg.norm(v, axis=1) > SLOWEST)

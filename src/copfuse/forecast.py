@@ -72,7 +72,7 @@ def along(
             made[key] = Forecast(at[i], until[i], bits[i], seen[i] if powered[i] else math.nan, point[i], cov[i], left[i], sigma[i])
         else:
             old = made[key]
-            point[i], cov[i], left[i], sigma[i] = old.point, old.cov, old.left - (at[i] - old.time), old.sigma
+            point[i], cov[i], left[i], sigma[i] = old.point, old.cov, max(old.left - (at[i] - old.time), 0.0), old.sigma
     for key in [key for key, old in made.items() if at and old.until <= at[-1]]:  # never asked again
         del made[key]
     return out

@@ -150,7 +150,10 @@ def carried(F, Q, driven, gained, first, before, prior, out):
 
 @borrowing
 def _reflected(R, j, rows, first, last, width):
-    """Householder's reflection that clears column j of ``rows[first:last]`` into row j of R, over columns j to width - 1, in place."""
+    """Householder's reflection that clears column j of ``rows[first:last]`` into row j of R, over columns j to width - 1, in place.
+
+    ``rows`` may be R itself, below row j.
+    """
     norm2 = 0.0
     for r in range(first, last):
         norm2 += rows[r, j] * rows[r, j]
@@ -207,34 +210,7 @@ def _moved_root(R, F, L, noisy, noise, top):
         for j in range(n):
             R[i, j] = top[i, d + j]
     for j in range(d - 1):
-        _triangular(R, j, d)
-
-
-@borrowing
-def _triangular(R, j, d):
-    """Householder's reflection that clears column j of R under its diagonal, of d rows, in place."""
-    norm2 = 0.0
-    for r in range(j + 1, d):
-        norm2 += R[r, j] * R[r, j]
-    if norm2 == 0.0:
-        return
-    alpha = R[j, j]
-    norm = math.sqrt(alpha * alpha + norm2)
-    if alpha > 0.0:
-        norm = -norm
-    v = alpha - norm
-    over = 2.0 / (v * v + norm2)
-    R[j, j] = norm
-    for c in range(j + 1, len(R)):
-        s = v * R[j, c]
-        for r in range(j + 1, d):
-            s += R[r, j] * R[r, c]
-        s *= over
-        R[j, c] -= s * v
-        for r in range(j + 1, d):
-            R[r, c] -= s * R[r, j]
-    for r in range(j + 1, d):
-        R[r, j] = 0.0
+        _reflected(R, j, R, j + 1, d, n)
 
 
 @njit
