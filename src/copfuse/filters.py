@@ -24,9 +24,9 @@ from copfuse.kernels import motions, pairwise, shares, sights, starts
 # seconds a variance of the velocity of q (t - tau (1 - exp(-t / tau))) instead of q t, m^2/s^2.  The t that tells is how long a filter
 # remembers, some (R T / q)^(1/4) by plots of variance R, m^2, every T s.  In boost, q = 0.2 m^2/s^3: 7 s along the range of a radar (20 m
 # every second), 23 to 30 s across (0.6 mrad at 400 to 700 km), 100 s by satellites; the density that makes a steady filter's covariance
-# its mean squared error is 0.18, 0.195 and 0.2.  With a drag of 60 m/s^2, q = 7 along the fall and 0.7 across: 0.74 and 0.84 of it by plots
-# of 15 m, 0.93 and 0.98 by plots of 300 m.  So none is made smaller: where covariances are wider than that, it is what else the models
-# allow for (another push, a burnout, lift) and the population has not.
+# its mean squared error is 0.18, 0.195 and 0.2, so it is left as it is.  With a drag of 60 m/s^2, q = 7 along the fall and 0.7 across:
+# 0.74 and 0.84 of it by plots of 15 m, 0.93 and 0.98 by plots of 300 m; with the hundreds of m/s^2 of a steep re-entry it is less than
+# two thirds.  There the noise is made smaller as what is known of the velocity tells (`motions.whitened`).
 JERK = 3.0  # m^2/s^5: pitch-over, staging and whatever has no model change the acceleration by some 2 m/s^2 in a second
 COAST_ACCELERATION = 1e-12  # m^2/s^3: a floor; gravity is taken to be that of J2 (as it is here; the Earth's has 2e-5 m/s^2 more)
 DRAG_ERROR = 2e-3  # s: 3 % of the drag along it, correlated over a second, as the drag coefficient moves with the attitude

@@ -18,10 +18,10 @@ import numpy as np
 from scipy.linalg import expm
 
 from copfuse import motion, sensitivity
-from copfuse.kernels import flight, limits
+from copfuse.kernels import flight, limits, motions
 from copfuse.motion import Plan
 
-SWAY, SLOW = 1.0, 30.0  # s, memory of attitude and thrust; and of what a thrust wanders slowly
+SWAY, SLOW = motions.SWAY, 30.0  # s, memory of attitude and thrust; and of what a thrust wanders slowly
 MEMORY = np.array([SWAY, SWAY, SWAY, SLOW])
 STEP = 1.0  # s, the most that one transition spans
 EXACT = 1e-3  # m and m/s, standard deviation of the deviation at ignition, so that it has a finite information

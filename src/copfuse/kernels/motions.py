@@ -47,6 +47,8 @@ MOST_FLOW = 0.1  # 1/s: growth stops there, so that a forecast over minutes stay
 _BOOST_LOG_BETA = math.log(30e3)  # a burning missile's ballistic coefficient, where the size of its drag's changes is asked for
 AIR = 80e3  # m: below it there is enough to lift or to brake a body, *notional*
 LIFTLESS = 0.1  # m/s^2, sigma that lift and turn have at most above it, *notional*
+SWAY = 1.0  # s, memory of the attitude of what falls, and of what a thrust is off its plan
+REMEMBERED, FORGOTTEN = 1.5, 1000.0  # see `whitened`; times that memory from which on a push adds what white noise does
 LEAST_COSINE = 1e-3  # of the path's angle to the horizontal, where "up, normal to the velocity" still means something
 
 
@@ -204,11 +206,40 @@ def _driven_noise(P, c, e, q, t):
 
 
 @borrowing
+def whitened(spread, q, t):
+    """By how much the density q of a white noise is to be made smaller where it stands in place of pushes with a memory of `SWAY`.
+
+    Such pushes make in T s a variance of the velocity of q (T - SWAY (1 - exp(-T / SWAY))) instead of q T.  The T that tells is how long
+    the filter remembers: as white noise takes to make `REMEMBERED` times what it does not know of the velocity, ``spread`` (m^2/s^2), and
+    no less than its step of t s; and half of `SWAY`.  So steady filters of plots every .5 to 5 s are as sure as their errors allow.
+    """
+    if spread >= FORGOTTEN * SWAY * q:
+        return 1.0
+    over = max(REMEMBERED * spread / q, t) / SWAY + 0.5
+    return 1.0 + math.expm1(-over) / over
+
+
+@borrowing
+def _attitude_noise(P, e, fore, side, t):
+    """Forces of a wandering attitude: of densities ``fore`` along e, three numbers, and ``side`` across, were they white (`whitened`)."""
+    along, total = 0.0, 0.0
+    for a in range(3):
+        total += P[a + 3, a + 3]
+        for b in range(3):
+            along += e[a] * P[a + 3, b + 3] * e[b]
+    fore *= whitened(along, fore, t)
+    side *= whitened(0.5 * (total - along), side, t)
+    _velocity_noise(P, side, t)
+    _noise_along(P, e, fore - side, t)
+
+
+@borrowing
 def add_process_noise(model, x, P, dt, noise):
-    """Add the covariance that the model's white noises (`JERK` ... in ``noise``) build up over dt.
+    """Add the covariance that the model's white noises (`JERK` ... in ``noise``) build up over dt to P, what it is without them.
 
     Exact for constant directions; errors of drag and trim are relative to its square, so in empty space re-entry is coast, and glide
-    is pushed by `UNREST` alone.
+    is pushed by `UNREST` alone.  They have a memory, which makes them smaller where P says that the velocity is known from plots of
+    seconds (`whitened`).
     """
     t = abs(dt)
     if model == 0:
@@ -231,8 +262,10 @@ def add_process_noise(model, x, P, dt, noise):
         P[6, 6] += q * x[6] * x[6] * t**3 / 3.0
         return
     slowing = drag_near(x, x[6]) * speed
-    _velocity_noise(P, noise[COAST_ACCELERATION] + noise[TRIM] * slowing * slowing, t)
-    _noise_along(P, (e0, e1, e2), noise[DRAG_ERROR] * slowing * slowing, t)
+    if slowing > 0.0 and t > 0.0:
+        side = noise[TRIM] * slowing * slowing
+        _attitude_noise(P, (e0, e1, e2), side + noise[DRAG_ERROR] * slowing * slowing, side, t)
+    _velocity_noise(P, noise[COAST_ACCELERATION], t)
     felt = slowing / (slowing + FELT)  # the ballistic coefficient of a body in empty space wanders nowhere
     if speed < HYPERSONIC:  # its own curve over the Mach number, whose logarithm falls by drag over speed a second
         P[6, 6] += noise[CURVE] * slowing / (speed + 1.0) * t

@@ -4,9 +4,9 @@ All rates (1/s) are *notional* and follow the phases of a flight.  Burnout is ne
 air.  In empty space a body is left alone (COAST) or is not (GLIDE), and stays so until plots say otherwise: whose thrust was along
 its velocity (BOOST) is nearly always left alone once it is out; who was pushed otherwise, as by an engine that turns it back, has
 thrusters, and may well use them still.  What falls through thin air is not lit again before it comes to `motions.AIR`: an
-engine that brakes a descent does so where the air is about to.  What comes into the air from high up is hardly ever lifted or braked
-there but by the air: who wants to fly in it does not climb so far, and how fast a fall is tells from where it comes.  Before there
-is air to lift it, it is left alone as in space.
+engine that brakes a descent does so where the air is about to, and what climbs is not braked by one.  What comes into the air from high
+up is hardly ever lifted or braked there but by the air: who wants to fly in it does not climb so far, and how fast a fall is tells from
+where it comes.  Before there is air to lift it, it is left alone as in space.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def transition(h, climb, thrust, relight, dt, Pi):
     restless = 1.0 / 800.0 if h < DRAG_CEILING else _NEVER
     lobbed = falling and h + climb * climb / (2.0 * G0) >= LOB
     young = h < 15e3 and not falling  # what burns there has just been launched
-    braking, lift = 1.0 / 50.0, (1.0 / 100.0 if air else 1.0 / 1000.0)
+    braking, lift = (1.0 / 50.0 if falling else again), (1.0 / 100.0 if air else 1.0 / 1000.0)
     spent = SPENT * smooth((thrust - HARD[0]) / (HARD[1] - HARD[0])) if dt > 0.0 and not young else 0.0
     if lobbed:  # each of three ways: by lift, by either model of an engine
         lift = braking = LOB_TURNS / 3.0
