@@ -293,7 +293,9 @@ def test_lift_is_allowed_for_where_it_may_be():
     ahead = [forecast.impact_point(low, P, beta, push, p)[0][0] @ frames.enu_axes(0.7, 2.25)[0] for p in (falls, glides)]
     assert ahead[1] > ahead[0] + 50e3
     doubt = np.array([[0.0, 0, 0.95, 0.05]])  # steep from far above, hardly anything glides, whatever the models believe
-    assert forecast.lift(coasting(60e3, 4000.0, -3000.0)[None], doubt)[0] < 0.005 < 0.05 < forecast.lift(low, doubt)[0]
+    steep, flat = coasting(60e3, 1200.0, -850.0)[None], coasting(60e3, 2500.0, -850.0)[None]  # from 97 km
+    assert max(forecast.lift(one, doubt)[0] for one in (steep, coasting(60e3, 4000.0, -3000.0)[None])) < 0.005
+    assert min(forecast.lift(one, doubt)[0] for one in (low, flat)) > 0.05
 
 
 def test_what_stays_in_orbit_has_no_impact():

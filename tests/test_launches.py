@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from copfuse import flights, frames, motion
-from copfuse.constants import BOOST, EARTH_RADIUS, GLIDE, MIDCOURSE, MU
+from copfuse.constants import BOOST, EARTH_RADIUS, G0, GLIDE, MIDCOURSE, MU
 from copfuse.errors import CopfuseError
 from copfuse.kernels import switching
 
@@ -90,11 +90,19 @@ def test_build_script_gives_the_packaged_file(shared, monkeypatch, tmp_path, cap
     assert made.read_bytes() == (ROOT / "src" / "copfuse" / "data" / "launches.csv").read_bytes()
 
 
-def test_none_that_climbed_high_was_lifted(record):
-    """What `switching.LOB_TURNS` is: by Laplace's rule of succession, over the 30 s or so that such a fall takes through the air."""
-    known = [row for row in record if row.apogee >= switching.LOB and row.manoeuvre != "unknown"]
-    lifted, n = sum(row.n_missiles for row in known if row.manoeuvre != "none"), sum(row.n_missiles for row in known)
-    assert (lifted, n) == (0, 51) and math.isclose(switching.LOB_TURNS, (lifted + 1) / (n + 2) / 30.0, rel_tol=0.05)
+def test_none_that_climbed_high_or_steeply_was_lifted(record):
+    """What `switching.LOB_TURNS` is: by Laplace's rule of succession, over the 30 s or so that such a fall takes through the air.
+
+    The speed across is range over the time of a fall from the apogee and of the climb there; what is lifted goes no slower.
+    """
+    least, slow, fast = switching.STEEP
+    known = [row for row in record if row.apogee >= least and row.manoeuvre != "unknown"]
+    across = [row.range / math.sqrt(8.0 * row.apogee / G0) for row in known]
+    lobbed = [row for row, v in zip(known, across, strict=True) if row.apogee >= switching.LOB or slow <= v < fast]
+    lifted, n = sum(row.n_missiles for row in lobbed if row.manoeuvre != "none"), sum(row.n_missiles for row in lobbed)
+    assert (lifted, n) == (0, 107) and math.isclose(switching.LOB_TURNS, (lifted + 1) / (n + 2) / 30.0, rel_tol=0.05)
+    flat = [row for row in known if row not in lobbed and row.manoeuvre != "none"]
+    assert len(flat) == 3 and all(row.range >= 800e3 for row in flat)
 
 
 # The flights ------------------------------------------------------------------------------------------------------------

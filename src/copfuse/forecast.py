@@ -11,7 +11,7 @@ import numpy as np
 from copfuse import atmosphere, filters, frames
 from copfuse.constants import BOOST, EARTH_A, G0, GLIDE, MU
 from copfuse.filters import Bank
-from copfuse.kernels import earth
+from copfuse.kernels import earth, switching
 from copfuse.kernels import forecast as kernel
 
 # A boosting missile's path bends over from the vertical: the ground covered since launch is this share of
@@ -19,9 +19,10 @@ from copfuse.kernels import forecast as kernel
 BEND, BEND_SIGMA = 0.62, 0.17
 BOOST_CEILING = 60e3  # m, free fall is traced back to here before the bend is assumed
 # What flies in the air may use lift.  Where the glide model has not had the air to tell (drag below LIFT_SHOWS, m/s^2),
-# flights that stay below LOW_FLIGHT use it with this chance, because low flights often pull up; *notional*
+# flights that stay below LOW_FLIGHT, and do not fall as steeply as `switching.STEEP` has it, use it with this chance, because low flights
+# often pull up; *notional*
 LOW_FLIGHT, MAY_LIFT, LIFT_SHOWS = 110e3, 0.5, 3.0
-# What falls from above glides that much more seldom than the filter believes, whose models know nothing of the path; *notional*
+# What falls from above or so steeply glides that much more seldom than the filter believes, which knows nothing of paths; *notional*
 SELDOM = 0.06
 # A further burn less likely than this is left to what a 95 % region may miss: its spread, of thousands of kilometres, would make a
 # covariance that holds far more
@@ -154,14 +155,18 @@ def _wider(missed: np.ndarray) -> np.ndarray:
 
 
 def lift(x, phase_probability) -> np.ndarray:
-    """Probability (n,) that lift carries states ``x (n, 6)`` on; nothing in boost, or where the path leads high above the air."""
+    """Probability (n,) that lift carries states ``x (n, 6)`` on; nothing in boost, or where the path leads high above
+    the air or, as `switching.STEEP` has it, steeply out of it."""
     p = np.asarray(phase_probability, float)
     height, speed = frames.altitude(x), np.linalg.norm(x[:, 3:], axis=1)
     climb = np.einsum("ni,ni->n", x[:, :3], x[:, 3:]) / np.linalg.norm(x[:, :3], axis=1)
     apogee = height + climb**2 / (2 * G0)  # past or to come
     slowing = 0.5 * atmosphere.density(np.maximum(height, 0.0)) * speed**2 / np.exp(filters.LOG_BETA[0])
-    untold = np.where(apogee < LOW_FLIGHT, MAY_LIFT / (1.0 + slowing / LIFT_SHOWS), 0.0)
-    odds = p[:, GLIDE] * np.where(apogee < LOW_FLIGHT, 1.0, SELDOM)
+    across = np.sqrt(np.maximum(speed**2 - climb**2, 0.0))
+    least, slow, fast = switching.STEEP
+    flat = (apogee < LOW_FLIGHT) & ((apogee < least) | (across < slow) | (across >= fast))
+    untold = np.where(flat, MAY_LIFT / (1.0 + slowing / LIFT_SHOWS), 0.0)
+    odds = p[:, GLIDE] * np.where(flat, 1.0, SELDOM)
     glide = odds / (1.0 - p[:, GLIDE] + odds)
     return np.minimum(glide + untold * (1.0 - p[:, BOOST] - glide), 1.0 - p[:, BOOST])
 

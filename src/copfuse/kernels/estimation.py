@@ -149,7 +149,8 @@ def _step(x, P, mu, h, relight, noise, x_out, P_out, mu_out, x6, square, points,
     r = math.sqrt(x6[0] ** 2 + x6[1] ** 2 + x6[2] ** 2)
     climb = (x6[0] * x6[3] + x6[1] * x6[4] + x6[2] * x6[5]) / r
     height = altitude(x6[0], x6[1], x6[2])
-    fresh = transition(height, climb, x[BOOST, 6], relight, h, Pi)
+    across = math.sqrt(max(x6[3] ** 2 + x6[4] ** 2 + x6[5] ** 2 - climb * climb, 0.0))
+    fresh = transition(height, climb, across, x[BOOST, 6], relight, h, Pi)
     unheard = (ALL if relight > 0.0 else UNHEARD) if height >= AIR else 0.0
     mix(x, P, mu, Pi, h, fresh, unheard, ASLEEP, x_out, P_out, mu_out, xs, Ps, J, kind)
     leader = likeliest(mu_out)

@@ -1,4 +1,4 @@
-"""How the filters' models switch: rates of lighting, burning out, beginning to be braked or lifted, by height and climb.
+"""How the filters' models switch: rates of lighting, burning out, beginning to be braked or lifted, by height and velocity.
 
 All rates (1/s) are *notional* and follow the phases of a flight.  Burnout is nearly absorbing once above the air; drag and lift need
 air.  In empty space a body is left alone (COAST) or is not (GLIDE), and stays so until plots say otherwise: whose thrust was along
@@ -20,8 +20,10 @@ from copfuse.kernels.motions import AIR, N_MODEL
 from copfuse.kernels.pull import DRAG_CEILING
 
 SPACE = 110e3  # m: above it even thin air lifts nothing, *notional*
-LOB = 150e3  # m: none of the record's 51 missiles of known manoeuvre that climbed as high was lifted; first stages brake from 120 km
-LOB_TURNS = 1.0 / 1600.0  # 1/s, that such a fall is lifted or an engine lights, in all: once in 53 (Laplace's rule), of some 30 s each
+# Of the record's 107 missiles of known manoeuvre that climbed to `LOB`, or to the first of `STEEP` no faster across than its last, none was
+# lifted: who wants to fly in the air goes flat, or fast.  First stages brake from 120 km, those steeper than its second by their engines.
+LOB, STEEP = 150e3, (65e3, 0.6e3, 2.0e3)  # m; m, m/s, m/s
+LOB_TURNS = 1.0 / 3270.0  # 1/s, that such a fall is lifted or an engine lights, in all: once in 109 (Laplace's rule), of some 30 s each
 BRAKED = 1.0  # 1/s, that such a fall is taken to be braked below `SPACE`: it passes the layers where drag comes to tell in seconds
 UNREST_AFTER = 0.03, 0.001  # of those that were pushed (MANOEUVRE, BOOST), how many are not left alone once they are no more, to the others
 UNREST_BEGINS = 1e-7  # 1/s, that a body in space which was left alone is so no more, or the other way round
@@ -33,8 +35,8 @@ _NEVER = 1e-8  # 1/s
 
 
 @njit
-def transition(h, climb, thrust, relight, dt, Pi):
-    """Markov transition matrix over dt at altitude h (m) and climb rate (m/s); rows from, columns to.
+def transition(h, climb, across, thrust, relight, dt, Pi):
+    """Markov transition matrix over dt at altitude h (m), climb rate and speed ``across`` (m/s); rows from, columns to.
 
     ``thrust``, less drag over mass (m/s^2), is what an engine has if one burns: what pushes hard soon goes out (`SPENT`), looking ahead.
     ``relight`` is the rate at which what does not burn lights a further stage, beside what these say; returns its share in
@@ -46,7 +48,8 @@ def transition(h, climb, thrust, relight, dt, Pi):
     falling, air, space = climb < 0.0, h < AIR, h >= SPACE
     again = (1.0 / 800.0 if falling else 1.0 / 400.0) if h < (AIR if falling else DRAG_CEILING) else _NEVER
     restless = 1.0 / 800.0 if h < DRAG_CEILING else _NEVER
-    lobbed = falling and h + climb * climb / (2.0 * G0) >= LOB
+    apogee = h + climb * climb / (2.0 * G0)
+    lobbed = falling and (apogee >= LOB or (apogee >= STEEP[0] and STEEP[1] <= across < STEEP[2]))
     young = h < 15e3 and not falling  # what burns there has just been launched
     braking, lift = (1.0 / 50.0 if falling else again), (1.0 / 100.0 if air else 1.0 / 1000.0)
     spent = SPENT * smooth((thrust - HARD[0]) / (HARD[1] - HARD[0])) if dt > 0.0 and not young else 0.0
