@@ -49,13 +49,15 @@ def transition(h, climb, across, thrust, relight, dt, Pi):
     again = (1.0 / 800.0 if falling else 1.0 / 400.0) if h < (AIR if falling else DRAG_CEILING) else _NEVER
     restless = 1.0 / 800.0 if h < DRAG_CEILING else _NEVER
     apogee = h + climb * climb / (2.0 * G0)
-    lobbed = falling and (apogee >= LOB or (apogee >= STEEP[0] and STEEP[1] <= across < STEEP[2]))
+    steep = apogee >= LOB or (apogee >= STEEP[0] and STEEP[1] <= across < STEEP[2])
+    lobbed = falling and steep
     young = h < 15e3 and not falling  # what burns there has just been launched
     braking, lift = (1.0 / 50.0 if falling else again), (1.0 / 100.0 if air else 1.0 / 1000.0)
     spent = SPENT * smooth((thrust - HARD[0]) / (HARD[1] - HARD[0])) if dt > 0.0 and not young else 0.0
-    if lobbed:  # each of three ways: by lift, by either model of an engine
-        lift = braking = LOB_TURNS / 3.0
-        again = min(again, LOB_TURNS / 3.0)
+    if steep:  # each of three ways: by lift, by either model of an engine
+        lift = LOB_TURNS / 3.0
+    if lobbed:
+        braking, again = lift, min(again, lift)
     for engine in (0, 4):
         Pi[engine, 1] = 1.0 / 80.0 + spent if h > 60e3 else (1.0 / 2000.0 if young else 1.0 / 400.0)
         Pi[1, engine] = again
