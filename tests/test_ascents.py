@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from copfuse import ascents, filters, frames, motion, starting
+from copfuse.constants import BOOST
 from copfuse.flights import fit, launches
 from copfuse.kernels import motions
 
@@ -42,9 +43,28 @@ def test_samples_lie_where_they_are_told_to():
 
 def test_the_ground_cuts_off_what_cannot_be():
     """A plot that lies below the ground is of something above it, and is known better for that."""
-    told = ascents.at_height([-3e3, 2e3, 300e3], [3e3, 3e3, 3e3])
+    told = ascents.at_height([-3e3, 2e3, 1200e3], [3e3, 3e3, 3e3])
     assert (told.height[:2] > 0.0).all() and told.height[0] < told.height[1] and (told.height_sigma[:2] < 3e3).all()
-    assert not told.known[2] and told.height[2] == 300e3
+    assert not told.known[2] and told.height[2] == 1200e3
+
+
+def test_what_burns_high_up_climbs_as_it_is_expected_to():
+    """Last stages of the record's ICBMs, IRBMs and launchers, from 200 to 850 km: climb rates within two standard deviations, one on
+    average; so that a fall as fast from there is four away or more (but for launchers, which are nearly level there)."""
+    squares = []
+    for row in launches():
+        if row.id not in ("2012-12-12-1", "2017-05-14-1", "2017-07-28-1", "2022-11-18-1", "2023-07-12-1", "2023-11-21-1"):
+            continue
+        flown = fit(row).trajectory
+        up = flown.x[:, :3] / np.linalg.norm(flown.x[:, :3], axis=1, keepdims=True)
+        height, climb = frames.altitude(flown.x), np.einsum("ni,ni->n", flown.x[:, 3:], up)
+        rows = np.flatnonzero((flown.phase == BOOST) & (height > 200e3))[::3]
+        told = ascents.at_height(height[rows], np.full(len(rows), 1e3))
+        away = (climb[rows] - told.mean[:, 0]) / np.sqrt(told.cov[:, 0, 0])
+        assert len(rows) > 3 and told.known.all() and np.abs(away).max() < 2.0
+        assert ((-climb[rows] - told.mean[:, 0]) / np.sqrt(told.cov[:, 0, 0])).mean() < -4.0 or "SLV" in row.missile_class
+        squares.append((away**2).mean())
+    assert len(squares) == 6 and 0.3 < np.mean(squares) < 1.5
 
 
 @pytest.mark.skipif(not FLIGHTS.exists(), reason="the recorded flights are not part of the package")
