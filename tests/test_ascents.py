@@ -41,6 +41,21 @@ def test_samples_lie_where_they_are_told_to():
     assert sure.sum() > 200 and 0.3 < nees.mean() < 1.1  # rockets may differ from the book's, so that its own are surer than told
 
 
+def test_heights_between_those_that_are_weighed_are_told_as_well(monkeypatch):
+    """As by weights about each height itself, but for a tenth of what stays unknown."""
+    rng = np.random.default_rng(4)
+    height, sigma = rng.uniform(0.0, 900e3, 300), 10.0 ** rng.uniform(1.0, 4.5, 300)
+    near = ascents.at_height(height, sigma)
+    monkeypatch.setattr(ascents, "STEP", 1e-5)
+    there = ascents.at_height(height, sigma)
+    blur = np.sqrt(np.einsum("nii->ni", there.cov))
+    both = near.known & there.known
+    assert both.sum() > 200 and (near.known == there.known).mean() > 0.99
+    assert (np.abs(near.mean - there.mean) < 0.1 * blur)[both].all()
+    np.testing.assert_allclose(np.sqrt(np.einsum("nii->ni", near.cov))[both], blur[both], rtol=0.05)
+    np.testing.assert_allclose(near.height_sigma[both], there.height_sigma[both], rtol=0.05)
+
+
 def test_the_ground_cuts_off_what_cannot_be():
     """A plot that lies below the ground is of something above it, and is known better for that."""
     told = ascents.at_height([-3e3, 2e3, 1200e3], [3e3, 3e3, 3e3])
@@ -99,9 +114,3 @@ def test_a_first_plot_tells_of_a_launch():
         assert np.trace(told.P[10, pushed, 3:6, 3:6]) < np.trace(plain.P[10, pushed, 3:6, 3:6]) / 16
     assert (told.x[:, motions.COAST] == plain.x[:, motions.COAST]).all()  # what falls may come from anywhere
     assert np.linalg.eigvalsh(told.P6).min() > 0.0
-
-
-@pytest.mark.parametrize("n", [1, 2, 7, 40])
-def test_medians_are_numpys_to_the_bit(n):
-    values = np.random.default_rng(n).normal(size=n)
-    assert ascents._median(values) == np.median(values)

@@ -79,28 +79,24 @@ def _alone(time: float, z: np.ndarray, sigma: np.ndarray, origin: np.ndarray, ax
 def _rise(tracks: Bank, rows: np.ndarray, up: np.ndarray, lean: np.ndarray, told: ascents.Ascent) -> None:
     """Give the pushed models of the tracks ``rows (k,)`` what their heights tell, in place; ``up (k, 3)``, ``lean (k, 3)``: the positions'
     covariances along it."""
-    variance = np.einsum("ni,ni->n", lean, up)
-    height, spread = told.height[rows] - frames.altitude(tracks.x6[rows]), told.height_sigma[rows] ** 2
-    along, mean, slope = lean / variance[:, None], told.mean[rows], told.slope[rows]
-    upright = up[:, :, None] * up[:, None, :]
-    level = np.eye(3) - upright
-    x, P = np.zeros((len(rows), 9)), np.zeros((len(rows), 9, 9))
-    x[:, :3] = tracks.x6[rows, :3] + along * height[:, None]
-    x[:, 3:6], x[:, 6:] = mean[:, :1] * up, mean[:, 1:2] * up
-    whole = told.cov[rows] + spread[:, None, None] * (slope[:, :, None] * slope[:, None, :])
-    P[:, :3, :3] = tracks.P6[rows, :3, :3] + (spread - variance)[:, None, None] * (along[:, :, None] * along[:, None, :])
-    for a in range(2):
-        p = slice(3 + 3 * a, 6 + 3 * a)
-        P[:, :3, p] = (spread * slope[:, a])[:, None, None] * along[:, :, None] * up[:, None, :]
-        P[:, p, :3] = np.swapaxes(P[:, :3, p], 1, 2)
-        for b in range(2):
-            P[:, p, 3 + 3 * b : 6 + 3 * b] = whole[:, a, b, None, None] * upright + told.level[rows, a, b, None, None] * level
+    variance, spread = np.einsum("ni,ni->n", lean, up), told.height_sigma[rows] ** 2
+    mean, slope, cov = told.mean[rows], told.slope[rows], told.cov[rows]
+    along = np.hstack([lean / variance[:, None], slope[:, :1] * up, slope[:, 1:2] * up])  # what a metre more of height changes, (k, 9)
+    height = told.height[rows] - frames.altitude(tracks.x6[rows])
+    x = np.hstack([tracks.x6[rows, :3] + along[:, :3] * height[:, None], mean[:, :1] * up, mean[:, 1:2] * up])
+    P = spread[:, None, None] * along[:, :, None] * along[:, None, :]
+    P[:, :3, :3] += tracks.P6[rows, :3, :3] - variance[:, None, None] * along[:, :3, None] * along[:, None, :3]
+    upright = (up[:, :, None] * up[:, None, :])[:, None, :, None, :]
+    level = np.eye(3)[:, None, :] - upright
+    rest = cov[:, :2, None, :2, None] * upright + told.level[rows][:, :, None, :, None] * level
+    P[:, 3:, 3:] += rest.reshape(-1, 6, 6)
     tracks.x[rows, motions.MANOEUVRE], tracks.P[rows, motions.MANOEUVRE] = x, P
     engine = motions.BOOST
     tracks.x[rows, engine, :6], tracks.P[rows, engine, :6, :6] = x[:, :6], P[:, :6, :6]
-    tracks.x[rows, engine, 6], tracks.P[rows, engine, 6, 6] = mean[:, 2], whole[:, 2, 2]
+    tracks.x[rows, engine, 6], tracks.P[rows, engine, 6, 6] = mean[:, 2], cov[:, 2, 2] + spread * slope[:, 2] ** 2
     tracks.x[rows, engine, 7], tracks.P[rows, engine, 7, 7] = told.flow[rows, 0], told.flow[rows, 1] ** 2
-    with_thrust = np.hstack([(spread * slope[:, 2])[:, None] * along, whole[:, 0, 2, None] * up])
+    with_thrust = (spread * slope[:, 2])[:, None] * along[:, :6]
+    with_thrust[:, 3:] += cov[:, 2, :1] * up
     tracks.P[rows, engine, :6, 6] = tracks.P[rows, engine, 6, :6] = with_thrust
 
 
