@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from copfuse import ascents, filters, frames, motion, starting
+from copfuse.constants import BOOST
 from copfuse.flights import fit, launches
 from copfuse.kernels import motions
 
@@ -40,11 +41,45 @@ def test_samples_lie_where_they_are_told_to():
     assert sure.sum() > 200 and 0.3 < nees.mean() < 1.1  # rockets may differ from the book's, so that its own are surer than told
 
 
+def test_heights_between_those_that_are_weighed_are_told_as_well(monkeypatch):
+    """As by weights about each height itself, but for a tenth of what stays unknown."""
+    rng = np.random.default_rng(4)
+    height, sigma = rng.uniform(0.0, 900e3, 300), 10.0 ** rng.uniform(1.0, 4.5, 300)
+    near = ascents.at_height(height, sigma)
+    monkeypatch.setattr(ascents, "STEP", 1e-5)
+    there = ascents.at_height(height, sigma)
+    blur = np.sqrt(np.einsum("nii->ni", there.cov))
+    both = near.known & there.known
+    assert both.sum() > 200 and (near.known == there.known).mean() > 0.99
+    assert (np.abs(near.mean - there.mean) < 0.1 * blur)[both].all()
+    np.testing.assert_allclose(np.sqrt(np.einsum("nii->ni", near.cov))[both], blur[both], rtol=0.05)
+    np.testing.assert_allclose(near.height_sigma[both], there.height_sigma[both], rtol=0.05)
+
+
 def test_the_ground_cuts_off_what_cannot_be():
     """A plot that lies below the ground is of something above it, and is known better for that."""
-    told = ascents.at_height([-3e3, 2e3, 300e3], [3e3, 3e3, 3e3])
+    told = ascents.at_height([-3e3, 2e3, 1200e3], [3e3, 3e3, 3e3])
     assert (told.height[:2] > 0.0).all() and told.height[0] < told.height[1] and (told.height_sigma[:2] < 3e3).all()
-    assert not told.known[2] and told.height[2] == 300e3
+    assert not told.known[2] and told.height[2] == 1200e3
+
+
+def test_what_burns_high_up_climbs_as_it_is_expected_to():
+    """Last stages of the record's ICBMs, IRBMs and launchers, from 200 to 850 km: climb rates within two standard deviations, one on
+    average; so that a fall as fast from there is four away or more (but for launchers, which are nearly level there)."""
+    squares = []
+    for row in launches():
+        if row.id not in ("2012-12-12-1", "2017-05-14-1", "2017-07-28-1", "2022-11-18-1", "2023-07-12-1", "2023-11-21-1"):
+            continue
+        flown = fit(row).trajectory
+        up = flown.x[:, :3] / np.linalg.norm(flown.x[:, :3], axis=1, keepdims=True)
+        height, climb = frames.altitude(flown.x), np.einsum("ni,ni->n", flown.x[:, 3:], up)
+        rows = np.flatnonzero((flown.phase == BOOST) & (height > 200e3))[::3]
+        told = ascents.at_height(height[rows], np.full(len(rows), 1e3))
+        away = (climb[rows] - told.mean[:, 0]) / np.sqrt(told.cov[:, 0, 0])
+        assert len(rows) > 3 and told.known.all() and np.abs(away).max() < 2.0
+        assert ((-climb[rows] - told.mean[:, 0]) / np.sqrt(told.cov[:, 0, 0])).mean() < -4.0 or "SLV" in row.missile_class
+        squares.append((away**2).mean())
+    assert len(squares) == 6 and 0.3 < np.mean(squares) < 1.5
 
 
 @pytest.mark.skipif(not FLIGHTS.exists(), reason="the recorded flights are not part of the package")
@@ -79,9 +114,3 @@ def test_a_first_plot_tells_of_a_launch():
         assert np.trace(told.P[10, pushed, 3:6, 3:6]) < np.trace(plain.P[10, pushed, 3:6, 3:6]) / 16
     assert (told.x[:, motions.COAST] == plain.x[:, motions.COAST]).all()  # what falls may come from anywhere
     assert np.linalg.eigvalsh(told.P6).min() > 0.0
-
-
-@pytest.mark.parametrize("n", [1, 2, 7, 40])
-def test_medians_are_numpys_to_the_bit(n):
-    values = np.random.default_rng(n).normal(size=n)
-    assert ascents._median(values) == np.median(values)

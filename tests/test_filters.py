@@ -167,7 +167,7 @@ def test_update_equals_filterpy():
 
 def plain_view(i, j, means, covs, dims, fresh):
     """Model i's estimate in model j's components, and as a matrix: what i lacks takes j's own mean and variance, but for the share
-    ``fresh`` of a coast that is pushed by a further stage, which is a mixture with an unknown push.  (Here all is below the ground,
+    ``fresh`` of a coast that is pushed by a further stage, which is a mixture with a push forward.  (Here all is below the ground,
     where there is air.)"""
     n, m = dims[j], dims[i]
     same = 7 if {i, j} == {motions.REENTRY, motions.GLIDE} else (n if i == j else 6)
@@ -189,9 +189,11 @@ def plain_view(i, j, means, covs, dims, fresh):
     elif i in (motions.REENTRY, motions.GLIDE) and j == motions.MANOEUVRE:  # a push that begins: how hard is not known
         x[6:9], own = 0.0, np.diag([0.0] * 6 + [motions.PUSH_SIGMA**2] * 3)
     elif (i, j) == (motions.COAST, motions.MANOEUVRE):
-        w, push = np.array([1.0 - fresh, fresh]), np.array([x[6:9], np.zeros(3)])
+        forward, along, across = motions.STAGE
+        w, push = np.array([1.0 - fresh, fresh]), np.array([x[6:9], forward * e])
         x[6:9] = w @ push
-        spread = w[0] * own[6:9, 6:9] + w[1] * motions.PUSH_SIGMA**2 * np.eye(3)
+        stage = across**2 * np.eye(3) + (along**2 - across**2) * np.outer(e, e)
+        spread = w[0] * own[6:9, 6:9] + w[1] * stage
         own[6:9, 6:9] = spread + sum(a * np.outer(p - x[6:9], p - x[6:9]) for a, p in zip(w, push, strict=True))
     return x, J @ covs[i][:m, :m] @ J.T + own
 
@@ -282,10 +284,12 @@ def test_models_mix_as_each_is_seen_by_the_others(height, h):
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_a_push_that_may_be_a_further_stages_is_the_mixture_of_both(share):
     rng = np.random.default_rng(4)
-    root, m = rng.normal(size=(3, 3)), rng.normal(size=9) * 20.0
+    root, m = rng.normal(size=(3, 3)), rng.normal(size=9) * np.repeat([20.0, 2e3, 20.0], 3)
     x, P, w = m.copy(), np.zeros((9, 9)), np.array([1.0 - share, share])
     P[6:, 6:] = root @ root.T
-    means, covariances = np.stack([m[6:], np.zeros(3)]), np.stack([P[6:, 6:], motions.PUSH_SIGMA**2 * np.eye(3)])
+    ahead, (forward, along, across) = m[3:6] / np.linalg.norm(m[3:6]), motions.STAGE
+    stage = across**2 * np.eye(3) + (along**2 - across**2) * np.outer(ahead, ahead)
+    means, covariances = np.stack([m[6:], forward * ahead]), np.stack([P[6:, 6:], stage])
     mixing.pushed_anew(share, x, P)
     mean = w @ means
     spread = means - mean

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 
 import copfuse as cf
-from copfuse import covariances, filters, flights, forecast, phases, tracking, updates
+from copfuse import covariances, filters, flights, forecast, frames, phases, tracking, updates
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE
 from copfuse.kernels import engines, rows
 from copfuse.kernels.motions import BOOST as THRUSTING
-from copfuse.kernels.motions import MANOEUVRE, PUSH_SIGMA, REENTRY
+from copfuse.kernels.motions import MANOEUVRE, REENTRY, STAGE, propagate
 from copfuse.measures import within_ellipse
 from copfuse.motion import interpolate
 
@@ -182,12 +182,39 @@ def test_the_rate_of_relighting_moves_the_models():
 
 
 def test_a_further_stage_pushes_otherwise_than_the_last_one_did():
-    """Of the push before the pause nothing is left in what lights again; where nothing does, the model of any push keeps its own."""
+    """Of the push before the pause nothing is left in what lights again, but that it is forward; where nothing does, the model of any push
+    keeps its own."""
     x = np.array([[6371e3 + 400e3, 0.0, 0.0, 800.0, 5000.0, 0.0]])
     bank = filters.bank(100.0, x, np.eye(6)[None], [[1e-6, 1.0 - 2e-6, 0.0, 0.0, 1e-6]], np.array([[0.0, 60.0, 0.0]]), np.array([2.0]))
     kept, lit = (filters.predict(bank, 100.5, rate) for rate in (0.0, 0.1))
     assert kept.x[0, MANOEUVRE, 7] > 59.0 and kept.P[0, MANOEUVRE, 7, 7] < 3.0**2
-    assert abs(lit.x[0, MANOEUVRE, 7]) < 1.0 and lit.P[0, MANOEUVRE, 7, 7] > 0.9 * PUSH_SIGMA**2
+    ahead, (forward, along, across) = x[0, 3:] / np.linalg.norm(x[0, 3:]), STAGE
+    np.testing.assert_allclose(lit.x[0, MANOEUVRE, 6:], forward * ahead, atol=0.5)
+    assert ahead @ lit.P[0, MANOEUVRE, 6:, 6:] @ ahead == pytest.approx(along**2, rel=0.1)
+    assert lit.P[0, MANOEUVRE, 8, 8] == pytest.approx(across**2, rel=0.1)
+
+
+def relit(push: float, until: float) -> filters.Bank:
+    """What went out at 99 s at 150 km and pushes along its velocity by ``push`` m/s^2 from 100 s on, or falls, under a radar 350 km off."""
+    (lat, lon), off = np.radians([39.0, 127.0]), np.radians(4.0)
+    at = np.r_[frames.ecef(lat, lon, 150e3), np.array([300.0, 0.0, 3000.0]) @ frames.enu_axes(lat, lon), np.zeros(3)]
+    place, axes = frames.ecef(lat, lon - off, 0.0), frames.enu_axes(lat, lon - off)
+    bank = filters.bank(100.0, at[None, :6], np.diag([50.0**2] * 3 + [8.0**2] * 3)[None], [[0.02, 0.95, 0.01, 0.01, 0.01]])
+    for time in np.arange(100.5, until + 0.1, 0.5):
+        at[6:] = push * at[3:6] / np.linalg.norm(at[3:6])
+        propagate(MANOEUVRE, 9, at, 0.5, np.zeros((4, 9)), np.zeros(9))
+        look = np.where(np.arange(4) == 3, np.nan, frames.look(at[None, :6], place, axes))
+        bank = filters.predict(bank, time, phases.relight(np.array([time - 99.0]), phases.STAGES))
+        bank = filters.update(bank, look, np.array([[20.0, 3e-4, 3e-4, np.nan]]), place, axes)
+    return bank
+
+
+def test_a_stage_that_lights_is_seen_the_sooner_for_pushing_forward():
+    """A weak second stage, 14 m/s^2, after 5.5 s; a fall stays one."""
+    lit, fell = relit(14.0, 105.5), relit(0.0, 108.5)
+    (along,), (blur,) = phases.thrust(lit)
+    assert phases.pushed(lit)[0] > 0.6 and abs(along - 14.0) < blur < 14.0
+    assert phases.pushed(fell)[0] < 0.02
 
 
 def test_an_ellipse_leaves_out_a_further_burn_that_hardly_comes():

@@ -281,7 +281,9 @@ def test_what_may_still_light_is_as_in_the_plain_form():
 @given(st.integers(0, 2**32 - 1), st.integers(0, 7))
 def test_what_nobody_sees_is_dropped_or_asked_as_in_the_plain_form(seed, n):
     rng = np.random.default_rng(seed)
-    live = some_live(rng, n)
+    live, young = some_live(rng, n), rng.random(n) < 0.3  # falls, just begun
+    mu = np.where(young[:, None], [0.04, 0.85, 0.04, 0.03, 0.04], live.bank.mu)
+    live = replace(live, bank=replace(live.bank, mu=mu), firm=live.firm & ~young, hits=np.where(young, rng.integers(1, 4, n), live.hits))
     lent = Lent(live).steady
     later, drop = coasting.coasted(live, 100.0)
     settled = reach.coasted(lent.rows, 2, 2 * lent.room, 100.0, lent.rule)

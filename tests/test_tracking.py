@@ -439,6 +439,23 @@ def test_what_nobody_sees_goes_on_while_it_is_foreseen():
             np.testing.assert_allclose(one.bank.x6[0, :3], interpolate(path.time, path.x, one.bank.time)[0, :3], atol=100.0)
 
 
+def test_two_plots_of_what_falls_above_the_air_wait_for_the_next_one_as_a_firm_track_does():
+    """Half a minute, but `HOLD_TENTATIVE` of one plot, of what may well burn, and in the air."""
+    s = cf.load("hokkaido-2017")
+    path = cf.fly(s)
+    path = path[path.object == 0]
+    descent = path.time[np.flatnonzero(path.phase == TERMINAL)[0]]
+    falls, burns = [0.05, 0.9, 0.0, 0.0, 0.05], [0.2, 0.7, 0.0, 0.0, 0.1]
+    for hits, mu, of, last in (
+        (2, falls, 200.0, coasting.HOLD), (1, falls, 200.0, coasting.HOLD_TENTATIVE), (2, burns, 200.0, coasting.HOLD_TENTATIVE),
+        (2, falls, descent, coasting.HOLD_TENTATIVE),
+    ):  # fmt: skip
+        one = lone(interpolate(path.time, path.x, np.array([of])), 300.0, mu, False)
+        one = dataclasses.replace(one, firm=np.zeros(1, bool), hits=np.array([hits]))
+        ends = [bool(coasting.coasted(one, 200.0 + last + late)[1][0]) for late in (-0.1, 0.1)]
+        assert ends == [False, True], (hits, mu, of)
+
+
 def test_an_hour_unseen_bends_what_is_known():
     """A lofted fall known to 30 m and 2.5 m/s: an hour on, true falls drawn from that lie in the covariance; steps of 20 s lose that."""
     truth = cf.fly(cf.load("lofted-icbm-2022"))

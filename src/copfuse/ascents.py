@@ -24,11 +24,13 @@ TICK, LONGEST = 1.0, 350.0  # s
 MANY, FEW = 7, 4  # velocity gains in the book of all, and in that of `moments`
 LEAST_BURNOUT = 20e3  # m, and never down: what else a template does is no ascent that anybody flies
 BAND = (300.0, 0.04)  # m, and share of the height, over which a height tells the rest, *notional*
-HIGHEST = 200e3  # m; few burn above
+HIGHEST = 1000e3  # m, no engine burns above: the last stage of a lofted ICBM burns out at 600 to 900 km, *notional*
 ENOUGH = 20.0  # samples that count, without which a height tells nothing
 LEAST_FLOW = 0.003  # 1/s, sigma of mass flow over mass at the least, *notional*
 SPREAD = (10.0, 0.15, 4.0)  # m/s, share of speed and push, m/s^2, by which rockets differ from the book's, *notional*
 SAMPLES = 4000  # rows, the most that are weighed for one height
+STEP = 0.0625  # of a width: how far apart heights are that are weighed, and by this ratio widths; what they tell is straight between
+MOST_WEIGHED = 8192  # of those, of 1 kB each, that are remembered: one flight needs a thousand
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,11 +108,11 @@ def ascents() -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _samples() -> tuple[np.ndarray, ...]:
-    """Of `ascents` what `_fill` weighs: heights (n,), these with climb rate, push upwards and push along the velocity, (n, 4), level speed
-    and push (n, 2), and growth (n,)."""
+    """Of `ascents` what `_near` weighs: heights (n,); these with climb rate, push upwards and push along the velocity, level speed and
+    level push, (n, 6); and growth (n,)."""
     height, climb, level, up, along, growth = ascents().T
     thrust = (climb * up + level * along) / np.maximum(np.hypot(climb, level), 1.0)
-    return height.copy(), np.column_stack([height, climb, up, thrust]), np.column_stack([level, along]), growth.copy()
+    return height.copy(), np.column_stack([height, climb, up, thrust, level, along]), growth.copy()
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,42 +137,39 @@ class Ascent:
 
 def at_height(height, sigma) -> Ascent:
     """`Ascent` of heights ``height (m,)`` m measured with ``sigma (m,)`` m."""
-    height, sigma = np.atleast_1d(np.asarray(height, float)), np.atleast_1d(np.asarray(sigma, float))
-    m = len(height)
-    mean, slope, cov, level, flow = (np.zeros((m, *shape)) for shape in ((3,), (3,), (3, 3), (2, 2), (2,)))
-    out = Ascent(height.copy(), sigma.copy(), mean, slope, cov, level, flow, np.zeros(m, bool))
-    for i in np.flatnonzero(height - 2.0 * sigma < HIGHEST):
-        _fill(out, int(i))
-    return out
+    height, sigma = (np.array(given, float, ndmin=1) for given in (height, sigma))
+    m, known = len(height), height - 2.0 * sigma < HIGHEST
+    mean, C, flow = np.zeros((m, 6)), np.ones((m, 6, 6)), np.zeros((m, 2))
+    for i in np.flatnonzero(known):
+        width = math.exp(STEP * round(math.log(math.hypot(sigma[i], BAND[0] + BAND[1] * abs(height[i]))) / STEP))
+        found = _near(STEP * width * round(height[i] / (STEP * width)), width)
+        known[i] = found is not None
+        if found:
+            mean[i], C[i], flow[i] = found
+    cut = np.flatnonzero(known & (C[:, 0, 0] < sigma**2))  # the ground cuts off what cannot be
+    height[cut], sigma[cut] = mean[cut, 0], np.sqrt(C[cut, 0, 0])
+    slope = C[:, 1:4, 0] / C[:, :1, 0]
+    cov = C[:, 1:4, 1:4] - slope[:, :, None] * C[:, None, 1:4, 0]
+    cov[:, range(3), range(3)] += np.square([SPREAD[0], SPREAD[2], SPREAD[2]]) + np.square(SPREAD[1] * mean[:, 1:4])
+    level = 0.5 * (1.0 + SPREAD[1]) ** 2 * (C[:, 4:, 4:] + mean[:, 4:, None] * mean[:, None, 4:])
+    level[:, range(2), range(2)] += np.square([SPREAD[0], SPREAD[2]])
+    return Ascent(height, sigma, mean[:, 1:4] + slope * (height - mean[:, 0])[:, None], slope, cov, level, flow, known)
 
 
-def _fill(out: Ascent, i: int) -> None:
-    """Row i of an Ascent from the samples near its height."""
-    samples, width = _samples(), math.hypot(out.height_sigma[i], BAND[0] + BAND[1] * abs(out.height[i]))
-    first, last = np.searchsorted(samples[0], out.height[i] + 4.0 * width * np.array([-1.0, 1.0]))
+@lru_cache(maxsize=MOST_WEIGHED)
+def _near(height: float, width: float) -> tuple[np.ndarray, np.ndarray, tuple[float, float]] | None:
+    """Of the samples within a width m of a height m: mean (6,), covariance (6, 6), growth of the push with its sigma; None of too few."""
+    samples = _samples()
+    first, last = samples[0].searchsorted((height - 4.0 * width, height + 4.0 * width))
     near = slice(first, last, max(1, (last - first) // SAMPLES))
-    height, q, level, growth = (np.ascontiguousarray(column[near]) for column in samples)
-    w = np.exp(-0.5 * ((height - out.height[i]) / width) ** 2)
+    heights, q, growth = (column[near] for column in samples)
+    w = np.exp(-0.5 * ((heights - height) / width) ** 2)
     whole = w.sum()
-    if not whole**2 > ENOUGH * (w * w).sum():
-        return
+    if not whole**2 > ENOUGH * (w @ w):
+        return None
+    growth = growth[w > 0.5 * w.max()]
     w /= whole
     mean = w @ q
-    C = ((q - mean) * w[:, None]).T @ (q - mean)
-    if C[0, 0] < out.height_sigma[i] ** 2:  # the ground cuts off what cannot be
-        out.height[i], out.height_sigma[i] = mean[0], math.sqrt(C[0, 0])
-    slope = C[1:, 0] / C[0, 0]
-    more = np.square([SPREAD[0], SPREAD[2], SPREAD[2]]) + np.square(SPREAD[1] * np.array([mean[1], mean[2], mean[3]]))
-    both = 0.5 * np.einsum("k,ki,kj->ij", w, level, level) * (1.0 + SPREAD[1]) ** 2 + np.diag(np.square([SPREAD[0], SPREAD[2]]))
-    out.mean[i], out.slope[i] = mean[1:] + slope * (out.height[i] - mean[0]), slope
-    growth = growth[w > 0.5 * w.max()]
-    middle = _median(growth)  # at staging the push jumps
-    out.flow[i] = middle, max(_median(np.abs(growth - middle)) * 2.0, LEAST_FLOW)
-    out.cov[i], out.level[i], out.known[i] = C[1:, 1:] - np.outer(slope, C[1:, 0]) + np.diag(more), both, True
-
-
-def _median(values: np.ndarray) -> float:
-    """`np.median` of some values, bit for bit, in half of its time."""
-    low, high = (len(values) - 1) // 2, len(values) // 2
-    part = np.partition(values, (low, high))
-    return 0.5 * float(part[low] + part[high])
+    off = q - mean
+    middle = float(np.median(growth))  # at staging the push jumps
+    return mean, (off * w[:, None]).T @ off, (middle, max(float(np.median(np.abs(growth - middle))) * 2.0, LEAST_FLOW))

@@ -22,6 +22,7 @@ from copfuse.tables import Tracks
 HOLD = 30.0  # s without a plot after which a firm track is dropped, or HOLD_SCANS revisits where that is longer
 HOLD_SCANS = 3.5
 HOLD_TENTATIVE = 6.0  # s, likewise for a track that is not firm
+MOVING = 2  # plots, from which on one that falls above the air is held as long as a firm one: they tell a velocity, and nothing changes it
 FORESEEN = 30e3  # m: a firm track above the air whose position is known that well is followed on, however long nobody sees it, *notional*
 FORESEEN_BURNING = 10e3  # m, likewise where an engine may burn
 WELL_FORESEEN = 2.5e3  # m: what is known to that, nobody sees and falls stays in pictures: four sigmas are `metrics.GATE_LEAST`,
@@ -96,12 +97,15 @@ COLUMNS = ("number", "hits", "llr", "firm", "burnt", "sensors", "revisit", "seen
 def coasted(live: Live, time: float, bias: float = 0.0) -> tuple[Live, np.ndarray]:
     """The tracks with those that nobody sees moved on, and which of them, (n,), are to be dropped.
 
-    What is firm, above the air and known to `FORESEEN` is kept however long nobody sees it.
+    What is firm, above the air and known to `FORESEEN` is kept however long nobody sees it; what is not, for `HOLD` if it falls there and
+    has `MOVING` plots.  A radar that looks every few seconds and sees one look in five would else drop what it begins, again and again.
     """
     limit = np.where(live.firm, np.maximum(HOLD, HOLD_SCANS * live.revisit), np.maximum(HOLD_TENTATIVE, 2.5 * live.revisit))
     quiet = time - live.seen > limit
     if not quiet.any():
         return live, quiet
+    if len(young := np.flatnonzero(quiet & ~live.firm & (live.hits >= MOVING))):
+        quiet[young] = (time - live.seen[young] > HOLD) | ~_falls_high(live.bank[young])
     falls = live.firm & (pushed(live.bank) < np.where(live.burnt, FALLS, BURNT_OUT))
     ahead = np.flatnonzero(quiet & falls & (time - live.bank.time > COAST_STEP))
     if len(ahead):
@@ -113,6 +117,11 @@ def coasted(live: Live, time: float, bias: float = 0.0) -> tuple[Live, np.ndarra
     sigma = np.sqrt(np.trace(P, axis1=1, axis2=2))
     foreseen = live.firm & (altitude(place) > REENTRY_ALTITUDE) & (sigma < np.where(falls, FORESEEN, FORESEEN_BURNING))
     return live, quiet & ~foreseen
+
+
+def _falls_high(bank: Bank) -> np.ndarray:
+    """Which tracks (n,) are most likely of what falls above the air, as of when they were seen."""
+    return (pushed(bank) < FALLS) & (altitude(bank.x6) > AIRLESS)
 
 
 def foreseen_for(tracks: Tracks) -> np.ndarray:

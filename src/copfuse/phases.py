@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from copfuse.ascents import HIGHEST
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE, REENTRY_ALTITUDE, TERMINAL
 from copfuse.filters import Bank
 from copfuse.frames import altitude
@@ -13,7 +14,7 @@ from copfuse.kernels.motions import BOOST as THRUSTING
 from copfuse.kernels.motions import GLIDE as LIFTING
 from copfuse.kernels.motions import MANOEUVRE
 
-BOOST_CEILING = 1000e3  # m, no engine burns above: the last stage of a lofted ICBM burns out at 600 to 900 km, *notional*
+BOOST_CEILING = HIGHEST  # m, above it no engine burns
 
 
 # The chance that an engine which goes out has another stage above it, where most have (`engines.stage_above`), and where hardly any has

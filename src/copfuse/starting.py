@@ -71,35 +71,33 @@ def _alone(time: float, z: np.ndarray, sigma: np.ndarray, origin: np.ndarray, ax
     up = tracks.x6[:, :3] / np.linalg.norm(tracks.x6[:, :3], axis=1, keepdims=True)
     lean = np.einsum("nij,nj->ni", tracks.P6[:, :3, :3], up)
     told = ascents.at_height(frames.altitude(tracks.x6), np.sqrt(np.einsum("ni,ni->n", lean, up)))
-    for i in np.flatnonzero(told.known):
-        _rise(tracks, int(i), up[i], lean[i], told)
+    if len(rows := np.flatnonzero(told.known)):
+        _rise(tracks, rows, up[rows], lean[rows], told)
     return tracks
 
 
-def _rise(tracks: Bank, i: int, up: np.ndarray, lean: np.ndarray, told: ascents.Ascent) -> None:
-    """Give track i's pushed models what its height tells, in place; ``up (3)``, ``lean (3)``: the position's covariance along it."""
-    variance = float(lean @ up)
-    height = told.height[i] - float(frames.altitude(tracks.x6[i : i + 1])[0])
-    along, spread = lean / variance, told.height_sigma[i] ** 2
-    level = np.eye(3) - np.outer(up, up)
-    x, P = np.zeros(9), np.zeros((9, 9))
-    x[:3] = tracks.x6[i, :3] + along * height
-    x[3:6], x[6:] = told.mean[i, 0] * up, told.mean[i, 1] * up
-    whole = told.cov[i] + spread * np.outer(told.slope[i], told.slope[i])
-    P[:3, :3] = tracks.P6[i, :3, :3] + (spread - variance) * np.outer(along, along)
-    for a in range(2):
-        p = slice(3 + 3 * a, 6 + 3 * a)
-        P[:3, p] = spread * told.slope[i, a] * np.outer(along, up)
-        P[p, :3] = P[:3, p].T
-        for b in range(2):
-            P[p, 3 + 3 * b : 6 + 3 * b] = whole[a, b] * np.outer(up, up) + told.level[i, a, b] * level
-    tracks.x[i, motions.MANOEUVRE], tracks.P[i, motions.MANOEUVRE] = x, P
+def _rise(tracks: Bank, rows: np.ndarray, up: np.ndarray, lean: np.ndarray, told: ascents.Ascent) -> None:
+    """Give the pushed models of the tracks ``rows (k,)`` what their heights tell, in place; ``up (k, 3)``, ``lean (k, 3)``: the positions'
+    covariances along it."""
+    variance, spread = np.einsum("ni,ni->n", lean, up), told.height_sigma[rows] ** 2
+    mean, slope, cov = told.mean[rows], told.slope[rows], told.cov[rows]
+    along = np.hstack([lean / variance[:, None], slope[:, :1] * up, slope[:, 1:2] * up])  # what a metre more of height changes, (k, 9)
+    height = told.height[rows] - frames.altitude(tracks.x6[rows])
+    x = np.hstack([tracks.x6[rows, :3] + along[:, :3] * height[:, None], mean[:, :1] * up, mean[:, 1:2] * up])
+    P = spread[:, None, None] * along[:, :, None] * along[:, None, :]
+    P[:, :3, :3] += tracks.P6[rows, :3, :3] - variance[:, None, None] * along[:, :3, None] * along[:, None, :3]
+    upright = (up[:, :, None] * up[:, None, :])[:, None, :, None, :]
+    level = np.eye(3)[:, None, :] - upright
+    rest = cov[:, :2, None, :2, None] * upright + told.level[rows][:, :, None, :, None] * level
+    P[:, 3:, 3:] += rest.reshape(-1, 6, 6)
+    tracks.x[rows, motions.MANOEUVRE], tracks.P[rows, motions.MANOEUVRE] = x, P
     engine = motions.BOOST
-    tracks.x[i, engine, :6], tracks.P[i, engine, :6, :6] = x[:6], P[:6, :6]
-    tracks.x[i, engine, 6], tracks.P[i, engine, 6, 6] = told.mean[i, 2], whole[2, 2]
-    tracks.x[i, engine, 7], tracks.P[i, engine, 7, 7] = told.flow[i, 0], told.flow[i, 1] ** 2
-    with_thrust = np.r_[spread * told.slope[i, 2] * along, whole[0, 2] * up]
-    tracks.P[i, engine, :6, 6] = tracks.P[i, engine, 6, :6] = with_thrust
+    tracks.x[rows, engine, :6], tracks.P[rows, engine, :6, :6] = x[:, :6], P[:, :6, :6]
+    tracks.x[rows, engine, 6], tracks.P[rows, engine, 6, 6] = mean[:, 2], cov[:, 2, 2] + spread * slope[:, 2] ** 2
+    tracks.x[rows, engine, 7], tracks.P[rows, engine, 7, 7] = told.flow[rows, 0], told.flow[rows, 1] ** 2
+    with_thrust = (spread * slope[:, 2])[:, None] * along[:, :6]
+    with_thrust[:, 3:] += cov[:, 2, :1] * up
+    tracks.P[rows, engine, :6, 6] = tracks.P[rows, engine, 6, :6] = with_thrust
 
 
 # From radar plots ----------------------------------------------------------------------------------------------------

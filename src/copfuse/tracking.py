@@ -22,6 +22,7 @@ from copfuse import companions, covariances, crossed, filters, multiscan, pairin
 from copfuse.association import Pairs, gate
 from copfuse.checking import handed, handed_scenario, usable_plots
 from copfuse.coasting import (
+    AIRLESS,
     BURNT_OUT,
     COAST_STEP,
     COLUMNS,
@@ -30,6 +31,7 @@ from copfuse.coasting import (
     HOLD,
     HOLD_SCANS,
     HOLD_TENTATIVE,
+    MOVING,
     Live,
     coasted,
     ends,
@@ -194,10 +196,10 @@ def _rule() -> Rule:
         (float(mean), float(sigma**2)) for mean, sigma in (filters.LOG_BETA, (0.0, filters.LIFT_SIGMA), filters.THRUST, filters.FLOW)
     )
     return Rule(
-        HOLD, HOLD_SCANS, HOLD_TENTATIVE, COAST_STEP, FALLS, pairing.UNLIKELY, pairing.SIGMAS, pairing.SLACK, pairing.FIERCEST, BEYOND,
-        math.log(pairing.DETECTED / (1.0 - pairing.DETECTED)), pairing.APART, LOW, GROUNDED, FORGOTTEN, BURNT_HITS, BURNT_OUT, RELIGHT,
-        FIRM_HITS, FIRM_LLR, FIRM_SIGMA**2, HIT, MISSED, DOUBTED, companions.BESIDE, companions.OFTEN, NEAR_MISS, log_beta, lift, thrust,
-        flow, BURNING, filters.NOISE, BOOST_CEILING,
+        HOLD, HOLD_SCANS, HOLD_TENTATIVE, MOVING, AIRLESS, COAST_STEP, FALLS, pairing.UNLIKELY, pairing.SIGMAS, pairing.SLACK,
+        pairing.FIERCEST, BEYOND, math.log(pairing.DETECTED / (1.0 - pairing.DETECTED)), pairing.APART, LOW, GROUNDED, FORGOTTEN,
+        BURNT_HITS, BURNT_OUT, RELIGHT, FIRM_HITS, FIRM_LLR, FIRM_SIGMA**2, HIT, MISSED, DOUBTED, companions.BESIDE, companions.OFTEN,
+        NEAR_MISS, log_beta, lift, thrust, flow, BURNING, filters.NOISE, BOOST_CEILING,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from copfuse.kernels import borrowing
 from copfuse.kernels.earth import reaches
 from copfuse.kernels.eights import eight, joined, nought, put
-from copfuse.kernels.motions import AIR, N_MODEL, PUSH_SIGMA, UNKNOWN, ahead, dimension, seen_as, without_air
+from copfuse.kernels.motions import AIR, N_MODEL, STAGE, UNKNOWN, ahead, dimension, seen_as, without_air
 from copfuse.kernels.small import hand
 
 LEAST = 1e-12  # probability that every model keeps
@@ -49,13 +49,17 @@ def burnt_within(i, x, h, xs, Ps):
 
 @borrowing
 def pushed_anew(share, xs, Ps):
-    """MANOEUVRE's push, in place, where a ``share`` of it is a further stage's, of which nothing is known: the last one's tells nothing."""
-    for a in range(6, 9):
-        for b in range(6, 9):
-            unknown = PUSH_SIGMA * PUSH_SIGMA if a == b else 0.0
-            Ps[a, b] = (1.0 - share) * (Ps[a, b] + share * xs[a] * xs[b]) + share * unknown
-    for a in range(6, 9):
-        xs[a] *= 1.0 - share
+    """MANOEUVRE's push, in place, where a ``share`` of it is a further stage's: that is forward (`STAGE`), and more the last one's does not
+    tell."""
+    _, e0, e1, e2 = ahead(xs)
+    e, (forward, along, across) = (e0, e1, e2), STAGE
+    for a in range(3):
+        for b in range(3):
+            off = (xs[6 + a] - forward * e[a]) * (xs[6 + b] - forward * e[b])
+            stage = (along * along - across * across) * e[a] * e[b] + (across * across if a == b else 0.0)
+            Ps[6 + a, 6 + b] = (1.0 - share) * (Ps[6 + a, 6 + b] + share * off) + share * stage
+    for a in range(3):
+        xs[6 + a] += share * (forward * e[a] - xs[6 + a])
 
 
 @borrowing

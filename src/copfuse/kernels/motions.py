@@ -40,6 +40,7 @@ N_NOISE = 13
 FELT = 0.1  # m/s^2 of drag at which Mach number and attitude begin to matter, *notional*
 HYPERSONIC = 1500.0  # m/s, some Mach 5: faster than that, a body's drag coefficient does not depend on the Mach number
 PUSH_SIGMA = 30.0  # m/s^2 per axis, of a push of which nothing is known, *notional*
+STAGE = 20.0, 12.0, 8.0  # m/s^2, a further stage's push as it lights: forward, and sigmas along and across the velocity, *notional*
 UNKNOWN = np.diag(np.repeat([0.0, PUSH_SIGMA**2], [6, 3]))  # its covariance
 LIFT_TIME = 60.0  # s, memory of lift and turn, *notional*
 MOST_THRUST = 250.0  # m/s^2 and

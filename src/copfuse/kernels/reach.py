@@ -7,6 +7,7 @@ import math
 from numba import float64 as F
 
 from copfuse.kernels import borrowing
+from copfuse.kernels.earth import altitude
 from copfuse.kernels.eights import run
 from copfuse.kernels.gating import boxes as boxes_kernel
 from copfuse.kernels.lent import (
@@ -16,6 +17,7 @@ from copfuse.kernels.lent import (
     DROPPED,
     DT,
     FIRM,
+    HITS,
     NEAR,
     PLOT,
     REVISIT,
@@ -54,6 +56,14 @@ def copy_row(rows, i, k):
 
 
 @borrowing
+def _falls_high(rows, r, rule):
+    """`coasting._falls_high` of track r."""
+    if not rows.mu[r, MANOEUVRE] + rows.mu[r, BOOST] < rule.falls:
+        return False
+    return altitude(rows.x6[r, 0], rows.x6[r, 1], rows.x6[r, 2]) > rule.airless
+
+
+@borrowing
 def coasted(rows, node, base, now, rule):
     """`coasting.coasted`: drop tracks that nobody sees and that are not firm, in place; whether no firm one is to be asked here.
 
@@ -62,7 +72,8 @@ def coasted(rows, node, base, now, rule):
     kept, settled = base, True
     for r in range(base, base + rows.counts[COUNT, node]):
         firm, age, revisit = rows.facts[r, FIRM] != 0, now - rows.figures[r, SEEN], rows.figures[r, REVISIT]
-        if not firm and age > max(rule.hold_tentative, 2.5 * revisit):
+        quiet = not firm and age > max(rule.hold_tentative, 2.5 * revisit)
+        if quiet and (rows.facts[r, HITS] < rule.moving or age > rule.hold or not _falls_high(rows, r, rule)):
             continue
         if firm and age > max(rule.hold, rule.hold_scans * revisit):
             falls = rows.mu[r, MANOEUVRE] + rows.mu[r, BOOST] < (rule.falls if rows.facts[r, BURNT] != 0 else rule.burnt_out)
