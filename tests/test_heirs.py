@@ -52,7 +52,7 @@ def test_what_begun_beside_it_goes_on_under_its_number():
     assert np.linalg.norm(live.bank.x6[0, :3] - fallen.x6[0, :3]) < 100.0
 
 
-@pytest.mark.parametrize("hits, left", [([500, 60], [1]), ([500, 9, 9], [1, 2])], ids=["no longer young", "two"])
+@pytest.mark.parametrize("hits, left", [([500, 60], [1]), ([50, 9], [1]), ([500, 9, 9], [1, 2])], ids=["not young", "not old", "two"])
 def test_what_is_no_young_track_of_all_its_plots_is_no_heir(hits, left):
     """It may have been there all the time; and of two objects either may be the old one."""
     live = watched(held(hits, young=len(hits) - 1))

@@ -16,7 +16,8 @@ from copfuse.association import Pairs
 from copfuse.coasting import Live, with_rows
 from copfuse.pairing import OWN, Taken
 
-YOUNG = 0.1  # share of the plots of the old one that one begun beside it has had at most, *notional*
+YOUNG = 20  # plots that one begun beside it has had at most: twice as many as it takes to doubt a track, *notional*;
+SHARE = 0.1  # and share of those of the old one, *notional*
 
 
 def succeeded(live: Live, doubted: np.ndarray, near: np.ndarray, pairs: Pairs, taken: Taken) -> tuple[Live, np.ndarray]:
@@ -36,7 +37,8 @@ def succeeded(live: Live, doubted: np.ndarray, near: np.ndarray, pairs: Pairs, t
         old, claimed = int(near[k]), owner[pairs.plot[pairs.start[k] : pairs.start[k + 1]]]
         heirs = np.unique(claimed[claimed >= 0])
         new = int(heirs[0]) if len(heirs) == 1 else old
-        if live.number[new] > live.number[old] and live.firm[new] and live.hits[new] <= YOUNG * live.hits[old]:
+        young = live.number[new] > live.number[old] and live.hits[new] <= min(YOUNG, SHARE * live.hits[old])
+        if young and live.firm[new]:
             live = _taken_over(live, old, new)
             drop[old], drop[new] = False, True
     return live, drop
