@@ -108,6 +108,14 @@ def test_a_bound_that_says_nothing_does_not_count():
     assert figure(made, "position", "midcourse").seeds == 1
 
 
+def test_what_few_flights_have_is_not_judged():
+    """Of 21 flights, two that a track was held in midcourse of, then three."""
+    for some, verdict in ((2, None), (3, False)):
+        made = verdicts.figures([seed_of(inside=20)] * some + [seed_of(phase=BOOST)] * (21 - some), "hand", 0.0, False)
+        impact = figure(made, "impact", "midcourse")
+        assert (impact.value, impact.seeds, impact.reached) == (1.0, some, verdict)
+
+
 def test_what_has_lift_is_judged_as_gliding_until_it_is_down():
     """The bound of free fall is not that of a body that pulls up, and its forecast has to be wide."""
     made = verdicts.figures([seed_of(phase=TERMINAL, error=3.0, inside=20)] * 3, "hand", 0.0, False)

@@ -206,7 +206,6 @@ def some_live(rng, n):
     )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_engines_and_the_ground_are_decided_as_in_the_plain_form(seed):
     rng = np.random.default_rng(seed)
@@ -280,7 +279,6 @@ def test_what_may_still_light_is_as_in_the_plain_form():
     assert (np.diff(chance) <= 0.0).all() and chance[-1] == 0.0  # so that none is left out that comes back
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 7))
 def test_what_nobody_sees_is_dropped_or_asked_as_in_the_plain_form(seed, n):
     rng = np.random.default_rng(seed)
@@ -298,7 +296,6 @@ def test_what_nobody_sees_is_dropped_or_asked_as_in_the_plain_form(seed, n):
         assert np.array_equal(later.bank.time[live.firm], live.bank.time[live.firm])
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.booleans())
 def test_the_same_tracks_are_within_reach(seed, n, infrared):
     rng = np.random.default_rng(seed)

@@ -34,6 +34,7 @@ DELAY = {"burnout": (5.0, 15.0), "reentry": (5.0, math.inf)}  # s, median and 95
 VAGUE = metrics.GATE_MOST  # m: where the bound is above, no error can count, because further off nothing is matched
 FALSE_A_DAY = 1.0  # firm tracks of nothing, per sensor
 CUSTODY = 0.95  # of the time in coverage, of flights that glide or pull up
+SELDOM = 0.1  # share of the flights below which what only so many of them have is not judged: a few flights hold all or none
 CROWD = 8  # launches, more of which are flown only when they are asked for
 SPENT = 1.7e-3  # s of a core for every second in which a missile is in the air, about: .6 to 6 s a seed
 LAUNCH = 2.5  # s of a core for a launch of the record, likewise
@@ -114,8 +115,8 @@ class _Rule:
         self, name: str, value: float, interval: tuple[float, float], seeds: int, target: str = "",
         asked: Callable[[float], bool] | None = None,
     ) -> Figure:  # fmt: skip
-        """One figure, judged where something is asked."""
-        judged = self.judged and asked is not None
+        """One figure, judged where something is asked, if not too few of the flights have it."""
+        judged = self.judged and asked is not None and seeds >= SELDOM * self.seeds
         verdict = bool(asked(value)) if judged and asked else None
         place = self.scenario, self.bias, self.phase, self.source
         return Figure(*place, name, value, *interval, seeds, target if judged else "", verdict)
@@ -326,7 +327,7 @@ NOTES = (
     "in its fall, and a thrust in boost that is off by some half a degree and 1 %, all its own and drawn from what filters and",
     "forecasts believe of them, aimed so that the velocity at burnout keeps its direction (not bodies with lift, nor recorded",
     "flights); the bound by the true equations knows how such pushes are drawn, not which.  A verdict names what misses its target,",
-    "or all that reached it.",
+    f"or all that reached it; what fewer than {100 * SELDOM:.0f} % of the flights have is not judged.",
     "Filters are judged with unbiased sensors, because biases are estimated only where asked (copfuse run --register);",
     "pictures, older than their plots, by ellipses alone.",
 )
