@@ -4,8 +4,9 @@ Each nation tracks with the plots of its own sensors.  A plot that no track clai
 `FIRM_HITS` plots with a log-likelihood ratio above `FIRM_LLR`, if its position is known to `FIRM_SIGMA`; it is dropped when no plot
 has come for a while, unless it falls freely above the air and is well known (`coasting`), and where others have the plots
 that it should have (`doubted`), where it stands in the way of a row or runs along it (`processions`), or where another one stands
-for the same object (`pairing.doubles`, `turns`).  A young track that takes its plots goes on in its place (`heirs`).  Of two objects
-that have just separated, what some radars have taken for the one and others for the other is put right (`crossed`).
+for the same object (`pairing.doubles`, `turns`).  A young track that alone takes the plots of a doubted one goes on in its place
+(`heirs`).  Of two objects that have just separated, what some radars have taken for the one and others for the other is put right
+(`crossed`).
 """
 
 from __future__ import annotations
