@@ -19,7 +19,7 @@ from copfuse.filters import Bank
 from copfuse.frames import altitude
 from copfuse.kernels import engines, free, njit, reach, standing, steady
 from copfuse.kernels.lent import CHANCE, RATE
-from copfuse.kernels.motions import BOOST, MANOEUVRE
+from copfuse.kernels.motions import BOOST, MANOEUVRE, REENTRY
 from copfuse.steady import Steady
 
 pytestmark = pytest.mark.kernels
@@ -211,6 +211,7 @@ def test_engines_and_the_ground_are_decided_as_in_the_plain_form(seed):
     rng = np.random.default_rng(seed)
     n, rule = 6, tracking._rule()
     bank, burnt, able = some_tracks(rng, n), rng.random(n) < 0.5, rng.random(n) < 0.7
+    bank.P[rng.random(n) < 0.5, REENTRY, 6, 6] = filters.PIECE_SIGMA**2
     low = tracking._low(bank).tolist()
     engine = phases.pushed(bank)
     forgot = Bank(*(getattr(bank, name).copy() for name in Bank.__dataclass_fields__))

@@ -2,15 +2,17 @@
 
 Missiles of one salvo, and the pieces of one missile, are kilometres apart and have nearly one velocity.  A radar that sees them from the
 side, without range rate, every few seconds, has a plot where the last one's was: to a track of which nothing is known a place that all
-pass in turn is as likely an object as any that moves.  Where one of them is known, the others are no longer anything.
+pass in turn is as likely an object as any that moves.  Where one of them is known, the others are no longer anything.  But they may be
+pieces of it: to a track that takes one for a missile, all the air does to it comes too late, and as a surprise.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from copfuse.filters import SPEED_SIGMA, Bank
+from copfuse.filters import PIECE_SIGMA, SPEED_SIGMA, Bank
 from copfuse.frames import altitude
+from copfuse.kernels.motions import GLIDE, REENTRY
 
 BESIDE = 30e3  # m: how far from a track one is begun that flies as it does, *notional*
 ALIKE = 300.0  # m/s per axis by which the two velocities differ: what gravity does to one in half a minute, *notional*
@@ -42,8 +44,10 @@ def velocities(tracks: Bank, seen: np.ndarray, others: Bank, hits: np.ndarray) -
 
 
 def alike(tracks: Bank, rows: np.ndarray, v: np.ndarray) -> None:
-    """Give the tracks ``rows (k,)``, in place, under every model the velocity ``v (k, 3)`` m/s to `ALIKE`."""
+    """Give the tracks ``rows (k,)``, in place, under every model the velocity ``v (k, 3)`` m/s to `ALIKE`; how light they are is open."""
     tracks.x[rows, :, 3:6] = v[:, None]
     tracks.P[rows, :, 3:6, :] = 0.0
     tracks.P[rows, :, :, 3:6] = 0.0
     tracks.P[rows, :, 3:6, 3:6] = ALIKE**2 * np.eye(3)
+    for falling in (REENTRY, GLIDE):
+        tracks.P[rows, falling, 6, 6] = PIECE_SIGMA**2

@@ -60,6 +60,7 @@ THRUST = (35.0, 20.0)  # m/s^2 thrust less drag over mass, and sigma
 FLOW = (0.015, 0.008)  # 1/s mass flow over mass, and sigma
 LIFT_SIGMA = 10.0  # m/s^2, lift and turn
 LOG_BETA = (np.log(5000.0), 0.8)  # ballistic coefficient in kg/m^2
+PIECE_SIGMA = 1.6  # of its logarithm, of what flies beside others: a missile, a stage or a piece of a hundredth of a missile's
 _FIVE = tuple(v / scale for v, scale in zip(np.polynomial.hermite_e.hermegauss(5), (1.0, np.sqrt(2.0 * np.pi)), strict=True))
 
 
@@ -310,10 +311,14 @@ def _above_clouds(z, sigma, origin, axes, cosines: int) -> tuple[np.ndarray, np.
 def forget_drag(tracks: Bank, rows) -> None:
     """Put the ballistic coefficient and lift of ``rows`` (mask or numbers) back to their priors, in place.
 
-    While an engine burns, what re-entry and glide take for drag and lift is thrust; and what re-enters is another body.
+    While an engine burns, what re-entry and glide take for drag and lift is thrust; and what re-enters is another body.  What may be a
+    piece (`PIECE_SIGMA`) may be one still.
     """
+    rows = np.arange(len(tracks))[rows]
+    piece = tracks.P[rows, motions.REENTRY, 6, 6] > 0.5 * PIECE_SIGMA**2
     for falling in (motions.REENTRY, motions.GLIDE):
-        _reset(tracks, rows, falling, 6, LOG_BETA)
+        _reset(tracks, rows[~piece], falling, 6, LOG_BETA)
+        _reset(tracks, rows[piece], falling, 6, (LOG_BETA[0], PIECE_SIGMA))
     for component in (7, 8):
         _reset(tracks, rows, motions.GLIDE, component, (0.0, LIFT_SIGMA))
 

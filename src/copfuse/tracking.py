@@ -4,8 +4,9 @@ Each nation tracks with the plots of its own sensors.  A plot that no track clai
 `FIRM_HITS` plots with a log-likelihood ratio above `FIRM_LLR`, if its position is known to `FIRM_SIGMA`; it is dropped when no plot
 has come for a while, unless it falls freely above the air and is well known (`coasting`), and where others have the plots
 that it should have (`doubted`), where it stands in the way of a row or runs along it (`processions`), or where another one stands
-for the same object (`pairing.doubles`, `turns`).  Of two objects that have just separated, what some radars have taken for the one and
-others for the other is put right (`crossed`).
+for the same object (`pairing.doubles`, `turns`).  A young track that alone takes the plots of a doubted one goes on in its place
+(`heirs`).  Of two objects that have just separated, what some radars have taken for the one and others for the other is put right
+(`crossed`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import companions, covariances, crossed, filters, multiscan, pairing, processions, starting, turns
+from copfuse import companions, covariances, crossed, filters, heirs, multiscan, pairing, processions, starting, turns
 from copfuse.association import Pairs, gate
 from copfuse.checking import handed, handed_scenario, usable_plots
 from copfuse.coasting import (
@@ -199,7 +200,7 @@ def _rule() -> Rule:
         HOLD, HOLD_SCANS, HOLD_TENTATIVE, MOVING, AIRLESS, COAST_STEP, FALLS, pairing.UNLIKELY, pairing.SIGMAS, pairing.SLACK,
         pairing.FIERCEST, BEYOND, math.log(pairing.DETECTED / (1.0 - pairing.DETECTED)), pairing.APART, LOW, GROUNDED, FORGOTTEN,
         BURNT_HITS, BURNT_OUT, RELIGHT, FIRM_HITS, FIRM_LLR, FIRM_SIGMA**2, HIT, MISSED, DOUBTED, companions.BESIDE, companions.OFTEN,
-        NEAR_MISS, log_beta, lift, thrust, flow, BURNING, filters.NOISE, BOOST_CEILING,
+        NEAR_MISS, log_beta, filters.PIECE_SIGMA**2, lift, thrust, flow, BURNING, filters.NOISE, BOOST_CEILING,
     )  # fmt: skip
 
 
@@ -236,8 +237,9 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, Rows |
     out = _changed(live, scan, told, free, what) if len(told) or len(free) else None
     mine = taken.share >= OWN
     own = hit[mine]
+    live, drop = heirs.succeeded(live, live.doubt >= DOUBTED, near, inside, taken)
     live = crossed.straightened(live, own, taken.plot[mine], scan)
-    live, drop = turns.joined(live, own, _doubles(live, own, scan.time) | (live.doubt >= DOUBTED), scan)
+    live, drop = turns.joined(live, own, _doubles(live, own, scan.time) | drop, scan)
     drop = processions.passed(live, own, drop, scan)
     now = *_sorted_out(pairs, limit, taken.claimed), dropped, lost + _gone(live.number, drop)
     return replace(live[~drop] if drop.any() else live, counts=tuple(a + b for a, b in zip(counts, now, strict=True))), out

@@ -134,8 +134,9 @@ def forget_thrust(x, P, rule):
 def forget(x, P, mu, burnt, rule):
     """What `tracking._update` lets a track forget (`filters.forget_drag`, `forget_thrust`), but for an engine just out, in place."""
     if not burnt and mu[MANOEUVRE] + mu[BOOST] > 0.5:
-        _reset(x[REENTRY], P[REENTRY], 6, rule.log_beta)
-        _reset(x[GLIDE], P[GLIDE], 6, rule.log_beta)
+        variance = rule.piece if P[REENTRY, 6, 6] > 0.5 * rule.piece else rule.log_beta[1]
+        _reset(x[REENTRY], P[REENTRY], 6, (rule.log_beta[0], variance))
+        _reset(x[GLIDE], P[GLIDE], 6, (rule.log_beta[0], variance))
         _reset(x[GLIDE], P[GLIDE], 7, rule.lift)
         _reset(x[GLIDE], P[GLIDE], 8, rule.lift)
     if mu[BOOST] < rule.forgotten:

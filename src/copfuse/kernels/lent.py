@@ -113,6 +113,7 @@ class Rule(NamedTuple):
     often: int
     near_miss: float
     log_beta: tuple[float, float]
+    piece: float
     lift: tuple[float, float]
     thrust: tuple[float, float]
     flow: tuple[float, float]
