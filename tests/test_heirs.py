@@ -66,3 +66,9 @@ def test_an_older_track_and_one_that_is_not_firm_are_no_heirs():
         taken = Taken(np.array([1]), np.array([0]), live.bank, live.bank, none, np.ones(1), np.ones(1, bool))
         after, drop = heirs.succeeded(live, np.array([True, False]), np.arange(2), pairs, taken)
         assert after is live and drop.tolist() == [True, False]
+
+
+def test_what_was_remembered_of_the_estimate_that_is_gone_is_gone():
+    live = replace(held([500, 9]), relative={(0, 7): None, (5, 7): None}, turns={(0, 3): None, (3, 5): None})  # type: ignore[dict-item]
+    after = heirs._taken_over(live, 0, 1)
+    assert list(after.relative) == [(5, 7)] and list(after.turns) == [(3, 5)]
