@@ -397,14 +397,32 @@ def test_of_light_bodies_what_the_air_has_told_is_as_well_known_as_it_is_said_to
         *((height, -900.0, 2.3e3, False) for height in (70e3, 30e3)),  # as gliders fall
         *((height, -900.0, 3e2, False) for height in (70e3, 30e3)),  # as what an engine has turned back
         (30e3, -600.0, 1.2e3, False),  # from 48 km
+        (30e3, 900.0, 1.2e3, True),  # on its way up
     ],
 )
 def test_what_falls_from_high_up_or_steeply_hardly_ever_turns_and_what_goes_low_or_fast_may(height, climb, across, seldom):
     """Over the 30 s that a steep fall lasts, the odds of a lift or a push."""
     Pi = np.zeros((motions.N_MODEL, motions.N_MODEL))
     switching.transition(height, climb, across, 0.0, 0.0, 1.0, Pi)
-    turned = 1.0 - (1.0 - Pi[motions.REENTRY, motions.MANOEUVRE] - Pi[motions.REENTRY, motions.GLIDE]) ** 30
+    turned = 1.0 - (1.0 - Pi[motions.REENTRY, motions.GLIDE] - (climb < 0.0) * Pi[motions.REENTRY, motions.MANOEUVRE]) ** 30
     assert turned < 0.03 if seldom else turned > 0.5
+
+
+def test_what_falls_steeply_is_taken_by_the_air_as_any_before_there_is_enough_to_lift_it():
+    steep, flat = np.zeros((2, motions.N_MODEL, motions.N_MODEL))
+    for Pi, across in ((steep, 1.2e3), (flat, 3e3)):
+        switching.transition(90e3, -600.0, across, 0.0, 0.0, 1.0, Pi)
+    assert np.array_equal(steep, flat)
+
+
+def test_what_may_be_a_piece_is_lifted_as_any_whatever_the_record_has_of_missiles():
+    """From 97 km, steeply: a missile, one that is known to be as light as 100 kg/m^2, and what flies beside others."""
+    x6 = np.r_[frames.ecef(0.7, 2.2, 60e3), np.array([1200.0, 0.0, -850.0]) @ frames.enu_axes(0.7, 2.2)]
+    bank = filters.bank(0.0, np.tile(x6, (3, 1)), np.tile(np.diag([50.0**2] * 3 + [5.0**2] * 3), (3, 1, 1)), [[0, 0, 1.0, 0, 0]] * 3)
+    bank.x[1, motions.REENTRY, 6], bank.P[1, motions.REENTRY, 6, 6] = np.log(100.0), 0.1**2
+    bank.P[2, motions.REENTRY, 6, 6] = filters.PIECE_SIGMA**2
+    missile, light, beside = filters.predict(bank, 1.0).mu[:, motions.GLIDE]
+    assert 20.0 * missile < min(light, beside)
 
 
 @pytest.mark.parametrize("height", [120e3, 100e3, 70e3, 30e3])

@@ -16,11 +16,11 @@ from copfuse.kernels.earth import altitude
 from copfuse.kernels.eights import eight, nought, put_first, run
 from copfuse.kernels.lanes import WORK, gather, move, scatter
 from copfuse.kernels.mixing import LEAST, mix
-from copfuse.kernels.motions import AIR, BOOST, N_MODEL, PUSH_SIGMA, add_process_noise, dimension, propagate
+from copfuse.kernels.motions import AIR, BOOST, N_MODEL, PUSH_SIGMA, REENTRY, add_process_noise, dimension, propagate
 from copfuse.kernels.sights import ROWS, SCRATCH, SIDE, distances, regress, revise_measured
 from copfuse.kernels.sights import WORK as WORK_SEEN
 from copfuse.kernels.small import columns, columns_of, firm_up, hand_all
-from copfuse.kernels.switching import transition
+from copfuse.kernels.switching import HEAVY, transition
 
 NEGLIGIBLE = 1e-3  # model probability below which a model opens no gate
 ASLEEP = 1e-7  # model probability below which a model is not computed
@@ -150,6 +150,8 @@ def _step(x, P, mu, h, relight, noise, x_out, P_out, mu_out, x6, square, points,
     climb = (x6[0] * x6[3] + x6[1] * x6[4] + x6[2] * x6[5]) / r
     height = altitude(x6[0], x6[1], x6[2])
     across = math.sqrt(max(x6[3] ** 2 + x6[4] ** 2 + x6[5] ** 2 - climb * climb, 0.0))
+    if x[REENTRY, 6] - HEAVY[1] * math.sqrt(P[REENTRY, 6, 6]) < HEAVY[0]:  # a piece
+        across = math.inf
     fresh = transition(height, climb, across, x[BOOST, 6], relight, h, Pi)
     unheard = (ALL if relight > 0.0 else UNHEARD) if height >= AIR else 0.0
     mix(x, P, mu, Pi, h, fresh, unheard, ASLEEP, x_out, P_out, mu_out, xs, Ps, J, kind)

@@ -22,7 +22,9 @@ from copfuse.kernels.pull import DRAG_CEILING
 SPACE = 110e3  # m: above it even thin air lifts nothing, *notional*
 # Of the record's 107 missiles of known manoeuvre that climbed to `LOB`, or to the first of `STEEP` no faster across than its last, none was
 # lifted: who wants to fly in the air goes flat, or fast.  First stages brake from 120 km, those steeper than its second by their engines.
+# What may be lighter than missiles are is none: the air turns pieces long before it turns a missile, and no model knows how.
 LOB, STEEP = 150e3, (65e3, 0.6e3, 2.0e3)  # m; m, m/s, m/s
+HEAVY = math.log(1000.0), 1.25  # of kg/m^2, at the least a missile's ballistic coefficient; by so many sigmas the filter's is above it
 LOB_TURNS = 1.0 / 3270.0  # 1/s, that such a fall is lifted or an engine lights, in all: once in 109 (Laplace's rule), of some 30 s each
 BRAKED = 1.0  # 1/s, that such a fall is taken to be braked below `SPACE`: it passes the layers where drag comes to tell in seconds
 UNREST_AFTER = 0.03, 0.001  # of those that were pushed (MANOEUVRE, BOOST), how many are not left alone once they are no more, to the others
@@ -49,7 +51,7 @@ def transition(h, climb, across, thrust, relight, dt, Pi):
     again = (1.0 / 800.0 if falling else 1.0 / 400.0) if h < (AIR if falling else DRAG_CEILING) else _NEVER
     restless = 1.0 / 800.0 if h < DRAG_CEILING else _NEVER
     apogee = h + climb * climb / (2.0 * G0)
-    steep = apogee >= LOB or (apogee >= STEEP[0] and STEEP[1] <= across < STEEP[2])
+    steep = apogee >= LOB or (air and apogee >= STEEP[0] and STEEP[1] <= across < STEEP[2])
     lobbed = falling and steep
     young = h < 15e3 and not falling  # what burns there has just been launched
     braking, lift = (1.0 / 50.0 if falling else again), (1.0 / 100.0 if air else 1.0 / 1000.0)
