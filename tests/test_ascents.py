@@ -113,4 +113,4 @@ def test_a_first_plot_tells_of_a_launch():
         assert nees.mean() < 1.3
         assert np.trace(told.P[10, pushed, 3:6, 3:6]) < np.trace(plain.P[10, pushed, 3:6, 3:6]) / 16
     assert (told.x[:, motions.COAST] == plain.x[:, motions.COAST]).all()  # what falls may come from anywhere
-    assert np.linalg.eigvalsh(told.P6).min() > 0.0
+    assert np.linalg.eigvalsh(told.P6).min() > 0.0 and np.array_equal(told.P, np.swapaxes(told.P, 2, 3))

@@ -90,6 +90,7 @@ def _rise(tracks: Bank, rows: np.ndarray, up: np.ndarray, lean: np.ndarray, told
     level = np.eye(3)[:, None, :] - upright
     rest = cov[:, :2, None, :2, None] * upright + told.level[rows][:, :, None, :, None] * level
     P[:, 3:, 3:] += rest.reshape(-1, 6, 6)
+    P = 0.5 * (P + np.swapaxes(P, 1, 2))
     tracks.x[rows, motions.MANOEUVRE], tracks.P[rows, motions.MANOEUVRE] = x, P
     engine = motions.BOOST
     tracks.x[rows, engine, :6], tracks.P[rows, engine, :6, :6] = x[:, :6], P[:, :6, :6]
