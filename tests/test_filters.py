@@ -408,11 +408,26 @@ def test_what_falls_from_high_up_or_steeply_hardly_ever_turns_and_what_goes_low_
     assert turned < 0.03 if seldom else turned > 0.5
 
 
-def test_what_falls_steeply_is_taken_by_the_air_as_any_before_there_is_enough_to_lift_it():
+@pytest.mark.parametrize("climb", [-600.0, 600.0])
+def test_what_flies_steeply_is_taken_by_the_air_as_any_before_there_is_enough_to_lift_it(climb):
+    """Above `motions.AIR` it is but more rarely lifted."""
     steep, flat = np.zeros((2, motions.N_MODEL, motions.N_MODEL))
     for Pi, across in ((steep, 1.2e3), (flat, 3e3)):
-        switching.transition(90e3, -600.0, across, 0.0, 0.0, 1.0, Pi)
-    assert np.array_equal(steep, flat)
+        switching.transition(90e3, climb, across, 0.0, 0.0, 1.0, Pi)
+    others = [i for i in range(motions.N_MODEL) if i != motions.GLIDE]
+    np.testing.assert_allclose(steep[np.ix_(others, others)], flat[np.ix_(others, others)], rtol=2e-3, atol=2e-6)
+    assert (steep[others, motions.GLIDE] < 0.15 * flat[others, motions.GLIDE]).all()
+
+
+@pytest.mark.parametrize("height", [20e3, 70e3, 120e3])
+@pytest.mark.parametrize("model", [motions.COAST, motions.REENTRY])
+def test_what_climbs_and_has_long_been_out_is_lit_as_rarely_as_the_record_says(height, model):
+    """Once in 109 climbs of 60 s, by either model of an engine; in the half minute after burnout some seven times in a hundred."""
+    late, soon = np.zeros((2, motions.N_MODEL, motions.N_MODEL))
+    for Pi, rate in ((late, 0.0), (soon, switching.LATELY)):
+        switching.transition(height, 900.0, 1.2e3, 0.0, rate, 1.0, Pi)
+    lit = [60.0 * (Pi[model, motions.MANOEUVRE] + Pi[model, motions.BOOST]) for Pi in (late, soon)]
+    assert 0.9 / 109.0 < lit[0] < 1.1 / 109.0 and lit[1] > 20.0 * lit[0]
 
 
 def test_what_may_be_a_piece_is_lifted_as_any_whatever_the_record_has_of_missiles():

@@ -20,6 +20,7 @@ from copfuse.frames import altitude
 from copfuse.kernels import engines, free, njit, reach, standing, steady
 from copfuse.kernels.lent import CHANCE, RATE
 from copfuse.kernels.motions import BOOST, MANOEUVRE, REENTRY
+from copfuse.kernels.switching import LATELY
 from copfuse.steady import Steady
 
 pytestmark = pytest.mark.kernels
@@ -274,7 +275,7 @@ def test_what_may_still_light_is_as_in_the_plain_form():
                 assert engines.waited(lit, above, waits, RATE, *given) == phases.relight(since, above)[0]
                 assert engines.waited(lit, above, waits, CHANCE, *given) == phases.further(since, above)[0]
             assert engines.waited(time[first] + 1e-9, 0.3, waits, CHANCE, scan, first, time[first]) == engines.UNKNOWN
-    assert phases.relight(np.zeros(1), 0.3)[0] == 0.0 < phases.relight(np.array([1e-9]), 0.3)[0]
+    assert phases.relight(np.zeros(1), 0.3)[0] == LATELY < phases.relight(np.array([1e-9]), 0.3)[0]
     chance = phases.further(np.linspace(0.0, 60.0, 1000), phases.STAGES)
     assert (np.diff(chance) <= 0.0).all() and chance[-1] == 0.0  # so that none is left out that comes back
 

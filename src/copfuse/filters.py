@@ -127,7 +127,8 @@ def bank(time, x6, P6, mu, acceleration=None, acceleration_sigma=None, log_beta=
 def predict(tracks: Bank, time, relight=0.0) -> Bank:
     """The tracks at ``time`` (s, scalar or (n,)), before or after now; IMM mixing included.
 
-    ``relight``: rate (1/s, scalar or (n,)) at which those whose engine has just gone out light a further stage (`phases.relight`).
+    ``relight``: rate (1/s, scalar or (n,)) at which those whose engine has just gone out light a further stage (`phases.relight`); 0 of
+    what has not burnt lately, or is not known to.
     """
     return _predict(tracks, len(tracks), time, relight, _NOBODY, _NOBODY, tracks.time)
 

@@ -13,6 +13,7 @@ from copfuse.kernels import rows as kernel
 from copfuse.kernels.motions import BOOST as THRUSTING
 from copfuse.kernels.motions import GLIDE as LIFTING
 from copfuse.kernels.motions import MANOEUVRE
+from copfuse.kernels.switching import LATELY
 
 BOOST_CEILING = HIGHEST  # m, above it no engine burns
 
@@ -22,6 +23,7 @@ STAGES, LAST, ONLY = engines.STAGES, engines.LAST, engines.ONLY
 PAUSE = 3.0  # s, mean time from there to the next ignition; webcast launches take up to ten, *notional*
 OVER = 1e-3  # chance of a further stage below which none is expected,
 LONG = 7.0 * PAUSE  # s: as it surely is so long after an engine burnt
+LATE = 30.0  # s after which what climbs is not expected to light an engine any more (`switching.SETTLED`)
 
 
 def above(x, slow) -> np.ndarray:
@@ -75,8 +77,15 @@ def further(since, chance) -> np.ndarray:
 
 
 def relight(since, chance) -> np.ndarray:
-    """Rate (n,), 1/s, at which a further stage lights then; what burns now does not both go out and light again before the next plot."""
-    return further(since, chance) / PAUSE * (np.asarray(since) > 0.0)
+    """Rate (n,), 1/s, at which a further stage lights then; what burns now does not both go out and light again before the next plot.
+
+    Of what burnt in the last `LATE` s it is never less than `switching.LATELY`, which says so; of all else it is 0.
+    """
+    since = np.asarray(since, float)
+    lately = since <= LATE
+    if not lately.any():  # as nearly always
+        return np.zeros(since.shape)
+    return np.where(lately, np.maximum(further(since, chance) / PAUSE * (since > 0.0), LATELY), 0.0)
 
 
 def relight_within(pause, seconds) -> np.ndarray:

@@ -52,7 +52,7 @@ from copfuse.kernels.lent import (
     Work,
 )
 from copfuse.kernels.motions import N_MODEL
-from copfuse.phases import LONG, further, relight
+from copfuse.phases import LATE, further, relight
 from copfuse.scanning import Series, Sites
 from copfuse.singles import begun
 from copfuse.updates import ROW, said, words_of
@@ -244,17 +244,15 @@ class Steady:
         not numpy's to the last bit.
         """
         time = self.scans.figures[scan : scan + self.most, lent.TIME]
-        oldest = float(time[0]) - LONG
+        oldest = float(time[0]) - LATE
         figures = [self.rows.figures[self._of(node)] for node in self.here]
         late = sorted({(one[LIT], one[ABOVE]) for some in figures for one in some.tolist() if one[LIT] >= oldest})
         if not late:
             return Waits(np.zeros((0, 2)), np.zeros((2, 0, len(time))))
         lit = np.array(late)
-        lit = lit[further(time[0] - lit[:, 0], lit[:, 1]) > 0.0]
         since, above = time - lit[:, :1], lit[:, 1:]
         after = np.zeros((2, len(lit), len(time)))
-        if len(lit):
-            after[0], after[1] = relight(since, above), further(since, above)
+        after[0], after[1] = relight(since, above), further(since, above)
         return Waits(lit, after)
 
     def _changed(self, made: int) -> np.ndarray:

@@ -20,7 +20,7 @@ from copfuse.kernels.motions import AIR, BOOST, N_MODEL, PUSH_SIGMA, REENTRY, ad
 from copfuse.kernels.sights import ROWS, SCRATCH, SIDE, distances, regress, revise_measured
 from copfuse.kernels.sights import WORK as WORK_SEEN
 from copfuse.kernels.small import columns, columns_of, firm_up, hand_all
-from copfuse.kernels.switching import HEAVY, transition
+from copfuse.kernels.switching import HEAVY, LATELY, transition
 
 NEGLIGIBLE = 1e-3  # model probability below which a model opens no gate
 ASLEEP = 1e-7  # model probability below which a model is not computed
@@ -153,7 +153,7 @@ def _step(x, P, mu, h, relight, noise, x_out, P_out, mu_out, x6, square, points,
     if x[REENTRY, 6] - HEAVY[1] * math.sqrt(P[REENTRY, 6, 6]) < HEAVY[0]:  # a piece
         across = math.inf
     fresh = transition(height, climb, across, x[BOOST, 6], relight, h, Pi)
-    unheard = (ALL if relight > 0.0 else UNHEARD) if height >= AIR else 0.0
+    unheard = (ALL if relight > LATELY else UNHEARD) if height >= AIR else 0.0
     mix(x, P, mu, Pi, h, fresh, unheard, ASLEEP, x_out, P_out, mu_out, xs, Ps, J, kind)
     leader = likeliest(mu_out)
     if h != 0.0:

@@ -91,6 +91,7 @@ from copfuse.kernels.rows import say
 from copfuse.kernels.sights import ROWS
 from copfuse.kernels.small import hand_all
 from copfuse.kernels.standing import standing
+from copfuse.kernels.switching import LATELY
 
 _LINE, _ROWS, _THREE, _FOUR = F[::1], F[:, ::1], F[:, :, ::1], F[:, :, :, ::1]
 _predict, _predict_at = standing(
@@ -180,7 +181,7 @@ def _updated(rows, new, m, scans, scan, first, waits, rule, work, at):
         if not out and mu[h, MANOEUVRE] + mu[h, BOOST] > 0.5:
             slow = slowest(x6[h], P6[h], time - lit, slow)
             lit, above = time, stage_above(x6[h], slow)
-        rate = 0.0 if lit == time else waited(lit, above, waits, RATE, scan, first, begin)
+        rate = LATELY if lit == time else waited(lit, above, waits, RATE, scan, first, begin)
         if rate == UNKNOWN:
             return False
         rows.facts[r, BURNT], rows.figures[r, LIT], rows.figures[r, ABOVE], rows.figures[r, RELIGHT] = out, lit, above, rate

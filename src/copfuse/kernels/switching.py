@@ -6,7 +6,8 @@ its velocity (BOOST) is nearly always left alone once it is out; who was pushed 
 thrusters, and may well use them still.  What falls through thin air is not lit again before it comes to `motions.AIR`: an
 engine that brakes a descent does so where the air is about to, and what climbs is not braked by one.  What comes into the air from high
 up is hardly ever lifted or braked there but by the air: who wants to fly in it does not climb so far, and how fast a fall is tells from
-where it comes.  Before there is air to lift it, it is left alone as in space.
+where it comes.  Before there is air to lift it, it is left alone as in space.  What has not burnt for half a minute hardly ever does again
+in its climb.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ UNREST_BEGINS = 1e-7  # 1/s, that a body in space which was left alone is so no 
 # it pushes with 5 to 8, and goes out soon.  Of the flights of the record, as they are fitted, what tracks see burn above 15 km goes out
 # at a rate of .001/s below 50 m/s^2, .02 up to 60, .08 up to 70 and .13 up to 80.
 SPENT, HARD = 0.1, (50.0, 80.0)  # 1/s, that such a one goes out beside the other rates; m/s^2 of thrust less drag from where to where
+# What lights an engine once more after its last one, as a stage that turns back, does so soon: Falcon 9's first ones, by webcasts, some
+# 20 s after they went out.  Of the missiles above none is told to have done so later in its climb: once in 109 of some 60 s.
+SETTLED = 1.0 / 6540.0  # 1/s, that what climbs and has not burnt lately lights an engine, in all
+LATELY = 1e-9  # 1/s, the least rate of relighting of what burnt of late (`phases.relight`)
 _NEVER = 1e-8  # 1/s
 
 
@@ -41,22 +46,25 @@ def transition(h, climb, across, thrust, relight, dt, Pi):
     """Markov transition matrix over dt at altitude h (m), climb rate and speed ``across`` (m/s); rows from, columns to.
 
     ``thrust``, less drag over mass (m/s^2), is what an engine has if one burns: what pushes hard soon goes out (`SPENT`), looking ahead.
-    ``relight`` is the rate at which what does not burn lights a further stage, beside what these say; returns its share in
-    what goes from COAST to MANOEUVRE.
+    ``relight`` is the rate at which what does not burn lights a further stage, beside what these say, and 0 where nothing has burnt
+    lately, which seldom burns again in its climb; returns its share in what goes from COAST to MANOEUVRE.
     """
     for i in range(N_MODEL):
         for j in range(N_MODEL):
             Pi[i, j] = 0.0
     falling, air, space = climb < 0.0, h < AIR, h >= SPACE
     again = (1.0 / 800.0 if falling else 1.0 / 400.0) if h < (AIR if falling else DRAG_CEILING) else _NEVER
+    if not falling and relight == 0.0:  # in each of two ways
+        again = min(again, SETTLED / 2.0)
     restless = 1.0 / 800.0 if h < DRAG_CEILING else _NEVER
     apogee = h + climb * climb / (2.0 * G0)
-    steep = apogee >= LOB or (air and apogee >= STEEP[0] and STEEP[1] <= across < STEEP[2])
+    lofted = apogee >= LOB or (apogee >= STEEP[0] and STEEP[1] <= across < STEEP[2])
+    steep = lofted and (air or apogee >= LOB)
     lobbed = falling and steep
     young = h < 15e3 and not falling  # what burns there has just been launched
     braking, lift = (1.0 / 50.0 if falling else again), (1.0 / 100.0 if air else 1.0 / 1000.0)
     spent = SPENT * smooth((thrust - HARD[0]) / (HARD[1] - HARD[0])) if dt > 0.0 and not young else 0.0
-    if steep:  # each of three ways: by lift, by either model of an engine
+    if lofted:  # each of three ways: by lift, by either model of an engine
         lift = LOB_TURNS / 3.0
     if lobbed:
         braking, again = lift, min(again, lift)
