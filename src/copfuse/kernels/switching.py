@@ -35,7 +35,8 @@ UNREST_BEGINS = 1e-7  # 1/s, that a body in space which was left alone is so no 
 # at a rate of .001/s below 50 m/s^2, .02 up to 60, .08 up to 70 and .13 up to 80.
 SPENT, HARD = 0.1, (50.0, 80.0)  # 1/s, that such a one goes out beside the other rates; m/s^2 of thrust less drag from where to where
 # What lights an engine once more after its last one, as a stage that turns back, does so soon: Falcon 9's first ones, by webcasts, some
-# 20 s after they went out.  Of the missiles above none is told to have done so later in its climb: once in 109 of some 60 s.
+# 20 s after they went out.  Of the missiles above none is told to have done so later in its climb: once in 109 of some 60 s.  Nothing is
+# known of pieces, nor of what climbs more slowly across than missiles because it was turned back.
 SETTLED = 1.0 / 6540.0  # 1/s, that what climbs and has not burnt lately lights an engine, in all
 LATELY = 1e-9  # 1/s, the least rate of relighting of what burnt of late (`phases.relight`)
 _NEVER = 1e-8  # 1/s
@@ -54,7 +55,7 @@ def transition(h, climb, across, thrust, relight, dt, Pi):
             Pi[i, j] = 0.0
     falling, air, space = climb < 0.0, h < AIR, h >= SPACE
     again = (1.0 / 800.0 if falling else 1.0 / 400.0) if h < (AIR if falling else DRAG_CEILING) else _NEVER
-    if not falling and relight == 0.0:  # in each of two ways
+    if not falling and relight == 0.0 and STEEP[1] <= across < math.inf:  # in each of two ways
         again = min(again, SETTLED / 2.0)
     restless = 1.0 / 800.0 if h < DRAG_CEILING else _NEVER
     apogee = h + climb * climb / (2.0 * G0)
