@@ -786,6 +786,25 @@ def test_single_radar_coast_is_consistent():
     assert all(low < total < high for total in nees.values()), (nees, low, high)
 
 
+def test_of_two_plots_half_a_minute_apart_the_second_says_where_it_is_and_both_how_fast():
+    """What falls at 900 km is somewhere in 60 km when it is seen again: as well known then as the plots allow, within 99.8 % bounds."""
+    runs, rng, sigma = 300, np.random.default_rng(5), np.array([20.0, 3e-3, 3e-3, np.nan])
+    only = np.tile(np.where(np.arange(motions.N_MODEL) == motions.COAST, 1.0, 0.0), (runs, 1))
+    x6, P6 = np.tile(np.r_[frames.point(1000e3, 0.8, 1.0, ORIGIN, AXES).ravel(), np.zeros(3)], (runs, 1)), np.zeros((runs, 6, 6))
+    P6[:, range(6), range(6)] = np.repeat([5e3, filters.SPEED_SIGMA[1]], 3) ** 2
+    truth = np.array([plain_propagate(x, 30.0, 6) for x in x6 + rng.standard_normal((runs, 6)) * np.sqrt(np.diag(P6[0]))])
+    prior = filters.predict(filters.bank(0.0, x6, P6, only), 30.0)
+    z = frames.look(truth, ORIGIN, AXES) + sigma * rng.standard_normal((runs, 4))
+    b = filters.update(prior, z, np.tile(sigma, (runs, 1)), ORIGIN, AXES)
+    alone = filters.start(30.0, z, np.tile(sigma, (runs, 1)), ORIGIN, AXES)
+    size, least = (np.sqrt(np.trace(tracks.P6[:, :3, :3], axis1=1, axis2=2)) for tracks in (b, alone))
+    assert (size < 1.01 * least).all()
+    d = b.x6 - truth
+    total = np.einsum("ni,ni->", d, np.linalg.solve(b.P6, d[..., None])[..., 0])
+    low, high = chi2.ppf([0.001, 0.999], 6 * runs)
+    assert low < total < high, (low, total, high)
+
+
 @pytest.mark.parametrize("distance, sigma_range, sigma_angle", [(100e3, 50.0, 9e-3), (2000e3, 20.0, 1e-3), (800e3, 10.0, 2e-3)])
 def test_started_position_is_consistent(distance, sigma_range, sigma_angle):
     """NEES/3 of the converted plot in [0.97, 1.03] over 20 000 draws (the acceptance of the published r-u-v sets)."""

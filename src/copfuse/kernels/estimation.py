@@ -11,7 +11,8 @@ import math
 import numpy as np
 
 from copfuse.kernels import borrowing, njit
-from copfuse.kernels.bending import BENDING, learn
+from copfuse.kernels.bending import learn
+from copfuse.kernels.curved import CURVED, bends, look_again
 from copfuse.kernels.earth import altitude
 from copfuse.kernels.eights import eight, nought, put_first, run
 from copfuse.kernels.lanes import WORK, gather, move, scatter
@@ -237,7 +238,7 @@ def update(x, P, mu, origin, axes, cosines, z, sigma, x6, P6, seen):
     ``seen (n, N_MODEL, sights.ROWS, 9)`` are their models' regressions as `pairwise.expect_pairs` leaves them, or of no track.
     """
     unseen, have, w = np.zeros((0 if len(seen) > 0 else N_MODEL, ROWS, 9)), np.zeros(4, np.int64), np.zeros(WORK_SEEN)
-    own, rows, side = np.zeros((BENDING, 9)), np.zeros((SCRATCH + 1, 9)), np.zeros((SIDE, 9))
+    own, rows, side = np.zeros((CURVED, 9)), np.zeros((SCRATCH + 1, 9)), np.zeros((SIDE, 9))
     ll = rows[SCRATCH]
     for t in range(len(mu)):
         best, look = -1e300, unseen
@@ -253,7 +254,9 @@ def update(x, P, mu, origin, axes, cosines, z, sigma, x6, P6, seen):
         for j in range(N_MODEL):
             if not mu[t, j] > ASLEEP:
                 continue
-            if j == 2 and mu[t, j] > NEGLIGIBLE:
+            if bends(m, sigma[t], look[j], have):
+                ll[j] = look_again(dimension(j), x[t, j], P[t, j], origin, axes, cosines, z[t], sigma[t], look[j], own, rows, have, w)
+            elif j == 2 and mu[t, j] > NEGLIGIBLE:
                 ll[j] = learn(x[t, j], P[t, j], origin, axes, cosines, z[t], sigma[t], look[j], own, rows, have, w)
             else:
                 ll[j] = revise_measured(dimension(j), j, x[t, j], P[t, j], m, sigma[t], look[j], side, rows, have)
