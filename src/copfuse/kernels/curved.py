@@ -11,7 +11,9 @@ from copfuse.kernels import borrowing
 from copfuse.kernels.sights import BENT, MEAN, ROOT, ROWS, SLOPES, SPREAD, regress, revise
 from copfuse.kernels.small import hand
 
-MUCH = 1.0  # variance of what no line explains, over a plot's own, from which on the line is drawn anew
+# Variance of what no line explains, over a plot's own, from which on the line is drawn anew.  Less is left in: it makes good for what the
+# models of a boost leave out, whose covariances would be too small for many of the largest errors.
+MUCH = 30.0
 LINES = 4  # more change little: the second is drawn over some kilometres
 _SEEN_OF = 6  # components that a measurement looks at
 _PRIOR, _MEAN, _SLOPES = ROWS, ROWS + 9, ROWS + 10  # places behind a regression: the prior's root and mean, slopes by the state (4, 6)

@@ -17,7 +17,7 @@ from copfuse.kernels.earth import altitude
 from copfuse.kernels.eights import eight, nought, put_first, run
 from copfuse.kernels.lanes import WORK, gather, move, scatter
 from copfuse.kernels.mixing import LEAST, mix
-from copfuse.kernels.motions import AIR, BOOST, N_MODEL, PUSH_SIGMA, REENTRY, add_process_noise, dimension, propagate
+from copfuse.kernels.motions import AIR, BOOST, COAST, N_MODEL, PUSH_SIGMA, REENTRY, add_process_noise, dimension, propagate
 from copfuse.kernels.sights import ROWS, SCRATCH, SIDE, distances, regress, revise_measured
 from copfuse.kernels.sights import WORK as WORK_SEEN
 from copfuse.kernels.small import columns, columns_of, firm_up, hand_all
@@ -27,7 +27,8 @@ NEGLIGIBLE = 1e-3  # model probability below which a model opens no gate
 ASLEEP = 1e-7  # model probability below which a model is not computed
 RARE = 1e-5  # model probability below which a model is left out of the mixture's moments
 UNHEARD = 0.03  # odds of a push or a lift to all falls below which it has no part in their starts in thin air, *notional*
-ALL = 1e300  # likewise while a further stage may light: a push is most likely that one's, which burns on
+ALL = 1e300  # likewise while a further stage may light: a push is most likely that one's, which burns on; and of what has one plot, or two:
+UNTOLD = 1e3  # m/s, the velocity's standard deviation in space from which on push and fall are two guesses at it, and no mixture of both
 BURNOUT_STEP = 2.0  # s: an engine that may burn is asked as often whether it has gone out
 FAR = 4  # of a state to many times: so many steps behind the first are of that length, later ones so many times as long
 MOST = 78  # cubature points of all models together
@@ -154,7 +155,8 @@ def _step(x, P, mu, h, relight, noise, x_out, P_out, mu_out, x6, square, points,
     if x[REENTRY, 6] - HEAVY[1] * math.sqrt(P[REENTRY, 6, 6]) < HEAVY[0]:  # a piece
         across = math.inf
     fresh = transition(height, climb, across, x[BOOST, 6], relight, h, Pi)
-    unheard = (ALL if relight > 0.0 else UNHEARD) if height >= AIR else 0.0
+    untold = P[COAST, 3, 3] + P[COAST, 4, 4] + P[COAST, 5, 5] > UNTOLD * UNTOLD
+    unheard = (ALL if untold or relight > 0.0 else UNHEARD) if height >= AIR else 0.0
     mix(x, P, mu, Pi, h, fresh, unheard, ASLEEP, x_out, P_out, mu_out, xs, Ps, J, kind)
     leader = likeliest(mu_out)
     if h != 0.0:

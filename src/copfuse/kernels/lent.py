@@ -86,7 +86,6 @@ class Rule(NamedTuple):
     hold: float
     hold_scans: float
     hold_tentative: float
-    moving: int
     airless: float
     coast_step: float
     falls: float
