@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import copfuse as cf
-from copfuse import accuracy, coasting, filters, forecast, frames, measures, tracking
+from copfuse import accuracy, coasting, filters, forecast, frames, measures, pairing, tracking
 from copfuse.association import Pairs
 from copfuse.coasting import Live
 from copfuse.constants import BOOST, MIDCOURSE, NODES, TERMINAL
@@ -469,6 +469,19 @@ def test_what_waits_takes_only_plots_above_the_air(ranged, height, later, claime
     z = frames.look(place[None] + np.r_[1e3 * later, 0.0, -1e3 * later, np.zeros(3)], site, axes) * np.where(np.isnan(sigma), np.nan, 1.0)
     live, rows = step(one, Scan(200.0 + later, 0, 0, np.arange(1), z, sigma, site, axes, -20.0, 1.0))
     assert rows is not None and rows["track"].tolist() == [0 if claimed else 1] and live.number.tolist() == ([0] if claimed else [0, 1])
+
+
+def test_what_waits_is_compared_with_no_plot_that_nothing_falls_to_in_the_time():
+    """Plots 200 and 300 km away from where something was seen once 20 s ago: 12 km/s do not bring it to the second."""
+    place = np.r_[frames.ecef(np.radians(38.0), np.radians(130.0), 400e3), 0.0, 0.0, 0.0]
+    one = lone(place[None], 2500.0, [[0.08, 0.81, 0.03, 0.01, 0.07]], False)
+    one = dataclasses.replace(one, firm=np.zeros(1, bool), hits=np.ones(1, int))
+    site, axes, sigma = frames.ecef(np.radians(38.0), np.radians(128.0), 0.0), np.eye(3), np.array([50.0, 1e-4, 1e-4, np.nan])
+    z = frames.look(place + np.outer([200e3, 300e3], [0.0, 0.0, 1.0, 0.0, 0.0, 0.0]), site, axes)
+    scan = Scan(220.0, 0, 0, np.arange(2), z, np.tile(sigma, (2, 1)), site, axes, -20.0, 1.0)
+    assert pairing.reachable(one.bank, 220.0, *scan.seen)[1].tolist() == [0, 1]
+    start, plot = coasting.within_reach(one, scan)
+    assert plot.tolist() == [0] and start.tolist() == [0, 1]
 
 
 def test_an_hour_unseen_bends_what_is_known():

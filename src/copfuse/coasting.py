@@ -128,12 +128,16 @@ def waiting(live: Live, time: float) -> np.ndarray:
 
 
 def within_reach(live: Live, scan: Scan) -> tuple[np.ndarray, np.ndarray]:
-    """`pairing.reachable` of a scan; of what is `waiting` the plots above the air alone."""
+    """`pairing.reachable` of a scan; of what is `waiting` the plots above the air alone, no farther than anything falls in the time."""
     start, plot = pairing.reachable(live.bank, scan.time, *scan.seen, known=scan.spots)
     if not (waits := waiting(live, scan.time)).any():
         return start, plot
-    high = altitude((scan.spots or pairing.spots(*scan.seen))[0]) > AIRLESS  # of a plot without a range it is far below
-    return pairing.kept(start, plot, high[plot] | ~np.repeat(waits, np.diff(start)))
+    place, blur = scan.spots or pairing.spots(*scan.seen)
+    high, row = altitude(place) > AIRLESS, np.repeat(np.arange(len(live)), np.diff(start))  # of a plot without a range it is far below
+    off = place[plot] - live.bank.x6[row, :3]
+    reach = pairing.FASTEST * (scan.time - live.bank.time[row]) + pairing.SLACK + pairing.SIGMAS * blur[plot]
+    near = off[:, 0] ** 2 + off[:, 1] ** 2 + off[:, 2] ** 2 <= reach**2
+    return pairing.kept(start, plot, (high[plot] & near) | ~waits[row])
 
 
 def _falls_high(bank: Bank) -> np.ndarray:

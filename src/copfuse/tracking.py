@@ -197,8 +197,8 @@ def _rule() -> Rule:
         (float(mean), float(sigma**2)) for mean, sigma in (filters.LOG_BETA, (0.0, filters.LIFT_SIGMA), filters.THRUST, filters.FLOW)
     )
     return Rule(
-        HOLD, HOLD_SCANS, HOLD_TENTATIVE, AIRLESS, COAST_STEP, FALLS, pairing.UNLIKELY, pairing.SIGMAS, pairing.SLACK,
-        pairing.FIERCEST, BEYOND, math.log(pairing.DETECTED / (1.0 - pairing.DETECTED)), pairing.APART, LOW, GROUNDED, FORGOTTEN,
+        HOLD, HOLD_SCANS, HOLD_TENTATIVE, AIRLESS, COAST_STEP, FALLS, pairing.UNLIKELY, pairing.SIGMAS, pairing.SLACK, pairing.FIERCEST,
+        pairing.FASTEST, BEYOND, math.log(pairing.DETECTED / (1.0 - pairing.DETECTED)), pairing.APART, LOW, GROUNDED, FORGOTTEN,
         BURNT_HITS, BURNT_OUT, RELIGHT, FIRM_HITS, FIRM_LLR, FIRM_SIGMA**2, HIT, MISSED, DOUBTED, companions.BESIDE, companions.OFTEN,
         NEAR_MISS, log_beta, filters.PIECE_SIGMA**2, lift, thrust, flow, BURNING, filters.NOISE, BOOST_CEILING,
     )  # fmt: skip

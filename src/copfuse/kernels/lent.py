@@ -93,6 +93,7 @@ class Rule(NamedTuple):
     sigmas: float
     slack: float
     fiercest: float
+    fastest: float
     beyond: float
     odds: float
     apart: float

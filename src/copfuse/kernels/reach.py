@@ -61,6 +61,15 @@ def _waiting(rows, r, now, rule):
 
 
 @borrowing
+def _falls_to(rows, r, now, spot, p, rule):
+    """Whether plot p may be of track r, which waits: `coasting.within_reach`."""
+    d2, reach = 0.0, rule.fastest * (now - rows.time[r]) + rule.slack + rule.sigmas * spot[p, BLUR]
+    for a in range(3):
+        d2 += (spot[p, a] - rows.x6[r, a]) ** 2
+    return d2 <= reach * reach and altitude(spot[p, 0], spot[p, 1], spot[p, 2]) > rule.airless  # of a direction it is far below
+
+
+@borrowing
 def _falls_high(rows, r, rule):
     """`coasting._falls_high` of track r."""
     if not rows.mu[r, MANOEUVRE] + rows.mu[r, BOOST] < rule.falls:
@@ -128,7 +137,7 @@ def reached(rows, base, n, now, scans, first, last, origin, rule, work, at):
                 abs(spot[p, 0] - middle[i, 0]) <= half[i, 0] + slack
                 and abs(spot[p, 1] - middle[i, 1]) <= half[i, 1] + slack
                 and abs(spot[p, 2] - middle[i, 2]) <= half[i, 2] + slack
-                and (not waits or altitude(spot[p, 0], spot[p, 1], spot[p, 2]) > rule.airless)  # of a direction it is far below
+                and (not waits or _falls_to(rows, base + i, now, spot, p, rule))
             ):
                 work.numbers[PLOT, pairs] = p - first
                 pairs += 1
