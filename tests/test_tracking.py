@@ -472,12 +472,12 @@ def test_what_waits_takes_only_plots_above_the_air(ranged, height, later, claime
 
 
 def test_what_waits_is_compared_with_no_plot_that_nothing_falls_to_in_the_time():
-    """Plots 200 and 300 km away from where something was seen once 20 s ago: 12 km/s do not bring it to the second."""
+    """Plots 150 and 300 km away from where something was seen once 20 s ago: 9 km/s do not bring it to the second."""
     place = np.r_[frames.ecef(np.radians(38.0), np.radians(130.0), 400e3), 0.0, 0.0, 0.0]
     one = lone(place[None], 2500.0, [[0.08, 0.81, 0.03, 0.01, 0.07]], False)
     one = dataclasses.replace(one, firm=np.zeros(1, bool), hits=np.ones(1, int))
     site, axes, sigma = frames.ecef(np.radians(38.0), np.radians(128.0), 0.0), np.eye(3), np.array([50.0, 1e-4, 1e-4, np.nan])
-    z = frames.look(place + np.outer([200e3, 300e3], [0.0, 0.0, 1.0, 0.0, 0.0, 0.0]), site, axes)
+    z = frames.look(place + np.outer([150e3, 300e3], [0.0, 0.0, 1.0, 0.0, 0.0, 0.0]), site, axes)
     scan = Scan(220.0, 0, 0, np.arange(2), z, np.tile(sigma, (2, 1)), site, axes, -20.0, 1.0)
     assert pairing.reachable(one.bank, 220.0, *scan.seen)[1].tolist() == [0, 1]
     start, plot = coasting.within_reach(one, scan)

@@ -20,7 +20,7 @@ from copfuse.frames import point
 from copfuse.kernels.gating import box_pairs, boxes
 
 FIERCEST = 1500.0  # m/s^2, more than any boost, drag or lift
-FASTEST = 12e3  # m/s, more than anything that falls
+FASTEST = 9e3  # m/s, more than anything that falls: what is as fast as an orbit and flies against the turning Earth has 8.4 km/s
 SIGMAS, SLACK = 10.0, 1e3  # standard deviations, and m: how generous a look before the prediction is
 UNLIKELY = 1e-4  # probability of a model below which it takes no part in that look; it opens no gate either (`filters.expect`)
 SAME_OBJECT = 16.8  # squared distance of two tracks of one node taken as one object: chi-squared, 6 components, 99 %
