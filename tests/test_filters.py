@@ -341,6 +341,22 @@ def test_what_a_further_stage_would_do_does_not_blur_what_falls():
     assert np.trace(told[3:6, 3:6]) < 1.005 * np.trace(P[3:6, 3:6])
 
 
+@pytest.mark.parametrize("sigma, untold", [(2500.0, True), (100.0, False)])
+def test_of_one_plot_a_fall_is_not_blurred_by_what_may_burn_instead(sigma, untold):
+    """Seen once at 700 km, where a last stage may burn or something falls: half a minute on the latter is what falls alone would be; once
+    the velocity is known an engine that goes out on the way has its share in it."""
+    place = frames.point(800e3, 0.8, 1.0, ORIGIN, AXES).ravel()
+    x6, P6 = np.r_[place, 2e3 * place / np.linalg.norm(place)][None], np.diag(np.repeat([3e3, sigma], 3) ** 2)[None]
+    b = filters.predict(filters.bank(0.0, x6, P6, filters.MODELS[3:], 30.0 * place[None] / np.linalg.norm(place), [10.0]), 30.0)
+    x, P = np.r_[x6[0], np.zeros(3)], np.zeros((9, 9))
+    P[:6, :6] = P6[0]
+    work = np.zeros((9, 9)), np.zeros((18, 9)), np.zeros((4, 9)), np.zeros(9)
+    kernel.predict_model(motions.COAST, 6, x, P, 30.0, filters.NOISE, *work)
+    fall, unit = b.P[0, motions.COAST, :6, :6], np.sqrt(np.diag(P[:6, :6]))
+    assert (np.abs((fall - P[:6, :6]) / np.outer(unit, unit)).max() < 1e-4) == untold
+    assert (np.abs((b.x[0, motions.COAST, :6] - x[:6]) / unit).max() < 1e-3) == untold
+
+
 def test_a_fall_from_high_up_is_not_blurred_by_what_could_lift_or_brake_it():
     """Ten bodies down from 80 to 40 km under a radar: known nearly as by who knows that air alone slows them down, and truthfully."""
     rng, n, sigma = np.random.default_rng(9), 10, np.tile([10.0, 4e-4, 4e-4, np.nan], (10, 1))
@@ -802,6 +818,25 @@ def test_single_radar_coast_is_consistent():
             nees[k] = np.einsum("ni,ni->", d, np.linalg.solve(b.P6, d[..., None])[..., 0])
     low, high = chi2.ppf([0.001, 0.999], 6 * runs)
     assert all(low < total < high for total in nees.values()), (nees, low, high)
+
+
+def test_of_two_plots_half_a_minute_apart_the_second_says_where_it_is_and_both_how_fast():
+    """What falls at 900 km is somewhere in 60 km when it is seen again: as well known then as the plots allow, within 99.8 % bounds."""
+    runs, rng, sigma = 300, np.random.default_rng(5), np.array([20.0, 3e-3, 3e-3, np.nan])
+    only = np.tile(np.where(np.arange(motions.N_MODEL) == motions.COAST, 1.0, 0.0), (runs, 1))
+    x6, P6 = np.tile(np.r_[frames.point(1000e3, 0.8, 1.0, ORIGIN, AXES).ravel(), np.zeros(3)], (runs, 1)), np.zeros((runs, 6, 6))
+    P6[:, range(6), range(6)] = np.repeat([5e3, filters.SPEED_SIGMA[1]], 3) ** 2
+    truth = np.array([plain_propagate(x, 30.0, 6) for x in x6 + rng.standard_normal((runs, 6)) * np.sqrt(np.diag(P6[0]))])
+    prior = filters.predict(filters.bank(0.0, x6, P6, only), 30.0)
+    z = frames.look(truth, ORIGIN, AXES) + sigma * rng.standard_normal((runs, 4))
+    b = filters.update(prior, z, np.tile(sigma, (runs, 1)), ORIGIN, AXES)
+    alone = filters.start(30.0, z, np.tile(sigma, (runs, 1)), ORIGIN, AXES)
+    size, least = (np.sqrt(np.trace(tracks.P6[:, :3, :3], axis1=1, axis2=2)) for tracks in (b, alone))
+    assert (size < 1.01 * least).all()
+    d = b.x6 - truth
+    total = np.einsum("ni,ni->", d, np.linalg.solve(b.P6, d[..., None])[..., 0])
+    low, high = chi2.ppf([0.001, 0.999], 6 * runs)
+    assert low < total < high, (low, total, high)
 
 
 @pytest.mark.parametrize("distance, sigma_range, sigma_angle", [(100e3, 50.0, 9e-3), (2000e3, 20.0, 1e-3), (800e3, 10.0, 2e-3)])

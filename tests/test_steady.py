@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import copfuse as cf
-from copfuse import coasting, companions, filters, pairing, phases, scanning, singles, starting, tracking
+from copfuse import coasting, companions, filters, phases, scanning, singles, starting, tracking
 from copfuse.coasting import Live
 from copfuse.filters import Bank
 from copfuse.frames import altitude
@@ -315,7 +315,7 @@ def test_the_same_tracks_are_within_reach(seed, n, infrared):
     )
     live = replace(live, bank=filters.bank(scan.time - rng.choice([0.5, 5.0], n), x6, live.bank.P6, live.bank.mu))
     lent = Lent(live, plots).steady
-    start, plot = pairing.reachable(live.bank, scan.time, *scan.seen, known=scan.spots)
+    start, plot = coasting.within_reach(live, scan)
     given = lent.rows, 2 * lent.room, n, scan.time, lent.scans, 0, len(plots), scan.origin, lent.rule, lent.work
     near = reach.reached(*given, steady.addresses().boxes)
     rows, numbers = np.flatnonzero(np.diff(start)), lent.work.numbers

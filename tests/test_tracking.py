@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import copfuse as cf
-from copfuse import accuracy, coasting, filters, forecast, frames, measures, tracking
+from copfuse import accuracy, coasting, filters, forecast, frames, measures, pairing, tracking
 from copfuse.association import Pairs
 from copfuse.coasting import Live
 from copfuse.constants import BOOST, MIDCOURSE, NODES, TERMINAL
@@ -439,21 +439,49 @@ def test_what_nobody_sees_goes_on_while_it_is_foreseen():
             np.testing.assert_allclose(one.bank.x6[0, :3], interpolate(path.time, path.x, one.bank.time)[0, :3], atol=100.0)
 
 
-def test_two_plots_of_what_falls_above_the_air_wait_for_the_next_one_as_a_firm_track_does():
-    """Half a minute, but `HOLD_TENTATIVE` of one plot, of what may well burn, and in the air."""
+def test_plots_of_what_falls_above_the_air_wait_for_the_next_one_as_a_firm_track_does():
+    """One or two, half a minute, but `HOLD_TENTATIVE` of what may well burn, and in the air."""
     s = cf.load("hokkaido-2017")
     path = cf.fly(s)
     path = path[path.object == 0]
     descent = path.time[np.flatnonzero(path.phase == TERMINAL)[0]]
     falls, burns = [0.05, 0.9, 0.0, 0.0, 0.05], [0.2, 0.7, 0.0, 0.0, 0.1]
     for hits, mu, of, last in (
-        (2, falls, 200.0, coasting.HOLD), (1, falls, 200.0, coasting.HOLD_TENTATIVE), (2, burns, 200.0, coasting.HOLD_TENTATIVE),
+        (2, falls, 200.0, coasting.HOLD), (1, falls, 200.0, coasting.HOLD), (2, burns, 200.0, coasting.HOLD_TENTATIVE),
         (2, falls, descent, coasting.HOLD_TENTATIVE),
     ):  # fmt: skip
         one = lone(interpolate(path.time, path.x, np.array([of])), 300.0, mu, False)
         one = dataclasses.replace(one, firm=np.zeros(1, bool), hits=np.array([hits]))
         ends = [bool(coasting.coasted(one, 200.0 + last + late)[1][0]) for late in (-0.1, 0.1)]
         assert ends == [False, True], (hits, mu, of)
+
+
+@pytest.mark.parametrize("ranged, height, later, claimed", [
+    (True, 400e3, 20.0, True), (False, 400e3, 4.0, True), (False, 400e3, 20.0, False), (True, 160e3, 4.0, True), (True, 160e3, 20.0, False),
+])  # fmt: skip
+def test_what_waits_takes_only_plots_above_the_air(ranged, height, later, claimed):
+    """One plot of something up there, and where it may be in 4 or 20 s a radar's plot, or a satellite's line of sight."""
+    place = np.r_[frames.ecef(np.radians(38.0), np.radians(130.0), height), 0.0, 0.0, 0.0]
+    one = lone(place[None], 2500.0, [[0.08, 0.81, 0.03, 0.01, 0.07]], False)
+    one = dataclasses.replace(one, firm=np.zeros(1, bool), hits=np.ones(1, int), next_number=1)
+    site, axes = frames.ecef(0.0, np.radians(105.0), 35_786e3), np.eye(3)
+    sigma = np.array([[50.0 if ranged else np.nan, 2e-5, 2e-5, np.nan]])
+    z = frames.look(place[None] + np.r_[1e3 * later, 0.0, -1e3 * later, np.zeros(3)], site, axes) * np.where(np.isnan(sigma), np.nan, 1.0)
+    live, rows = step(one, Scan(200.0 + later, 0, 0, np.arange(1), z, sigma, site, axes, -20.0, 1.0))
+    assert rows is not None and rows["track"].tolist() == [0 if claimed else 1] and live.number.tolist() == ([0] if claimed else [0, 1])
+
+
+def test_what_waits_is_compared_with_no_plot_that_nothing_falls_to_in_the_time():
+    """Plots 150 and 300 km away from where something was seen once 20 s ago: 9 km/s do not bring it to the second."""
+    place = np.r_[frames.ecef(np.radians(38.0), np.radians(130.0), 400e3), 0.0, 0.0, 0.0]
+    one = lone(place[None], 2500.0, [[0.08, 0.81, 0.03, 0.01, 0.07]], False)
+    one = dataclasses.replace(one, firm=np.zeros(1, bool), hits=np.ones(1, int))
+    site, axes, sigma = frames.ecef(np.radians(38.0), np.radians(128.0), 0.0), np.eye(3), np.array([50.0, 1e-4, 1e-4, np.nan])
+    z = frames.look(place + np.outer([150e3, 300e3], [0.0, 0.0, 1.0, 0.0, 0.0, 0.0]), site, axes)
+    scan = Scan(220.0, 0, 0, np.arange(2), z, np.tile(sigma, (2, 1)), site, axes, -20.0, 1.0)
+    assert pairing.reachable(one.bank, 220.0, *scan.seen)[1].tolist() == [0, 1]
+    start, plot = coasting.within_reach(one, scan)
+    assert plot.tolist() == [0] and start.tolist() == [0, 1]
 
 
 def test_an_hour_unseen_bends_what_is_known():

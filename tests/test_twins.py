@@ -16,6 +16,7 @@ from copfuse.kernels import (
     bending,
     borrowing,
     consider,
+    curved,
     earth,
     eights,
     estimation,
@@ -561,6 +562,56 @@ def test_of_a_plot_that_tells_much_of_ln_beta_re_entry_learns_on_a_line_about_wh
     assert np.array_equal(x, plain[0]) == (share == 0.0)
     np.testing.assert_allclose(x[:7], mean, atol=1e-3)
     np.testing.assert_allclose(P[:7, :7], spread, rtol=1e-5, atol=1e-4)
+
+
+def plain_look_again(x, P, plot, sigma):
+    """An update on four lines, each drawn about what the one before has found: mean, covariance, logarithm of the density on the last."""
+    (origin, axes), seen, at, spread = sensor(), np.isfinite(plot), x, P
+    for _ in range(4):
+        mean, S, cross = plain_moments(at, spread, origin, axes, 0)
+        slope = linalg.solve(spread, cross).T
+        S = (S + slope @ (P - spread) @ slope.T + np.diag(sigma**2))[np.ix_(seen, seen)]
+        nu, cross = deviation(plot, mean + slope @ (x - at), 0)[seen], (P @ slope.T)[:, seen]
+        at, spread = x + cross @ np.linalg.solve(S, nu), P - cross @ np.linalg.solve(S, cross.T)
+    return at, spread, -0.5 * (nu @ np.linalg.solve(S, nu) + np.linalg.slogdet(S)[1] + len(nu) * np.log(2.0 * np.pi))
+
+
+@pytest.mark.parametrize("n", [6, 7, 9])
+@pytest.mark.parametrize("lacking", [(), (3,), (0, 3)])
+def test_of_a_wide_prior_the_line_is_drawn_anew_about_what_is_found(n, lacking):
+    """Known to 300 m, a target is seen straight; to 60 km, at 600 km, it is not."""
+    (x, P, _), (origin, axes) = scene(), sensor()
+    own, rows, w = np.zeros((curved.CURVED, 9)), np.zeros((sights.SCRATCH, 9)), np.zeros(sights.WORK)
+    have, far, j = np.zeros(4, np.int64), np.array([-2e5, 4e5, 4e5]) @ axes, {6: 1, 7: 2, 9: 3}[n]
+    x, P, sigma = x[0, j].copy(), P[0, j].copy(), SIGMA[0] * [1.0, 1.0, 1.0, 1000.0]
+    x[:3] += far
+    z = plain_measure(x, origin, axes, 0) + PLOTS[0] * [300.0, 1.0, 1.0, 1.0]
+    z[list(lacking)] = np.nan
+    m = sights.present(z, sigma, have)
+    sights.regress(n, x, P, origin, axes, 0, own, w)
+    assert not any(curved.bends(m, sigma, own, have, least) for least in curved.MUCH)
+    wide = np.r_[np.full(6, 200.0), np.ones(3)]
+    P *= np.outer(wide, wide)
+    sights.regress(n, x, P, origin, axes, 0, own, w)
+    assert all(curved.bends(m, sigma, own, have, least) for least in curved.MUCH)
+    mean, spread, density = plain_look_again(x[:n], P[:n, :n], z, sigma)
+    ll = curved.look_again(n, x, P, origin, axes, 0, z, sigma, own, own, rows, have, w)
+    unit = np.sqrt(np.diag(spread))
+    np.testing.assert_allclose((x[:n] - mean) / unit, 0.0, atol=1e-4)
+    np.testing.assert_allclose((P[:n, :n] - spread) / np.outer(unit, unit), 0.0, atol=1e-4)
+    assert ll == pytest.approx(density, abs=1e-5)
+
+
+def test_what_surely_falls_is_looked_at_anew_the_sooner():
+    """Known to 9 km, at 600 km, a fall's line is drawn anew, one that may be pushed is not."""
+    (x, P, _), (origin, axes) = scene(), sensor()
+    own, w, have = np.zeros((curved.CURVED, 9)), np.zeros(sights.WORK), np.zeros(4, np.int64)
+    x, P = x[0, 1].copy(), 30.0**2 * P[0, 1]
+    x[:3] += np.array([-2e5, 4e5, 4e5]) @ axes
+    m = sights.present(plain_measure(x, origin, axes, 0), SIGMA[0], have)
+    sights.regress(6, x, P, origin, axes, 0, own, w)
+    falls, doubtful = np.array([0.0, 0.5, 0.5, 0.0, 0.0]), np.array([1e-3, 0.5, 0.5, 0.0, 0.0])
+    assert [curved.bends(m, SIGMA[0], own, have, curved.much(mu)) for mu in (falls, doubtful)] == [True, False]
 
 
 def test_update_weighs_the_models_by_their_densities():

@@ -12,17 +12,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from copfuse import filters, multiscan
+from copfuse import filters, multiscan, pairing
 from copfuse.constants import BOOST, G0, GLIDE, NODES, REENTRY_ALTITUDE
 from copfuse.filters import Bank
 from copfuse.frames import altitude
 from copfuse.phases import pushed
+from copfuse.scanning import Scan
 from copfuse.tables import Tracks
 
 HOLD = 30.0  # s without a plot after which a firm track is dropped, or HOLD_SCANS revisits where that is longer
 HOLD_SCANS = 3.5
-HOLD_TENTATIVE = 6.0  # s, likewise for a track that is not firm
-MOVING = 2  # plots, from which on one that falls above the air is held as long as a firm one: they tell a velocity, and nothing changes it
+HOLD_TENTATIVE = 6.0  # s, likewise for a track that is not firm, but most likely falls above the air, where nothing pushes it
 FORESEEN = 30e3  # m: a firm track above the air whose position is known that well is followed on, however long nobody sees it, *notional*
 FORESEEN_BURNING = 10e3  # m, likewise where an engine may burn
 WELL_FORESEEN = 2.5e3  # m: what is known to that, nobody sees and falls stays in pictures: four sigmas are `metrics.GATE_LEAST`,
@@ -97,14 +97,13 @@ COLUMNS = ("number", "hits", "llr", "firm", "burnt", "sensors", "revisit", "seen
 def coasted(live: Live, time: float, bias: float = 0.0) -> tuple[Live, np.ndarray]:
     """The tracks with those that nobody sees moved on, and which of them, (n,), are to be dropped.
 
-    What is firm, above the air and known to `FORESEEN` is kept however long nobody sees it; what is not, for `HOLD` if it falls there and
-    has `MOVING` plots.  A radar that looks every few seconds and sees one look in five would else drop what it begins, again and again.
+    What is firm, above the air and known to `FORESEEN` is kept however long nobody sees it; what is not, for `HOLD` if it falls there.
+    A radar that looks every few seconds and sees one look in five would else drop what it begins, again and again.
     """
-    limit = np.where(live.firm, np.maximum(HOLD, HOLD_SCANS * live.revisit), np.maximum(HOLD_TENTATIVE, 2.5 * live.revisit))
-    quiet = time - live.seen > limit
+    quiet = np.where(live.firm, time - live.seen > np.maximum(HOLD, HOLD_SCANS * live.revisit), waiting(live, time))
     if not quiet.any():
         return live, quiet
-    if len(young := np.flatnonzero(quiet & ~live.firm & (live.hits >= MOVING))):
+    if len(young := np.flatnonzero(quiet & ~live.firm)):
         quiet[young] = (time - live.seen[young] > HOLD) | ~_falls_high(live.bank[young])
     falls = live.firm & (pushed(live.bank) < np.where(live.burnt, FALLS, BURNT_OUT))
     ahead = np.flatnonzero(quiet & falls & (time - live.bank.time > COAST_STEP))
@@ -117,6 +116,28 @@ def coasted(live: Live, time: float, bias: float = 0.0) -> tuple[Live, np.ndarra
     sigma = np.sqrt(np.trace(P, axis1=1, axis2=2))
     foreseen = live.firm & (altitude(place) > REENTRY_ALTITUDE) & (sigma < np.where(falls, FORESEEN, FORESEEN_BURNING))
     return live, quiet & ~foreseen
+
+
+def waiting(live: Live, time: float) -> np.ndarray:
+    """Which tracks (n,) are not firm, and would be dropped by now but that they may fall above the air.
+
+    They may be anywhere in a hundred kilometres by then: they are compared with plots above the air alone (`within_reach`), not with what
+    has just been launched, nor with lines of sight, as in any direction lies something that a false plot has begun.
+    """
+    return ~live.firm & (time - live.seen > np.maximum(HOLD_TENTATIVE, 2.5 * live.revisit))
+
+
+def within_reach(live: Live, scan: Scan) -> tuple[np.ndarray, np.ndarray]:
+    """`pairing.reachable` of a scan; of what is `waiting` the plots above the air alone, no farther than anything falls in the time."""
+    start, plot = pairing.reachable(live.bank, scan.time, *scan.seen, known=scan.spots)
+    if not (waits := waiting(live, scan.time)).any():
+        return start, plot
+    place, blur = scan.spots or pairing.spots(*scan.seen)
+    high, row = altitude(place) > AIRLESS, np.repeat(np.arange(len(live)), np.diff(start))  # of a plot without a range it is far below
+    off = place[plot] - live.bank.x6[row, :3]
+    reach = pairing.FASTEST * (scan.time - live.bank.time[row]) + pairing.SLACK + pairing.SIGMAS * blur[plot]
+    near = off[:, 0] ** 2 + off[:, 1] ** 2 + off[:, 2] ** 2 <= reach**2
+    return pairing.kept(start, plot, (high[plot] & near) | ~waits[row])
 
 
 def _falls_high(bank: Bank) -> np.ndarray:

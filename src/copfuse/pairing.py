@@ -20,6 +20,7 @@ from copfuse.frames import point
 from copfuse.kernels.gating import box_pairs, boxes
 
 FIERCEST = 1500.0  # m/s^2, more than any boost, drag or lift
+FASTEST = 9e3  # m/s, more than anything that falls: what is as fast as an orbit and flies against the turning Earth has 8.4 km/s
 SIGMAS, SLACK = 10.0, 1e3  # standard deviations, and m: how generous a look before the prediction is
 UNLIKELY = 1e-4  # probability of a model below which it takes no part in that look; it opens no gate either (`filters.expect`)
 SAME_OBJECT = 16.8  # squared distance of two tracks of one node taken as one object: chi-squared, 6 components, 99 %
@@ -102,13 +103,18 @@ def reachable(bank: Bank, time: float, z, sigma, origin, axes, cosines: int = 0,
     if m == 1:  # the box was as wide as this plot needs
         return start, plot
     row = np.repeat(np.arange(n), np.diff(start))
-    near = (np.abs(plots[plot] - middle[row]) <= half[row] + SIGMAS * blur[plot, None]).all(axis=1)
-    return _starts(row[near], n), plot[near]
+    return kept(start, plot, (np.abs(plots[plot] - middle[row]) <= half[row] + SIGMAS * blur[plot, None]).all(axis=1))
 
 
 def _starts(row: np.ndarray, n: int) -> np.ndarray:
     """Where each of n rows' pairs begin, from the rising row of every pair."""
     return np.concatenate([[0], np.cumsum(np.bincount(row, minlength=n))])
+
+
+def kept(start: np.ndarray, plot: np.ndarray, some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of the pairs those of ``some (pairs,)``."""
+    n = len(start) - 1
+    return _starts(np.repeat(np.arange(n), np.diff(start))[some], n), plot[some]
 
 
 def judged(predicted: Bank, start, plot, *scan: Any, most: float = np.inf) -> Pairs:
@@ -125,9 +131,7 @@ def gated(pairs: Pairs, limit: np.ndarray) -> Pairs:
     inside = pairs.d2 <= limit[pairs.plot]
     if inside.all():
         return pairs
-    n = len(pairs.start) - 1
-    start = _starts(np.repeat(np.arange(n), np.diff(pairs.start))[inside], n)
-    return Pairs(start, pairs.plot[inside], pairs.d2[inside], pairs.log_density[inside], pairs.plots)
+    return Pairs(*kept(pairs.start, pairs.plot, inside), pairs.d2[inside], pairs.log_density[inside], pairs.plots)
 
 
 # Who takes which plot ------------------------------------------------------------------------------------------------

@@ -32,12 +32,12 @@ from copfuse.coasting import (
     HOLD,
     HOLD_SCANS,
     HOLD_TENTATIVE,
-    MOVING,
     Live,
     coasted,
     ends,
     with_ends,
     with_rows,
+    within_reach,
 )
 from copfuse.constants import NODES
 from copfuse.covariances import Columns, Covariances
@@ -197,8 +197,8 @@ def _rule() -> Rule:
         (float(mean), float(sigma**2)) for mean, sigma in (filters.LOG_BETA, (0.0, filters.LIFT_SIGMA), filters.THRUST, filters.FLOW)
     )
     return Rule(
-        HOLD, HOLD_SCANS, HOLD_TENTATIVE, MOVING, AIRLESS, COAST_STEP, FALLS, pairing.UNLIKELY, pairing.SIGMAS, pairing.SLACK,
-        pairing.FIERCEST, BEYOND, math.log(pairing.DETECTED / (1.0 - pairing.DETECTED)), pairing.APART, LOW, GROUNDED, FORGOTTEN,
+        HOLD, HOLD_SCANS, HOLD_TENTATIVE, AIRLESS, COAST_STEP, FALLS, pairing.UNLIKELY, pairing.SIGMAS, pairing.SLACK, pairing.FIERCEST,
+        pairing.FASTEST, BEYOND, math.log(pairing.DETECTED / (1.0 - pairing.DETECTED)), pairing.APART, LOW, GROUNDED, FORGOTTEN,
         BURNT_HITS, BURNT_OUT, RELIGHT, FIRM_HITS, FIRM_LLR, FIRM_SIGMA**2, HIT, MISSED, DOUBTED, companions.BESIDE, companions.OFTEN,
         NEAR_MISS, log_beta, filters.PIECE_SIGMA**2, lift, thrust, flow, BURNING, filters.NOISE, BOOST_CEILING,
     )  # fmt: skip
@@ -217,7 +217,7 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, Rows |
     live, stale = coasted(live, scan.time, scan.bias)
     dropped = _gone(live.number, stale)
     live = live[~stale] if stale.any() else live
-    start, plot = pairing.reachable(live.bank, scan.time, *scan.seen, known=scan.spots)
+    start, plot = within_reach(live, scan)
     near = np.flatnonzero(np.diff(start))
     predicted = filters.predict(live.bank.only(near), scan.time, relight(live.bank.time[near] - live.lit[near], live.above[near]))
     pairs = pairing.judged(predicted, np.append(start[near], len(plot)), plot, *scan.seen, most=BEYOND)

@@ -11,12 +11,13 @@ import math
 import numpy as np
 
 from copfuse.kernels import borrowing, njit
-from copfuse.kernels.bending import BENDING, learn
+from copfuse.kernels.bending import learn
+from copfuse.kernels.curved import CURVED, bends, look_again, much
 from copfuse.kernels.earth import altitude
 from copfuse.kernels.eights import eight, nought, put_first, run
 from copfuse.kernels.lanes import WORK, gather, move, scatter
 from copfuse.kernels.mixing import LEAST, mix
-from copfuse.kernels.motions import AIR, BOOST, N_MODEL, PUSH_SIGMA, REENTRY, add_process_noise, dimension, propagate
+from copfuse.kernels.motions import AIR, BOOST, COAST, N_MODEL, PUSH_SIGMA, REENTRY, add_process_noise, dimension, propagate
 from copfuse.kernels.sights import ROWS, SCRATCH, SIDE, distances, regress, revise_measured
 from copfuse.kernels.sights import WORK as WORK_SEEN
 from copfuse.kernels.small import columns, columns_of, firm_up, hand_all
@@ -26,7 +27,8 @@ NEGLIGIBLE = 1e-3  # model probability below which a model opens no gate
 ASLEEP = 1e-7  # model probability below which a model is not computed
 RARE = 1e-5  # model probability below which a model is left out of the mixture's moments
 UNHEARD = 0.03  # odds of a push or a lift to all falls below which it has no part in their starts in thin air, *notional*
-ALL = 1e300  # likewise while a further stage may light: a push is most likely that one's, which burns on
+ALL = 1e300  # likewise while a further stage may light: a push is most likely that one's, which burns on; and of what has one plot, or two:
+UNTOLD = 1e3  # m/s, the velocity's standard deviation in space from which on push and fall are two guesses at it, and no mixture of both
 BURNOUT_STEP = 2.0  # s: an engine that may burn is asked as often whether it has gone out
 FAR = 4  # of a state to many times: so many steps behind the first are of that length, later ones so many times as long
 MOST = 78  # cubature points of all models together
@@ -153,7 +155,8 @@ def _step(x, P, mu, h, relight, noise, x_out, P_out, mu_out, x6, square, points,
     if x[REENTRY, 6] - HEAVY[1] * math.sqrt(P[REENTRY, 6, 6]) < HEAVY[0]:  # a piece
         across = math.inf
     fresh = transition(height, climb, across, x[BOOST, 6], relight, h, Pi)
-    unheard = (ALL if relight > LATELY else UNHEARD) if height >= AIR else 0.0
+    untold = P[COAST, 3, 3] + P[COAST, 4, 4] + P[COAST, 5, 5] > UNTOLD * UNTOLD
+    unheard = (ALL if untold or relight > LATELY else UNHEARD) if height >= AIR else 0.0
     mix(x, P, mu, Pi, h, fresh, unheard, ASLEEP, x_out, P_out, mu_out, xs, Ps, J, kind)
     leader = likeliest(mu_out)
     if h != 0.0:
@@ -237,12 +240,12 @@ def update(x, P, mu, origin, axes, cosines, z, sigma, x6, P6, seen):
     ``seen (n, N_MODEL, sights.ROWS, 9)`` are their models' regressions as `pairwise.expect_pairs` leaves them, or of no track.
     """
     unseen, have, w = np.zeros((0 if len(seen) > 0 else N_MODEL, ROWS, 9)), np.zeros(4, np.int64), np.zeros(WORK_SEEN)
-    own, rows, side = np.zeros((BENDING, 9)), np.zeros((SCRATCH + 1, 9)), np.zeros((SIDE, 9))
+    own, rows, side = np.zeros((CURVED, 9)), np.zeros((SCRATCH + 1, 9)), np.zeros((SIDE, 9))
     ll = rows[SCRATCH]
     for t in range(len(mu)):
         best, look = -1e300, unseen
         leader = likeliest(mu[t])
-        before = mu[t, leader]
+        before, least = mu[t, leader], much(mu[t])
         if len(seen) > 0:
             look = seen[t]
         else:
@@ -253,7 +256,9 @@ def update(x, P, mu, origin, axes, cosines, z, sigma, x6, P6, seen):
         for j in range(N_MODEL):
             if not mu[t, j] > ASLEEP:
                 continue
-            if j == 2 and mu[t, j] > NEGLIGIBLE:
+            if bends(m, sigma[t], look[j], have, least):
+                ll[j] = look_again(dimension(j), x[t, j], P[t, j], origin, axes, cosines, z[t], sigma[t], look[j], own, rows, have, w)
+            elif j == 2 and mu[t, j] > NEGLIGIBLE:
                 ll[j] = learn(x[t, j], P[t, j], origin, axes, cosines, z[t], sigma[t], look[j], own, rows, have, w)
             else:
                 ll[j] = revise_measured(dimension(j), j, x[t, j], P[t, j], m, sigma[t], look[j], side, rows, have)

@@ -86,7 +86,6 @@ class Rule(NamedTuple):
     hold: float
     hold_scans: float
     hold_tentative: float
-    moving: int
     airless: float
     coast_step: float
     falls: float
@@ -94,6 +93,7 @@ class Rule(NamedTuple):
     sigmas: float
     slack: float
     fiercest: float
+    fastest: float
     beyond: float
     odds: float
     apart: float

@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from copfuse.kernels import borrowing, njit
-from copfuse.kernels.bending import BENDING, learn
+from copfuse.kernels.bending import learn
+from copfuse.kernels.curved import CURVED, bends, look_again, much
 from copfuse.kernels.estimation import ASLEEP, LEAST, NEGLIGIBLE, combine, follow, likeliest
 from copfuse.kernels.motions import N_MODEL, dimension
 from copfuse.kernels.sights import (
@@ -19,6 +20,7 @@ from copfuse.kernels.sights import (
     SPREAD,
     WORK,
     distances,
+    present,
     regress,
     regress_rooted,
     revise,
@@ -95,7 +97,9 @@ def _suppose(x, P, mu, origin, axes, cosines, z, sigma, x_new, P_new, chance, wo
         if mu[j] > ASLEEP:
             own, rows, have, w = work
             regress(dimension(j), x_new[j], P_new[j], origin, axes, cosines, own, w)
-            if j == 2 and mu[j] > NEGLIGIBLE:
+            if bends(present(z, sigma, have), sigma, own, have, much(mu)):
+                chance[j] = look_again(dimension(j), x_new[j], P_new[j], origin, axes, cosines, z, sigma, own, own, rows, have, w)
+            elif j == 2 and mu[j] > NEGLIGIBLE:
                 chance[j] = learn(x_new[j], P_new[j], origin, axes, cosines, z, sigma, own, own, rows, have, w)
             else:
                 chance[j] = revise(dimension(j), x_new[j], P_new[j], z, sigma, own, rows, have)
@@ -172,7 +176,7 @@ def update_weighted(x, P, mu, origin, axes, cosines, z, sigma, start, plot, weig
     chance = np.zeros((most, N_MODEL))
     held = np.zeros(most)
     share = np.zeros(most)
-    work = np.zeros((BENDING, 9)), np.zeros((SCRATCH, 9)), np.zeros(4, np.int64), np.zeros(WORK)
+    work = np.zeros((CURVED, 9)), np.zeros((SCRATCH, 9)), np.zeros(4, np.int64), np.zeros(WORK)
     for t in range(len(mu)):
         count = 0
         for p in range(start[t], start[t + 1]):

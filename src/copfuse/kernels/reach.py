@@ -17,7 +17,6 @@ from copfuse.kernels.lent import (
     DROPPED,
     DT,
     FIRM,
-    HITS,
     NEAR,
     PLOT,
     REVISIT,
@@ -56,6 +55,21 @@ def copy_row(rows, i, k):
 
 
 @borrowing
+def _waiting(rows, r, now, rule):
+    """`coasting.waiting` of track r."""
+    return rows.facts[r, FIRM] == 0 and now - rows.figures[r, SEEN] > max(rule.hold_tentative, 2.5 * rows.figures[r, REVISIT])
+
+
+@borrowing
+def _falls_to(rows, r, now, spot, p, rule):
+    """Whether plot p may be of track r, which waits: `coasting.within_reach`."""
+    d2, reach = 0.0, rule.fastest * (now - rows.time[r]) + rule.slack + rule.sigmas * spot[p, BLUR]
+    for a in range(3):
+        d2 += (spot[p, a] - rows.x6[r, a]) ** 2
+    return d2 <= reach * reach and altitude(spot[p, 0], spot[p, 1], spot[p, 2]) > rule.airless  # of a direction it is far below
+
+
+@borrowing
 def _falls_high(rows, r, rule):
     """`coasting._falls_high` of track r."""
     if not rows.mu[r, MANOEUVRE] + rows.mu[r, BOOST] < rule.falls:
@@ -72,8 +86,7 @@ def coasted(rows, node, base, now, rule):
     kept, settled = base, True
     for r in range(base, base + rows.counts[COUNT, node]):
         firm, age, revisit = rows.facts[r, FIRM] != 0, now - rows.figures[r, SEEN], rows.figures[r, REVISIT]
-        quiet = not firm and age > max(rule.hold_tentative, 2.5 * revisit)
-        if quiet and (rows.facts[r, HITS] < rule.moving or age > rule.hold or not _falls_high(rows, r, rule)):
+        if _waiting(rows, r, now, rule) and (age > rule.hold or not _falls_high(rows, r, rule)):
             continue
         if firm and age > max(rule.hold, rule.hold_scans * revisit):
             falls = rows.mu[r, MANOEUVRE] + rows.mu[r, BOOST] < (rule.falls if rows.facts[r, BURNT] != 0 else rule.burnt_out)
@@ -110,7 +123,7 @@ def reached(rows, base, n, now, scans, first, last, origin, rule, work, at):
     x, P, mu, dt = run(rows.x, base, n), run(rows.P, base, n), run(rows.mu, base, n), run(dt, 0, n)
     _boxes(at, x, P, mu, dt, rule.unlikely, rule.sigmas, rule.fiercest, run(middle, 0, n), run(half, 0, n))
     for i in range(n):
-        begin = pairs
+        begin, waits = pairs, _waiting(rows, base + i, now, rule)
         if begin + last - first > work.numbers.shape[1]:
             return -1
         for a in range(3):
@@ -124,6 +137,7 @@ def reached(rows, base, n, now, scans, first, last, origin, rule, work, at):
                 abs(spot[p, 0] - middle[i, 0]) <= half[i, 0] + slack
                 and abs(spot[p, 1] - middle[i, 1]) <= half[i, 1] + slack
                 and abs(spot[p, 2] - middle[i, 2]) <= half[i, 2] + slack
+                and (not waits or _falls_to(rows, base + i, now, spot, p, rule))
             ):
                 work.numbers[PLOT, pairs] = p - first
                 pairs += 1
