@@ -437,9 +437,8 @@ def test_what_flies_steeply_is_taken_by_the_air_as_any_before_there_is_enough_to
 
 @pytest.mark.parametrize("height", [20e3, 70e3, 120e3])
 @pytest.mark.parametrize("model", [motions.COAST, motions.REENTRY])
-def test_what_climbs_and_has_long_been_out_is_lit_as_rarely_as_the_record_says(height, model):
+def test_what_climbs_and_has_long_been_out_is_hardly_ever_lit(height, model):
     """Once in 109 climbs of 60 s, by either model of an engine."""
-    late, soon = np.zeros((2, motions.N_MODEL, motions.N_MODEL))
     lit = []
     for across, rate in ((1.2e3, 0.0), (3e3, 0.0), (1.2e3, switching.LATELY), (0.4e3, 0.0), (np.inf, 0.0)):
         Pi = np.zeros((motions.N_MODEL, motions.N_MODEL))
@@ -447,6 +446,20 @@ def test_what_climbs_and_has_long_been_out_is_lit_as_rarely_as_the_record_says(h
         lit.append(60.0 * (Pi[model, motions.MANOEUVRE] + Pi[model, motions.BOOST]))
     assert 0.9 / 109.0 < min(lit[:2]) <= max(lit[:2]) < 1.1 / 109.0
     assert min(lit[2:]) > 20.0 * lit[0]  # what has just burnt, was turned back, or may be a piece
+
+
+def test_what_has_long_been_out_is_known_better_in_its_climb_than_what_burnt_of_late():
+    """Half a minute under a radar at 85 to 105 km, without an engine: the velocity, and how likely one burns, by all five models."""
+    begin = np.r_[frames.ecef(0.68, 2.23, 85e3), np.array([1200.0, 0.0, 750.0]) @ frames.enu_axes(0.68, 2.23)]
+    sigma, known = np.array([[20.0, 5e-4, 5e-4, np.nan]]), []
+    for rate in (0.0, switching.LATELY):
+        b = filters.bank(0.0, begin[None], np.diag([20.0**2] * 3 + [2.0**2] * 3)[None], [[0.0, 0.9, 0.1, 0.0, 0.0]])
+        for time in np.arange(1.0, 31.0):
+            z = np.where(np.isnan(sigma), np.nan, frames.look(plain_propagate(begin, time, 6)[None], ORIGIN, AXES))
+            b = filters.update(filters.predict(b, time, rate), z, sigma, ORIGIN, AXES)
+        known.append((np.trace(b.P6[0, 3:, 3:]), b.mu[0, motions.MANOEUVRE] + b.mu[0, motions.BOOST]))
+    (late, unlikely), (soon, likelier) = known
+    assert late < 0.7 * soon and unlikely < 0.1 * likelier
 
 
 def test_what_may_be_a_piece_is_lifted_as_any_whatever_the_record_has_of_missiles():

@@ -30,7 +30,7 @@ def much(mu):
 
 @borrowing
 def bends(m, sigma, seen, have, least):
-    """Whether of one of the m components that a plot has ``least`` of its variance (`much`) or more is explained by no line."""
+    """Whether in one of a plot's m components what no line explains has more than ``least`` (`much`) times the plot's variance."""
     for a in range(m):
         c, total = have[a], 0.0
         for k in range(_SEEN_OF + 1):

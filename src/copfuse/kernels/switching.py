@@ -35,16 +35,17 @@ UNREST_BEGINS = 1e-7  # 1/s, that a body in space which was left alone is so no 
 # at a rate of .001/s below 50 m/s^2, .02 up to 60, .08 up to 70 and .13 up to 80.
 SPENT, HARD = 0.1, (50.0, 80.0)  # 1/s, that such a one goes out beside the other rates; m/s^2 of thrust less drag from where to where
 # What lights an engine once more after its last one, as a stage that turns back, does so soon: Falcon 9's first ones, by webcasts, some
-# 20 s after they went out.  Of the missiles above none is told to have done so later in its climb: once in 109 of some 60 s.  Nothing is
-# known of pieces, nor of what climbs more slowly across than missiles because it was turned back.
-SETTLED = 1.0 / 6540.0  # 1/s, that what climbs and has not burnt lately lights an engine, in all
+# 20 s after they went out.  The record tells of no missile that did so later in its climb, but says little of engines; had each of those
+# above been seen not to, it would be once in 109 climbs of some 60 s.  Nothing is known of pieces, nor of what an engine has turned back,
+# which goes more slowly across than missiles do.
+SETTLED = 1.0 / 6540.0  # 1/s, that what climbs and has not burnt lately lights an engine, in all, *notional*
 LATELY = 1e-9  # 1/s, the least rate of relighting of what burnt of late (`phases.relight`)
 _NEVER = 1e-8  # 1/s
 
 
 @njit
 def transition(h, climb, across, thrust, relight, dt, Pi):
-    """Markov transition matrix over dt at altitude h (m), climb rate and speed ``across`` (m/s); rows from, columns to.
+    """Markov transition matrix over dt at altitude h (m), climb rate and speed ``across`` (m/s; inf of a piece); rows from, columns to.
 
     ``thrust``, less drag over mass (m/s^2), is what an engine has if one burns: what pushes hard soon goes out (`SPENT`), looking ahead.
     ``relight`` is the rate at which what does not burn lights a further stage, beside what these say, and 0 where nothing has burnt
