@@ -274,7 +274,7 @@ def test_a_track_without_pairs_costs_nothing():
     x, P, mu = tracks.x.copy(), tracks.P.copy(), tracks.mu.copy()
     x[0], P[0] = np.nan, np.nan
     d2, loglik = np.zeros(1), np.zeros(1)
-    seen = np.empty((1, 5, sights.ROWS, 9))
+    seen = np.zeros((1, 5, sights.ROWS, 9))
     pairwise.expect_pairs(x, P, mu, ORIGIN, AXES, 0, z, sigma, np.array([0, 0, 1]), np.array([0]), np.inf, d2, loglik, seen)
     whole = filters.expect(tracks, z, sigma, ORIGIN, AXES)
     assert d2[0] == whole[0][1, 0] and loglik[0] == whole[1][1, 0]

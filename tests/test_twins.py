@@ -406,7 +406,7 @@ def test_wide_and_narrow_angles_are_regressed_alike():
 def test_an_update_of_what_was_expected_is_the_same_to_the_bit():
     """`update` takes the regressions that `expect_pairs` has left, or makes its own."""
     (x, P, z), (origin, axes) = scene(), sensor()
-    seen, d2, loglik = np.empty((1, 5, sights.ROWS, 9)), np.zeros(1), np.zeros(1)
+    seen, d2, loglik = np.zeros((1, 5, sights.ROWS, 9)), np.zeros(1), np.zeros(1)
     pairwise.expect_pairs(x, P, WEIGHT[None], origin, axes, 0, z, SIGMA, np.array([0, 1]), np.array([0]), np.inf, d2, loglik, seen)
     out = []
     for known in (seen, seen[:0]):
@@ -525,7 +525,7 @@ def test_likelihood_is_the_mixture_density_of_the_models_awake():
     (x, P, z), (origin, axes) = scene(), sensor()
     d2, loglik = np.zeros(3), np.zeros(3)
     pairwise.expect_pairs(
-        x, P, WEIGHT[None], origin, axes, 0, z, SIGMA, np.array([0, 3]), np.arange(3), np.inf, d2, loglik, np.empty((1, 5, sights.ROWS, 9))
+        x, P, WEIGHT[None], origin, axes, 0, z, SIGMA, np.array([0, 3]), np.arange(3), np.inf, d2, loglik, np.zeros((1, 5, sights.ROWS, 9))
     )
     for k in range(3):
         rows = plain_mixture(x, P, z[k])

@@ -50,7 +50,8 @@ def expect_pairs(x, P, mu, origin, axes, cosines, z, sigma, start, plot, most, d
     Track t is looked at with the plots ``plot[start[t]:start[t + 1]]``.  The likelihood is the mixture's over the models, the
     distance the least of those models that are not negligible: an engine that has just stopped is expected by the coasting
     model alone.  A plot that is `apart` by more than ``most`` from all of those is infinitely far.  ``seen (n or 1, N_MODEL,
-    sights.ROWS, 9)`` takes the models' regressions, of each track or one after another.
+    sights.ROWS, 9)``, zeros at first (models that are asleep are computed with, to no effect), takes the models' regressions, of each
+    track or one after another.
     """
     rows, numbers, w = np.zeros((SIDE + N_MODEL, 9)), np.zeros(4 + N_MODEL, np.int64), np.zeros(WORK)
     side, over, have, sizes = rows[:SIDE], rows[SIDE:], numbers[:4], numbers[4:]
