@@ -486,6 +486,18 @@ def test_what_falls_from_high_up_is_turned_in_all_ways_together_as_rarely_as_the
         assert (Pi[model, model] < 0.5) == (height < switching.SPACE)
 
 
+@pytest.mark.parametrize(("height", "climb", "across", "braked"), [
+    (105e3, -2500.0, 6e3, True), (85e3, -2500.0, 6e3, True), (85e3, -2500.0, 1.5e3, False), (85e3, -600.0, 2.3e3, False),
+    (115e3, -2500.0, 6e3, False), (85e3, 2500.0, 6e3, False), (85e3, -2500.0, np.inf, False), (75e3, -2500.0, 6e3, False),
+])  # fmt: skip
+def test_what_seemed_restless_in_space_is_no_glider_where_it_comes_into_the_air_fast(height, climb, across, braked):
+    """Between `SPACE` and `motions.AIR`, faster than stages that steer there: neither those, nor pieces, nor what climbs or is lifted."""
+    Pi = np.zeros((motions.N_MODEL, motions.N_MODEL))
+    switching.transition(height, climb, across, 0.0, 0.0, 1.0, Pi)
+    assert (Pi[motions.GLIDE, motions.REENTRY] > 0.6) == braked
+    assert braked or Pi[motions.GLIDE, motions.REENTRY] < 0.02
+
+
 @pytest.mark.parametrize("model", [motions.COAST, motions.REENTRY])
 def test_what_falls_from_high_up_is_left_alone_until_there_is_air_to_lift_it(model):
     """From 140 km down to `motions.AIR` as seldom as in space; below it by its share of the record's odds, and others from 110 km down."""

@@ -11,7 +11,7 @@ import copfuse as cf
 from copfuse import accuracy, coasting, filters, forecast, frames, measures, pairing, tracking
 from copfuse.association import Pairs
 from copfuse.coasting import Live
-from copfuse.constants import BOOST, MIDCOURSE, NODES, TERMINAL
+from copfuse.constants import BOOST, GLIDE, MIDCOURSE, NODES, TERMINAL
 from copfuse.kernels import motions
 from copfuse.kernels.consider import common, consider, fall_matrix
 from copfuse.motion import interpolate
@@ -500,6 +500,14 @@ def test_an_hour_unseen_bends_what_is_known():
     once = measures.nees(there - one.bank.x6, np.tile(one.bank.P6, (100, 1, 1))).mean() / 6.0
     assert one.bank.time[0] == 3900.0 and 0.7 < once < 3.0
     assert measures.nees(there - step.x6, np.tile(step.P6, (100, 1, 1))).mean() / 6.0 > 2.0 * once
+
+
+def test_biases_do_not_make_a_glider_of_what_falls(whole):
+    """A radar's constant bias bends the path of what passes it by: in space that seems restless, but in the air it is no lift."""
+    _, truth, _, t = whole
+    height = frames.altitude(interpolate(truth.time, truth.x, t.time))
+    fall = t.firm & (t.time > 900.0) & (height < 95e3) & (height > 60e3)
+    assert fall.sum() > 5 and t.phase_probability[fall, GLIDE].max() < 0.2
 
 
 @pytest.mark.parametrize("burnt", [False, True])

@@ -6,8 +6,9 @@ its velocity (BOOST) is nearly always left alone once it is out; who was pushed 
 thrusters, and may well use them still.  What falls through thin air is not lit again before it comes to `motions.AIR`: an
 engine that brakes a descent does so where the air is about to, and what climbs is not braked by one.  What comes into the air from high
 up is hardly ever lifted or braked there but by the air: who wants to fly in it does not climb so far, and how fast a fall is tells from
-where it comes.  Before there is air to lift it, it is left alone as in space.  What has not burnt for half a minute hardly ever does again
-in its climb.
+where it comes.  Before there is air to lift it, it is left alone as in space; and what comes in fast was so there, however restless it
+seemed: a constant bias of a radar bends the path of what passes by.  What has not burnt for half a minute hardly ever does again in its
+climb.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ LOB, STEEP = 150e3, (65e3, 0.6e3, 2.0e3)  # m; m, m/s, m/s
 HEAVY = math.log(1000.0), 1.25  # of kg/m^2, at the least a missile's ballistic coefficient; by so many sigmas the filter's is above it
 LOB_TURNS = 1.0 / 3270.0  # 1/s, that such a fall is lifted or an engine lights, in all: once in 109 (Laplace's rule), of some 30 s each
 BRAKED = 1.0  # 1/s, that such a fall is taken to be braked below `SPACE`: it passes the layers where drag comes to tell in seconds
+FAST = (
+    3e3  # m/s: what falls from space faster only seemed restless, by biases of the radars; stages that steer there are slower, *notional*
+)
 UNREST_AFTER = 0.03, 0.001  # of those that were pushed (MANOEUVRE, BOOST), how many are not left alone once they are no more, to the others
 UNREST_BEGINS = 1e-7  # 1/s, that a body in space which was left alone is so no more, or the other way round
 # Of constant thrust an engine pushes the harder the less mass is left to it: one that lifts off with 1.5 to 3 g has burnt most of it when
@@ -94,6 +98,8 @@ def transition(h, climb, across, thrust, relight, dt, Pi):
     Pi[2, 1] = 1.0 / 400.0 if h < 90e3 or (falling and braked) else 1.0 / 15.0
     Pi[3, 1] = 1.0 / 400.0 if h < 90e3 else UNREST_BEGINS
     Pi[3, 2] = 1.0 / 100.0 if h < 90e3 else UNREST_BEGINS
+    if falling and not air and not space and across < math.inf and climb * climb + across * across >= FAST * FAST:
+        Pi[3, 2] = BRAKED
     for i in range(N_MODEL):
         out = 0.0
         for j in range(N_MODEL):
