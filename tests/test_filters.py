@@ -520,6 +520,28 @@ def test_what_climbs_is_lit_again_as_seldom_after_drag_was_felt_as_before():
     assert down[motions.REENTRY, motions.MANOEUVRE] > 7.0 * up[motions.REENTRY, motions.MANOEUVRE]
 
 
+def test_low_down_engines_brake_what_comes_down_steeply_alone():
+    """Falling at 500 m/s: at 20 km flat as missiles of short range or steeply as a stage that lands, a piece, and flat at 40 km."""
+    Pi = np.zeros((4, motions.N_MODEL, motions.N_MODEL))
+    for out, height, across in zip(Pi, (20e3, 20e3, 20e3, 40e3), (700.0, 250.0, np.inf, 700.0), strict=True):
+        switching.transition(height, -500.0, across, 0.0, 0.0, 0.01, out)
+    flat, *others = Pi[:, motions.REENTRY, motions.MANOEUVRE]
+    assert np.isclose(flat, Pi[0, motions.COAST, motions.MANOEUVRE], rtol=1e-3) and min(others) > 10.0 * flat
+
+
+def test_what_falls_flat_is_known_where_it_lands_unless_an_engine_could_brake_it():
+    """From 13 km, unseen for 15 s: how likely an engine burns then, and how well the place is known if none does."""
+    axes, spread = frames.enu_axes(0.68, 2.23), np.diag([60.0**2] * 3 + [6.0**2] * 3)[None]
+    off = []
+    for across, down in ((500.0, 250.0), (100.0, 550.0)):
+        begin = np.r_[frames.ecef(0.68, 2.23, 13e3), np.array([across, 0.0, -down]) @ axes]
+        b = filters.bank(0.0, begin[None], spread, [[3e-3, 1e-3, 0.993, 1e-3, 2e-3]], log_beta=np.array([[np.log(5000.0), 0.1]]))
+        b = filters.predict(b, 15.0)
+        off.append((b.mu[0, [motions.MANOEUVRE, motions.BOOST]].sum(), np.sqrt(np.trace(b.P[0, motions.REENTRY, :3, :3]))))
+    (unlit, known), (lit, blurred) = off
+    assert unlit < 0.1 and lit > 0.2 and known < 0.6 * blurred
+
+
 @pytest.mark.parametrize("height, to", [(30e3, motions.REENTRY), (200e3, motions.COAST)])
 def test_an_engine_that_pushes_hard_soon_goes_out(height, to):
     """At 80 m/s^2 within some ten seconds, to where drag is felt or is not; at 50 and at the first few km, and looking back, as any."""

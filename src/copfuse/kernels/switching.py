@@ -44,6 +44,9 @@ SPENT, HARD = 0.1, (50.0, 80.0)  # 1/s, that such a one goes out beside the othe
 # which goes more slowly across than missiles do.
 SETTLED = 1.0 / 6540.0  # 1/s, that what climbs and has not burnt lately lights an engine, in all, *notional*
 LATELY = 1e-9  # 1/s, the least rate of relighting of what burnt of late (`phases.relight`)
+# Falcon 9's first stages brake at 57 to 34 km, by webcasts, and again as they land, below 5 km; the one that is told of down to the ground
+# comes from 30 km down steeply, .3 to .6 times as fast across as down.  What flies flatter there is lit as seldom as if no drag were felt.
+UPRIGHT = 30e3, 0.7  # m, below which an engine brakes what comes down steeply alone; speed across over that down, *notional*
 _NEVER = 1e-8  # 1/s
 
 
@@ -70,6 +73,8 @@ def transition(h, climb, across, thrust, relight, dt, Pi):
     young = h < 15e3 and not falling  # what burns there has just been launched
     braking, lift = (1.0 / 50.0 if falling else again), (1.0 / 100.0 if air else 1.0 / 1000.0)
     spent = SPENT * smooth((thrust - HARD[0]) / (HARD[1] - HARD[0])) if dt > 0.0 and not young else 0.0
+    if falling and h < UPRIGHT[0] and -UPRIGHT[1] * climb <= across < math.inf:
+        braking = again
     if lofted:  # each of three ways: by lift, by either model of an engine
         lift = LOB_TURNS / 3.0
     if lobbed:
