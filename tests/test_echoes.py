@@ -131,10 +131,10 @@ def test_pairs_are_weighed_and_misses_counted_as_in_the_plain_form(seed):
 
 
 def test_the_last_echoes_are_remembered():
-    """The mean of many is theirs; a change of it is followed in some tens of plots."""
+    """The mean of many is theirs; a change of it is followed in some hundreds of plots."""
     rng = np.random.default_rng(1)
     count, strength = np.full(1000, ALONE), np.full(1000, OBJECT)
-    for k in range(300):
+    for k in range(700):
         heard = rng.exponential(2.0 if k < 200 else 0.1, 1000)
         count, strength = echoes.heard(count, strength, np.stack([heard, heard], axis=1))
         if k == 199:
@@ -142,7 +142,7 @@ def test_the_last_echoes_are_remembered():
     assert abs((strength / count).mean() - 0.1) < 0.08
     again = echoes.heard(count, strength, np.full((1000, 2), np.nan))
     assert again[0] is not count and np.array_equal(again[0], count) and np.array_equal(again[1], strength)
-    for one in (1.0, 30.9, 31.0, 40.0):
+    for one in (1.0, ALONE + MOST - 0.1, ALONE + MOST, ALONE + MOST + 9.0):
         after = echoes.heard(np.array([one]), np.array([5.0]), np.array([[0.25, 0.1]]))
         kept = kernel.remembered(one)
         assert after[0][0] == kept * one + 1.0 and after[1][0] == kept * 5.0 + 0.25

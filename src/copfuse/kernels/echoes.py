@@ -9,7 +9,7 @@ from copfuse.kernels import borrowing
 HEARD, LEAST = range(2)  # columns of what is known of a plot's strength: m^2 above the least that its radar notices there, and that least
 ALONE = 1.0  # echoes that an object's mean is worth before any was heard: it may be anything
 OBJECT, PIECE = 0.05, 0.005  # m^2, mean cross section of what is new; of what begins beside a known track, *notional*
-MOST = 30.0  # echoes that are remembered: aspects change, and what an object echoes on average with them, *notional*
+MOST = 100.0  # echoes that are remembered: aspects change, and what an object echoes on average with them, *notional*
 GAIN = -6.0, 3.0  # logarithm of what a strength makes of a pair's likelihood, at least and at most: no radar is so well known, *notional*
 CHANCES = 0.05, 0.95  # of a plot, likewise at least and at most
 
