@@ -56,13 +56,8 @@ def _over_miss(pairs: Pairs, detection_probability) -> np.ndarray:
 
 def gnn_pairs(pairs: Pairs, log_ratio, detection_probability=0.8) -> np.ndarray:
     """`gnn` over ``log_ratio (pairs,)``: the plot of each track, −1 for none, ``(n,)``; P_D is a number or ``(n,)``."""
-    return gnn_odds(pairs, log_ratio, _over_miss(pairs, detection_probability))
-
-
-def gnn_odds(pairs: Pairs, log_ratio, odds) -> np.ndarray:
-    """`gnn_pairs` by the logarithm of the odds of a plot over a miss, ``(n,)``."""
     held = np.empty(len(pairs.start) - 1, np.int64)
-    assign_plots(pairs.start, pairs.plot, log_ratio, odds, pairs.plots, held)
+    assign_plots(pairs.start, pairs.plot, log_ratio, _over_miss(pairs, detection_probability), pairs.plots, held)
     return held
 
 

@@ -43,13 +43,13 @@ def strengths(z: np.ndarray, snr: np.ndarray, sensor: np.ndarray, radar: np.ndar
     return out
 
 
-def weighed(pairs: Pairs, ratio: np.ndarray, known: tuple[np.ndarray, ...], usual: float) -> tuple[np.ndarray, np.ndarray]:
-    """The logarithms of likelihood ratios (pairs,) with what strengths add, and of the odds of a plot (n,), ``usual`` where nothing is
-    ``known``: how often and how strongly in all tracks were heard (n,), and `strengths` of the plots (`kernels.echoes.weighed`)."""
+def weighed(pairs: Pairs, ratio: np.ndarray, known: tuple[np.ndarray, ...], usual: float) -> np.ndarray:
+    """The logarithms of likelihood ratios (pairs,) with what strengths add (`kernels.echoes.weighed`); ``known``: how often and how
+    strongly in all tracks were heard (n,), and `strengths` of the plots; ``usual``: the logarithm of the odds of a plot elsewhere."""
     count, strength, echo = known
-    ratio, odds = ratio.copy(), np.empty(len(count))
-    kernel.weighed(pairs.start, pairs.plot, count, strength, echo, ratio, usual, odds)
-    return ratio, odds
+    ratio = ratio.copy()
+    kernel.weighed(pairs.start, pairs.plot, count, strength, echo, usual, np.empty(pairs.plots), ratio)
+    return ratio
 
 
 def misses(pairs: Pairs, count: np.ndarray, strength: np.ndarray, echo: np.ndarray, ghost: float, seldom: float) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from copfuse import echoes, filters
-from copfuse.association import Pairs, existence, gnn_odds, gnn_pairs, jpda_pairs
+from copfuse.association import Pairs, existence, gnn_pairs, jpda_pairs
 from copfuse.filters import Bank
 from copfuse.frames import point
 from copfuse.kernels.gating import box_pairs, boxes
@@ -146,7 +146,7 @@ def hard(predicted: Bank, pairs: Pairs, log_density: float, llr: np.ndarray, *sc
     score is of places alone.
     """
     ratio = pairs.log_density - log_density
-    held = gnn_odds(pairs, *echoes.weighed(pairs, ratio, known, ODDS)) if known else gnn_pairs(pairs, ratio, DETECTED)
+    held = gnn_pairs(pairs, echoes.weighed(pairs, ratio, known, ODDS) if known else ratio, DETECTED)
     rows = np.flatnonzero(held >= 0)
     plot, own = held[rows], pairs.plot == np.repeat(held, np.diff(pairs.start))
     z, sigma, *place = scan

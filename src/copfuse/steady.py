@@ -107,7 +107,7 @@ class Kit:
         self.rows = Rows(time, x, P, mu, x6, P6, np.zeros((n, 8), int), np.zeros((n, 10)), np.zeros((7, N_NODE), int))
         boxes, seen, of = np.zeros((2, self.room, 3)), np.zeros((2, self.plots, 4)), np.zeros((self.room, N_MODEL, sights.ROWS, 9))
         facts, words = np.zeros((self.most, 8), int), words_of(np.empty(self.most + ahead, ROW))
-        self.work = Work(np.zeros((5, pairs), int), np.zeros((8, pairs)), boxes, seen, of, facts, words)
+        self.work = Work(np.zeros((5, pairs), int), np.zeros((9, pairs)), boxes, seen, of, facts, words)
 
 
 class Steady:

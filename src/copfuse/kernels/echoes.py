@@ -41,26 +41,38 @@ def known(count, strength, echo, plot, begin, end):
 
 
 @borrowing
-def weigh(count, strength, echo, plot, begin, end, ratio, usual):
-    """`weighed` of one track and its pairs ``begin`` to ``end``: its odds."""
-    for p in range(begin, end):
-        ratio[p] += likelier(count, strength, echo[plot[p], HEARD])
-    there = known(count, strength, echo, plot, begin, end)
-    if math.isnan(there):
-        return usual
-    there = min(max(there, CHANCES[0]), CHANCES[1])
-    return math.log(there / (1.0 - there))
+def sought(plot, count, shared):
+    """How many tracks' gates hold each plot, into ``shared (m,)``, by the first ``count`` pairs' ``plot``."""
+    for p in range(len(shared)):
+        shared[p] = 0.0
+    for p in range(count):
+        shared[plot[p]] += 1.0
 
 
 @borrowing
-def weighed(start, plot, count, strength, echo, ratio, usual, odds):
-    """Add to the logarithms of likelihood ratios ``ratio (pairs,)`` what strengths tell, and put into ``odds (n,)`` those of a plot over
-    none: ``usual`` where no strength of track or plots is known.
+def weigh(count, strength, echo, plot, begin, end, shared, ratio, usual):
+    """`weighed` of one track and its pairs ``begin`` to ``end``."""
+    there, more = known(count, strength, echo, plot, begin, end), 0.0
+    if not math.isnan(there):
+        there = min(max(there, CHANCES[0]), CHANCES[1])
+        more = math.log(there / (1.0 - there)) - usual
+    for p in range(begin, end):
+        ratio[p] += likelier(count, strength, echo[plot[p], HEARD])
+        if shared[plot[p]] > 1.0:
+            ratio[p] += more
 
-    Track i, heard ``count[i]`` times and ``strength[i]`` m^2 in all, is paired with ``plot[start[i]:start[i + 1]]`` of ``echo (m, 2)``.
+
+@borrowing
+def weighed(start, plot, count, strength, echo, usual, shared, ratio):
+    """Add to the logarithms of likelihood ratios ``ratio (pairs,)`` what strengths tell, and, where a plot is in several tracks' gates, by
+    how much the odds that a track has one are other than ``usual``: so that none alone is refused for want of a chance.
+
+    Track i, heard ``count[i]`` times and ``strength[i]`` m^2 in all, is paired with ``plot[start[i]:start[i + 1]]`` of ``echo (m, 2)``;
+    ``shared (m,)`` is scratch.
     """
+    sought(plot, len(plot), shared)
     for i in range(len(count)):
-        odds[i] = weigh(count[i], strength[i], echo, plot, start[i], start[i + 1], ratio, usual)
+        weigh(count[i], strength[i], echo, plot, start[i], start[i + 1], shared, ratio, usual)
 
 
 @borrowing

@@ -14,7 +14,7 @@ from numba import int64 as I
 
 from copfuse.kernels import borrowing
 from copfuse.kernels.assignment import assign_plots as assign_kernel
-from copfuse.kernels.echoes import HEARD, missed, remembered, weigh
+from copfuse.kernels.echoes import HEARD, missed, remembered, sought, weigh
 from copfuse.kernels.eights import run
 from copfuse.kernels.engines import (
     ASKED,
@@ -78,6 +78,7 @@ from copfuse.kernels.lent import (
     SCAN,
     SEEN,
     SENSORS,
+    SHARED,
     SLOW,
     START,
     STRENGTH,
@@ -139,13 +140,15 @@ def _judged(rows, base, now, then, near, scans, scan, rule, work, at):
                 kept += 1
         start[r + 1] = kept
         begin = after
+        work.figures[ODDS, r] = rule.odds
     odds, held = run(work.figures[ODDS], 0, near), run(work.numbers[HELD], 0, near)
-    gain, echo = run(work.figures[GAIN], 0, kept), run(scans.echo, first, last - first)
+    gain, shared, echo = run(work.figures[GAIN], 0, kept), run(work.figures[SHARED], 0, last - first), run(scans.echo, first, last - first)
     for p in range(kept):
         gain[p] = ratio[p]
+    sought(plot, kept, shared)
     for r in range(near):
         one = rows.figures[base + work.numbers[NEAR, r]]
-        odds[r] = weigh(one[ECHOES], one[STRENGTH], echo, plot, start[r], start[r + 1], gain, rule.odds)
+        weigh(one[ECHOES], one[STRENGTH], echo, plot, start[r], start[r + 1], shared, gain, rule.odds)
     _assign(at.assign, start, run(plot, 0, kept), gain, odds, last - first, held)
     for r in range(near):
         if held[r] >= 0:
