@@ -17,7 +17,7 @@ from copfuse.association import Pairs
 from copfuse.coasting import COLUMNS, Live
 from copfuse.constants import NODES
 from copfuse.kernels import echoes as kernel
-from copfuse.kernels.echoes import ALONE, CHANCES, GAIN, HEARD, LEAST, MOST, OBJECT, PIECE
+from copfuse.kernels.echoes import ALONE, CHANCES, GAIN, HEARD, KNOWN, LEAST, MOST, OBJECT, PIECE
 from copfuse.scanning import Scan, in_order, series
 from copfuse.tables import Detections, Messages
 
@@ -124,7 +124,7 @@ def test_pairs_are_weighed_and_misses_counted_as_in_the_plain_form(seed):
             continue
         chance = (1.0 + np.nanmin(least) / strength[i]) ** -count[i]
         p = np.clip(chance, *CHANCES)
-        np.testing.assert_allclose(told[several & (row == i)], np.log(p / (1.0 - p)) - usual, atol=1e-9)
+        np.testing.assert_allclose(told[several & (row == i)], np.log(p / (1.0 - p)) - usual if count[i] >= KNOWN else 0.0, atol=1e-9)
         assert missed[i] == pytest.approx(max(np.log(0.85 / (1.0 - min(chance, 0.5))), 0.0))
         args = pairs.plot, int(pairs.start[i]), int(pairs.start[i + 1])
         assert kernel.known(count[i], strength[i], echo, *args) == pytest.approx(chance)

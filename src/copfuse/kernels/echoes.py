@@ -11,6 +11,7 @@ ALONE = 1.0  # echoes that an object's mean is worth before any was heard: it ma
 OBJECT, PIECE = 0.05, 0.005  # m^2, mean cross section of what is new; of what begins beside a known track, *notional*
 MOST = 100.0  # echoes that are remembered: aspects change, and what an object echoes on average with them, *notional*
 GAIN = -6.0, 3.0  # logarithm of what a strength makes of a pair's likelihood, at least and at most: no radar is so well known, *notional*
+KNOWN = 6.0  # echoes, with `ALONE`, from which on the chance of a plot is taken as theirs: by fewer no young track takes one in clutter
 CHANCES = 0.05, 0.95  # of a plot, likewise at least and at most
 
 
@@ -53,7 +54,7 @@ def sought(plot, count, shared):
 def weigh(count, strength, echo, plot, begin, end, shared, ratio, usual):
     """`weighed` of one track and its pairs ``begin`` to ``end``."""
     there, more = known(count, strength, echo, plot, begin, end), 0.0
-    if not math.isnan(there):
+    if not math.isnan(there) and count >= KNOWN:
         there = min(max(there, CHANCES[0]), CHANCES[1])
         more = math.log(there / (1.0 - there)) - usual
     for p in range(begin, end):
@@ -65,7 +66,7 @@ def weigh(count, strength, echo, plot, begin, end, shared, ratio, usual):
 @borrowing
 def weighed(start, plot, count, strength, echo, usual, shared, ratio):
     """Add to the logarithms of likelihood ratios ``ratio (pairs,)`` what strengths tell, and, where a plot is in several tracks' gates, by
-    how much the odds that a track has one are other than ``usual``: so that none alone is refused for want of a chance.
+    how much the odds that a track of `KNOWN` echoes has one are other than ``usual``: none alone is refused for want of a chance.
 
     Track i, heard ``count[i]`` times and ``strength[i]`` m^2 in all, is paired with ``plot[start[i]:start[i + 1]]`` of ``echo (m, 2)``;
     ``shared (m,)`` is scratch.
