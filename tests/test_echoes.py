@@ -17,7 +17,7 @@ from copfuse.association import Pairs
 from copfuse.coasting import COLUMNS, Live
 from copfuse.constants import NODES
 from copfuse.kernels import echoes as kernel
-from copfuse.kernels.echoes import ALONE, CHANCES, GAIN, HEARD, KNOWN, LEAST, MOST, OBJECT, PIECE
+from copfuse.kernels.echoes import ALONE, CHANCES, GAIN, HEARD, KNOWN, LEAST, MOST, OBJECT, PIECE, SURELY
 from copfuse.scanning import Scan, in_order, series
 from copfuse.tables import Detections, Messages
 
@@ -111,10 +111,10 @@ def test_pairs_are_weighed_and_misses_counted_as_in_the_plain_form(seed):
     pairs, count, strength, echo = some_case(rng)
     n, usual = len(count), 1.3
     row = np.repeat(np.arange(n), np.diff(pairs.start))
-    shared = np.bincount(pairs.plot, minlength=pairs.plots)
+    shared = np.bincount(pairs.plot, np.where(count >= KNOWN, SURELY, 1.0)[row], pairs.plots)
     ratio = echoes.weighed(pairs, pairs.log_density, (count, strength, echo), usual)
     told = ratio - pairs.log_density - plain_likelier(count[row], strength[row], echo[pairs.plot, HEARD])
-    several = shared[pairs.plot] > 1
+    several = shared[pairs.plot] > SURELY
     assert np.abs(told[~several]).max(initial=0.0) < 1e-9
     missed = echoes.misses(pairs, count, strength, echo, 0.15, 0.5)
     for i in range(n):
@@ -124,13 +124,14 @@ def test_pairs_are_weighed_and_misses_counted_as_in_the_plain_form(seed):
             continue
         chance = (1.0 + np.nanmin(least) / strength[i]) ** -count[i]
         p = np.clip(chance, *CHANCES)
-        np.testing.assert_allclose(told[several & (row == i)], np.log(p / (1.0 - p)) - usual if count[i] >= KNOWN else 0.0, atol=1e-9)
+        np.testing.assert_allclose(told[several & (row == i)], np.log(p / (1.0 - p)) - usual, atol=1e-9)
         assert missed[i] == pytest.approx(max(np.log(0.85 / (1.0 - min(chance, 0.5))), 0.0))
         args = pairs.plot, int(pairs.start[i]), int(pairs.start[i + 1])
         assert kernel.known(count[i], strength[i], echo, *args) == pytest.approx(chance)
         assert kernel.missed(count[i], strength[i], echo, *args, 0.15, 0.5) == missed[i]
-        one, found = pairs.log_density.copy(), np.empty(pairs.plots)
-        kernel.sought(pairs.plot, len(pairs.plot), found)
+        one, found = pairs.log_density.copy(), np.zeros(pairs.plots)
+        for j in range(n):
+            kernel.seek(count[j], pairs.plot, pairs.start[j], pairs.start[j + 1], found)
         kernel.weigh(count[i], strength[i], echo, *args, found, one, usual)
         assert np.array_equal(found, shared) and np.array_equal(one[row == i], ratio[row == i])
     assert callable(kernel.weighed) and callable(kernel.misses) and callable(kernel.strengths)

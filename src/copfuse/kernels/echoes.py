@@ -11,7 +11,8 @@ ALONE = 1.0  # echoes that an object's mean is worth before any was heard: it ma
 OBJECT, PIECE = 0.05, 0.005  # m^2, mean cross section of what is new; of what begins beside a known track, *notional*
 MOST = 100.0  # echoes that are remembered: aspects change, and what an object echoes on average with them, *notional*
 GAIN = -6.0, 3.0  # logarithm of what a strength makes of a pair's likelihood, at least and at most: no radar is so well known, *notional*
-KNOWN = 6.0  # echoes, with `ALONE`, from which on the chance of a plot is taken as theirs: by fewer no young track takes one in clutter
+KNOWN = 6.0  # echoes, with `ALONE`, of one of the tracks that compete for a plot, or chances do not count: else none would begin in clutter
+SURELY = 1e6  # tracks, more than there are
 CHANCES = 0.05, 0.95  # of a plot, likewise at least and at most
 
 
@@ -42,36 +43,38 @@ def known(count, strength, echo, plot, begin, end):
 
 
 @borrowing
-def sought(plot, count, shared):
-    """How many tracks' gates hold each plot, into ``shared (m,)``, by the first ``count`` pairs' ``plot``."""
-    for p in range(len(shared)):
-        shared[p] = 0.0
-    for p in range(count):
-        shared[plot[p]] += 1.0
+def seek(count, plot, begin, end, shared):
+    """Note in ``shared (m,)``, nought at first, that one more track's gate holds the plots of its pairs ``begin`` to ``end``; a track of
+    `KNOWN` echoes counts for more than all others."""
+    for p in range(begin, end):
+        shared[plot[p]] += SURELY if count >= KNOWN else 1.0
 
 
 @borrowing
 def weigh(count, strength, echo, plot, begin, end, shared, ratio, usual):
     """`weighed` of one track and its pairs ``begin`` to ``end``."""
     there, more = known(count, strength, echo, plot, begin, end), 0.0
-    if not math.isnan(there) and count >= KNOWN:
+    if not math.isnan(there):
         there = min(max(there, CHANCES[0]), CHANCES[1])
         more = math.log(there / (1.0 - there)) - usual
     for p in range(begin, end):
         ratio[p] += likelier(count, strength, echo[plot[p], HEARD])
-        if shared[plot[p]] > 1.0:
+        if shared[plot[p]] > SURELY:
             ratio[p] += more
 
 
 @borrowing
 def weighed(start, plot, count, strength, echo, usual, shared, ratio):
-    """Add to the logarithms of likelihood ratios ``ratio (pairs,)`` what strengths tell, and, where a plot is in several tracks' gates, by
-    how much the odds that a track of `KNOWN` echoes has one are other than ``usual``: none alone is refused for want of a chance.
+    """Add to the logarithms of likelihood ratios ``ratio (pairs,)`` what strengths tell, and, where a plot is in the gates of a track of
+    `KNOWN` echoes and of another one, by how much the odds of a plot are other than ``usual``: none alone is refused for want of a chance.
 
     Track i, heard ``count[i]`` times and ``strength[i]`` m^2 in all, is paired with ``plot[start[i]:start[i + 1]]`` of ``echo (m, 2)``;
     ``shared (m,)`` is scratch.
     """
-    sought(plot, len(plot), shared)
+    for j in range(len(shared)):
+        shared[j] = 0.0
+    for i in range(len(count)):
+        seek(count[i], plot, start[i], start[i + 1], shared)
     for i in range(len(count)):
         weigh(count[i], strength[i], echo, plot, start[i], start[i + 1], shared, ratio, usual)
 

@@ -22,7 +22,7 @@ TIME, LOG_DENSITY, AGAIN = range(3)  # columns of `Scans.figures`: s, of false a
 BLUR, LIMIT = 3, 4  # columns of `Scans.spot` after a place's three (`pairing.spots`): its sigma, and the gate's squared distance
 NEAR, START, PLOT, OUT, HELD = range(5)  # rows of `Work.numbers`: tracks within reach, their pairs' begins, plots; engines out; plots taken
 # rows of `Work.figures`; PAUSE and the one before are `phases.further` after and `phases.relight` before; NEAREST is of each plot its least
-# squared distance from a track, or `CLAIMED`; GAIN is LOGLIK with what strengths add to it; the last is of `echoes.sought`
+# squared distance from a track, or `CLAIMED`; GAIN is LOGLIK with what strengths add to it; the last is of `echoes.seek`
 D2, LOGLIK, ODDS, DT, LIGHTS, PAUSE, NEAREST, GAIN, SHARED = range(9)
 CLAIMED = -1.0
 RATE, CHANCE = range(2)  # of `Waits.after`

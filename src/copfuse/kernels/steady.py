@@ -14,7 +14,7 @@ from numba import int64 as I
 
 from copfuse.kernels import borrowing
 from copfuse.kernels.assignment import assign_plots as assign_kernel
-from copfuse.kernels.echoes import HEARD, missed, remembered, sought, weigh
+from copfuse.kernels.echoes import HEARD, missed, remembered, seek, weigh
 from copfuse.kernels.eights import run
 from copfuse.kernels.engines import (
     ASKED,
@@ -145,7 +145,10 @@ def _judged(rows, base, now, then, near, scans, scan, rule, work, at):
     gain, shared, echo = run(work.figures[GAIN], 0, kept), run(work.figures[SHARED], 0, last - first), run(scans.echo, first, last - first)
     for p in range(kept):
         gain[p] = ratio[p]
-    sought(plot, kept, shared)
+    for p in range(last - first):
+        shared[p] = 0.0
+    for r in range(near):
+        seek(rows.figures[base + work.numbers[NEAR, r], ECHOES], plot, start[r], start[r + 1], shared)
     for r in range(near):
         one = rows.figures[base + work.numbers[NEAR, r]]
         weigh(one[ECHOES], one[STRENGTH], echo, plot, start[r], start[r + 1], shared, gain, rule.odds)
