@@ -165,7 +165,7 @@ def radar_scene():
 def crossing(seed, aside, bodies=2, detected=0.6, clutter=2.0, step=2.0, scans=70):
     """Bodies in free fall that cross sideways at ``aside`` m/s each, 700 km off one radar, among close false plots: plots and truth.
 
-    One standard deviation of a plot is 490 m across and 30 m along the line of sight.
+    One standard deviation of a plot is 490 m across and 30 m along the line of sight.  Whether it is there, no ratio says.
     """
     s, origin, axes = radar_scene()
     s = dataclasses.replace(s, clutter=clutter / (2e4 * (2e4 / 7e5) ** 2) / clutter_density(s.sensors[0]))  # the tracker knows how dense
@@ -191,7 +191,7 @@ def crossing(seed, aside, bodies=2, detected=0.6, clutter=2.0, step=2.0, scans=7
             motions.propagate(motions.COAST, 6, state, step, *work)
     time, z, who = (np.concatenate(column) for column in zip(*parts, strict=True))
     meta = {"sensors": [s.sensors[0].name]}
-    return s, Detections(time, np.zeros(len(time), int), z, np.tile(SIGMA, (len(z), 1)), np.full(len(z), 20.0), who, meta), np.array(rows)
+    return s, Detections(time, np.zeros(len(time), int), z, np.tile(SIGMA, (len(z), 1)), np.full(len(z), np.nan), who, meta), np.array(rows)
 
 
 def kept(seed, rule, aside, detected, clutter):

@@ -54,7 +54,7 @@ def assert_same(one, other):
 
 
 def disturbed(plots, rng):
-    """The plots with gaps in time, with some left out, and without some of their components."""
+    """The plots with gaps in time, with some left out, and without some of their components and ratios."""
     begin = rng.uniform(0.0, plots.time[-1], 3)
     gap = ((plots.time[:, None] > begin) & (plots.time[:, None] < begin + rng.uniform(5.0, 60.0, 3))).any(axis=1)
     plots = plots[~gap & (rng.random(len(plots)) > 0.05)]
@@ -62,7 +62,7 @@ def disturbed(plots, rng):
     few = rng.random(len(z)) < 0.03
     z[few, rng.integers(0, 4, few.sum())] = np.nan  # range: a line of sight; an angle: what no box is asked for
     z[rng.random(len(z)) < 0.03, 0] += 3e3
-    return replace(plots, z=z)
+    return replace(plots, z=z, snr=np.where(rng.random(len(z)) < 0.03, np.nan, plots.snr))  # of some no strength is known
 
 
 CASES = ["salvo-2-2019", "glide-2024", "hokkaido-2017", "separation-2019", "lofted-icbm-2022"]
@@ -203,7 +203,7 @@ def some_live(rng, n):
         replace(bank, time=np.where(rng.random(n) < 0.5, seen, np.minimum(seen + 28.0, 99.0))), np.arange(n), rng.integers(1, 9, n),
         rng.uniform(0.0, 50.0, n), firm, firm & (rng.random(n) < 0.5), np.ones(n, np.uint64), rng.choice([1.0, 2.0, 10.0], n), seen,
         rng.choice([0.0, 1.0, 4.9], n), np.where(rng.random(n) < 0.5, -np.inf, seen),
-        rng.choice([0.05, 0.3], n), rng.choice([500.0, np.inf], n),
+        rng.choice([0.05, 0.3], n), rng.choice([500.0, np.inf], n), rng.choice([1.0, 2.0, 20.0], n), rng.choice([0.005, 0.05, 2.0], n),
     )  # fmt: skip
 
 

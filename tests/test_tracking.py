@@ -336,7 +336,13 @@ def lone(x, sigma, mu, burnt):
     bank = filters.bank(200.0, x, np.diag([30.0**2] * 3 + [sigma**2] * 3)[None], np.array(mu))
     some = dataclasses.replace(Live.empty(), bank=bank, **{n: np.ones(1) for n in ("hits", "llr", "revisit")})
     some = dataclasses.replace(some, number=np.zeros(1, int), firm=np.ones(1, bool), burnt=np.array([burnt]), seen=np.full(1, 200.0))
-    never = {"lit": np.full(1, -np.inf), "above": np.zeros(1), "slow": np.full(1, np.inf)}
+    never = {
+        "lit": np.full(1, -np.inf),
+        "above": np.zeros(1),
+        "slow": np.full(1, np.inf),
+        "echoes": np.ones(1),
+        "strength": np.full(1, 0.05),
+    }
     return dataclasses.replace(some, sensors=np.ones(1, np.uint64), doubt=np.zeros(1), **never)
 
 
@@ -358,6 +364,8 @@ def test_a_track_is_dropped_by_whose_plots_go_to_another_at_a_sensor_that_should
         "lit": -np.inf * ones,
         "above": 0 * ones,
         "slow": np.inf * ones,
+        "echoes": ones,
+        "strength": 0.05 * ones,
         "burnt": ones > 0,
     }
     live = dataclasses.replace(two, bank=bank, number=np.arange(2), firm=ones > 0, sensors=np.array([1, seen_by], np.uint64), **columns)

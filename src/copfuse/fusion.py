@@ -26,7 +26,7 @@ from copfuse.filters import Bank
 from copfuse.following import Hub
 from copfuse.forecast import Forecast
 from copfuse.frames import altitude
-from copfuse.hearing import Ends, Feed, plot_feed, reported, rests, sees_sensors, track_ends, track_feed
+from copfuse.hearing import Ends, Feed, as_known, plot_feed, reported, rests, sees_sensors, track_ends, track_feed
 from copfuse.kernels.consider import fall_matrices
 from copfuse.launching import Launched, launched, launches
 from copfuse.naming import common_numbers
@@ -154,13 +154,14 @@ def _fuse_plots(
     wanted: list[int], hubs: Sequence[Hub], ends: bool,
 ) -> tuple[Picture, Needs | None]:  # fmt: skip
     """Every node takes the plots that it knows; nodes that know the same, at the same times, have one picture."""
+    known = {node: as_known(node, messages, scenario, detections) for node in wanted}
     feeds = {node: plot_feed(node, messages, scenario, detections) for node in wanted}
     meta = _meta(scenario, messages, "Detections")
     parts: list[dict[str, np.ndarray]] = []
     for node in reversed(wanted):  # the hub's registration, if there is any, is told last and so is the one that is told
-        if all(_differ(feeds[node], feeds[other]) for other in wanted if other > node):
-            like = [k for k, feed in feeds.items() if not _differ(feed, feeds[node])]
-            made, registered = _plot_pictures(tracks, feeds[node], scenario, detections, watch, hubs, ends)
+        like = [k for k, feed in feeds.items() if not _differ((*feed, known[k].snr), (*feeds[node], known[node].snr))]
+        if node == max(like):
+            made, registered = _plot_pictures(tracks, feeds[node], scenario, known[node], watch, hubs, ends)
             for part in made:
                 own = {} if ends else {"line": part["line"] + node * 10**9}  # lines of others have the same numbers
                 parts += [{**part, **own, "node": np.full_like(part["node"], k)} for k in like]
@@ -169,8 +170,8 @@ def _fuse_plots(
     return Picture(**columns, common=columns["track"], meta=meta), needs
 
 
-def _differ(one: Feed, other: Feed) -> bool:
-    return not all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+def _differ(one: tuple[np.ndarray, ...], other: tuple[np.ndarray, ...]) -> bool:
+    return not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(one, other, strict=True))
 
 
 def _plot_pictures(

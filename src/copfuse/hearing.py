@@ -5,7 +5,7 @@ Fusion hears through this module alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -141,6 +141,17 @@ def plot_feed(node: int, messages: Messages, scenario: Any, detections: Detectio
     when, rows = when[order], rows[order]
     first = np.append(True, rows[1:] != rows[:-1])[: len(rows)]  # what comes twice counts when it comes first
     return when[first], rows[first]
+
+
+def as_known(node: int, messages: Messages, scenario: Any, detections: Detections) -> Detections:
+    """Plots as a node has them, or as the hub has them at whose picture it looks: what was stripped of signal-to-noise ratios has nan."""
+    display = NODES[node] in messages.meta.get("display", {})
+    at, ways = NODES[NODES.index("HUB") if display else node], messages.meta.get("stripped", {})
+    gone = [source for source in NATIONS if "snr" in ways.get(f"{source}>{at}:plot", ()) and source != at]
+    if not gone:
+        return detections
+    bare = np.array([sensor.nation in gone for sensor in scenario.sensors], bool)[detections.sensor]
+    return replace(detections, snr=np.where(bare, np.nan, detections.snr))
 
 
 def _own_sensors(scenario: Any, node: int) -> np.ndarray:

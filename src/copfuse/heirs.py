@@ -14,6 +14,7 @@ import numpy as np
 
 from copfuse.association import Pairs
 from copfuse.coasting import Live, with_rows
+from copfuse.kernels.echoes import ALONE
 from copfuse.pairing import OWN, Taken
 
 YOUNG = 20  # plots that one begun beside it has had at most: twice as many as it takes to doubt a track, *notional*
@@ -46,9 +47,13 @@ def succeeded(live: Live, doubted: np.ndarray, near: np.ndarray, pairs: Pairs, t
 
 def _taken_over(live: Live, old: int, new: int) -> Live:
     """The tracks, that of row ``old`` with the estimate and the plots of that of row ``new``; whether its engine is out it knows better."""
-    now: dict[str, Any] = {name: getattr(live, name).copy() for name in ("hits", "llr", "sensors", "revisit", "seen", "doubt")}
+    now: dict[str, Any] = {
+        name: getattr(live, name).copy() for name in ("hits", "llr", "sensors", "revisit", "seen", "doubt", "echoes", "strength")
+    }
     now["hits"][old] += live.hits[new]
     now["llr"][old] += live.llr[new]
+    now["echoes"][old] += live.echoes[new] - ALONE
+    now["strength"][old] += live.strength[new]
     now["sensors"][old] |= live.sensors[new]
     for name in ("revisit", "seen", "doubt"):
         now[name][old] = getattr(live, name)[new]

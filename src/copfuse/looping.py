@@ -20,7 +20,7 @@ import numpy as np
 from copfuse import network, simulate, telling, tracking, watching
 from copfuse.constants import NATIONS, NODES
 from copfuse.following import Hub, Kept, Nations
-from copfuse.hearing import plot_feed
+from copfuse.hearing import as_known, plot_feed
 from copfuse.tables import CUE, PLOT, Detections, Growing, Messages, Tracks, stack
 from copfuse.telling import ALWAYS, REACTION, Ahead, Foreseen, Heard
 from copfuse.updates import Rows, columns_of
@@ -212,19 +212,20 @@ class Loop:
 
     def _shown(self, messages: Messages, begins: np.ndarray) -> dict[bytes, Heard]:
         """What nations know of tracks made of several nations' plots: who knows the same plots has the same tracks."""
-        display, feeds = messages.meta.get("display", {}), dict[bytes, tuple[list[int], np.ndarray, np.ndarray, float]]()
+        display, feeds = messages.meta.get("display", {}), dict[bytes, tuple[list[int], Detections, np.ndarray, np.ndarray, float]]()
         for node, name in enumerate(NATIONS):
             sent = messages.sent[(messages.kind == PLOT) & (messages.target == node)]
             if name in display or len(sent):
                 way = ",".join(sorted(display.get(name, (f"to {name}",)))).encode()
                 since = -np.inf if name in display else float(sent.min())  # with nobody else's plots its tracks are those of its own
                 if way not in feeds:
-                    feeds[way] = [], *plot_feed(node, messages, self.scenario, self.plots), since
+                    plots = as_known(node, messages, self.scenario, self.plots)
+                feeds[way] = [], plots, *plot_feed(node, messages, self.scenario, plots), since
                 feeds[way][0].append(node)
         begins = np.append(self.owed, begins)
         return {
-            key: self.hubs.setdefault(key, _Hub(self.scenario, self.association)).heard(nodes, self.plots, known, rows, begins, since)
-            for key, (nodes, known, rows, since) in feeds.items()
+            key: self.hubs.setdefault(key, _Hub(self.scenario, self.association)).heard(nodes, plots, known, rows, begins, since)
+            for key, (nodes, plots, known, rows, since) in feeds.items()
         }
 
     # Plots and tracks

@@ -7,13 +7,14 @@ which plots update which tracks.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.special import expit, logit
 
-from copfuse import filters
+from copfuse import echoes, filters
 from copfuse.association import Pairs, existence, gnn_pairs, jpda_pairs
 from copfuse.filters import Bank
 from copfuse.frames import point
@@ -26,6 +27,7 @@ UNLIKELY = 1e-4  # probability of a model below which it takes no part in that l
 SAME_OBJECT = 16.8  # squared distance of two tracks of one node taken as one object: chi-squared, 6 components, 99 %
 APART = 100e3  # m: tracks farther apart than this are never compared
 DETECTED = 0.8  # probability of detection where a track's gate holds plots
+ODDS = math.log(DETECTED / (1.0 - DETECTED))
 SELDOM = 0.5  # chance of a plot, where others have theirs, of a track of an object, at least, *notional*
 BORN = 0.1  # probability that a track of one plot exists, *notional*
 SUREST = 1e-12, 1e-6  # of a track's existence, 1 less the most and the least that is ever believed, so that it can change again
@@ -137,10 +139,14 @@ def gated(pairs: Pairs, limit: np.ndarray) -> Pairs:
 # Who takes which plot ------------------------------------------------------------------------------------------------
 
 
-def hard(predicted: Bank, pairs: Pairs, log_density: float, llr: np.ndarray, *scan: Any) -> Taken:
-    """Global nearest neighbour: a track has one plot or none; ``llr (n,)``, its score, gains the logarithm of the ratio."""
+def hard(predicted: Bank, pairs: Pairs, log_density: float, llr: np.ndarray, *scan: Any, known: Any = None) -> Taken:
+    """Global nearest neighbour: a track has one plot or none; ``llr (n,)``, its score, gains the logarithm of the ratio.
+
+    ``known``: how often and how strongly each was heard, (n,) both, and the plots' strengths ``(m, 2)``, where these count (`echoes`); the
+    score is of places alone.
+    """
     ratio = pairs.log_density - log_density
-    held = gnn_pairs(pairs, ratio, DETECTED)
+    held = gnn_pairs(pairs, echoes.weighed(pairs, ratio, known, ODDS) if known else ratio, DETECTED)
     rows = np.flatnonzero(held >= 0)
     plot, own = held[rows], pairs.plot == np.repeat(held, np.diff(pairs.start))
     z, sigma, *place = scan
@@ -181,11 +187,12 @@ def soft(predicted: Bank, pairs: Pairs, log_density: float, llr: np.ndarray, *sc
 # Who is the same object ----------------------------------------------------------------------------------------------
 
 
-def doubles(bank: Bank, hits: np.ndarray, hit: np.ndarray, time: float) -> np.ndarray:
+def doubles(bank: Bank, hits: np.ndarray, hit: np.ndarray, time: float, known: Any = None) -> np.ndarray:
     """Which tracks (n,) are to be dropped: the younger of two that describe one object, of which one is of ``hit``.
 
     Those of ``hit`` have just been updated, at ``time``.  The squared distance is of all six components; a track of less than four
-    plots takes none away and one of a single plot is none's double.
+    plots takes none away and one of a single plot is none's double.  ``known``: how often and how strongly each was heard, (n,) both; two
+    that echo differently are no doubles.
     """
     drop = np.zeros(len(bank), bool)
     if len(bank) < 2:
@@ -213,6 +220,6 @@ def doubles(bank: Bank, hits: np.ndarray, hit: np.ndarray, time: float) -> np.nd
     d = bank.x6[i] - other.x6[again]
     d2 = np.einsum("ni,ni->n", d, np.linalg.solve(bank.P6[i] + other.P6[again], d[:, :, None])[:, :, 0])
     for a, b in zip(i[d2 < SAME_OBJECT], j[d2 < SAME_OBJECT], strict=True):
-        if not (drop[a] or drop[b]):
+        if not (drop[a] or drop[b] or (known and echoes.unlike(known[0], known[1], a, b))):
             drop[a if hits[a] < hits[b] else b] = True
     return drop

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import pairing
+from copfuse import echoes, pairing
 from copfuse.constants import NATIONS, NODES
 from copfuse.errors import CopfuseError
 from copfuse.sensors import CLUTTER_RATE, clutter_density, place, standing, stands
@@ -37,6 +37,7 @@ class Scan:
     bias: float = 0.0  # the scenario's scale of sensor biases
     spots: tuple[np.ndarray, np.ndarray] | None = None  # `pairing.spots` of the plots, where they are known already
     shift: np.ndarray | None = None  # standard deviations (4,) of the sensor's bias, which are part of ``sigma``, where they are known
+    echo: np.ndarray | None = None  # `echoes.strengths` of the plots (m, 2), where they are known
 
     @property
     def seen(self) -> tuple[Any, Any, Any, Any, int]:
@@ -49,7 +50,7 @@ class Series:
     """The scans of a Detections table in time order; `Scan` k has the plots ``first[k]:last[k]`` of the columns of all n plots.
 
     ``log_density (scans,)`` is the logarithm of the density of false and new plots; ``facts`` by sensor: node, revisit s, whether it sees
-    plumes only; ``spots`` as in `pairing.spots`, ``origin (n, 3)``, ``axes (n, 3, 3)``.
+    plumes only; ``spots`` as in `pairing.spots`, ``origin (n, 3)``, ``axes (n, 3, 3)``, ``echo (n, 2)`` as in `echoes.strengths`.
     """
 
     first: np.ndarray
@@ -66,6 +67,7 @@ class Series:
     scenario: Any
     facts: dict[int, tuple[int, float, bool]]
     shift: np.ndarray
+    echo: np.ndarray
 
     def __len__(self) -> int:
         return len(self.first)
@@ -84,6 +86,7 @@ class Series:
             self.scenario.bias,
             spots,
             self.shift[sensor],
+            self.echo[rows],
         )
         return Scan(float(self.time[first]), at, sensor, self.number[rows], *seen, *facts)
 
@@ -93,7 +96,7 @@ class Sites:
     found out when a sensor is first asked for.
 
     ``origin (sensors, 3)``, ``axes (sensors, 3, 3)`` of those that stand still, ``moving`` the others' numbers; ``bias (sensors, 4)``,
-    ``density``, ``cosines``, ``facts`` as in `Series`.
+    ``density``, ``cosines``, ``facts`` as in `Series`, ``radar`` as `echoes.facts` has them.
     """
 
     def __init__(self, scenario: Any, node: str | None = None) -> None:
@@ -101,6 +104,7 @@ class Sites:
         self.scenario, self.node = scenario, node
         self.origin, self.axes, self.bias = np.zeros((n, 3)), np.zeros((n, 3, 3)), np.zeros((n, 4))
         self.density, self.cosines = np.zeros(n), np.array([s.cosines for s in scenario.sensors], int)
+        self.radar = np.full((n, echoes.RADAR), np.nan)
         self.facts: dict[int, tuple[int, float, bool]] = {}
         self.moving: set[int] = set()
 
@@ -108,6 +112,7 @@ class Sites:
         """Find out about the sensor of number k."""
         one = self.scenario.sensors[k]
         self.bias[k], self.density[k], self.facts[k] = _known(one, self.scenario.bias, self.scenario.clutter, self.node)
+        self.radar[k] = echoes.facts(one)
         if stands(one):
             self.origin[k], self.axes[k] = standing(one)
         else:
@@ -162,7 +167,10 @@ def series(
     rated = np.logical_or.reduceat(np.isfinite(detections.z[:, 3]), first) if n else np.zeros(0, bool)
     density = sites.density[sensor[first]] - np.where(rated, RATED, 0.0)
     facts = {k: sites.facts[k] for k in np.flatnonzero(np.bincount(sensor)).tolist()}
-    return Series(first, edge[1:], time, sensor, number, detections.z, sigma, origin, axes, spots, density, scenario, facts, sites.bias)
+    echo = echoes.strengths(detections.z, detections.snr, sensor, sites.radar)
+    return Series(
+        first, edge[1:], time, sensor, number, detections.z, sigma, origin, axes, spots, density, scenario, facts, sites.bias, echo
+    )
 
 
 @lru_cache(maxsize=256)
@@ -179,7 +187,8 @@ def in_order(scan: Scan) -> Scan:
     """The scan with its plots sorted by what they say, so that their order in the table decides nothing, not even a tie."""
     order = np.lexsort(np.hstack([scan.sigma, scan.z]).T)
     spots = None if scan.spots is None else (scan.spots[0][order], scan.spots[1][order])
-    return replace(scan, rows=scan.rows[order], z=scan.z[order], sigma=scan.sigma[order], spots=spots)
+    echo = None if scan.echo is None else scan.echo[order]
+    return replace(scan, rows=scan.rows[order], z=scan.z[order], sigma=scan.sigma[order], spots=spots, echo=echo)
 
 
 def bias_sigma(sensor: Any, scenario: Any) -> np.ndarray:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from copfuse import echoes
 from copfuse.association import gate
 from copfuse.coasting import COUNTS, Live
 from copfuse.filters import Bank
@@ -28,6 +29,7 @@ from copfuse.kernels.lent import (
     DETECTION,
     DOUBT,
     DROPPED,
+    ECHOES,
     FIRM,
     HITS,
     LIT,
@@ -43,6 +45,7 @@ from copfuse.kernels.lent import (
     SEEN,
     SENSORS,
     SLOW,
+    STRENGTH,
     TAKEN,
     WANTED,
     Rows,
@@ -68,7 +71,17 @@ _FACTS: tuple[tuple[str, int, Any], ...] = (
     ("number", NUMBER, int), ("hits", HITS, int), ("firm", FIRM, bool), ("burnt", BURNT, bool), ("sensors", SENSORS, np.uint64),
 )  # fmt: skip
 _SAID = ("track", NUMBER), ("hits", HITS), ("firm", FIRM), ("sensors", SENSORS), ("detection", DETECTION)
-_FIGURES = ("llr", LLR), ("revisit", REVISIT), ("seen", SEEN), ("doubt", DOUBT), ("lit", LIT), ("above", ABOVE), ("slow", SLOW)
+_FIGURES = (
+    ("llr", LLR),
+    ("revisit", REVISIT),
+    ("seen", SEEN),
+    ("doubt", DOUBT),
+    ("lit", LIT),
+    ("above", ABOVE),
+    ("slow", SLOW),
+    ("echoes", ECHOES),
+    ("strength", STRENGTH),
+)
 _COUNTED: tuple[tuple[str, Any], ...] = (
     ("plots", slice(TAKEN, NEW + 1)), ("taken", TAKEN), ("refused", REFUSED), ("contested", CONTESTED), ("new", NEW), ("dropped", DROPPED),
 )  # fmt: skip
@@ -91,10 +104,10 @@ class Kit:
         ahead, pairs = max(BLOCK, self.plots), max(PAIRS, self.room, self.plots) + 1
         n = (N_NODE + 3) * self.room + ahead
         time, x, P, mu, x6, P6 = (np.zeros((n, *one)) for one in _SHAPES)
-        self.rows = Rows(time, x, P, mu, x6, P6, np.zeros((n, 8), int), np.zeros((n, 8)), np.zeros((7, N_NODE), int))
+        self.rows = Rows(time, x, P, mu, x6, P6, np.zeros((n, 8), int), np.zeros((n, 10)), np.zeros((7, N_NODE), int))
         boxes, seen, of = np.zeros((2, self.room, 3)), np.zeros((2, self.plots, 4)), np.zeros((self.room, N_MODEL, sights.ROWS, 9))
         facts, words = np.zeros((self.most, 8), int), words_of(np.empty(self.most + ahead, ROW))
-        self.work = Work(np.zeros((5, pairs), int), np.zeros((7, pairs)), boxes, seen, of, facts, words)
+        self.work = Work(np.zeros((5, pairs), int), np.zeros((9, pairs)), boxes, seen, of, facts, words)
 
 
 class Steady:
@@ -233,6 +246,9 @@ class Steady:
         rows.facts[row], rows.figures[row] = 0, 0.0
         rows.facts[row, HITS], rows.facts[row, SENSORS] = 1, self.scans.facts[scan, lent.BIT]
         rows.figures[row, REVISIT], rows.figures[row, SEEN] = self.scans.figures[scan, lent.AGAIN], bank.time
+        rows.figures[row, ECHOES], rows.figures[row, STRENGTH] = echoes.begun(
+            self.scans.spot[plots, :3], self.scans.echo[plots], 0.0, _NONE.bank, _NONE.hits
+        )
         never, none = np.full(len(row), np.inf), np.zeros(len(row))
         rows.figures[row, LIT], rows.figures[row, SLOW], rows.figures[row, RELIGHT] = -np.inf, np.inf, relight(never, none)
         words = words_of(said(bank, bank, bank.time, np.zeros(len(row), bool), further(never, none)))
@@ -281,4 +297,4 @@ def _scans(every: Series) -> Scans:
     spot[:, lent.LIMIT] = _LIMITS[np.isfinite(every.z).sum(axis=1)]
     row = np.full((n, 2), -1)
     row[:, DETECTED] = every.number
-    return Scans(facts, figures, every.origin[every.first], every.axes[every.first], seen, spot, row)
+    return Scans(facts, figures, every.origin[every.first], every.axes[every.first], seen, spot, row, every.echo)

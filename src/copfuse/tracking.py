@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import companions, covariances, crossed, filters, heirs, multiscan, pairing, processions, starting, turns
+from copfuse import companions, covariances, crossed, echoes, filters, heirs, multiscan, pairing, processions, starting, turns
 from copfuse.association import Pairs, gate
 from copfuse.checking import handed, handed_scenario, usable_plots
 from copfuse.coasting import (
@@ -198,9 +198,9 @@ def _rule() -> Rule:
     )
     return Rule(
         HOLD, HOLD_SCANS, HOLD_TENTATIVE, AIRLESS, COAST_STEP, FALLS, pairing.UNLIKELY, pairing.SIGMAS, pairing.SLACK, pairing.FIERCEST,
-        pairing.FASTEST, BEYOND, math.log(pairing.DETECTED / (1.0 - pairing.DETECTED)), pairing.APART, LOW, GROUNDED, FORGOTTEN,
-        BURNT_HITS, BURNT_OUT, RELIGHT, FIRM_HITS, FIRM_LLR, FIRM_SIGMA**2, HIT, MISSED, DOUBTED, companions.BESIDE, companions.OFTEN,
-        NEAR_MISS, log_beta, filters.PIECE_SIGMA**2, lift, thrust, flow, BURNING, filters.NOISE, BOOST_CEILING,
+        pairing.FASTEST, BEYOND, pairing.ODDS, pairing.APART, LOW, GROUNDED, FORGOTTEN,
+        BURNT_HITS, BURNT_OUT, RELIGHT, FIRM_HITS, FIRM_LLR, FIRM_SIGMA**2, HIT, GHOST, SELDOM, DOUBTED, companions.BESIDE,
+        companions.OFTEN, NEAR_MISS, log_beta, filters.PIECE_SIGMA**2, lift, thrust, flow, BURNING, filters.NOISE, BOOST_CEILING,
     )  # fmt: skip
 
 
@@ -214,6 +214,8 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, Rows |
     """One scan: drop what is stale, associate, update, start; returns the tracks and its new rows of Tracks, if any."""
     counts = live.counts
     scan = scan if association != "mht" else in_order(scan)
+    if association != RULES[0] and scan.echo is not None:
+        scan = replace(scan, echo=None)  # strengths tell a plot's one track, not shares, nor trees of plots
     live, stale = coasted(live, scan.time, scan.bias)
     dropped = _gone(live.number, stale)
     live = live[~stale] if stale.any() else live
@@ -226,10 +228,11 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, Rows |
     if association == "mht":
         live, hit, taken = _branched(live, scan, near, predicted, inside)
     else:
-        take = partial(pairing.soft, firm=live.firm[near]) if association == "jpda" else pairing.hard
+        known = None if scan.echo is None else (live.echoes[near], live.strength[near], scan.echo)
+        take = partial(pairing.soft, firm=live.firm[near]) if association == "jpda" else partial(pairing.hard, known=known)
         taken = take(predicted, inside, scan.log_density, live.llr[near], *scan.seen)
         hit = near[taken.rows]
-        live = _update(live, scan, hit, taken, doubted(live, scan.sensor, near, inside, taken))
+        live = _update(live, scan, hit, taken, doubted(live, scan.sensor, near, inside, taken, scan.echo))
     lost = _gone(before, ~np.isin(before, live.number)) if live.forest is not None else 0  # only trees of plots can vanish in an update
     free = np.flatnonzero(~taken.claimed)
     live = _start(live, scan, free)
@@ -245,13 +248,14 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, Rows |
     return replace(live[~drop] if drop.any() else live, counts=tuple(a + b for a, b in zip(counts, now, strict=True))), out
 
 
-def doubted(live: Live, sensor: int, near: np.ndarray, pairs: Pairs, taken: Taken) -> np.ndarray:
+def doubted(live: Live, sensor: int, near: np.ndarray, pairs: Pairs, taken: Taken, echo: np.ndarray | None = None) -> np.ndarray:
     """Page's test of every track (n,), after a scan: whether it has become, or always was, a track of others' plots.
 
     A miss counts where a sensor that has seen the track before sees others within its gate, so would see it too, were it there; a hit
     counts anywhere.  The sum is never under 0, so that the past, however good, excuses nothing (Page, Biometrika 41, 1954; of tracks
     Blanding, Willett, Bar-Shalom & Coraluppi, Multisensor track termination for targets with fluctuating SNR: it ends those that fade,
-    which is why a miss alone counts nothing here).  ``near`` and ``pairs``: as `step` has them.
+    which is why a miss alone counts nothing here).  What echoes so faintly, by the plots' strengths ``echo (m, 2)``, that it is missed more
+    often than `SELDOM` is doubted the less.  ``near`` and ``pairs``: as `step` has them.
     """
     doubt, own = live.doubt.copy(), taken.rows[taken.share >= OWN]
     doubt[near[own]] = np.maximum(doubt[near[own]] + HIT, 0.0)
@@ -261,7 +265,8 @@ def doubted(live: Live, sensor: int, near: np.ndarray, pairs: Pairs, taken: Take
     among = np.bincount(row, taken.claimed[pairs.plot], len(near)) > 0.0
     among[own] = False
     others = near[among]
-    doubt[others] += MISSED * ((live.sensors[others] >> np.uint64(sensor)) & np.uint64(1))
+    weight = MISSED if echo is None else echoes.misses(pairs, live.echoes[near], live.strength[near], echo, GHOST, SELDOM)[among]
+    doubt[others] += weight * ((live.sensors[others] >> np.uint64(sensor)) & np.uint64(1))
     return doubt
 
 
@@ -292,7 +297,7 @@ def _branched(live: Live, scan: Scan, near: np.ndarray, predicted: Bank, pairs: 
 
 def _doubles(live: Live, hit: np.ndarray, time: float) -> np.ndarray:
     if live.forest is None:
-        return pairing.doubles(live.bank, live.hits, hit, time)
+        return pairing.doubles(live.bank, live.hits, hit, time, (live.echoes, live.strength))
     return multiscan.doubles(live.bank, live.number, live.hits, hit, live.forest.best, time)
 
 
@@ -325,6 +330,9 @@ def _update(live: Live, scan: Scan, hit: np.ndarray, taken: Taken, doubt: np.nda
     sensors[hit] |= np.uint64(1) << np.uint64(scan.sensor)
     hit = hit[taken.share >= OWN]
     hits[hit] += 1
+    heard, strength = live.echoes.copy(), live.strength.copy()
+    if scan.echo is not None:
+        heard[hit], strength[hit] = echoes.heard(heard[hit], strength[hit], scan.echo[taken.plot[taken.share >= OWN]])
     revisit[hit], seen[hit] = scan.revisit, scan.time
     firm = live.firm | ((hits >= FIRM_HITS) & (llr > FIRM_LLR) & (np.einsum("naa->n", bank.P6[:, :3, :3]) < FIRM_SIGMA**2))
     engine = pushed(bank)
@@ -340,7 +348,7 @@ def _update(live: Live, scan: Scan, hit: np.ndarray, taken: Taken, doubt: np.nda
         lit[burns], staged[burns] = scan.time, above(bank.x6[burns], slow[burns])
     slow[hit[burnt[hit]]] = np.inf
     now: dict[str, Any] = {"hits": hits, "llr": llr, "firm": firm, "burnt": burnt, "sensors": sensors, "doubt": doubt}
-    return replace(live, bank=bank, **now, revisit=revisit, seen=seen, lit=lit, above=staged, slow=slow)
+    return replace(live, bank=bank, **now, revisit=revisit, seen=seen, lit=lit, above=staged, slow=slow, echoes=heard, strength=strength)
 
 
 def _burnt_out(bank: Bank, engine: np.ndarray, burnt: np.ndarray, able: np.ndarray, pause: np.ndarray) -> np.ndarray:
@@ -369,12 +377,14 @@ def _start(live: Live, scan: Scan, free: np.ndarray) -> Live:
     if n == 0:
         return live
     others = live.bank, np.where(live.firm, live.hits, 0)
+    place, _ = scan.spots or pairing.spots(*scan.seen)
+    heard, strength = echoes.begun(place[free], scan.echo[free] if scan.echo is not None else np.full((n, 2), np.nan), scan.time, *others)
     new = Live(
         bank=starting.from_one_plot(scan.time, scan.z[free], scan.sigma[free], scan.origin, scan.axes, scan.cosines, others),
         number=live.next_number + np.arange(n), hits=np.ones(n, int), llr=np.zeros(n), firm=np.zeros(n, bool),
         burnt=np.zeros(n, bool), sensors=np.full(n, np.uint64(1) << np.uint64(scan.sensor)),
         revisit=np.full(n, scan.revisit), seen=np.full(n, scan.time), doubt=np.zeros(n), lit=np.full(n, -np.inf),
-        above=np.zeros(n), slow=np.full(n, np.inf),
+        above=np.zeros(n), slow=np.full(n, np.inf), echoes=heard, strength=strength,
     )  # fmt: skip
     joined: dict[str, Any] = {name: np.concatenate([getattr(live, name), getattr(new, name)]) for name in COLUMNS}
     forest = None if live.forest is None else live.forest.started(scan.rows[free])

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import filters, pairing, starting
+from copfuse import echoes, filters, pairing, starting
 from copfuse.coasting import REGISTRATION, Live, Turns, with_rows
 from copfuse.filters import Bank
 from copfuse.kernels.gating import box_pairs
@@ -47,7 +47,7 @@ def counted(live: Live, hit: np.ndarray, time: float, slack: np.ndarray) -> tupl
     """What is known of turns after a scan at ``time`` s, and the rows of every two tracks that are one.
 
     ``slack (6,)``: variances that biases may leave in a difference.  Page's test (see `tracking.doubted`) for either of two tracks: how
-    often the other one is seen when it is.  Only firm tracks count, for clutter's take anything.
+    often the other one is seen when it is.  Only firm tracks count, for clutter's take anything; two that echo differently are not one.
     """
     i, j = _near(live, hit, time)
     if len(i) == 0:
@@ -64,7 +64,7 @@ def counted(live: Live, hit: np.ndarray, time: float, slack: np.ndarray) -> tupl
         pair = min(number[a], number[b]), max(number[a], number[b])
         first, second = turns.get(pair, (0.0, 0.0))
         turns[pair] = (first + ALONE, second) if number[a] == pair[0] else (first, second + ALONE)
-        if min(turns[pair]) >= ONE:
+        if min(turns[pair]) >= ONE and not echoes.unlike(live.echoes, live.strength, a, b):
             one.append((a, b))
     return turns, one
 
@@ -91,12 +91,16 @@ def _squared(bank: Bank, i: np.ndarray, j: np.ndarray, time: float, slack: np.nd
 def _taken_in(live: Live, keep: int, go: int, scan: Scan) -> Live:
     """The tracks, that of row ``keep`` with what that of row ``go`` knows."""
     one, other = (filters.predict(live.bank[np.array([row])], scan.time) for row in (keep, go))
-    now: dict[str, Any] = {name: getattr(live, name).copy() for name in ("sensors", "revisit", "seen", "lit", "above", "slow")}
+    now: dict[str, Any] = {
+        name: getattr(live, name).copy() for name in ("sensors", "revisit", "seen", "lit", "above", "slow", "echoes", "strength")
+    }
     newest = keep if live.seen[keep] >= live.seen[go] else go
     now["sensors"][keep] |= live.sensors[go]
     now["revisit"][keep], now["seen"][keep] = live.revisit[newest], live.seen[newest]
     burnt = keep if live.lit[keep] >= live.lit[go] else go
     now["lit"][keep], now["above"][keep], now["slow"][keep] = live.lit[burnt], live.above[burnt], live.slow[burnt]
+    now["echoes"][keep] += live.echoes[go] - echoes.ALONE
+    now["strength"][keep] += live.strength[go]
     return replace(live, bank=with_rows(live.bank, np.array([keep]), merged(one, other)), **now)
 
 

@@ -21,7 +21,7 @@ from copfuse import __version__, releases
 from copfuse.constants import NODES
 from copfuse.errors import CopfuseError, suggestion
 from copfuse.folders import check_folder, whole_folder
-from copfuse.hearing import reported
+from copfuse.hearing import as_known, reported
 from copfuse.naming import name as common_name
 from copfuse.scenario import Scenario
 from copfuse.tables import CUE, DROP, MESSAGE, MESSAGE_KINDS, PLOT, TRACK, Detections, Messages, Picture, Table, Tracks
@@ -121,7 +121,7 @@ def view(run: Any, node: str) -> View:
     sensors, plots = _own(run, k, came)
     carried = came[(came.kind == TRACK) | (came.kind == CUE)]
     rows = np.union1d(np.flatnonzero(run.tracks.node == k), carried.row)
-    detections = _detections(run.detections[plots], sensors, run.scenario)
+    detections = _detections(as_known(k, run.messages, run.scenario, run.detections)[plots], sensors, run.scenario)
     tracks = _tracks(run.tracks, rows, k, carried, sensors, plots, detections)
     row = np.where(came.kind == PLOT, np.searchsorted(plots, came.row), np.searchsorted(rows, came.row))
     messages = replace(came, row=np.where(came.kind == MESSAGE, -1, row), meta=_heard(run, node, came, rows, tracks, detections))

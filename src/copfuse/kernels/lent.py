@@ -12,7 +12,8 @@ from copfuse.constants import NODES
 
 N_NODE = len(NODES)
 NUMBER, HITS, FIRM, BURNT, SENSORS, SCAN, AT, DETECTION = range(8)  # columns of `Rows.facts`: the last three of updates only
-LLR, REVISIT, SEEN, DOUBT, LIT, ABOVE, SLOW, RELIGHT = range(8)  # columns of `Rows.figures`: the last is `phases.relight` as of its time
+# columns of `Rows.figures`: the last is `phases.relight` as of its time
+LLR, REVISIT, SEEN, DOUBT, LIT, ABOVE, SLOW, ECHOES, STRENGTH, RELIGHT = range(10)
 COUNT, TAKEN, REFUSED, CONTESTED, NEW, DROPPED, NEXT = range(7)  # rows of `Rows.counts`: tracks of each node, −1 if they are not here; of
 # its plots and tracks so many since they came here, as `coasting.COUNTS` has them; and the number of the next track
 DETECTED, AHEAD = range(2)  # columns of `Scans.row`: what a plot is called, and the row of `Rows` that it begins, −1 if that is not made
@@ -20,8 +21,9 @@ FIRST, LAST, NODE, BIT, COSINES, PLUME = range(6)  # columns of `Scans.facts`: p
 TIME, LOG_DENSITY, AGAIN = range(3)  # columns of `Scans.figures`: s, of false and new plots, s between scans
 BLUR, LIMIT = 3, 4  # columns of `Scans.spot` after a place's three (`pairing.spots`): its sigma, and the gate's squared distance
 NEAR, START, PLOT, OUT, HELD = range(5)  # rows of `Work.numbers`: tracks within reach, their pairs' begins, plots; engines out; plots taken
-D2, LOGLIK, ODDS, DT, LIGHTS, PAUSE, NEAREST = range(7)  # rows of `Work.figures`; PAUSE and the one before are `phases.further` after and
-# `phases.relight` before; the last, of each plot, its least squared distance from a track, or `CLAIMED`
+# rows of `Work.figures`; PAUSE and the one before are `phases.further` after and `phases.relight` before; NEAREST is of each plot its least
+# squared distance from a track, or `CLAIMED`; GAIN is LOGLIK with what strengths add to it; the last is of `echoes.seek`
+D2, LOGLIK, ODDS, DT, LIGHTS, PAUSE, NEAREST, GAIN, SHARED = range(9)
 CLAIMED = -1.0
 RATE, CHANCE = range(2)  # of `Waits.after`
 STUCK, MET, AFRESH, WANTED = range(4)  # why a call ends: the next scan is the plain form's, two tracks may be one, another call may go on,
@@ -43,7 +45,8 @@ class Rows(NamedTuple):
 
 
 class Scans(NamedTuple):
-    """Scans, and their plots: ``seen (2, n, 4)`` are z and sigma, ``spot (n, 5)`` and ``row (n, 2)`` as named above."""
+    """Scans, and their plots: ``seen (2, n, 4)`` are z and sigma, ``spot (n, 5)`` and ``row (n, 2)`` as named above, ``echo (n, 2)``
+    `echoes.strengths`."""
 
     facts: Any
     figures: Any
@@ -52,6 +55,7 @@ class Scans(NamedTuple):
     seen: Any
     spot: Any
     row: Any
+    echo: Any
 
 
 class Work(NamedTuple):
@@ -107,7 +111,8 @@ class Rule(NamedTuple):
     firm_llr: float
     firm_variance: float
     hit: float
-    missed: float
+    ghost: float
+    seldom: float
     doubted: float
     beside: float
     often: int

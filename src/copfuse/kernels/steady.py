@@ -14,6 +14,7 @@ from numba import int64 as I
 
 from copfuse.kernels import borrowing
 from copfuse.kernels.assignment import assign_plots as assign_kernel
+from copfuse.kernels.echoes import HEARD, missed, remembered, seek, weigh
 from copfuse.kernels.eights import run
 from copfuse.kernels.engines import (
     ASKED,
@@ -48,8 +49,10 @@ from copfuse.kernels.lent import (
     DETECTION,
     DOUBT,
     DT,
+    ECHOES,
     FIRM,
     FIRST,
+    GAIN,
     HELD,
     HITS,
     LAST,
@@ -75,8 +78,10 @@ from copfuse.kernels.lent import (
     SCAN,
     SEEN,
     SENSORS,
+    SHARED,
     SLOW,
     START,
+    STRENGTH,
     STUCK,
     TAKEN,
     TIME,
@@ -108,7 +113,7 @@ def addresses() -> At:
 
 
 @borrowing(forceinline=True)
-def _judged(rows, now, then, near, scans, scan, rule, work, at):
+def _judged(rows, base, now, then, near, scans, scan, rule, work, at):
     """Predict the tracks ``near`` from rows ``now`` to rows ``then``, and let plots be taken: `pairing.judged`, `gated` and `hard`.
 
     Leaves the plot of each in ``work`` (−1 for none), its pairs with their log ratios, and which plots are claimed.
@@ -137,7 +142,17 @@ def _judged(rows, now, then, near, scans, scan, rule, work, at):
         begin = after
         work.figures[ODDS, r] = rule.odds
     odds, held = run(work.figures[ODDS], 0, near), run(work.numbers[HELD], 0, near)
-    _assign(at.assign, start, run(plot, 0, kept), run(ratio, 0, kept), odds, last - first, held)
+    gain, shared, echo = run(work.figures[GAIN], 0, kept), run(work.figures[SHARED], 0, last - first), run(scans.echo, first, last - first)
+    for p in range(kept):
+        gain[p] = ratio[p]
+    for p in range(last - first):
+        shared[p] = 0.0
+    for r in range(near):
+        seek(rows.figures[base + work.numbers[NEAR, r], ECHOES], plot, start[r], start[r + 1], shared)
+    for r in range(near):
+        one = rows.figures[base + work.numbers[NEAR, r]]
+        weigh(one[ECHOES], one[STRENGTH], echo, plot, start[r], start[r + 1], shared, gain, rule.odds)
+    _assign(at.assign, start, run(plot, 0, kept), gain, odds, last - first, held)
     for r in range(near):
         if held[r] >= 0:
             nearest[held[r]] = CLAIMED
@@ -214,23 +229,28 @@ def _rested(rows, base, n, spare, new, m, scans, scan, first, waits, rule, work)
 
 
 @borrowing
-def _missed(rows, r, k, bit, work):
-    """Whether the track in row r, k of those near, has no plot though its sensor sees others' within its gate (`tracking.doubted`)."""
-    if work.numbers[HELD, k] >= 0 or rows.facts[r, SENSORS] & bit == 0:
-        return False
+def _missed(rows, r, k, scans, scan, rule, work):
+    """What the track in row r, k of those near, is doubted the more as it has no plot though its sensor sees others' within its gate
+    (`tracking.doubted`)."""
+    facts = scans.facts[scan]
+    if work.numbers[HELD, k] >= 0 or rows.facts[r, SENSORS] & facts[BIT] == 0:
+        return 0.0
     claimed = False
     for p in range(work.numbers[START, k], work.numbers[START, k + 1]):
         claimed = claimed or work.figures[NEAREST, work.numbers[PLOT, p]] == CLAIMED
-    return claimed
+    if not claimed:
+        return 0.0
+    begin, end, echo = work.numbers[START, k], work.numbers[START, k + 1], run(scans.echo, facts[FIRST], facts[LAST] - facts[FIRST])
+    heard = rows.figures[r, ECHOES], rows.figures[r, STRENGTH]
+    return missed(heard[0], heard[1], echo, work.numbers[PLOT], begin, end, rule.ghost, rule.seldom)
 
 
 @borrowing(forceinline=True)
-def _kept(rows, base, n, near, new, m, bit, rule, work):
+def _kept(rows, base, n, near, new, m, scans, scan, rule, work):
     """Put the updated tracks into their places; whether one of them is so near to another of some plots that they may be one object."""
     for k in range(near):
         r = base + work.numbers[NEAR, k]
-        if _missed(rows, r, k, bit, work):
-            rows.figures[r, DOUBT] += rule.missed
+        rows.figures[r, DOUBT] += _missed(rows, r, k, scans, scan, rule, work)
     for r in range(base, base + n):
         burnt, out = rows.facts[r, BURNT] != 0, work.numbers[OUT, r - base]
         if out < 0:  # it has a plot: what it has become comes here below
@@ -264,7 +284,7 @@ def _hit(rows, base, prior, near, new, scans, scan, rule, work):
     first = facts[FIRST]
     for k in range(near):
         plot, at, h = work.numbers[HELD, k], base + work.numbers[NEAR, k], new + m
-        if _missed(rows, at, k, facts[BIT], work) and rows.figures[at, DOUBT] + rule.missed >= rule.doubted:
+        if plot < 0 and rows.figures[at, DOUBT] + _missed(rows, at, k, scans, scan, rule, work) >= rule.doubted:
             return -1
         if plot < 0:
             continue
@@ -286,6 +306,10 @@ def _hit(rows, base, prior, near, new, scans, scan, rule, work):
         rows.figures[h, LLR] = rows.figures[at, LLR] + work.figures[LOGLIK, p]
         rows.figures[h, REVISIT], rows.figures[h, SEEN] = figures[AGAIN], figures[TIME]
         rows.figures[h, DOUBT] = max(rows.figures[h, DOUBT] + rule.hit, 0.0)
+        echo, kept = scans.echo[first + plot, HEARD], remembered(rows.figures[h, ECHOES])
+        if not math.isnan(echo):
+            rows.figures[h, ECHOES] = kept * rows.figures[h, ECHOES] + 1.0
+            rows.figures[h, STRENGTH] = kept * rows.figures[h, STRENGTH] + echo
         m += 1
     return m
 
@@ -336,7 +360,7 @@ def follow(first_scan, scans, rows, room, waits, rule, work, at):
                 if not together:
                     copy_row(rows, r, now + k)
                 work.figures[DT, k], work.figures[LIGHTS, k] = time - rows.time[r], rows.figures[r, RELIGHT]
-            _judged(rows, one if together else now, prior, near, scans, scan, rule, work, at)
+            _judged(rows, base, one if together else now, prior, near, scans, scan, rule, work, at)
             m = _hit(rows, base, prior, near, new, scans, scan, rule, work)
         if m < 0 or n + plots - m > room:
             return scan, made, STUCK
@@ -353,7 +377,7 @@ def follow(first_scan, scans, rows, room, waits, rule, work, at):
         if m > 0:
             _said(rows, prior, new, m, made, time, rule, work)
             rows.counts[TAKEN, node] += m
-            met = _kept(rows, base, n, near, new, m, scans.facts[scan, BIT], rule, work)
+            met = _kept(rows, base, n, near, new, m, scans, scan, rule, work)
         made += m
         if m < plots:
             made += begun(rows, base, node, scans, scan, made, rule, work)
