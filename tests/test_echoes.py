@@ -62,7 +62,8 @@ def test_a_plot_s_strength_is_by_its_radar_s_own_equation():
         np.testing.assert_allclose(found, np.stack([(snr - least) / square, least / square], axis=1), rtol=1e-9)
         assert np.isnan(echoes.strengths(z * [np.nan, 1, 1, 1], snr, number, radar)).all()
         assert np.isnan(echoes.strengths(z, snr * np.nan, number, radar)).all()
-        faint = echoes.strengths(z, 0.0 * snr, number, radar)  # less than it can notice: no more is known than that it did
+        assert np.isnan(echoes.strengths(z, 0.9 * least + 0.0 * snr, number, radar)).all()  # no ratio, for it would not have been noticed
+        faint = echoes.strengths(z, least + 0.0 * snr, number, radar)
         assert (faint[:, HEARD] > 0.0).all() and (faint[:, HEARD] < 1e-3 * faint[:, LEAST]).all()
 
 

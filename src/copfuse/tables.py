@@ -230,6 +230,8 @@ class Detections(Table):
 
     ``z`` and ``sigma`` are range m, azimuth rad, elevation rad, range rate m/s, nan where a sensor has none; of a radar
     with ``angles = "u-v"`` columns 1 and 2 hold direction cosines u and v in its face's axes (see `sensors.place`) instead;
+    ``snr`` is the signal-to-noise ratio, of powers, not in dB, by which trackers tell what echoes strongly from what does faintly
+    (`echoes`), nan where it is not known (what is below its radar's threshold is taken as not known);
     ``sensor`` is an index into ``meta["sensors"]`` (names); ``object`` is the truth label, −1 for clutter, for
     scoring only.  Rows of one sensor with one time are one scan.
     """

@@ -78,11 +78,11 @@ def track(detections: Detections, scenario: Any, node: str | None = None, associ
     gate and sigma, and what a constant bias leaves in an estimate is added to its covariance
     (`kernels.consider`; nothing estimates the biases here).
 
-    ``association`` is "gnn", one plot a track, or "jpda", by which every plot in a firm track's gate has its share in the update
-    (`pairing.soft`): ``detection`` is then the likeliest plot, and ``llr`` what the logarithm of the odds that the track exists
-    has gained since its first plot.  By "mht" association waits: a track is a tree of some ways to have taken the last plots
-    (`multiscan`), a row says what the best set of all tracks' ways said at its time, and a later row may stand on
-    other plots than the rows before it; ``P_common`` is then that of the rows as they stand.
+    ``association`` is "gnn", one plot a track, by their places and how strongly objects echo (``snr``, where plots have it; `echoes`), or
+    "jpda", by which every plot in a firm track's gate has its share in the update (`pairing.soft`): ``detection`` is then the likeliest
+    plot, and ``llr`` what the logarithm of the odds that the track exists has gained since its first plot.  By "mht" association waits: a
+    track is a tree of some ways to have taken the last plots (`multiscan`), a row says what the best set of all tracks' ways said at its
+    time, and a later row may stand on other plots than the rows before it; ``P_common`` is then that of the rows as they stand.
 
     ``meta["counts"]`` has for every node the number of its plots: taken by a track; refused, just outside a gate; contested, in
     the gate of a track that took another; and new, near no track (all but the taken start tracks); and of tracks dropped for

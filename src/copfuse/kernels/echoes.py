@@ -13,6 +13,7 @@ MOST = 100.0  # echoes that are remembered: aspects change, and what an object e
 GAIN = -6.0, 3.0  # logarithm of what a strength makes of a pair's likelihood, at least and at most: no radar is so well known, *notional*
 KNOWN = 6.0  # echoes, with `ALONE`, of one of the tracks that compete for a plot, or chances do not count: else none would begin in clutter
 SURELY = 1e6  # tracks, more than there are
+NOTICED = 0.99  # of the least that a radar notices: a ratio below is none, whatever it stands for
 CHANCES = 0.05, 0.95  # of a plot, likewise at least and at most
 
 
@@ -104,7 +105,7 @@ def remembered(count):
 @borrowing
 def strengths(z, snr, sensor, radar, out):
     """What plots ``z (n, 4)`` with ratios ``snr (n,)`` of sensors ``sensor (n,)`` tell of strengths, into ``out (n, 2)`` (`HEARD`,
-    `LEAST`); nan where a plot is no radar's, or has no range or no ratio.
+    `LEAST`); nan where a plot is no radar's, or has no range or no ratio that its radar would have noticed.
 
     ``radar (sensors, 8)``: the ratio of 1 m^2 at 1 m on boresight (nan of what is no radar), the least that is noticed, how ratios fall
     off the normal, whether z has u and v, and boresight, sector, width of a face (0: it turns) and tilt, rad.
@@ -112,7 +113,7 @@ def strengths(z, snr, sensor, radar, out):
     for i in range(len(z)):
         gain, least, loss, cosines, boresight, sector, face, tilt = radar[sensor[i]]
         out[i, HEARD] = out[i, LEAST] = math.nan
-        if not (gain > 0.0 and z[i, 0] > 0.0 and math.isfinite(snr[i])):
+        if not (gain > 0.0 and z[i, 0] > 0.0 and NOTICED * least <= snr[i] < math.inf):
             continue
         if cosines != 0.0:
             slant = math.sqrt(max(1.0 - z[i, 1] ** 2 - z[i, 2] ** 2, 0.01))
