@@ -29,9 +29,8 @@ LOB, STEEP = 150e3, (65e3, 0.6e3, 2.0e3)  # m; m, m/s, m/s
 HEAVY = math.log(1000.0), 1.25  # of kg/m^2, at the least a missile's ballistic coefficient; by so many sigmas the filter's is above it
 LOB_TURNS = 1.0 / 3270.0  # 1/s, that such a fall is lifted or an engine lights, in all: once in 109 (Laplace's rule), of some 30 s each
 BRAKED = 1.0  # 1/s, that such a fall is taken to be braked below `SPACE`: it passes the layers where drag comes to tell in seconds
-FAST = (
-    3e3  # m/s: what falls from space faster only seemed restless, by biases of the radars; stages that steer there are slower, *notional*
-)
+# A constant bias bends the path of what passes a radar by, which in space seems restless.  Stages that steer in thin air are slower.
+FAST = 3e3  # m/s from which on a fall that comes into the air is taken to have been left alone, *notional*
 UNREST_AFTER = 0.03, 0.001  # of those that were pushed (MANOEUVRE, BOOST), how many are not left alone once they are no more, to the others
 UNREST_BEGINS = 1e-7  # 1/s, that a body in space which was left alone is so no more, or the other way round
 # Of constant thrust an engine pushes the harder the less mass is left to it: one that lifts off with 1.5 to 3 g has burnt most of it when
