@@ -49,7 +49,7 @@ def fed(seed: int, swapped: tuple[int, ...], until: float) -> Live:
     return replace(
         Live.empty(), bank=bank, number=np.arange(2), hits=np.array([count, count]), llr=99 * ones, firm=ones > 0, burnt=ones > 0,
         sensors=np.array([15, 15], np.uint64), revisit=ones, seen=bank.time.copy(), doubt=0 * ones, lit=-np.inf * ones,
-        above=0 * ones, slow=np.inf * ones, echoes=ones, strength=0.05 * ones, next_number=2,
+        above=0 * ones, slow=np.inf * ones, echoes=ones, strength=0.05 * ones, misfit=0 * ones, next_number=2,
     )  # fmt: skip
 
 

@@ -176,7 +176,7 @@ def two_tracks(count=20.0, strength=(40.0, 0.4), apart=5.0, P=(10.0, 0.3)) -> Li
     return replace(
         Live.empty(), bank=bank, number=np.arange(2), hits=np.array([40, 30]), llr=99 * ones, firm=ones > 0, burnt=ones > 0,
         sensors=np.array([1, 1], np.uint64), revisit=ones, seen=0 * ones, doubt=0 * ones, lit=-np.inf * ones, above=0 * ones,
-        slow=np.inf * ones, echoes=count * ones, strength=np.array(strength), next_number=2,
+        slow=np.inf * ones, echoes=count * ones, strength=np.array(strength), misfit=0 * ones, next_number=2,
     )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ def held(hits, young=1) -> Live:
     return replace(
         Live.empty(), bank=bank, number=np.arange(n), hits=np.array(hits), llr=20 * ones, firm=ones > 0, burnt=np.arange(n) == 0,
         sensors=np.array([3, 2, 2][:n], np.uint64), revisit=ones, seen=200 * ones, doubt=0 * ones, lit=-np.inf * ones, above=0 * ones,
-        slow=np.inf * ones, echoes=ones, strength=0.05 * ones, next_number=n,
+        slow=np.inf * ones, echoes=ones, strength=0.05 * ones, misfit=0 * ones, next_number=n,
     )  # fmt: skip
 
 

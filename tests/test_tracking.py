@@ -342,6 +342,7 @@ def lone(x, sigma, mu, burnt):
         "slow": np.full(1, np.inf),
         "echoes": np.ones(1),
         "strength": np.full(1, 0.05),
+        "misfit": np.zeros(1),
     }
     return dataclasses.replace(some, sensors=np.ones(1, np.uint64), doubt=np.zeros(1), **never)
 
@@ -366,6 +367,7 @@ def test_a_track_is_dropped_by_whose_plots_go_to_another_at_a_sensor_that_should
         "slow": np.inf * ones,
         "echoes": ones,
         "strength": 0.05 * ones,
+        "misfit": 0 * ones,
         "burnt": ones > 0,
     }
     live = dataclasses.replace(two, bank=bank, number=np.arange(2), firm=ones > 0, sensors=np.array([1, seen_by], np.uint64), **columns)

@@ -25,7 +25,7 @@ def two_tracks() -> Live:
     return replace(
         Live.empty(), bank=bank, number=np.arange(2), hits=np.array([40, 30]), llr=99 * ones, firm=ones > 0, burnt=ones > 0,
         sensors=np.array([1, 2], np.uint64), revisit=ones, seen=0 * ones, doubt=0 * ones, lit=-np.inf * ones, above=0 * ones,
-        slow=np.inf * ones, echoes=ones, strength=0.05 * ones, next_number=2,
+        slow=np.inf * ones, echoes=ones, strength=0.05 * ones, misfit=0 * ones, next_number=2,
     )  # fmt: skip
 
 

@@ -70,6 +70,7 @@ class Live:
     slow: np.ndarray  # m/s, its least speed since its push was first followed (`phases.slowest`); inf: none acted at its newest plot
     echoes: np.ndarray  # how many it was heard by, and what it is worth to be new (`echoes`)
     strength: np.ndarray  # m^2, how strong these were in all
+    misfit: np.ndarray  # logarithm of how much likelier its newest plots are if it is astray (`astray`)
     next_number: int = 0
     counts: tuple[int, ...] = (0,) * len(COUNTS)  # what became of all plots and tracks so far, as in `COUNTS`
     forest: multiscan.Forest | None = None  # by "mht" rows are leaves; those of one ``number`` are one track
@@ -88,12 +89,12 @@ class Live:
     @staticmethod
     def empty() -> Live:
         """No track yet."""
-        kinds: tuple[Any, ...] = (int, int, float, bool, bool, np.uint64, float, float, float, float, float, float, float, float)
+        kinds: tuple[Any, ...] = (int, int, float, bool, bool, np.uint64, float, float, float, float, float, float, float, float, float)
         columns: dict[str, Any] = {name: np.zeros(0, kind) for name, kind in zip(COLUMNS, kinds, strict=True)}
         return Live(Bank.empty(), **columns)
 
 
-COLUMNS = ("number", "hits", "llr", "firm", "burnt", "sensors", "revisit", "seen", "doubt", "lit", "above", "slow", "echoes", "strength")
+COLUMNS = ("number", "hits", "llr", "firm", "burnt", "sensors", "revisit", "seen", "doubt", "lit", "above", "slow", "echoes", "strength", "misfit")
 
 
 def coasted(live: Live, time: float, bias: float = 0.0) -> tuple[Live, np.ndarray]:

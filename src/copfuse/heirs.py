@@ -48,7 +48,7 @@ def succeeded(live: Live, doubted: np.ndarray, near: np.ndarray, pairs: Pairs, t
 def _taken_over(live: Live, old: int, new: int) -> Live:
     """The tracks, that of row ``old`` with the estimate and the plots of that of row ``new``; whether its engine is out it knows better."""
     now: dict[str, Any] = {
-        name: getattr(live, name).copy() for name in ("hits", "llr", "sensors", "revisit", "seen", "doubt", "echoes", "strength")
+        name: getattr(live, name).copy() for name in ("hits", "llr", "sensors", "revisit", "seen", "doubt", "echoes", "strength", "misfit")
     }
     now["hits"][old] += live.hits[new]
     now["llr"][old] += live.llr[new]

@@ -34,6 +34,7 @@ from copfuse.kernels.lent import (
     HITS,
     LIT,
     LLR,
+    MISFIT,
     N_NODE,
     NEW,
     NEXT,
@@ -81,6 +82,7 @@ _FIGURES = (
     ("slow", SLOW),
     ("echoes", ECHOES),
     ("strength", STRENGTH),
+    ("misfit", MISFIT),
 )
 _COUNTED: tuple[tuple[str, Any], ...] = (
     ("plots", slice(TAKEN, NEW + 1)), ("taken", TAKEN), ("refused", REFUSED), ("contested", CONTESTED), ("new", NEW), ("dropped", DROPPED),
@@ -104,7 +106,7 @@ class Kit:
         ahead, pairs = max(BLOCK, self.plots), max(PAIRS, self.room, self.plots) + 1
         n = (N_NODE + 3) * self.room + ahead
         time, x, P, mu, x6, P6 = (np.zeros((n, *one)) for one in _SHAPES)
-        self.rows = Rows(time, x, P, mu, x6, P6, np.zeros((n, 8), int), np.zeros((n, 10)), np.zeros((7, N_NODE), int))
+        self.rows = Rows(time, x, P, mu, x6, P6, np.zeros((n, 8), int), np.zeros((n, lent.RELIGHT + 1)), np.zeros((7, N_NODE), int))
         boxes, seen, of = np.zeros((2, self.room, 3)), np.zeros((2, self.plots, 4)), np.zeros((self.room, N_MODEL, sights.ROWS, 9))
         facts, words = np.zeros((self.most, 8), int), words_of(np.empty(self.most + ahead, ROW))
         self.work = Work(np.zeros((5, pairs), int), np.zeros((9, pairs)), boxes, seen, of, facts, words)

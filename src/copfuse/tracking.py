@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import companions, covariances, crossed, echoes, filters, heirs, multiscan, pairing, processions, starting, turns
+from copfuse import astray, companions, covariances, crossed, echoes, filters, heirs, multiscan, pairing, processions, starting, turns
 from copfuse.association import Pairs, gate
 from copfuse.checking import handed, handed_scenario, usable_plots
 from copfuse.coasting import (
@@ -181,7 +181,7 @@ def _part(steady: Steady, scan: Scan, hit: np.ndarray, detection: np.ndarray) ->
     """Put crossed tracks right, and drop doubles and tracks that take turns with another, after a scan that was steady and gave the tracks
     ``hit`` its plots ``detection``."""
     before = steady.seen(scan.node)
-    live = crossed.straightened(before, hit, np.searchsorted(scan.rows, detection), scan)
+    live = astray.widened(crossed.straightened(before, hit, np.searchsorted(scan.rows, detection), scan), hit)
     live, drop = turns.joined(live, hit, _doubles(live, hit, scan.time), scan)
     drop = processions.passed(live, hit, drop, scan)
     steady.remember(scan.node, live)
@@ -232,6 +232,7 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, Rows |
         take = partial(pairing.soft, firm=live.firm[near]) if association == "jpda" else partial(pairing.hard, known=known)
         taken = take(predicted, inside, scan.log_density, live.llr[near], *scan.seen)
         hit = near[taken.rows]
+        live = replace(live, misfit=astray.misfits(live, near, inside, taken, scan.z))
         live = _update(live, scan, hit, taken, doubted(live, scan.sensor, near, inside, taken, scan.echo))
     lost = _gone(before, ~np.isin(before, live.number)) if live.forest is not None else 0  # only trees of plots can vanish in an update
     free = np.flatnonzero(~taken.claimed)
@@ -241,7 +242,7 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, Rows |
     mine = taken.share >= OWN
     own = hit[mine]
     live, drop = heirs.succeeded(live, live.doubt >= DOUBTED, near, inside, taken)
-    live = crossed.straightened(live, own, taken.plot[mine], scan)
+    live = astray.widened(crossed.straightened(live, own, taken.plot[mine], scan), own)
     live, drop = turns.joined(live, own, _doubles(live, own, scan.time) | drop, scan)
     drop = processions.passed(live, own, drop, scan)
     now = *_sorted_out(pairs, limit, taken.claimed), dropped, lost + _gone(live.number, drop)
@@ -384,7 +385,7 @@ def _start(live: Live, scan: Scan, free: np.ndarray) -> Live:
         number=live.next_number + np.arange(n), hits=np.ones(n, int), llr=np.zeros(n), firm=np.zeros(n, bool),
         burnt=np.zeros(n, bool), sensors=np.full(n, np.uint64(1) << np.uint64(scan.sensor)),
         revisit=np.full(n, scan.revisit), seen=np.full(n, scan.time), doubt=np.zeros(n), lit=np.full(n, -np.inf),
-        above=np.zeros(n), slow=np.full(n, np.inf), echoes=heard, strength=strength,
+        above=np.zeros(n), slow=np.full(n, np.inf), echoes=heard, strength=strength, misfit=np.zeros(n),
     )  # fmt: skip
     joined: dict[str, Any] = {name: np.concatenate([getattr(live, name), getattr(new, name)]) for name in COLUMNS}
     forest = None if live.forest is None else live.forest.started(scan.rows[free])

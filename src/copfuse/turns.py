@@ -92,7 +92,7 @@ def _taken_in(live: Live, keep: int, go: int, scan: Scan) -> Live:
     """The tracks, that of row ``keep`` with what that of row ``go`` knows."""
     one, other = (filters.predict(live.bank[np.array([row])], scan.time) for row in (keep, go))
     now: dict[str, Any] = {
-        name: getattr(live, name).copy() for name in ("sensors", "revisit", "seen", "lit", "above", "slow", "echoes", "strength")
+        name: getattr(live, name).copy() for name in ("sensors", "revisit", "seen", "lit", "above", "slow", "echoes", "strength", "misfit")
     }
     newest = keep if live.seen[keep] >= live.seen[go] else go
     now["sensors"][keep] |= live.sensors[go]
@@ -101,6 +101,7 @@ def _taken_in(live: Live, keep: int, go: int, scan: Scan) -> Live:
     now["lit"][keep], now["above"][keep], now["slow"][keep] = live.lit[burnt], live.above[burnt], live.slow[burnt]
     now["echoes"][keep] += live.echoes[go] - echoes.ALONE
     now["strength"][keep] += live.strength[go]
+    now["misfit"][keep] = 0.0
     return replace(live, bank=with_rows(live.bank, np.array([keep]), merged(one, other)), **now)
 
 

@@ -13,7 +13,7 @@ from copfuse.constants import NODES
 N_NODE = len(NODES)
 NUMBER, HITS, FIRM, BURNT, SENSORS, SCAN, AT, DETECTION = range(8)  # columns of `Rows.facts`: the last three of updates only
 # columns of `Rows.figures`: the last is `phases.relight` as of its time
-LLR, REVISIT, SEEN, DOUBT, LIT, ABOVE, SLOW, ECHOES, STRENGTH, RELIGHT = range(10)
+LLR, REVISIT, SEEN, DOUBT, LIT, ABOVE, SLOW, ECHOES, STRENGTH, MISFIT, RELIGHT = range(11)
 COUNT, TAKEN, REFUSED, CONTESTED, NEW, DROPPED, NEXT = range(7)  # rows of `Rows.counts`: tracks of each node, −1 if they are not here; of
 # its plots and tracks so many since they came here, as `coasting.COUNTS` has them; and the number of the next track
 DETECTED, AHEAD = range(2)  # columns of `Scans.row`: what a plot is called, and the row of `Rows` that it begins, −1 if that is not made

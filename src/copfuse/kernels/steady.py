@@ -14,6 +14,7 @@ from numba import int64 as I
 
 from copfuse.kernels import borrowing
 from copfuse.kernels.assignment import assign_plots as assign_kernel
+from copfuse.kernels.astray import summed
 from copfuse.kernels.echoes import HEARD, missed, remembered, seek, weigh
 from copfuse.kernels.eights import run
 from copfuse.kernels.engines import (
@@ -63,6 +64,7 @@ from copfuse.kernels.lent import (
     LOG_DENSITY,
     LOGLIK,
     MET,
+    MISFIT,
     N_NODE,
     NEAR,
     NEAREST,
@@ -136,7 +138,7 @@ def _judged(rows, base, now, then, near, scans, scan, rule, work, at):
         for p in range(begin, after):
             nearest[plot[p]] = min(nearest[plot[p]], d2[p])
             if d2[p] <= scans.spot[first + plot[p], LIMIT]:
-                plot[kept], ratio[kept] = plot[p], ratio[p] - figures[LOG_DENSITY]
+                plot[kept], d2[kept], ratio[kept] = plot[p], d2[p], ratio[p] - figures[LOG_DENSITY]
                 kept += 1
         start[r + 1] = kept
         begin = after
@@ -277,6 +279,16 @@ def _hand_down(seen, k, m):
     hand_all(seen[k], seen[m], N_MODEL * ROWS * 9)
 
 
+@borrowing
+def _components(z):
+    """How many components a plot has."""
+    seen = 0
+    for a in range(4):
+        if not math.isnan(z[a]):
+            seen += 1
+    return seen
+
+
 @borrowing(forceinline=True)
 def _hit(rows, base, prior, near, new, scans, scan, rule, work):
     """Make rows of the tracks that take plots; how many, −1 where a track has become doubtful."""
@@ -306,6 +318,7 @@ def _hit(rows, base, prior, near, new, scans, scan, rule, work):
         rows.figures[h, LLR] = rows.figures[at, LLR] + work.figures[LOGLIK, p]
         rows.figures[h, REVISIT], rows.figures[h, SEEN] = figures[AGAIN], figures[TIME]
         rows.figures[h, DOUBT] = max(rows.figures[h, DOUBT] + rule.hit, 0.0)
+        rows.figures[h, MISFIT] = summed(rows.figures[h, MISFIT], work.figures[D2, p], _components(work.plots[0, m]))
         echo, kept = scans.echo[first + plot, HEARD], remembered(rows.figures[h, ECHOES])
         if not math.isnan(echo):
             rows.figures[h, ECHOES] = kept * rows.figures[h, ECHOES] + 1.0
