@@ -14,12 +14,13 @@ from dataclasses import replace
 import numpy as np
 
 from copfuse.association import Pairs
-from copfuse.coasting import Live
+from copfuse.coasting import Live, with_rows
 from copfuse.crossed import BURNS
 from copfuse.kernels.astray import LEVEL, LIMIT, MOST, SLOPE
 from copfuse.kernels.gating import box_pairs
 from copfuse.kernels.motions import BOOST, MANOEUVRE
 from copfuse.pairing import OWN, Taken
+from copfuse.starting import mixed
 
 SURE = 2.25  # logarithm of the likelihood ratio from which on a track is taken to be astray, *notional*
 WIDER = 2.0  # times as wide as it was it is believed to be then, *notional*
@@ -48,13 +49,10 @@ def widened(live: Live, hit: np.ndarray) -> Live:
     lost = lost[_beside(live, lost)]
     if len(lost) == 0:
         return live
-    misfit, P, P6 = live.misfit.copy(), live.bank.P.copy(), live.bank.P6.copy()
-    size = np.ones(P.shape[-1])
-    size[:6] = WIDER
-    P[lost] *= size[:, None] * size
-    P6[lost] *= WIDER**2
-    misfit[lost] = 0.0
-    return replace(live, misfit=misfit, bank=replace(live.bank, P=P, P6=P6))
+    misfit, wide, size = live.misfit.copy(), live.bank[lost], np.ones(live.bank.P.shape[-1])
+    misfit[lost], size[:6] = 0.0, WIDER
+    wide = mixed(replace(wide, P=wide.P * size[:, None] * size))
+    return replace(live, misfit=misfit, bank=with_rows(live.bank, lost, wide))
 
 
 def _beside(live: Live, some: np.ndarray) -> np.ndarray:

@@ -94,7 +94,23 @@ class Live:
         return Live(Bank.empty(), **columns)
 
 
-COLUMNS = ("number", "hits", "llr", "firm", "burnt", "sensors", "revisit", "seen", "doubt", "lit", "above", "slow", "echoes", "strength", "misfit")
+COLUMNS = (
+    "number",
+    "hits",
+    "llr",
+    "firm",
+    "burnt",
+    "sensors",
+    "revisit",
+    "seen",
+    "doubt",
+    "lit",
+    "above",
+    "slow",
+    "echoes",
+    "strength",
+    "misfit",
+)
 
 
 def coasted(live: Live, time: float, bias: float = 0.0) -> tuple[Live, np.ndarray]:
