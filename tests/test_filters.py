@@ -319,6 +319,25 @@ def test_what_is_all_but_excluded_does_not_blur_a_fall():
         assert np.sqrt(np.trace(every.P[0, fall, 3:6, 3:6])) < 1.5 * best
 
 
+def test_what_is_all_but_excluded_does_not_blur_a_climb_through_the_air():
+    """Up from 45 to 66 km under a radar, the engine out a while ago: the velocity is known nearly as by who knows that none lights."""
+    axes = frames.enu_axes(np.radians(38.5), np.radians(128.5))
+    begin = np.r_[frames.ecef(np.radians(38.5), np.radians(128.5), 45e3), np.array([1100.0, -300.0, 1000.0]) @ axes, np.log(5000.0)]
+    prior, log_beta = np.diag([10.0**2] * 3 + [0.5**2] * 3)[None], np.array([[np.log(5000.0), 0.2]])
+    doubts = [1e-3, 0.02, 0.977, 1e-3, 1e-3], [0.0, 0.0, 1.0, 0.0, 0.0]
+    every, alone = (filters.bank(0.0, begin[None, :6], prior, [mu], log_beta=log_beta) for mu in doubts)
+    sigma, work = np.array([5.0, 3e-4, 3e-4, np.nan]), (np.zeros((9, 9)), np.zeros((18, 9)), np.zeros((4, 9)), np.zeros(9))
+    s, k, y, fall = np.r_[begin, 0.0, 0.0], np.zeros((4, 9)), np.zeros(9), motions.REENTRY
+    for time in np.arange(1.0, 25.0):
+        motions.propagate(fall, 7, s, 1.0, k, y)
+        z = plain_look(s[:6])
+        every = filters.update(filters.predict(every, time, switching.LATELY), z[None], sigma[None], ORIGIN, AXES)
+        kernel.predict_model(fall, 7, alone.x[0, fall], alone.P[0, fall], 1.0, filters.NOISE, *work)
+        alone = filters.update(alone, z[None], sigma[None], ORIGIN, AXES)
+    told, best = (np.sqrt(np.trace(b.P[0, fall, 3:6, 3:6])) for b in (every, alone))
+    assert frames.altitude(s[None, :3])[0] > 65e3 and every.mu[0, fall] > 0.95 and told < 1.05 * best
+
+
 def test_what_a_further_stage_would_do_does_not_blur_what_falls():
     """Up from 120 km under a radar, the engine out a second ago: velocity is soon known nearly as by who knows that none follows."""
     axes = frames.enu_axes(np.radians(38.5), np.radians(128.5))

@@ -26,7 +26,7 @@ from copfuse.kernels.switching import HEAVY, LATELY, transition
 NEGLIGIBLE = 1e-3  # model probability below which a model opens no gate
 ASLEEP = 1e-7  # model probability below which a model is not computed
 RARE = 1e-5  # model probability below which a model is left out of the mixture's moments
-UNHEARD = 0.03  # odds of a push or a lift to all falls below which it has no part in their starts in thin air, *notional*
+UNHEARD = 0.03  # odds of a push or a lift to all falls below which it has no part in their starts in climbs and thin air, *notional*
 ALL = 1e300  # likewise while a further stage may light: a push is most likely that one's, which burns on; and of what has one plot, or two:
 UNTOLD = 1e3  # m/s, the velocity's standard deviation in space from which on push and fall are two guesses at it, and no mixture of both
 BURNOUT_STEP = 2.0  # s: an engine that may burn is asked as often whether it has gone out
@@ -156,7 +156,9 @@ def _step(x, P, mu, h, relight, noise, x_out, P_out, mu_out, x6, square, points,
         across = math.inf
     fresh = transition(height, climb, across, x[BOOST, 6], relight, h, Pi)
     untold = P[COAST, 3, 3] + P[COAST, 4, 4] + P[COAST, 5, 5] > UNTOLD * UNTOLD
-    unheard = (ALL if untold or relight > LATELY else UNHEARD) if height >= AIR else 0.0
+    unheard = UNHEARD if height >= AIR or climb > 0.0 else 0.0
+    if height >= AIR and (untold or relight > LATELY):
+        unheard = ALL
     mix(x, P, mu, Pi, h, fresh, unheard, ASLEEP, x_out, P_out, mu_out, xs, Ps, J, kind)
     leader = likeliest(mu_out)
     if h != 0.0:
