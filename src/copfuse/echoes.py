@@ -17,12 +17,11 @@ from typing import Any
 import numpy as np
 
 from copfuse.association import Pairs
-from copfuse.companions import OFTEN
+from copfuse.companions import OFTEN, PARTED
 from copfuse.filters import Bank
 from copfuse.kernels import echoes as kernel
 from copfuse.kernels.echoes import ALONE, HEARD, MOST, OBJECT, PIECE
 
-PARTED = 5e3  # m: how far from a known track what begins is a piece of it, within `companions.BESIDE` (`kernels.free`), *notional*
 OTHER = 3.0  # standard deviations of the logarithms of two means from which on they are two objects'
 RADAR = 8  # facts of a radar
 
