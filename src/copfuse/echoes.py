@@ -51,10 +51,13 @@ def weighed(pairs: Pairs, ratio: np.ndarray, known: tuple[np.ndarray, ...], usua
     return ratio
 
 
-def misses(pairs: Pairs, count: np.ndarray, strength: np.ndarray, echo: np.ndarray, ghost: float, seldom: float) -> np.ndarray:
-    """Logarithm of how much likelier a miss is of a track of nothing than of an object that echoes as it does, (n,)."""
+def misses(
+    pairs: Pairs, count: np.ndarray, strength: np.ndarray, echo: np.ndarray, ghost: float, seldom: float, share: np.ndarray
+) -> np.ndarray:
+    """Logarithm of how much likelier a miss is of a track of nothing than of an object that echoes as it does and is looked at with the
+    chance ``share (n,)``, (n,)."""
     out = np.empty(len(count))
-    kernel.misses(pairs.start, pairs.plot, count, strength, echo, ghost, seldom, out)
+    kernel.misses(pairs.start, pairs.plot, count, strength, echo, ghost, seldom, share, out)
     return out
 
 
