@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 import copfuse as cf
-from copfuse import echoes, filters, frames, fusion, hearing, heirs, network, pairing, sensors, tracking, turns
+from copfuse import echoes, filters, frames, fusion, hearing, heirs, network, pairing, sensors, tracking, turns, watching
 from copfuse.association import Pairs
 from copfuse.coasting import COLUMNS, Live
 from copfuse.constants import NODES
 from copfuse.kernels import echoes as kernel
 from copfuse.kernels.echoes import ALONE, CHANCES, GAIN, HEARD, KNOWN, LEAST, MOST, OBJECT, PIECE, SURELY
-from copfuse.scanning import Scan, in_order, series
+from copfuse.scanning import Scan, in_order, searches, series
 from copfuse.tables import Detections, Messages
 
 pytestmark = pytest.mark.kernels
@@ -117,7 +117,8 @@ def test_pairs_are_weighed_and_misses_counted_as_in_the_plain_form(seed):
     told = ratio - pairs.log_density - plain_likelier(count[row], strength[row], echo[pairs.plot, HEARD])
     several = shared[pairs.plot] > SURELY
     assert np.abs(told[~several]).max(initial=0.0) < 1e-9
-    missed = echoes.misses(pairs, count, strength, echo, 0.15, 0.5)
+    share = rng.choice([0.25, 1.0], n)
+    missed = echoes.misses(pairs, count, strength, echo, 0.15, 0.5, share)
     for i in range(n):
         least = echo[pairs.plot[row == i], LEAST]
         if count[i] <= ALONE or np.isnan(least).all():
@@ -126,10 +127,10 @@ def test_pairs_are_weighed_and_misses_counted_as_in_the_plain_form(seed):
         chance = (1.0 + np.nanmin(least) / strength[i]) ** -count[i]
         p = np.clip(chance, *CHANCES)
         np.testing.assert_allclose(told[several & (row == i)], np.log(p / (1.0 - p)) - usual, atol=1e-9)
-        assert missed[i] == pytest.approx(max(np.log(0.85 / (1.0 - min(chance, 0.5))), 0.0))
+        assert missed[i] == pytest.approx(max(np.log(0.85 / (1.0 - min(share[i] * chance, 0.5))), 0.0))
         args = pairs.plot, int(pairs.start[i]), int(pairs.start[i + 1])
         assert kernel.known(count[i], strength[i], echo, *args) == pytest.approx(chance)
-        assert kernel.missed(count[i], strength[i], echo, *args, 0.15, 0.5) == missed[i]
+        assert kernel.missed(count[i], strength[i], echo, *args, 0.15, 0.5, share[i]) == missed[i]
         one, found = pairs.log_density.copy(), np.zeros(pairs.plots)
         for j in range(n):
             kernel.seek(count[j], pairs.plot, pairs.start[j], pairs.start[j + 1], found)
@@ -220,7 +221,8 @@ def test_without_strengths_pairs_and_misses_are_as_ever_to_the_bit(seed):
     blank = np.full_like(echo, np.nan)
     ratio = echoes.weighed(pairs, pairs.log_density, (count, strength, blank), pairing.ODDS)
     assert ratio.tobytes() == pairs.log_density.tobytes()
-    assert (echoes.misses(pairs, count, strength, blank, tracking.GHOST, pairing.SELDOM) == tracking.MISSED).all()
+    share = rng.random(len(count))
+    assert (echoes.misses(pairs, count, strength, blank, tracking.GHOST, pairing.SELDOM, share) == tracking.MISSED).all()
     fresh = echoes.weighed(pairs, pairs.log_density, (np.full(len(count), ALONE), strength, echo), pairing.ODDS)  # nor was any heard
     assert fresh.tobytes() == ratio.tobytes()
 
@@ -265,14 +267,43 @@ def test_what_becomes_one_was_heard_by_the_plots_of_both():
         assert after.echoes[0] == 40.0 - ALONE and after.strength[0] == 40.4
 
 
-def test_a_faint_track_is_not_doubted_for_what_its_radar_cannot_see():
-    live = replace(two_tracks(strength=(40.0, 0.02)), number=np.array([0, 1]))
+def missed_beside(live: Live, least: float, **search: float) -> np.ndarray:
+    """Doubt of two tracks of which the first takes the one plot that is in both gates, 5 s after 0 s."""
     none = np.zeros(2)
     pairs = Pairs(np.array([0, 1, 2]), np.array([0, 0]), none, none, 1)
     taken = pairing.Taken(np.array([0]), np.array([0]), live.bank, live.bank, none[:1], np.ones(1), np.ones(1, bool))
+    z, echo = np.array([[2e5, 0.1, 0.2, 0.0]]), np.array([[1.0 if least > 0 else np.nan, least]])
+    scan = Scan(5.0, 0, 0, np.zeros(1, int), z, np.ones((1, 4)), SITE, AXES, -20.0, 1.0, echo=echo, **search)
+    return tracking.doubted(live, scan, np.arange(2), pairs, taken)
+
+
+def test_a_faint_track_is_not_doubted_for_what_its_radar_cannot_see():
+    live = replace(two_tracks(strength=(40.0, 0.02)), number=np.array([0, 1]))
     for least, weight in ((1e-5, tracking.MISSED), (0.1, 0.0), (np.nan, tracking.MISSED)):
-        found = tracking.doubted(live, 0, np.arange(2), pairs, taken, np.array([[1.0 if least > 0 else np.nan, least]]))
-        np.testing.assert_allclose(found, [0.0, weight], atol=1e-12)
+        np.testing.assert_allclose(missed_beside(live, least), [0.0, weight], atol=1e-12)
+
+
+def test_what_nobody_has_noticed_is_looked_at_in_searches_alone():
+    """It is heard in three looks of ten: for the 3 s that its radar goes on looking that is a reason for doubt, then not."""
+    live = replace(two_tracks(strength=(40.0, 0.4)), number=np.array([0, 1]))
+    least = 0.4 * (0.3 ** (-1.0 / 20.0) - 1.0)
+    for seen, weight in ((3.0, np.log(0.85 / 0.7)), (1.0, 0.0)):
+        late = replace(live, seen=np.full(2, seen))
+        np.testing.assert_allclose(missed_beside(late, least, frame=3.0, share=0.25), [0.0, weight], atol=1e-12)
+        np.testing.assert_allclose(missed_beside(late, least), [0.0, np.log(0.85 / 0.7)], atol=1e-12)
+
+
+def test_how_long_a_radar_looks_again_is_as_it_is_flown():
+    """Of every packaged sensor: the ticks that it goes on looking, and how many of its ticks are searches."""
+    about = cf.load("separation-2019")
+    for sensor in about.sensors:
+        frame, share = searches(sensor)
+        if not sensor.track_revisit < sensor.search_revisit:
+            assert (frame, share) == (np.inf, 1.0)
+            continue
+        ticks = watching._hold(sensor)
+        assert ticks * sensor.track_revisit <= frame < (ticks + 0.5) * sensor.track_revisit
+        assert share == pytest.approx(1.0 / round(sensor.search_revisit / sensor.track_revisit))
 
 
 def test_a_scan_in_another_order_has_its_strengths_in_that_order():

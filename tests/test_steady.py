@@ -351,7 +351,7 @@ def test_what_begins_beside_nobody_takes_nobody_s_velocity(seed, n):
         spot = np.r_[there[rng.integers(n)] + rng.standard_normal(3) * far, 10.0, 0.0]
         new = filters.bank(time, np.r_[spot[:3], np.zeros(3)][None], np.eye(6)[None], bank.mu[:1])
         given = bank, np.where(live.firm, live.hits, 0)
-        like, _ = companions.velocities(new, np.ones(1, bool), *given)
+        like, *_ = companions.velocities(new, np.ones(1, bool), *given)
         assert free.beside(rows.rows, 2 * rows.room, n, 0, 0, rows.scans._replace(spot=spot[None]), 0, time, rows.rule) or not len(like)
     assert callable(free.unclaimed) and callable(free.begun)
 

@@ -408,7 +408,8 @@ def test_doubt_counts_what_others_have_and_forgets_what_was_good():
     none = np.zeros(3)
     pairs = Pairs(np.array([0, 1, 2, 3]), np.array([0, 0, 1]), none, none, 2)
     taken = Taken(np.array([0]), np.array([0]), live.bank, live.bank, none[:1], np.ones(1), np.array([True, False]))
-    found = tracking.doubted(live, 0, np.array([0, 1, 2]), pairs, taken)
+    scan = Scan(0.0, 0, 0, np.arange(2), np.zeros((2, 4)), np.ones((2, 4)), np.zeros(3), np.eye(3), -20.0, 1.0)
+    found = tracking.doubted(live, scan, np.array([0, 1, 2]), pairs, taken)
     np.testing.assert_allclose(found, [0.0, 1.0 + np.log(0.85 / 0.5), 1.0, 1.0])
     assert live.doubt.tolist() == [0.5, 1.0, 1.0, 1.0]
 

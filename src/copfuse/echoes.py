@@ -17,12 +17,11 @@ from typing import Any
 import numpy as np
 
 from copfuse.association import Pairs
-from copfuse.companions import OFTEN
+from copfuse.companions import OFTEN, PARTED
 from copfuse.filters import Bank
 from copfuse.kernels import echoes as kernel
 from copfuse.kernels.echoes import ALONE, HEARD, MOST, OBJECT, PIECE
 
-PARTED = 5e3  # m: how far from a known track what begins is a piece of it, within `companions.BESIDE` (`kernels.free`), *notional*
 OTHER = 3.0  # standard deviations of the logarithms of two means from which on they are two objects'
 RADAR = 8  # facts of a radar
 
@@ -52,10 +51,13 @@ def weighed(pairs: Pairs, ratio: np.ndarray, known: tuple[np.ndarray, ...], usua
     return ratio
 
 
-def misses(pairs: Pairs, count: np.ndarray, strength: np.ndarray, echo: np.ndarray, ghost: float, seldom: float) -> np.ndarray:
-    """Logarithm of how much likelier a miss is of a track of nothing than of an object that echoes as it does, (n,)."""
+def misses(
+    pairs: Pairs, count: np.ndarray, strength: np.ndarray, echo: np.ndarray, ghost: float, seldom: float, share: np.ndarray
+) -> np.ndarray:
+    """Logarithm of how much likelier a miss is of a track of nothing than of an object that echoes as it does and is looked at with the
+    chance ``share (n,)``, (n,)."""
     out = np.empty(len(count))
-    kernel.misses(pairs.start, pairs.plot, count, strength, echo, ghost, seldom, out)
+    kernel.misses(pairs.start, pairs.plot, count, strength, echo, ghost, seldom, share, out)
     return out
 
 

@@ -15,6 +15,7 @@ from copfuse.errors import CopfuseError
 from copfuse.sensors import CLUTTER_RATE, clutter_density, place, standing, stands
 from copfuse.tables import Detections
 
+LEAST_TICKS, LATER = 3.0, 1.01  # ticks that what is noticed is looked at again at least; how much a clock may be late
 RATED = float(np.log(2 * CLUTTER_RATE))  # what false plots are rarer, in logarithms, per m/s of the range rate that they have
 
 
@@ -38,6 +39,8 @@ class Scan:
     spots: tuple[np.ndarray, np.ndarray] | None = None  # `pairing.spots` of the plots, where they are known already
     shift: np.ndarray | None = None  # standard deviations (4,) of the sensor's bias, which are part of ``sigma``, where they are known
     echo: np.ndarray | None = None  # `echoes.strengths` of the plots (m, 2), where they are known
+    frame: float = np.inf  # s after which the sensor looks at what it has not noticed since in its searches alone,
+    share: float = 1.0  # which are this share of its looks
 
     @property
     def seen(self) -> tuple[Any, Any, Any, Any, int]:
@@ -50,7 +53,8 @@ class Series:
     """The scans of a Detections table in time order; `Scan` k has the plots ``first[k]:last[k]`` of the columns of all n plots.
 
     ``log_density (scans,)`` is the logarithm of the density of false and new plots; ``facts`` by sensor: node, revisit s, whether it sees
-    plumes only; ``spots`` as in `pairing.spots`, ``origin (n, 3)``, ``axes (n, 3, 3)``, ``echo (n, 2)`` as in `echoes.strengths`.
+    plumes only, and its `searches`; ``spots`` as in `pairing.spots`, ``origin (n, 3)``, ``axes (n, 3, 3)``, ``echo (n, 2)`` as in
+    `echoes.strengths`.
     """
 
     first: np.ndarray
@@ -65,7 +69,7 @@ class Series:
     spots: tuple[np.ndarray, np.ndarray]
     log_density: np.ndarray
     scenario: Any
-    facts: dict[int, tuple[int, float, bool]]
+    facts: dict[int, tuple[int, float, bool, float, float]]
     shift: np.ndarray
     echo: np.ndarray
 
@@ -75,7 +79,7 @@ class Series:
     def __getitem__(self, k: int) -> Scan:
         first, rows = int(self.first[k]), slice(int(self.first[k]), int(self.last[k]))
         sensor = int(self.sensor[first])
-        (at, revisit, plume), log_density = self.facts[sensor], float(self.log_density[k])
+        (at, revisit, plume, *search), log_density = self.facts[sensor], float(self.log_density[k])
         seen = self.z[rows], self.sigma[rows], self.origin[first], self.axes[first]
         spots = self.spots[0][rows], self.spots[1][rows]
         facts: tuple[Any, ...] = (
@@ -87,6 +91,7 @@ class Series:
             spots,
             self.shift[sensor],
             self.echo[rows],
+            *search,
         )
         return Scan(float(self.time[first]), at, sensor, self.number[rows], *seen, *facts)
 
@@ -105,7 +110,7 @@ class Sites:
         self.origin, self.axes, self.bias = np.zeros((n, 3)), np.zeros((n, 3, 3)), np.zeros((n, 4))
         self.density, self.cosines = np.zeros(n), np.array([s.cosines for s in scenario.sensors], int)
         self.radar = np.full((n, echoes.RADAR), np.nan)
-        self.facts: dict[int, tuple[int, float, bool]] = {}
+        self.facts: dict[int, tuple[int, float, bool, float, float]] = {}
         self.moving: set[int] = set()
 
     def find_out(self, k: int) -> None:
@@ -174,13 +179,23 @@ def series(
 
 
 @lru_cache(maxsize=256)
-def _known(sensor: Any, scale: float, clutter: float, node: str | None) -> tuple[np.ndarray, float, tuple[int, float, bool]]:
+def _known(sensor: Any, scale: float, clutter: float, node: str | None) -> tuple[np.ndarray, float, tuple[int, float, bool, float, float]]:
     """What of a sensor stays the same from scan to scan, under a ``scale`` of biases: the standard deviations (4,) of its bias, the
     logarithm of the density of false and new plots, and its facts as in `Series`."""
     density = clutter_density(sensor) * max(clutter, 0.1)  # with a floor for targets that are new
     at = NODES.index(node) if node else NATIONS.index(sensor.nation)
-    facts = at, float(sensor.search_revisit), sensor.kind == "infrared"
+    facts = at, float(sensor.search_revisit), sensor.kind == "infrared", *searches(sensor)
     return np.append(_widened(sensor, scale), 0.0), float(np.log(max(density, 1e-30))), facts
+
+
+def searches(sensor: Any) -> tuple[float, float]:
+    """For how long, s, a sensor looks at each of its ticks where it has noticed something, and the share of its ticks at which it searches.
+
+    A search frame, and a little for clocks; what searches alone, or does not say how, looks everywhere in each scan.
+    """
+    if not 0.0 < sensor.track_revisit < sensor.search_revisit:
+        return np.inf, 1.0
+    return LATER * max(LEAST_TICKS * sensor.track_revisit, sensor.search_revisit), sensor.track_revisit / sensor.search_revisit
 
 
 def in_order(scan: Scan) -> Scan:

@@ -286,14 +286,14 @@ def _scans(every: Series) -> Scans:
     """What the kernel reads of scans."""
     n, k = len(every.time), len(every)
     sensor = every.sensor[every.first].astype(np.int64)
-    facts, figures = np.zeros((k, 6), int), np.zeros((k, 3))
+    facts, figures = np.zeros((k, 6), int), np.zeros((k, 5))
     facts[:, lent.FIRST], facts[:, lent.LAST], figures[:, lent.TIME] = every.first, every.last, every.time[every.first]
     figures[:, lent.LOG_DENSITY] = every.log_density
     most = max(every.facts, default=0) + 1
-    known, again = np.zeros((most, 4), np.int64), np.zeros(most)
-    for k, (node, revisit, plume) in every.facts.items():
-        known[k], again[k] = (node, np.uint64(1 << k).astype(np.int64), every.scenario.sensors[k].cosines, plume), revisit
-    facts[:, lent.NODE :], figures[:, lent.AGAIN] = known[sensor], again[sensor]
+    known, again = np.zeros((most, 4), np.int64), np.zeros((most, 3))
+    for k, (node, revisit, plume, *search) in every.facts.items():
+        known[k], again[k] = (node, np.uint64(1 << k).astype(np.int64), every.scenario.sensors[k].cosines, plume), (revisit, *search)
+    facts[:, lent.NODE :], figures[:, lent.AGAIN :] = known[sensor], again[sensor]
     seen, spot = np.empty((2, n, 4)), np.empty((n, 5))
     seen[0], seen[1], spot[:, :3], spot[:, lent.BLUR] = every.z, every.sigma, *every.spots
     spot[:, lent.LIMIT] = _LIMITS[np.isfinite(every.z).sum(axis=1)]

@@ -233,7 +233,7 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, Rows |
         taken = take(predicted, inside, scan.log_density, live.llr[near], *scan.seen)
         hit = near[taken.rows]
         live = replace(live, misfit=astray.misfits(live, near, inside, taken, scan.z))
-        live = _update(live, scan, hit, taken, doubted(live, scan.sensor, near, inside, taken, scan.echo))
+        live = _update(live, scan, hit, taken, doubted(live, scan, near, inside, taken))
     lost = _gone(before, ~np.isin(before, live.number)) if live.forest is not None else 0  # only trees of plots can vanish in an update
     free = np.flatnonzero(~taken.claimed)
     live = _start(live, scan, free)
@@ -249,14 +249,15 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, Rows |
     return replace(live[~drop] if drop.any() else live, counts=tuple(a + b for a, b in zip(counts, now, strict=True))), out
 
 
-def doubted(live: Live, sensor: int, near: np.ndarray, pairs: Pairs, taken: Taken, echo: np.ndarray | None = None) -> np.ndarray:
+def doubted(live: Live, scan: Scan, near: np.ndarray, pairs: Pairs, taken: Taken) -> np.ndarray:
     """Page's test of every track (n,), after a scan: whether it has become, or always was, a track of others' plots.
 
     A miss counts where a sensor that has seen the track before sees others within its gate, so would see it too, were it there; a hit
     counts anywhere.  The sum is never under 0, so that the past, however good, excuses nothing (Page, Biometrika 41, 1954; of tracks
     Blanding, Willett, Bar-Shalom & Coraluppi, Multisensor track termination for targets with fluctuating SNR: it ends those that fade,
-    which is why a miss alone counts nothing here).  What echoes so faintly, by the plots' strengths ``echo (m, 2)``, that it is missed more
-    often than `SELDOM` is doubted the less.  ``near`` and ``pairs``: as `step` has them.
+    which is why a miss alone counts nothing here).  What echoes so faintly that it is missed more often than `SELDOM` is doubted the less,
+    and still less where nobody has noticed it for longer than the sensor goes on looking: it then looks there in its searches alone,
+    and at the others, which it has noticed, at every tick.  ``near`` and ``pairs``: as `step` has them.
     """
     doubt, own = live.doubt.copy(), taken.rows[taken.share >= OWN]
     doubt[near[own]] = np.maximum(doubt[near[own]] + HIT, 0.0)
@@ -266,8 +267,11 @@ def doubted(live: Live, sensor: int, near: np.ndarray, pairs: Pairs, taken: Take
     among = np.bincount(row, taken.claimed[pairs.plot], len(near)) > 0.0
     among[own] = False
     others = near[among]
-    weight = MISSED if echo is None else echoes.misses(pairs, live.echoes[near], live.strength[near], echo, GHOST, SELDOM)[among]
-    doubt[others] += weight * ((live.sensors[others] >> np.uint64(sensor)) & np.uint64(1))
+    weight: Any = MISSED
+    if scan.echo is not None:
+        share = np.where(scan.time - live.seen[near] > scan.frame, scan.share, 1.0)
+        weight = echoes.misses(pairs, live.echoes[near], live.strength[near], scan.echo, GHOST, SELDOM, share)[among]
+    doubt[others] += weight * ((live.sensors[others] >> np.uint64(scan.sensor)) & np.uint64(1))
     return doubt
 
 

@@ -81,19 +81,19 @@ def weighed(start, plot, count, strength, echo, usual, shared, ratio):
 
 
 @borrowing
-def missed(count, strength, echo, plot, begin, end, ghost, seldom):
+def missed(count, strength, echo, plot, begin, end, ghost, seldom, share):
     """Logarithm of how much likelier a miss is of a track of nothing, which has a plot by the chance ``ghost``, than of an object, which
-    has one by ``seldom`` or, if its echoes say so, less often."""
+    has one by ``seldom`` or, if its echoes say so, less often: the sensor looks there with the chance ``share``."""
     there = known(count, strength, echo, plot, begin, end)
-    there = seldom if math.isnan(there) else min(there, seldom)
+    there = seldom if math.isnan(there) else min(share * there, seldom)
     return max(math.log((1.0 - ghost) / (1.0 - there)), 0.0)
 
 
 @borrowing
-def misses(start, plot, count, strength, echo, ghost, seldom, out):
-    """`missed` of every track, into ``out (n,)``; tracks and plots as in `weighed`."""
+def misses(start, plot, count, strength, echo, ghost, seldom, share, out):
+    """`missed` of every track, of ``share (n,)``, into ``out (n,)``; tracks and plots as in `weighed`."""
     for i in range(len(count)):
-        out[i] = missed(count[i], strength[i], echo, plot, start[i], start[i + 1], ghost, seldom)
+        out[i] = missed(count[i], strength[i], echo, plot, start[i], start[i + 1], ghost, seldom, share[i])
 
 
 @borrowing

@@ -18,7 +18,8 @@ COUNT, TAKEN, REFUSED, CONTESTED, NEW, DROPPED, NEXT = range(7)  # rows of `Rows
 # its plots and tracks so many since they came here, as `coasting.COUNTS` has them; and the number of the next track
 DETECTED, AHEAD = range(2)  # columns of `Scans.row`: what a plot is called, and the row of `Rows` that it begins, −1 if that is not made
 FIRST, LAST, NODE, BIT, COSINES, PLUME = range(6)  # columns of `Scans.facts`: plots, node, bit in `Tracks.sensors`, kind of sensor
-TIME, LOG_DENSITY, AGAIN = range(3)  # columns of `Scans.figures`: s, of false and new plots, s between scans
+TIME, LOG_DENSITY, AGAIN, FRAME, SHARE = range(5)  # columns of `Scans.figures`: s, of false and new plots, s between scans, and
+# `scanning.searches`
 BLUR, LIMIT = 3, 4  # columns of `Scans.spot` after a place's three (`pairing.spots`): its sigma, and the gate's squared distance
 NEAR, START, PLOT, OUT, HELD = range(5)  # rows of `Work.numbers`: tracks within reach, their pairs' begins, plots; engines out; plots taken
 # rows of `Work.figures`; PAUSE and the one before are `phases.further` after and `phases.relight` before; NEAREST is of each plot its least

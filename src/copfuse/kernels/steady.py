@@ -53,6 +53,7 @@ from copfuse.kernels.lent import (
     ECHOES,
     FIRM,
     FIRST,
+    FRAME,
     GAIN,
     HELD,
     HITS,
@@ -80,6 +81,7 @@ from copfuse.kernels.lent import (
     SCAN,
     SEEN,
     SENSORS,
+    SHARE,
     SHARED,
     SLOW,
     START,
@@ -243,8 +245,9 @@ def _missed(rows, r, k, scans, scan, rule, work):
     if not claimed:
         return 0.0
     begin, end, echo = work.numbers[START, k], work.numbers[START, k + 1], run(scans.echo, facts[FIRST], facts[LAST] - facts[FIRST])
-    heard = rows.figures[r, ECHOES], rows.figures[r, STRENGTH]
-    return missed(heard[0], heard[1], echo, work.numbers[PLOT], begin, end, rule.ghost, rule.seldom)
+    one, figures = rows.figures[r], scans.figures[scan]
+    share = figures[SHARE] if figures[TIME] - one[SEEN] > figures[FRAME] else 1.0
+    return missed(one[ECHOES], one[STRENGTH], echo, work.numbers[PLOT], begin, end, rule.ghost, rule.seldom, share)
 
 
 @borrowing(forceinline=True)
