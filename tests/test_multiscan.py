@@ -216,8 +216,8 @@ def against_gnn(detected, clutter, scenes):
 
 @slow_without_compiler
 def test_identities_are_kept_clearly_more_often_where_paths_cross_slowly():
-    """24 scenes, detected in every other scan among two false plots: sign test, 2 %."""
-    gained, lost = against_gnn(0.5, 2.0, 24)
+    """96 scenes, detected in every other scan among two false plots: sign test, 2 %."""
+    gained, lost = against_gnn(0.5, 2.0, 96)
     assert binomtest(gained, gained + lost, 0.5, "greater").pvalue < 0.02
 
 

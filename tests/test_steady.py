@@ -204,6 +204,7 @@ def some_live(rng, n):
         rng.uniform(0.0, 50.0, n), firm, firm & (rng.random(n) < 0.5), np.ones(n, np.uint64), rng.choice([1.0, 2.0, 10.0], n), seen,
         rng.choice([0.0, 1.0, 4.9], n), np.where(rng.random(n) < 0.5, -np.inf, seen),
         rng.choice([0.05, 0.3], n), rng.choice([500.0, np.inf], n), rng.choice([1.0, 2.0, 20.0], n), rng.choice([0.005, 0.05, 2.0], n),
+        rng.choice([0.0, 1.0, 3.0], n),
     )  # fmt: skip
 
 
