@@ -72,3 +72,9 @@ def test_what_was_remembered_of_the_estimate_that_is_gone_is_gone():
     live = replace(held([500, 9]), relative={(0, 7): None, (5, 7): None}, turns={(0, 3): None, (3, 5): None})  # type: ignore[dict-item]
     after = heirs._taken_over(live, 0, 1)
     assert list(after.relative) == [(5, 7)] and list(after.turns) == [(3, 5)]
+
+
+def test_what_its_plots_said_of_the_estimate_that_is_gone_is_gone():
+    live = replace(held([500, 9]), misfit=np.array([4.0, 1.0]), doubt=np.array([5.0, 0.5]))
+    after = heirs._taken_over(live, 0, 1)
+    assert after.misfit.tolist() == [1.0, 1.0] and after.doubt.tolist() == [0.5, 0.5]

@@ -95,22 +95,8 @@ class Live:
 
 
 COLUMNS = (
-    "number",
-    "hits",
-    "llr",
-    "firm",
-    "burnt",
-    "sensors",
-    "revisit",
-    "seen",
-    "doubt",
-    "lit",
-    "above",
-    "slow",
-    "echoes",
-    "strength",
-    "misfit",
-)
+    "number", "hits", "llr", "firm", "burnt", "sensors", "revisit", "seen", "doubt", "lit", "above", "slow", "echoes", "strength", "misfit",
+)  # fmt: skip
 
 
 def coasted(live: Live, time: float, bias: float = 0.0) -> tuple[Live, np.ndarray]:

@@ -60,8 +60,8 @@ def straightened(live: Live, hit: np.ndarray, plot: np.ndarray, scan: Scan) -> L
             live = _parted(live, int(i[m]), int(j[m]), *apart)
             changed.update(keys[m])
     if changed:
-        live = replace(live, misfit=np.where(np.isin(live.number, list(changed)), 0.0, live.misfit))
-        live = replace(live, relative={key: one for key, one in live.relative.items() if not changed.intersection(key)})
+        relative = {key: one for key, one in live.relative.items() if not changed.intersection(key)}
+        live = replace(live, relative=relative, misfit=np.where(np.isin(live.number, list(changed)), 0.0, live.misfit))
     return live
 
 

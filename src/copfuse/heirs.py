@@ -55,7 +55,7 @@ def _taken_over(live: Live, old: int, new: int) -> Live:
     now["echoes"][old] += live.echoes[new] - ALONE
     now["strength"][old] += live.strength[new]
     now["sensors"][old] |= live.sensors[new]
-    for name in ("revisit", "seen", "doubt"):
+    for name in ("revisit", "seen", "doubt", "misfit"):
         now[name][old] = getattr(live, name)[new]
     for name in ("relative", "turns"):  # of the estimate that is gone
         now[name] = {pair: told for pair, told in getattr(live, name).items() if live.number[old] not in pair}

@@ -178,8 +178,8 @@ def _changes(steady: Steady, association: str) -> Iterator[Rows]:
 
 
 def _part(steady: Steady, scan: Scan, hit: np.ndarray, detection: np.ndarray) -> None:
-    """Put crossed tracks right, and drop doubles and tracks that take turns with another, after a scan that was steady and gave the tracks
-    ``hit`` its plots ``detection``."""
+    """Put crossed tracks right, make wider those astray, and drop doubles and tracks that take turns with another, after a scan that was
+    steady and gave the tracks ``hit`` its plots ``detection``."""
     before = steady.seen(scan.node)
     live = astray.widened(crossed.straightened(before, hit, np.searchsorted(scan.rows, detection), scan), hit)
     live, drop = turns.joined(live, hit, _doubles(live, hit, scan.time), scan)
