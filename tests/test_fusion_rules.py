@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 from scipy.optimize import minimize_scalar
 
-from copfuse import filters, forecast, frames, fusion
+from copfuse import filters, forecast, frames, fusion, measures
 from copfuse.kernels import earth, mach
 from copfuse.kernels.falls import LANES
 from copfuse.kernels.forecast import impact
 from copfuse.kernels.intersection import intersect, intersect_rows
 from copfuse.kernels.soars import SOARS, WORK_SOARING, soar_all
-from falling import fallen, swayed
+from falling import impacts
 
 pytestmark = pytest.mark.kernels
 
@@ -176,32 +176,12 @@ def test_impact_covariance_matches_monte_carlo():
     "height, along, climb, sigma", [(400e3, 600.0, -6500.0, 0.3), (400e3, 600.0, -6500.0, 0.8), (250e3, 1500.0, 500.0, 0.3)]
 )
 def test_an_ellipse_holds_what_air_wind_and_attitude_do(height, along, climb, sigma):
-    """1500 falls of a state that is well known, each with a ballistic coefficient, a wind of 10 m/s per axis and an attitude of its own.
-
-    Wind carries a body off by itself times what air delays the fall (the lag rule).  Steep and fast that is little.  An attitude that
-    wanders pushes it across its path, as far as `falling.swayed` finds.
-    """
-    rng, n = np.random.default_rng(2), 1500
-    x, spread = coasting(height, along, climb), np.r_[np.full(3, 20.0), np.full(3, 1.0)]
-    drawn, none = x + spread * rng.standard_normal((n, 6)), np.zeros(n)
-    points, cov, when, airless = np.zeros((n, 3)), np.zeros((n, 3, 3)), np.zeros((n, 2)), np.zeros((n, 2))
-    log_beta = np.log(5000.0) + sigma * rng.standard_normal(n)
-    for betas, seconds in ((np.full(n, 30.0), airless), (log_beta, when)):
-        told = np.stack([betas, np.full(n, 1e-6)], axis=1)
-        impact(drawn, np.tile(1e-6 * np.eye(6), (n, 1, 1)), told, np.zeros((n, 3)), none, none, none, points, cov, seconds)
-    beta = np.array([[np.log(5000.0), sigma]])
-    mean, P, _, _ = forecast.impact_point(x[None], np.diag(spread**2)[None], beta, np.zeros((1, 3)), np.array([[0.0, 1, 0, 0]]))
-    lat, lon, _ = frames.geodetic(mean)
-    flat = frames.enu_axes(lat, lon)[0, :2]
-    d = (points - mean) @ flat.T + 10.0 * (when - airless)[:, :1] * rng.standard_normal((n, 2))
-    some = np.log(5000.0) + sigma * np.linspace(-4.0, 4.0, 9)
-    falls = [fallen(x, float(np.exp(one))) for one in some]
-    across = np.sqrt(np.interp(log_beta, some, [swayed(*fall) for fall in falls]))
-    ahead, up = flat @ falls[4][1][-1, 3:], frames.enu_axes(lat, lon)[0, 2] @ falls[4][1][-1, 3:]
-    ahead, dive = ahead / np.linalg.norm(ahead), -up / np.hypot(up, np.linalg.norm(ahead))
-    d += across[:, None] * (rng.standard_normal((n, 1)) * ahead / dive + rng.standard_normal((n, 1)) * np.array([-ahead[1], ahead[0]]))
-    inside = np.einsum("ni,ij,nj->n", d, np.linalg.inv(flat @ P[0] @ flat.T), d) < 5.991
-    assert 0.925 < inside.mean() < 0.97
+    """1500 falls of a state that is well known, each with a ballistic coefficient, a drag curve, a wind and an attitude of its own."""
+    x, n = coasting(height, along, climb), 1500
+    P, beta = np.diag(np.r_[np.full(3, 20.0), np.full(3, 1.0)] ** 2), np.array([[np.log(5000.0), sigma]])
+    mean, cov, _, _ = forecast.impact_point(x[None], P[None], beta, np.zeros((1, 3)), np.array([[0.0, 1, 0, 0]]))
+    held = [measures.within_ellipse(mean, cov, end)[0] for end in impacts(x, n, 2, P, beta[0])]
+    assert 0.925 < np.mean(held) < 0.97
 
 
 def test_just_above_the_ground_wind_does_nothing():

@@ -10,7 +10,7 @@ from copfuse.constants import EARTH_A
 from copfuse.kernels import borrowing, njit
 from copfuse.kernels.earth import altitude, free_acceleration
 from copfuse.kernels.falls import LANES, WORK, fall_all
-from copfuse.kernels.regions import NODES, grown, lag_of
+from copfuse.kernels.regions import AT, KNOWN, NODES, WEIGHTS, grown, lag_of, shared, straddled
 from copfuse.kernels.small import cholesky
 from copfuse.kernels.soars import SOARS, WORK_SOARING, soar_all
 
@@ -41,16 +41,19 @@ _OF_THREE = math.sqrt(3.0)  # cubature over three components
 # at the sqrt(7) of the spherical rule a body would fall with a tenth of its ballistic coefficient once in 14 times, not in 240
 _OUT = np.array([3.0, 3.0, 3.0, 3.0, 3.0, 3.0, math.sqrt(3.0)])
 _WEIGHT = 0.5 / _OUT**2
-_POINTS = 14  # of these, and after them
-_AIRLESS = 30.0  # the mean with this ln(beta), of no weight: it falls as if there were no air
+_POINTS = 14  # of these, and after them two means of no weight: a rather light body's, and
+_BARE = _POINTS + 1  # one that falls as if there were no air,
+_AIRLESS = 30.0  # with this ln(beta)
+_FALLS = _POINTS + 2  # in all
 _TOGETHER = 32  # rows whose points fall side by side
-# m/s of wind that nobody forecasts, per axis, mean over the way down, *notional*: it carries a body off by itself times what air delays the
-# fall (the lag rule of Didion; McCoy, Modern Exterior Ballistics, 1999, ch. 7)
+# m/s of wind that nobody forecasts, per axis, mean over the way down, *notional*: it carries a body off by itself times the seconds that it
+# is later, where it comes down, than without air (the lag rule of Didion; McCoy, Modern Exterior Ballistics, 1999, ch. 7)
 WIND = 10.0
 # s, per axis: forces across the path as the body's attitude wanders, as the filters believe (`filters.TRIM`), where the air's density grows
 # by e in so many m
 _SWAY, _SCALE = 2e-4, 7e3
 _LEAST_SCATTER = 5.0  # m, per axis: the body is some metres long, and an impact's height is not to a metre that of the ellipsoid
+_UPRIGHT = 100.0  # m/s over ground: what comes down slower than that is as late as it is slow, *notional*
 _FASTEST = 7200.0  # m/s over ground at burnout; what is faster goes to orbit
 
 
@@ -195,10 +198,12 @@ def _starts(t, x, P, log_beta, push, boosting, soaring, m, states, times, weight
         times[m + p] = 0.0
         weights[m + p] = _falling(boosting[t], soaring) * _WEIGHT[p // 2]
     m += _POINTS
-    for i in range(6):
-        states[m, i] = x[t, i]
-    states[m, 6], times[m] = _AIRLESS, 0.0
-    m += 1
+    for p in range(m, m + 2):
+        for i in range(6):
+            states[p, i] = x[t, i]
+        times[p] = 0.0
+    states[m, 6], states[m + 1, 6] = log_beta[t, 0] + AT[KNOWN - 1] * lower[6, 6], _AIRLESS
+    m += 2
     if boosting[t] > _LEAST:
         m = _burning(x[t], P[t], log_beta[t, 0], push[t], boosting[t], False, m, states, times, weights, C, lower, s)
     for p in range(begin, m):
@@ -209,6 +214,13 @@ def _starts(t, x, P, log_beta, push, boosting, soaring, m, states, times, weight
 
 
 @borrowing
+def _sinking(s):
+    """Speeds over ground and down, m/s, of state s (6)."""
+    r2, climb = s[0] * s[0] + s[1] * s[1] + s[2] * s[2], s[0] * s[3] + s[1] * s[4] + s[2] * s[5]
+    return math.sqrt(max(s[3] * s[3] + s[4] * s[4] + s[5] * s[5] - climb * climb / r2, 0.0)), -climb / math.sqrt(r2)
+
+
+@borrowing
 def _swayed(s, lag, left):
     """Variance, m^2 per axis, by forces across a fall that ends ``left`` s from now, ``lag`` s later than at state s (6) without air.
 
@@ -216,48 +228,64 @@ def _swayed(s, lag, left):
     its speed back, and the noise's share of that is sqrt(_SWAY / (4 scale)); steady drag's, sqrt(4 _SWAY / (3 left)).  In the long run the
     air stops what it has set in motion across, too (within a third of flights integrated with such forces; see tests).
     """
-    v = math.sqrt(s[3] * s[3] + s[4] * s[4] + s[5] * s[5])
-    sink = -(s[0] * s[3] + s[1] * s[4] + s[2] * s[5]) / math.sqrt(s[0] * s[0] + s[1] * s[1] + s[2] * s[2])
+    level, sink = _sinking(s)
     scale = _SCALE / max(sink, 1.0)
-    back = v * lag / (1.0 + 0.5 * lag / scale)
+    back = math.sqrt(level * level + sink * sink) * lag / (1.0 + 0.5 * lag / scale)
     return _SWAY * back * back * (0.25 / scale + 4.0 / (3.0 * max(left, 1e-3)))
 
 
 @borrowing
-def _drift(states, times):
-    """Variance, m^2 per axis, by wind, attitude and whatever else, where the points of a fall and then the mean without air take ``times``
-    to come down to ``states``."""
-    variance = 0.0
-    for p in range(_POINTS):
-        lag = times[p] - times[_POINTS]
-        variance += _WEIGHT[p // 2] * ((WIND * lag) ** 2 + _swayed(states[_POINTS], lag, times[p]))
-    return _LEAST_SCATTER**2 + (0.0 if math.isnan(variance) else variance)
+def _delays(states, times, lags, nearer):
+    """How much later, s, and by how many m nearer along their way than the mean without air the bodies of `regions.KNOWN` come down, in
+    ``lags`` and ``nearer`` (KNOWN,), from the ``states`` that all come down to and their ``times``."""
+    bare = states[_BARE]
+    level, sink = _sinking(bare)
+    under = sink / math.sqrt(bare[0] * bare[0] + bare[1] * bare[1] + bare[2] * bare[2])
+    for k in range(KNOWN):
+        lags[k], nearer[k] = 0.0, 0.0
+    for p in range(_BARE):
+        k = 0 if p < _POINTS - 2 else p - (_POINTS - 2) + 1
+        share = 1.0 / (_POINTS - 2.0) if k == 0 else 1.0
+        lags[k] += share * (times[p] - times[_BARE])
+        for i in range(3):
+            nearer[k] += share * (bare[i] - states[p, i]) * (bare[i + 3] + under * bare[i]) / max(level, _UPRIGHT)
+
+
+@borrowing
+def _scatter(bare, left, lag, nearer):
+    """Variance, m^2 per axis, by wind, attitude and whatever else, of a fall that ends ``lag`` s later and ``nearer`` m nearer than at
+    state ``bare`` (6), ``left`` s from now, without air."""
+    level, _ = _sinking(bare)
+    late = lag + nearer / max(level, _UPRIGHT)
+    return _LEAST_SCATTER**2 + (WIND * late) ** 2 + _swayed(bare, lag, left + lag)
 
 
 @borrowing
 def _tails(states, times, tails):
-    """What `regions.grown` asks for, in ``tails (3, nodes)``: the air's delay, s, of bodies at its nodes; the variance there, as in
-    `_drift`; the delay of the heavy and the light one of the points of a fall, and the mean of the others'."""
-    lag, scatter, lags = tails[0], tails[1], tails[2]
-    bare, middle = times[_POINTS], 0.0
-    for p in range(_POINTS - 2):
-        middle += times[p] / (_POINTS - 2.0)
-    lags[0], lags[1], lags[2] = times[_POINTS - 2] - bare, times[_POINTS - 1] - bare, middle - bare
+    """What `regions.grown` asks for in ``tails (4, nodes)``: the air's delay, s, of bodies at its nodes; the variance there, as in
+    `_scatter`; and as `_delays` has them the delays and the ways of the bodies that are known.  Returns the mean variance."""
+    lag, scatter, lags, nearer = tails[0], tails[1], tails[2], tails[3]
+    _delays(states, times, lags, nearer)
+    mean = 0.0
     for i in range(len(NODES)):
         lag[i] = lag_of(NODES[i], lags)
-        scatter[i] = _LEAST_SCATTER**2 + (WIND * lag[i]) ** 2 + _swayed(states[_POINTS], lag[i], bare + lag[i])
+        k, other, share = straddled(NODES[i])
+        share = shared(lag[i], lags[k], lags[other], share)
+        scatter[i] = _scatter(states[_BARE], times[_BARE], lag[i], nearer[k] + share * (nearer[other] - nearer[k]))
+        mean += WEIGHTS[i] * scatter[i]
+    return _LEAST_SCATTER**2 if math.isnan(mean) else mean
 
 
 @borrowing
 def _landed(begin, burnt, end, points, times, weights):
-    """Leave out, in place, what went to orbit on a further burn or by lift, and what fell without air; returns the new end, and before it
+    """Leave out, in place, what went to orbit on a further burn or by lift, and what has no weight; returns the new end, and before it
     the new one of those of a further burn, which were before place ``burnt``.
 
     The forecast is of what comes down.
     """
     m = begin + _POINTS
     last = m
-    for p in range(m + 1, end):
+    for p in range(begin + _FALLS, end):
         if math.isnan(times[p]):
             continue
         if p < burnt:
@@ -304,12 +332,10 @@ def _reach(mean, P, burns, B):
 @borrowing
 def _told(t, a, end, boosting, lifting, states, times, weights, mean, cov, when, d, C, tails):
     """Write the forecast of row t, whose points, from place a to ``end``, have come down."""
-    drift = _drift(states[a:], times[a:])
+    drift = _tails(states[a:], times[a:], tails)
     begun = a + _POINTS
-    falls = end == begun + 1  # it can but fall
-    if falls:
-        _tails(states[a:], times[a:], tails)
-    burnt, b = _landed(a, begun + 1 + (_BURNING if boosting[t] > _LEAST else 0), end, states, times, weights)
+    falls = end == a + _FALLS  # it can but fall
+    burnt, b = _landed(a, a + _FALLS + (_BURNING if boosting[t] > _LEAST else 0), end, states, times, weights)
     when[t, 0], tv = _moments(states[a:b], times[a:b], weights[a:b], b - a, mean[t], cov[t])
     when[t, 1] = math.sqrt(tv)
     wider = 1.0 + _SKEW * boosting[t]
@@ -323,7 +349,7 @@ def _told(t, a, end, boosting, lifting, states, times, weights, mean, cov, when,
     for i in range(3):
         cov[t, i, i] += side + drift
     if falls:
-        wider = grown(mean[t], cov[t], states[a:], _POINTS - 2, tails[2], tails[0], tails[1], C[:2], C[2:5], tails[3:])
+        wider = grown(mean[t], cov[t], states[a:], _POINTS - 2, tails[2], tails[0], tails[1], C[:2], C[2:6], tails[4:])
         for i in range(3):
             for j in range(3):
                 cov[t, i, j] *= wider
@@ -343,9 +369,9 @@ def impact(x, P, log_beta, push, boosting, lifting, least, mean, cov, when):
     square, vector = np.zeros((2, 7, 7)), np.zeros(12 + WORK_SOARING)
     lower, C = square[0], square[1]
     d, s, w, lanes = vector[:6], vector[6:12], vector[12:], np.zeros((2, WORK, LANES))
-    most = _POINTS + 1 + _BURNING + len(SOARS)
+    most = _FALLS + _BURNING + len(SOARS)
     states, times, weights = np.zeros((_TOGETHER * most, 7)), np.zeros(_TOGETHER * most), np.zeros(_TOGETHER * most)
-    tails = np.zeros((5, len(NODES)))
+    tails = np.zeros((6, len(NODES)))
     edges, place, ways = np.zeros(_TOGETHER + 1, np.int64), np.zeros((2, LANES), np.int64), np.zeros(_TOGETHER * most, np.int64)
     for begin in range(0, len(x), _TOGETHER):
         count = min(_TOGETHER, len(x) - begin)
