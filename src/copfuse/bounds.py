@@ -24,7 +24,7 @@ from copfuse import filters, frames, informing, motion, roughness, sensitivity, 
 from copfuse.checking import handed, handed_scenario
 from copfuse.constants import BOOST, EARTH_OMEGA, GLIDE, NODES, REENTRY_ALTITUDE
 from copfuse.errors import CopfuseError, suggestion
-from copfuse.kernels import forecast, limits, motions
+from copfuse.kernels import limits, motions
 from copfuse.tables import Detections, Truth
 
 PRIOR = (1e6, 1e4)  # m, m/s per axis before the first plot: next to nothing, *notional*
@@ -103,7 +103,7 @@ def _inverse(a: np.ndarray) -> np.ndarray:
     return 0.5 * (inverse + inverse.T)
 
 
-def transitions(x, dt, driven, beta: float, wind: float = forecast.WIND) -> np.ndarray:
+def transitions(x, dt, driven, beta: float, wind: float = motions.WIND) -> np.ndarray:
     """Transition matrices (n, 12, 12) over ``dt (n,)`` s, around states ``x (n, 6)`` halfway.
 
     Gravity with J2 in the rotating frame; where ``driven (n,)`` the acceleration acts, elsewhere drag with the ballistic
@@ -185,7 +185,7 @@ def bound(
     below the mean over all detection sequences, whatever their dependence, and far below it where plots are few.
 
     To position and velocity come an acceleration while the object burns or glides, ln(ballistic coefficient) and a steady wind
-    (`kernels.forecast.WIND`) in free flight; where one regime ends its component is marginalised, and the other's starts from its prior
+    (`kernels.motions.WIND`) in free flight; where one regime ends its component is marginalised, and the other's starts from its prior
     in `filters`.  ``noise`` scales the variances of what free flight leaves to chance, its process noise and the wind: 1 bounds
     filters that believe in both, on a flight as `populations` draws them; 0 is the limit for a true fall in calm air, as `fly`
     makes it.
@@ -295,7 +295,7 @@ def steps(path: Truth, grid: np.ndarray, noise: float) -> Steps:
     halfway, dt = 0.5 * (grid[1:] + grid[:-1]), np.diff(grid)
     driven = np.isin(informing.phase_at(path, halfway), (BOOST, GLIDE))
     x, beta = motion.interpolate(path.time, path.x, halfway), effective_beta(path)
-    return Steps(transitions(x, dt, driven, beta, forecast.WIND * noise**0.5), process_noise(x, dt, driven, beta, noise), driven)
+    return Steps(transitions(x, dt, driven, beta, motions.WIND * noise**0.5), process_noise(x, dt, driven, beta, noise), driven)
 
 
 def carried(step: Steps, gained: np.ndarray, first: int = 0, before: np.ndarray | None = None) -> np.ndarray:

@@ -10,6 +10,7 @@ from copfuse.constants import EARTH_A
 from copfuse.kernels import borrowing, njit
 from copfuse.kernels.earth import altitude, free_acceleration
 from copfuse.kernels.falls import LANES, WORK, fall_all
+from copfuse.kernels.motions import WIND
 from copfuse.kernels.regions import NODES, grown, lag_of
 from copfuse.kernels.small import cholesky
 from copfuse.kernels.soars import SOARS, WORK_SOARING, soar_all
@@ -44,9 +45,6 @@ _WEIGHT = 0.5 / _OUT**2
 _POINTS = 14  # of these, and after them
 _AIRLESS = 30.0  # the mean with this ln(beta), of no weight: it falls as if there were no air
 _TOGETHER = 32  # rows whose points fall side by side
-# m/s of wind that nobody forecasts, per axis, mean over the way down, *notional*: it carries a body off by itself times what air delays the
-# fall (the lag rule of Didion; McCoy, Modern Exterior Ballistics, 1999, ch. 7)
-WIND = 10.0
 # s, per axis: forces across the path as the body's attitude wanders, as the filters believe (`filters.TRIM`), where the air's density grows
 # by e in so many m
 _SWAY, _SCALE = 2e-4, 7e3
