@@ -15,8 +15,7 @@ from copfuse import accuracy, bounds, charts, cli, filters, fusion, metrics, mot
 from copfuse import scenario as scenarios
 from copfuse.accuracy import CUSTODY, DELAY, SAMPLE, SOURCES, Measured
 from copfuse.constants import BOOST, GLIDE, MIDCOURSE, NODES, PHASES, TERMINAL
-from copfuse.kernels import flight
-from copfuse.kernels import forecast as forecasting
+from copfuse.kernels import flight, motions
 from copfuse.tables import Detections, Tracks
 
 slow_without_compiler = pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="minutes without compiled kernels")
@@ -345,7 +344,7 @@ def test_each_seed_flies_a_drag_curve_an_attitude_a_thrust_and_a_wind_of_its_own
     off = np.array([flight.off_the_curve(third, row) for row in p])
     assert abs(off.std() / np.sqrt(filters.CURVE * np.log(3.0)) - 1.0) < 0.06
     assert flight.off_the_curve(5.1, p[0]) == 0.0 and flight.off_the_curve(1e-9, p[0]) == p[0, at + flight.KNOTS - 1]
-    assert np.allclose(p[:, flight.WIND : flight.ROUGH].std(axis=0), forecasting.WIND, rtol=0.06)
+    assert np.allclose(p[:, flight.WIND : flight.ROUGH].std(axis=0), motions.WIND, rtol=0.06)
     long, short = filters.STEERING / 2.0, filters.THRUST_JERK / 2.0
     for axis, place, variance, memory in (
         (0, flight.ATTITUDE, (filters.DRAG_ERROR + filters.TRIM) / 2.0, 1.0), (1, flight.ATTITUDE + 1, filters.TRIM / 2.0, 1.0),

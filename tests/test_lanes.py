@@ -25,7 +25,7 @@ from copfuse.kernels.eights import (
 from copfuse.kernels.small import columns
 
 pytestmark = pytest.mark.kernels
-ADDED = np.array([[10.0, -20.0, 5.0], [0, 0, 0], [8.5, 0, 0], [8.6, 15.0, -6.0], [30.0, 0.012, 0]])
+ADDED = np.array([[10.0, -20.0, 5.0], [0, 0, 0], [8.5, 30.0, -20.0], [8.6, 15.0, -6.0], [30.0, 0.012, 0]])
 PLACE = np.radians(40.0), np.radians(130.0)
 
 
@@ -84,7 +84,10 @@ def plain_rates(model, s, back):
     motions.derivative(motions.MANOEUVRE if model == 0 else motions.COAST, s, d)
     v, e = s[3:6], s[3:6] / np.linalg.norm(s[3:6])
     if model in (motions.REENTRY, motions.GLIDE):
-        d[3:6] -= 0.5 * density * mach.drag_factor(np.linalg.norm(v) / sound) * np.linalg.norm(v) * v / np.exp(s[6])
+        axes = frames.enu_axes(np.arctan2(s[2], np.hypot(s[0], s[1])), np.arctan2(s[1], s[0]))  # on a sphere
+        through = v - s[7:9] @ axes[:2] if model == motions.REENTRY else v
+        speed = np.linalg.norm(through)
+        d[3:6] -= 0.5 * density * mach.drag_factor(speed / sound) * speed * through / np.exp(s[6])
     if model == motions.GLIDE:
         up = s[:3] - (s[:3] @ e) * e
         up /= np.linalg.norm(up)

@@ -212,6 +212,23 @@ def test_drag_is_half_density_times_speed_over_beta(h, share):
     np.testing.assert_allclose(G[1] / scale, slopes / scale, atol=2e-4)
 
 
+def test_wind_is_level_and_drag_is_that_of_the_velocity_through_it():
+    """Re-entry's rates in a wind are the plain form's of what is left of the velocity."""
+    s = np.array([*plain_point(0.6, 2.2, 12e3), 500.0, -300.0, -200.0, np.log(900.0), 30.0, -20.0])
+    east, r = np.array([-s[1], s[0], 0.0]) / np.hypot(s[0], s[1]), np.linalg.norm(s[:3])
+    wind = s[7] * east + s[8] * np.cross(s[:3] / r, east)
+    np.testing.assert_allclose(earth.wind_at(*s[:3], s[7], s[8]), wind, atol=1e-12)
+    assert abs(wind @ s[:3]) < 1e-9 * r and np.linalg.norm(wind) == pytest.approx(np.hypot(30.0, 20.0), rel=1e-12)
+    through, d = s[:7].copy(), np.zeros(9)
+    through[3:6] -= wind
+    motions.derivative(motions.REENTRY, s, d)
+    braked = d[3:6] - np.array(earth.free_acceleration(*s[:3], *s[3:5]))
+    np.testing.assert_allclose(braked, plain_drag(through, s[6]), rtol=1e-6)
+    speed = np.linalg.norm(through[3:6])
+    assert motions.drag_at(s, speed, s[6]) == pytest.approx(np.linalg.norm(plain_drag(through, s[6])) / speed, rel=1e-6)
+    assert not d[6:].any()
+
+
 def test_drag_has_a_ceiling_and_a_greatest_value():
     high, deep = np.array([A + 150.1e3, 0, 0, 0, 7000.0, 0.0, 8.0]), np.array([A - 1e3, 0, 0, -7000.0, 0, 0, 2.0])
     assert motions.drag_of(high, 8.0) == 0.0
@@ -227,7 +244,7 @@ def test_thinning_is_the_slope_of_the_logarithms_of_density_and_sound(h):
 
 
 def test_models_have_the_components_that_they_say():
-    assert [motions.dimension(model) for model in range(5)] == [9, 6, 7, 9, 8]
+    assert [motions.dimension(model) for model in range(5)] == [9, 6, 9, 9, 8]
 
 
 def test_up_and_right_are_normal_to_the_velocity():
@@ -291,10 +308,10 @@ def test_firming_lifts_the_leading_diagonal_by_a_rounding():
 def test_a_sleeping_model_follows_the_leader(sleeper):
     x, P = tracks(200e3, 10e3)
     x, P, own = x[0], P[0], P[0, sleeper].copy()
-    mean = np.concatenate([x[1, :6], np.zeros(3) if sleeper == 0 else x[2, 6:]])
+    mean = np.concatenate([x[1, :6], np.zeros(3) if sleeper == 0 else [x[2, 6], 0.0, 0.0]])
     estimation.follow(sleeper, 1, x, P)
     np.testing.assert_array_equal(x[sleeper], mean)
-    tail = 900.0 * np.eye(3) if sleeper == 0 else own[6:, 6:]
+    tail = 900.0 * np.eye(3) if sleeper == 0 else np.diag([own[6, 6], motions.WIND**2, motions.WIND**2])
     np.testing.assert_array_equal(P[sleeper], linalg.block_diag(P[1, :6, :6], tail))
 
 
@@ -464,7 +481,7 @@ def test_innovation_takes_what_the_plot_has():
 
 PLOTS = np.array([[0.3, 0.0, 0.0, 5.0], [-0.5, 0.004, -0.002, np.nan], [np.nan, 0.001, 0.003, np.nan]])
 SIGMA = np.array([[50.0, 0.002, 0.003, 3.0]] * 3)
-WIDTH = (6, 7, 9)  # of the models 1, 2, 3, which are awake below
+WIDTH = (6, 9, 9)  # of the models 1, 2, 3, which are awake below
 AWAKE, WEIGHT = (1, 2, 3), np.array([1e-8, 0.6, 0.3995, 5e-4, 1e-9])
 
 
@@ -474,15 +491,16 @@ def plain_line(x, P, moved, variance):
     u, weight, g = moved + np.sqrt(variance) * node, weight / weight.sum(), P[:6, 6] / P[6, 6]
     curve = 1.0 - np.exp(-u - 0.5 * P[6, 6])
     slope = (weight * curve) @ (u - moved) / variance
-    J = np.column_stack([np.eye(6), slope * g])
-    rest = np.zeros((7, 7))
-    rest[:6, :6], rest[6, 6] = P[:6, :6] - np.outer(g, g) * P[6, 6], P[6, 6]
-    J = np.vstack([J, np.eye(7)[6]])
-    return x + np.append(g * (weight @ curve - slope * moved), 0.0), J @ rest @ J.T
+    J, rest = np.eye(9), P.copy()
+    J[:6, 6], J[:6, :6] = slope * g, np.eye(6)
+    off = np.eye(9)
+    off[:6, 6] = -g  # what ln(beta) does not explain of position and velocity
+    rest = off @ rest @ off.T
+    return x + np.append(g * (weight @ curve - slope * moved), np.zeros(3)), J @ rest @ J.T
 
 
 def plain_learnt(x, P, plot, sigma):
-    """Re-entry's prior (7) with its line about what a plot makes of ln(beta), and that."""
+    """Re-entry's prior (9) with its line about what a plot makes of ln(beta), and that."""
     line, seen, (origin, axes), tried = (x, P), np.isfinite(plot), sensor(), None
     for _ in range(7):
         mean, S, cross = plain_moments(*line, origin, axes, 0)
@@ -504,7 +522,7 @@ def plain_mixture(x, P, plot, bent=False):
     rows, (origin, axes) = [], sensor()
     seen = np.isfinite(plot)
     for j, n in zip(AWAKE, WIDTH, strict=True):
-        prior = plain_learnt(x[0, j, :n], P[0, j, :n, :n], plot, SIGMA[0])[:2] if bent and n == 7 else (x[0, j, :n], P[0, j, :n, :n])
+        prior = plain_learnt(x[0, j, :n], P[0, j, :n, :n], plot, SIGMA[0])[:2] if bent and j == 2 else (x[0, j, :n], P[0, j, :n, :n])
         mean, S, cross = plain_moments(*prior, origin, axes, 0)
         S, nu = (S + np.diag(SIGMA[0] ** 2))[np.ix_(seen, seen)], deviation(plot, mean, 0)[seen]
         unit = np.sqrt(np.diag(S))  # metres and radians side by side look singular to scipy
@@ -536,15 +554,15 @@ def test_likelihood_is_the_mixture_density_of_the_models_awake():
 
 @pytest.mark.parametrize("moved, variance", [(-1.5, 0.1), (0.8, 0.5), (0.0, 0.64)])
 def test_the_line_of_ln_beta_is_the_exponentials_regression(moved, variance):
-    x, P = np.append(target(1e3, -80e3, 60e3), 8.5), covariance(9, 4)
+    x, P = np.append(target(1e3, -80e3, 60e3), [8.5, 6.0, -4.0]), covariance(9, 4)
     P *= 0.64 / P[6, 6]
     new, cov = np.zeros(9), np.zeros((9, 9))
     bending.bend(P, x, moved, variance, new, cov)
-    want = plain_line(x, P[:7, :7], moved, variance)
-    np.testing.assert_allclose(new[:7] - x, want[0] - x, atol=1e-8)
-    np.testing.assert_allclose(cov[:7, :7], want[1], atol=1e-9)
+    want = plain_line(x, P, moved, variance)
+    np.testing.assert_allclose(new - x, want[0] - x, atol=1e-8)
+    np.testing.assert_allclose(cov, want[1], atol=1e-9)
     if moved == 0.0:
-        np.testing.assert_allclose(cov[:7, :7], P[:7, :7], atol=1e-12)
+        np.testing.assert_allclose(cov, P, atol=1e-12)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, -0.2])
@@ -552,16 +570,16 @@ def test_of_a_plot_that_tells_much_of_ln_beta_re_entry_learns_on_a_line_about_wh
     """A plot where one is expected is a plain update to the bit; one elsewhere is the plain form's."""
     (x, P, _), (origin, axes) = scene(), sensor()
     x, P = x[0, 2].copy(), P[0, 2].copy()
-    z = plain_moments(x[:7], P[:7, :7], origin, axes, 0)[0] + share * 10.0 * SIGMA[0]
+    z = plain_moments(x, P, origin, axes, 0)[0] + share * 10.0 * SIGMA[0]
     own, rows, have, w = np.zeros((bending.BENDING, 9)), np.zeros((sights.SCRATCH, 9)), np.zeros(4, np.int64), np.zeros(sights.WORK)
-    *_, mean, spread = plain_learnt(x[:7], P[:7, :7], z, SIGMA[0])
+    *_, mean, spread = plain_learnt(x, P, z, SIGMA[0])
     plain = x.copy(), P.copy()
-    sights.regress(7, x, P, origin, axes, 0, own, w)
-    ll = sights.revise(7, *plain, z, SIGMA[0], own, rows, have)
+    sights.regress(9, x, P, origin, axes, 0, own, w)
+    ll = sights.revise(9, *plain, z, SIGMA[0], own, rows, have)
     assert (ll == bending.learn(x, P, origin, axes, 0, z, SIGMA[0], own, own, rows, have, w)) == (share == 0.0)
     assert np.array_equal(x, plain[0]) == (share == 0.0)
-    np.testing.assert_allclose(x[:7], mean, atol=1e-3)
-    np.testing.assert_allclose(P[:7, :7], spread, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(x, mean, atol=1e-3)
+    np.testing.assert_allclose(P, spread, rtol=1e-5, atol=1e-4)
 
 
 def plain_look_again(x, P, plot, sigma):

@@ -6,8 +6,9 @@ bound, the modified Riccati equation (Sinopoli et al., IEEE T-AC 49(9), 2004) an
 
 A lower bound needs a stated model.  While the engine burns or the body lifts, what is not gravity is a Wiener
 process with `filters.JERK`, the filter's own model: a smoother thrust can be followed better.  Else the body falls with
-drag, an unknown ballistic coefficient and the filter's small noise.  The other model that is offered is the true one with
-unknown parameters (`sensitivity`) and, in boost, the pushes that are drawn (`roughness`).  Sensor biases are not in the bound.
+drag, an unknown ballistic coefficient, a steady wind that nobody knows and the filter's small noise.  The other model that is
+offered is the true one with unknown parameters (`sensitivity`) and, in boost, the pushes that are drawn (`roughness`).  Sensor
+biases are not in the bound.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ PRIOR = (1e6, 1e4)  # m, m/s per axis before the first plot: next to nothing, *n
 STEP = 1.0  # s, the most that one transition matrix spans
 MODELS = ("filter", "true")
 SAME = 10.0  # m by which a truth may differ from the flight of its launch's plan
-WIDTH = 10  # position, velocity, acceleration that is not gravity, ln(ballistic coefficient)
-_P, _V, _A, _B = slice(0, 3), slice(3, 6), slice(6, 9), 9
+# Position, velocity, acceleration that is not gravity, ln(ballistic coefficient), wind to the east and to the north over its sigma
+WIDTH = 12
+_P, _V, _A, _B, _W = slice(0, 3), slice(3, 6), slice(6, 9), 9, slice(10, 12)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,11 +103,13 @@ def _inverse(a: np.ndarray) -> np.ndarray:
     return 0.5 * (inverse + inverse.T)
 
 
-def transitions(x, dt, driven, beta: float) -> np.ndarray:
-    """Transition matrices (n, 10, 10) over ``dt (n,)`` s, around states ``x (n, 6)`` halfway.
+def transitions(x, dt, driven, beta: float, wind: float = motions.WIND) -> np.ndarray:
+    """Transition matrices (n, 12, 12) over ``dt (n,)`` s, around states ``x (n, 6)`` halfway.
 
     Gravity with J2 in the rotating frame; where ``driven (n,)`` the acceleration acts, elsewhere drag with the ballistic
-    coefficient ``beta`` kg/m^2.  The matrix exponential to the sixth order with the gradient halfway (Magnus, second order).
+    coefficient ``beta`` kg/m^2, around that in calm air.  A wind, the same all the way down, of standard deviation ``wind`` m/s on each
+    level axis, moves the body as if it flew so much slower through the air.  The matrix exponential to the sixth order with the
+    gradient halfway (Magnus, second order).
     """
     n, w = len(x), EARTH_OMEGA
     A = np.zeros((n, WIDTH, WIDTH))
@@ -117,7 +121,10 @@ def transitions(x, dt, driven, beta: float) -> np.ndarray:
     rate, v = np.where(driven, 0.0, rate), x[:, 3:]
     unit, up = v / np.maximum(speed, 1e-9)[:, None], x[:, :3] / np.linalg.norm(x[:, :3], axis=1, keepdims=True)
     A[:, _V, _P] -= (rate * steep)[:, None, None] * v[:, :, None] * up[:, None, :]
-    A[:, _V, _V] -= rate[:, None, None] * (np.eye(3) + (1.0 + bend)[:, None, None] * unit[:, :, None] * unit[:, None, :])
+    slope = rate[:, None, None] * (np.eye(3) + (1.0 + bend)[:, None, None] * unit[:, :, None] * unit[:, None, :])
+    A[:, _V, _V] -= slope
+    lat, lon, _ = frames.geodetic(x)
+    A[:, _V, _W] = wind * slope @ np.swapaxes(frames.enu_axes(lat, lon)[:, :2], 1, 2)
     A[:, _V, _B] = rate[:, None] * v
     A *= dt[:, None, None]
     F = np.broadcast_to(np.eye(WIDTH), A.shape).copy()
@@ -146,7 +153,7 @@ def _drag(x: np.ndarray, beta: float, h: float = 50.0) -> tuple[np.ndarray, np.n
 
 
 def process_noise(x, dt, driven, beta: float, noise: float = 1.0) -> np.ndarray:
-    """Process noise (n, 10, 10) of `filters` over ``dt (n,)`` s: jerk where ``driven``, else ``noise`` times that of a fall."""
+    """Process noise (n, 12, 12) of `filters` over ``dt (n,)`` s: jerk where ``driven``, else ``noise`` times that of a fall."""
     speed, rate, _, _ = _drag(x, beta)
     way, slowing = x[:, 3:] / np.maximum(speed, 1e-9)[:, None], (rate * speed)[:, None, None] ** 2
     t, push, axes = dt[:, None, None], driven[:, None, None], np.eye(3)
@@ -177,9 +184,11 @@ def bound(
     each look counts with its probability of a plot and the accuracy of the mean plot.  By convexity that is
     below the mean over all detection sequences, whatever their dependence, and far below it where plots are few.
 
-    To position and velocity come an acceleration while the object burns or glides, ln(ballistic coefficient) in free
-    flight; where one regime ends its component is marginalised, and the other's starts from its prior in `filters`.
-    ``noise`` scales the process noise of free flight: 1 bounds filters that believe in it, 0 is the limit for a true fall.
+    To position and velocity come an acceleration while the object burns or glides, ln(ballistic coefficient) and a steady wind
+    (`kernels.motions.WIND`) in free flight; where one regime ends its component is marginalised, and the other's starts from its prior
+    in `filters`.  ``noise`` scales the variances of what free flight leaves to chance, its process noise and the wind: 1 bounds
+    filters that believe in both, on a flight as `populations` draws them; 0 is the limit for a true fall in calm air, as `fly`
+    makes it.
 
     ``model="true"`` bounds who knows the true equations of motion and lacks their parameters alone: launch point and time,
     pitch-over, thrust, mass flow, burn times, drag, lift, with the weak prior in `sensitivity`; nothing else is random
@@ -274,7 +283,7 @@ def on_a_grid(path: Truth, time: np.ndarray, information: np.ndarray) -> tuple[n
 
 
 class Steps(NamedTuple):
-    """How one row of a grid follows from the one before it: transition ``F`` and noise ``Q`` (n - 1, 10, 10), ``driven (n - 1,)``."""
+    """How one row of a grid follows from the one before it: transition ``F`` and noise ``Q`` (n - 1, 12, 12), ``driven (n - 1,)``."""
 
     F: np.ndarray
     Q: np.ndarray
@@ -286,15 +295,15 @@ def steps(path: Truth, grid: np.ndarray, noise: float) -> Steps:
     halfway, dt = 0.5 * (grid[1:] + grid[:-1]), np.diff(grid)
     driven = np.isin(informing.phase_at(path, halfway), (BOOST, GLIDE))
     x, beta = motion.interpolate(path.time, path.x, halfway), effective_beta(path)
-    return Steps(transitions(x, dt, driven, beta), process_noise(x, dt, driven, beta, noise), driven)
+    return Steps(transitions(x, dt, driven, beta, motions.WIND * noise**0.5), process_noise(x, dt, driven, beta, noise), driven)
 
 
 def carried(step: Steps, gained: np.ndarray, first: int = 0, before: np.ndarray | None = None) -> np.ndarray:
-    """Covariances (m, 10, 10) at rows ``first``, ``first + 1``, ... of a grid, information ``gained (m, 6, 6)`` at each of them included.
+    """Covariances (m, 12, 12) at rows ``first``, ``first + 1``, ... of a grid, information ``gained (m, 6, 6)`` at each of them included.
 
-    ``before (10, 10)`` is that of the row before ``first``; of row 0, what is known beforehand.
+    ``before (12, 12)`` is that of the row before ``first``; of row 0, what is known beforehand.
     """
-    prior = np.r_[np.repeat(np.square(PRIOR), 3), np.full(3, filters.ACCELERATION_SIGMA**2), filters.LOG_BETA[1] ** 2]
+    prior = np.r_[np.repeat(np.square(PRIOR), 3), np.full(3, filters.ACCELERATION_SIGMA**2), filters.LOG_BETA[1] ** 2, 1.0, 1.0]
     out = np.empty((len(gained), WIDTH, WIDTH))
     start = np.diag(prior) if before is None else np.array(before, order="C")
     limits.carried(*step, np.ascontiguousarray(gained), first, start, prior, out)
@@ -302,7 +311,7 @@ def carried(step: Steps, gained: np.ndarray, first: int = 0, before: np.ndarray 
 
 
 def seen(P: np.ndarray) -> np.ndarray:
-    """Position and velocity (n, 6, 6) of covariances (n, 10, 10)."""
+    """Position and velocity (n, 6, 6) of covariances (n, 12, 12)."""
     return 0.5 * (P + P.transpose(0, 2, 1))[:, :6, :6]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from copfuse import filters
 from copfuse.constants import GLIDE
-from copfuse.kernels import flight, forecast
+from copfuse.kernels import flight, motions
 from copfuse.roughness import SLOW, SWAY
 from copfuse.scenario import Scenario
 from copfuse.tables import Truth
@@ -29,7 +29,7 @@ def population(scenario: Scenario, truth: Truth, seed: int) -> Scenario:
     - while a stage burns, thrust off its plan by `filters.STEERING` on three axes (0.32 m/s^2 on each for a second: of a thrust of 25 m/s^2
       a degree across in all and 1 % along) and slowly along it by `filters.THRUST_JERK` (0.27 m/s^2, 1 %, for half a minute);
     - in the fall a drag curve over the Mach number off the common one (`filters.CURVE`), an attitude that wanders (`filters.DRAG_ERROR`,
-      `filters.TRIM`), and a wind, the same all the way down (`kernels.forecast.WIND`).
+      `filters.TRIM`), and a wind, the same all the way down (`kernels.motions.WIND`).
 
     The last two as `unsteady` draws them.  The pitch-over begins so that the velocity at burnout keeps its direction (`motion.aimed`);
     place, burn times, mean thrust and mass flow are the scenario's.  Not drawn, though the filters allow for it: mass flow
@@ -65,7 +65,7 @@ def unsteady(stream: np.random.Generator) -> tuple[float, ...]:
     rough = np.sqrt([filters.STEERING / (2.0 * SWAY), filters.THRUST_JERK * SLOW / 2.0])
     burning = _tones(stream, flight.PUSHES)
     burning[-1, :, 0] *= SWAY / SLOW
-    wind = forecast.WIND * stream.standard_normal(2)
+    wind = motions.WIND * stream.standard_normal(2)
     return tuple(np.concatenate([walk, attitude, wind, rough, falling.ravel(), burning.ravel()]).tolist())
 
 

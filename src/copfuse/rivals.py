@@ -27,7 +27,7 @@ from copfuse.kernels.motions import MOST_FLOW, MOST_THRUST
 
 Estimates = tuple[np.ndarray, np.ndarray]
 SWITCHING = 0.02 + 0.94 * np.eye(3)  # chances between three models in one step
-USED = (6, 7, 8)  # components that each of them uses
+USED = (6, 9, 8)  # components that each of them uses
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Problem:
     """T plots z (T, 4), ``step`` s apart, of a falling object by one radar; x (6), P (6, 6) before the first step.
 
     Q (6, 6) is the process noise of one step of free fall; x9 (3, 9), P9 (3, 9, 9), Q9 (3, 9, 9) are three models' starts and
-    noises in nine components, of which free fall uses six, re-entry seven and a gravity turn under thrust eight.
+    noises in nine components, of which free fall uses six, re-entry nine and a gravity turn under thrust eight.
     """
 
     step: float
@@ -181,7 +181,7 @@ def filterpy_unscented(problem: Problem) -> Estimates:
 
 def filterpy_models(problem: Problem, switching=SWITCHING) -> Estimates:
     """filterpy's IMMEstimator over UKFs of nine states (all dimensions must be equal): free fall, re-entry above the air, where it
-    falls freely with a seventh component, and a gravity turn under thrust.  x (T, 6) and P (T, 6, 6) of the mixture."""
+    falls freely with three components more, and a gravity turn under thrust.  x (T, 6) and P (T, 6, 6) of the mixture."""
     from filterpy.kalman import IMMEstimator
 
     each = zip(problem.x9, problem.P9, problem.Q9, USED, strict=True)
@@ -204,7 +204,7 @@ def _unscented(problem: Problem, x0: np.ndarray, P0: np.ndarray, Q: np.ndarray, 
     def measured(x):
         return np.array(look(x.tolist(), origin, axes))
 
-    n, moved = len(x0), 8 if used == 8 else 6  # the seventh of seven is a constant
+    n, moved = len(x0), 8 if used == 8 else 6  # what re-entry adds is constant
     ukf = UnscentedKalmanFilter(n, 3, problem.step, measured, move, JulierSigmaPoints(n, kappa=used - n))
     ukf.x, ukf.P, ukf.Q, ukf.R = x0.copy(), P0.copy(), Q, np.diag(problem.sigma[0, :3] ** 2)
     return ukf

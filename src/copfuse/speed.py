@@ -34,7 +34,7 @@ All get the same functions and analytic Jacobians.  Lines "as its users write it
 measurement model, angles and vectors: targets are judged on these.  Lines "with scalar models written for speed" have plain
 floats in place of arrays and no wrapping of angles: the fastest found there, so that their ratios are lower; no target is judged
 on them.  Unscented filters stand on the same points (kappa 0: cubature).  The IMMs have free fall, re-entry (here above the air) and
-boost: in filterpy three UKFs of 9 states, as its dimensions must be equal, here 6, 7 and 8 states.  They are compared with switching
+boost: in filterpy three UKFs of 9 states, as its dimensions must be equal, here 6, 9 and 8 states.  They are compared with switching
 off, since mixing of unequal dimensions is not filterpy's, and timed with it on: this package's production filter with the models'
 probabilities held, so that three of its five, or all, are computed at every step and none is left asleep."""
 THREE = (motions.COAST, motions.REENTRY, motions.BOOST)

@@ -23,11 +23,11 @@ BENDING = ROWS + 10  # rows of scratch in all
 
 @borrowing
 def bend(prior, mean, moved, variance, x, P):
-    """Re-entry's ``x (7), P (7, 7)`` before a plot from its ``prior (9, 9)`` and ``mean (9)``, the line drawn about another ln(beta).
+    """Re-entry's ``x (9), P (9, 9)`` before a plot from its ``prior (9, 9)`` and ``mean (9)``, the line drawn about another ln(beta).
 
     With u = ln(beta) less its mean, s2 its variance and g the slope of their regression on it, position and velocity follow the curve
     g (1 - exp(-u - s2 / 2)), of which that regression is theirs; the line is this curve's regression over a u of mean ``moved`` and
-    another ``variance``.  What u does not explain stays as it is.
+    another ``variance``.  What u does not explain stays as it is, and so does the wind.
     """
     s2 = prior[6, 6]
     k = math.exp(-min(max(moved - 0.5 * (variance - s2), -_STEEPEST), _STEEPEST))
@@ -38,24 +38,29 @@ def bend(prior, mean, moved, variance, x, P):
             P[a, b] = prior[a, b] + (k * k - 1.0) * g * prior[6, b]
         P[a, 6] = k * prior[a, 6]
         P[6, a] = P[a, 6]
-    x[6] = mean[6]
-    P[6, 6] = s2
+        for b in range(7, 9):  # wind
+            P[a, b] = prior[a, b] + (k - 1.0) * g * prior[6, b]
+            P[b, a] = P[a, b]
+    for a in range(6, 9):
+        x[a] = mean[a]
+        for b in range(6, 9):
+            P[a, b] = prior[a, b]
 
 
 @borrowing
 def learn(x, P, origin, axes, cosines, z, sigma, seen, scratch, rows, have, w):
-    """`sights.revise` of re-entry (7 components) in place, on as many lines as it takes; returns the logarithm of the plot's density.
+    """`sights.revise` of re-entry in place, on as many lines as it takes; returns the logarithm of the plot's density.
 
     ``seen`` is its regression; ``scratch (BENDING, 9)`` (whose begin may be ``seen``), ``rows``, ``have`` and ``w`` are scratch.
     """
     prior, mean, root = scratch[_COVARIANCE:_MEAN], scratch[_MEAN], seen[ROOT:SLOPES]
-    for a in range(7):
+    for a in range(9):
         mean[a] = x[a]
-    ll = revise(7, x, P, z, sigma, seen, rows, have)
+    ll = revise(9, x, P, z, sigma, seen, rows, have)
     moved = x[6] - mean[6]
     if not abs(moved) > LITTLE:
         return ll
-    for a in range(7):
+    for a in range(9):
         for b in range(a + 1):
             total = 0.0
             for c in range(b + 1):
@@ -65,8 +70,8 @@ def learn(x, P, origin, axes, cosines, z, sigma, seen, scratch, rows, have, w):
     for _ in range(LINES):
         tried = moved
         bend(prior, mean, moved, P[6, 6], x, P)
-        regress(7, x, P, origin, axes, cosines, scratch[:ROWS], w)
-        ll = revise(7, x, P, z, sigma, scratch[:ROWS], rows, have)
+        regress(9, x, P, origin, axes, cosines, scratch[:ROWS], w)
+        ll = revise(9, x, P, z, sigma, scratch[:ROWS], rows, have)
         moved = x[6] - mean[6]
         if abs(moved - tried) < SETTLED:
             break

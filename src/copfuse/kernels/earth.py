@@ -49,6 +49,15 @@ def altitude(x, y, z):
 
 
 @borrowing
+def wind_at(x, y, z, east, north):
+    """A level wind, ``east`` and ``north`` m/s, at an Earth-fixed point, as a velocity there; level to a fifth of a degree."""
+    level2 = x * x + y * y + 1e-9
+    level = math.sqrt(level2)
+    e, n = east / level, north / (level * math.sqrt(level2 + z * z))
+    return -e * y - n * z * x, e * x - n * z * y, n * level2
+
+
+@borrowing
 def reaches(x, y, z, h):
     """Whether an `altitude` is ``h`` m or more, which need be asked only where the Earth's flattening matters."""
     r2 = x * x + y * y + z * z

@@ -17,7 +17,7 @@ from copfuse.kernels.earth import altitude
 from copfuse.kernels.eights import eight, nought, put_first, run
 from copfuse.kernels.lanes import WORK, gather, move, scatter
 from copfuse.kernels.mixing import LEAST, mix
-from copfuse.kernels.motions import AIR, BOOST, COAST, N_MODEL, PUSH_SIGMA, REENTRY, add_process_noise, dimension, propagate
+from copfuse.kernels.motions import AIR, BOOST, COAST, N_MODEL, PUSH_SIGMA, REENTRY, WIND, add_process_noise, dimension, propagate
 from copfuse.kernels.sights import ROWS, SCRATCH, SIDE, distances, regress, revise_measured
 from copfuse.kernels.sights import WORK as WORK_SEEN
 from copfuse.kernels.small import columns, columns_of, firm_up, hand_all
@@ -31,8 +31,8 @@ ALL = 1e300  # likewise while a further stage may light: a push is most likely t
 UNTOLD = 1e3  # m/s, the velocity's standard deviation in space from which on push and fall are two guesses at it, and no mixture of both
 BURNOUT_STEP = 2.0  # s: an engine that may burn is asked as often whether it has gone out
 FAR = 4  # of a state to many times: so many steps behind the first are of that length, later ones so many times as long
-MOST = 78  # cubature points of all models together
-_IN_TURN = np.array([2, 3, 4, 0, 1])  # so that those with drag, lift or thrust fill lanes by themselves
+MOST = 82  # cubature points of all models together
+_IN_TURN = np.array([2, 3, 1, 4, 0])  # so that what feels the air, and thrust, fill lanes by themselves
 
 
 @borrowing
@@ -119,7 +119,7 @@ def combine(x, P, mu, x6, P6):
 
 @borrowing
 def follow(j, leader, x, P):
-    """Give a sleeping model j the leader's position and velocity; what it adds stays, uncorrelated (an unknown push: at rest)."""
+    """Give a sleeping model j the leader's position and velocity; what it adds stays, uncorrelated (unknown pushes and winds: at rest)."""
     put_first(eight(x[leader]), x[j], 6)
     for a in range(6):
         put_first(eight(P[leader, a]), P[j, a], 6)
@@ -131,6 +131,11 @@ def follow(j, leader, x, P):
             x[j, a] = 0.0
             for b in range(6, 9):
                 P[j, a, b] = PUSH_SIGMA * PUSH_SIGMA if a == b else 0.0
+    elif j == 2:
+        for a in range(7, 9):
+            x[j, a] = 0.0
+            for b in range(6, 9):
+                P[j, a, b] = P[j, b, a] = WIND * WIND if a == b else 0.0
 
 
 @borrowing

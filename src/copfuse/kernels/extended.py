@@ -1,6 +1,6 @@
 """The extended Kalman filter for n tracks: predict and update in one fused call, as scalar loops.
 
-Free fall (6 components: J2 field, rotating Earth) or re-entry (7: natural logarithm of the ballistic coefficient), as in
+Free fall (6 components: J2 field, rotating Earth) or re-entry in calm air (7: natural logarithm of the ballistic coefficient), as in
 `kernels.motions`.  The transition matrix is the exact derivative of the Runge-Kutta step that moves the mean: the step is
 differentiated stage by stage (internal differentiation; Hairer, Norsett & Wanner, Solving ODEs I, 2nd ed., section II.6),
 with gravity gradient, Coriolis and drag terms in closed form.  A plot's components are independent, so they update one after

@@ -8,7 +8,7 @@ import numpy as np
 
 from copfuse.constants import EARTH_A, EARTH_B, EARTH_RADIUS, MU, REENTRY_ALTITUDE
 from copfuse.kernels import borrowing, njit
-from copfuse.kernels.earth import air, altitude, free_acceleration
+from copfuse.kernels.earth import air, altitude, free_acceleration, wind_at
 from copfuse.kernels.mach import drag_factor
 
 # columns of a row of `stages`
@@ -142,11 +142,8 @@ def unsteady(t, s, speed, mach, drag, p, out, n):
 
 @borrowing
 def blowing(s, p):
-    """Wind at state s, Earth-fixed, m/s: the same everywhere to the east and to the north, level to a fifth of a degree."""
-    level2 = s[0] * s[0] + s[1] * s[1] + 1e-9
-    level = math.sqrt(level2)
-    east, north = p[WIND] / level, p[WIND + 1] / (level * math.sqrt(level2 + s[2] * s[2]))
-    return -east * s[1] - north * s[2] * s[0], east * s[0] - north * s[2] * s[1], north * level2
+    """Wind at state s, Earth-fixed, m/s: the same everywhere to the east and to the north (`earth.wind_at`)."""
+    return wind_at(s[0], s[1], s[2], p[WIND], p[WIND + 1])
 
 
 @borrowing

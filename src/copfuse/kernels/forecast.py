@@ -10,6 +10,7 @@ from copfuse.constants import EARTH_A
 from copfuse.kernels import borrowing, njit
 from copfuse.kernels.earth import altitude, free_acceleration
 from copfuse.kernels.falls import LANES, WORK, fall_all
+from copfuse.kernels.motions import WIND
 from copfuse.kernels.regions import AT, KNOWN, NODES, WEIGHTS, grown, lag_of, shared, straddled
 from copfuse.kernels.small import cholesky
 from copfuse.kernels.soars import SOARS, WORK_SOARING, soar_all
@@ -46,9 +47,6 @@ _BARE = _POINTS + 1  # one that falls as if there were no air,
 _AIRLESS = 30.0  # with this ln(beta)
 _FALLS = _POINTS + 2  # in all
 _TOGETHER = 32  # rows whose points fall side by side
-# m/s of wind that nobody forecasts, per axis, mean over the way down, *notional*: it carries a body off by itself times the seconds that it
-# is later, where it comes down, than without air (the lag rule of Didion; McCoy, Modern Exterior Ballistics, 1999, ch. 7)
-WIND = 10.0
 # s, per axis: forces across the path as the body's attitude wanders, as the filters believe (`filters.TRIM`), where the air's density grows
 # by e in so many m
 _SWAY, _SCALE = 2e-4, 7e3

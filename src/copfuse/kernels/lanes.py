@@ -40,7 +40,8 @@ _S, _Y, _Q, _A, _P = 0, 8 * LANES, 16 * LANES, 24 * LANES, 27 * LANES
 _E, _L = 30 * LANES, 31 * LANES
 _R = 33 * LANES  # scratch
 _C, _M = 34 * LANES, 37 * LANES  # the components that a model adds as they come in, and the model
-WORK = 38 * LANES
+_W = 38 * LANES  # wind
+WORK = 41 * LANES
 LONGEST = 10.0  # s, a step
 SHORTEST = 0.2  # s, a step that drag asks for
 _EP2 = (EARTH_A / EARTH_B) ** 2 - 1.0  # second eccentricity squared
@@ -53,8 +54,8 @@ _EMPTY = EARTH_A + DRAG_CEILING  # m, distance from the Earth's centre beyond wh
 
 @borrowing(forceinline=True)
 def _dragged(w, i, z, r, over, v, slowed):
-    """Height, and drag over speed (as `motions.drag_of`), of eight states so far (``r``, ``over`` = 1 over its square) from the Earth's
-    centre and so fast (``v``); where drag is not asked for, or all are far out, that is nought.
+    """Height, and drag over speed (as `motions.drag_at`), of eight states so far (``r``, ``over`` = 1 over its square) from the Earth's
+    centre and so fast through the air (``v``); where drag is not asked for, or all are far out, that is nought.
 
     The height is that along the radius, from a series (`falls.flow`), less what the vertical is shorter: to 2 cm up to `DRAG_CEILING`.
     """
@@ -86,16 +87,19 @@ def _rates(w, at, i, thrust, drag, lift, left):
     ax = xy * x + 2.0 * EARTH_OMEGA * b + eight_at(w, _P + i)
     ay = xy * y - 2.0 * EARTH_OMEGA * a + eight_at(w, _P + LANES + i)
     az = g * (1.0 + j * (3.0 - s)) * z + eight_at(w, _P + 2 * LANES + i)
-    v = root(a * a + b * b + c * c) if thrust or drag or lift else nought()
+    p, q, o = a, b, c  # velocity through the air: what has thrust or lift flies in calm air
+    if drag:
+        p, q, o = a - eight_at(w, _W + i), b - eight_at(w, _W + LANES + i), c - eight_at(w, _W + 2 * LANES + i)
+    v = root(p * p + q * q + o * o) if thrust or drag or lift else nought()
     if thrust:
         t = eight_at(w, at + 6 * LANES + i) / (v + 1e-3)
-        ax, ay, az = ax + t * a, ay + t * b, az + t * c
+        ax, ay, az = ax + t * p, ay + t * q, az + t * o
     h, k = _dragged(w, i, z, r, over, v, drag)
     if drag:
-        ax, ay, az = ax - k * a, ay - k * b, az - k * c
+        ax, ay, az = ax - k * p, ay - k * q, az - k * o
     if lift:
         t, n = 1.0 / (v + 1e-3), r * over
-        e0, e1, e2, x, y, z = t * a, t * b, t * c, n * x, n * y, n * z
+        e0, e1, e2, x, y, z = t * p, t * q, t * o, n * x, n * y, n * z
         sine = x * e0 + y * e1 + z * e2
         n = 1.0 / root(larger(1.0 - sine * sine, LEAST_COSINE * LEAST_COSINE))
         u0, u1, u2 = n * (x - sine * e0), n * (y - sine * e1), n * (z - sine * e2)
@@ -278,6 +282,19 @@ def _turned_in(points, p, last, out):
     )  # fmt: skip
 
 
+@borrowing(forceinline=True)
+def _blow(w, i, east, north):
+    """The wind, m/s to the east and to the north, of eight states in `_S` as velocities (`earth.wind_at`): the same as long as they move,
+    over which the vertical turns by less than wind is level."""
+    x, y, z = eight_at(w, _S + i), eight_at(w, _S + LANES + i), eight_at(w, _S + 2 * LANES + i)
+    level2 = x * x + y * y + 1e-9
+    level = root(level2)
+    e, n = east / level, north / (level * root(level2 + z * z))
+    put_at(0.0 - e * y - n * z * x, w, _W + i)
+    put_at(e * x - n * z * y, w, _W + LANES + i)
+    put_at(n * level2, w, _W + 2 * LANES + i)
+
+
 @borrowing
 def _in(points, model, first, last, w):
     """States from number ``first`` on into the lanes, up to number ``last``, which is in those behind it, too; which of thrust, drag and
@@ -305,8 +322,12 @@ def _in(points, model, first, last, w):
         put_at(where_below(j, 3.5, nought(), b), w, _S + 7 * LANES + i)
         burning = burning or not above(3.5 - j, 0.0)
         lifted = lifted or not above(size(j - 3.0), 0.5)
+        for axis in range(3):
+            put_at(nought(), w, _W + axis * LANES + i)
         if not above(size(j - 2.5), 1.0):  # models 2 and 3
             slowed = True
+            if not above(size(j - 2.0), 0.5):
+                _blow(w, i, where_below(size(j - 2.0), 0.5, b, nought()), where_below(size(j - 2.0), 0.5, c, nought()))
             put_at(where_below(size(j - 2.5), 1.0, exponential(0.0 - a), nought()), w, _E + i)
         else:
             put_at(nought(), w, _E + i)

@@ -1,7 +1,8 @@
 """How the models' estimates mix before a step: each goes on from a mixture of all, by how they switch.
 
 Mixing follows Blom & Bar-Shalom (IEEE T-AC 33(8), 1988) with the unbiased form for unequal dimensions: a component that a source model
-lacks takes the target's own mean and variance (Yuan, Bar-Shalom, Willett et al., IEEE T-AES 48(2), 2012).  What one model is to another
+lacks takes the target's own mean and variance (Yuan, Bar-Shalom, Willett et al., IEEE T-AES 48(2), 2012).  Re-entry's wind alone takes
+those of before any plot: what it made of a push or of lift meanwhile is none.  What one model is to another
 is said by `motions.seen_as`; most of it is put together here while it is summed up, a row of the covariance at a time.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 from copfuse.kernels import borrowing
 from copfuse.kernels.earth import reaches
 from copfuse.kernels.eights import eight, joined, nought, put
-from copfuse.kernels.motions import AIR, N_MODEL, STAGE, UNKNOWN, ahead, dimension, seen_as, without_air
+from copfuse.kernels.motions import AIR, N_MODEL, STAGE, UNFELT, UNKNOWN, ahead, dimension, seen_as, without_air
 from copfuse.kernels.small import hand
 
 LEAST = 1e-12  # probability that every model keeps
@@ -92,6 +93,14 @@ def _liftless(x, P, xs, Ps):
 
 
 @borrowing(forceinline=True)
+def _windless(P, Ps):
+    """What of re-entry's covariance others leave to it, rows from the sixth on: its ln(beta), and of the wind what is known beforehand."""
+    for a in range(6, 9):
+        hand(UNFELT[a], Ps[2, a])
+    Ps[2, 6, 6] = P[2, 6, 6]
+
+
+@borrowing(forceinline=True)
 def _taken(i, j, x, P, h, fresh, xs, Ps, J, how):
     """Model i as model j takes it, as `motions.seen_as` says: mean into ``xs[i]``, and in ``how`` where its covariance stands."""
     own, in_front, rest = 9 if i == j or (j == 1 and 1 < i < 4) else (7 if i + j == 5 and 1 < i < 4 else 6), 0, 0
@@ -111,6 +120,8 @@ def _taken(i, j, x, P, h, fresh, xs, Ps, J, how):
             hand(P[0, a], Ps[1, a])
         pushed_anew(fresh, xs[1], Ps[1])
         rest = 1
+    elif j == 2 and i != 2:
+        xs[i, 7], xs[i, 8], rest = 0.0, 0.0, 2
     elif j == 3 and reaches(x[i, 0], x[i, 1], x[i, 2], AIR):
         xs[i, 7], xs[i, 8] = xs[_THIN, 7], xs[_THIN, 8]
         in_front, rest = 1 if i == 3 else 0, 3
@@ -195,7 +206,9 @@ def mix(x, P, mu, Pi, h, fresh, unheard, asleep, x_out, P_out, mu_out, xs, Ps, J
         if h > 0.0 and 0 < j < 4 and not spent and (weight[0] > 0.0 or weight[4] > 0.0):
             _spent(x, P, h, xs, Ps)
             spent = True
-        if j == 3:
+        if j == 2:
+            _windless(P, Ps)
+        elif j == 3:
             _liftless(x, P, xs, Ps)
         first, last = nought(), 0.0
         for i in range(N_MODEL):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from copfuse.kernels import borrowing
-from copfuse.kernels.motions import BOOST, GLIDE, MANOEUVRE, N_MODEL, REENTRY
+from copfuse.kernels.motions import BOOST, GLIDE, MANOEUVRE, N_MODEL, REENTRY, WIND
 
 
 @borrowing
@@ -30,6 +30,7 @@ def start(acceleration, sigma, log_beta, thrust, flow, lift, x6, P6, x, P):
         x[i, BOOST, 6], x[i, BOOST, 7] = thrust[0], flow[0]
         P[i, BOOST, 6, 6], P[i, BOOST, 7, 7] = thrust[1] * thrust[1], flow[1] * flow[1]
         P[i, GLIDE, 7, 7] = P[i, GLIDE, 8, 8] = lift * lift
+        P[i, REENTRY, 7, 7] = P[i, REENTRY, 8, 8] = WIND * WIND
         if len(acceleration):
             _accelerate(acceleration[i], sigma[i], x6[i], x[i], P[i])
         for model in (REENTRY, GLIDE):
