@@ -59,8 +59,10 @@ def spread(live: Live, hit: np.ndarray, plot: np.ndarray, scan: Scan) -> tuple[L
             continue
         fans[k] = heard(fan._replace(parent=parent), live.number[hit], plot, scan)
         if scan.time >= fan.since + WAIT:
-            live, gone = dealt(live, fans[k], scan.time)
-            drop, fans[k] = drop | gone, fans[k]._replace(looks=None)
+            if scan.time < fan.since + 2.0 * WAIT:  # later they may have been braked, or bent away from each other
+                live, gone = dealt(live, fans[k], scan.time)
+                drop = drop | gone
+            fans[k] = fans[k]._replace(looks=None)
     return replace(live, fans=tuple(fans)), drop
 
 
