@@ -17,7 +17,7 @@ ORDER = [
     "regimes", "scenario", "simulate",
     "ascents", "gaussian", "mixtures", "conversions", "biases", "filters", "companions", "starting", "kalman", "forecast", "warming",
     "rules", "retrodiction", "association", "matching", "phases", "updates", "echoes", "pairing", "multiscan", "scanning", "coasting",
-    "crossed", "astray", "heirs", "turns", "processions", "singles", "steady", "covariances", "tracking", "following", "ahead",
+    "crossed", "fans", "astray", "heirs", "turns", "processions", "singles", "steady", "covariances", "tracking", "following", "ahead",
     "families", "descent", "batch", "registration", "registering", "entries", "correlation", "books", "transit",
     "reporting", "releases", "network", "hearing", "naming", "launching", "fusion", "telling", "looping", "cueing", "informing", "bounds",
     "boosts",

@@ -51,6 +51,29 @@ class Relative(NamedTuple):
     sums: dict[int, np.ndarray]
 
 
+class Look(NamedTuple):
+    """What a scan at a ``time`` s has told of objects that have parted: its ``sensor``; in standard deviations what was ``seen (m, 4)``
+    beside where the parent would be, and the ``slope (m, 4, 6)`` of that by a state beside the parent's as of the first scan;
+    ``echo (m,)`` m^2; ``number (m,)`` of the track that took each plot, -1 for none; ``biased (3, 3)``, 1/m^2: how well the sensor's bias
+    is known."""
+
+    time: float
+    sensor: int
+    slope: np.ndarray
+    seen: np.ndarray
+    echo: np.ndarray
+    number: np.ndarray
+    biased: np.ndarray
+
+
+class Fan(NamedTuple):
+    """Objects that have parted from one, seen ``since`` some time s: the ``parent`` as it falls; the looks, nothing when all is dealt."""
+
+    since: float
+    parent: Bank
+    looks: tuple[Look, ...] | None
+
+
 @dataclass(frozen=True)
 class Live:
     """The tracks that one node follows now; row i of every column is one track."""
@@ -78,6 +101,7 @@ class Live:
     parted: dict[int, Bank] = field(default_factory=dict)  # by number: tracks that nobody sees, as of when they began to fall unseen
     turns: Turns = field(default_factory=dict)  # of tracks beside each other: whether they take turns (`turns`)
     relative: dict[tuple[int, int], Relative] = field(default_factory=dict)  # of such tracks: where they are to each other (`crossed`)
+    fans: tuple[Fan, ...] = ()  # what has parted lately (`fans`)
 
     def __len__(self) -> int:
         return len(self.number)

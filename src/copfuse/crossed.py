@@ -40,7 +40,7 @@ def straightened(live: Live, hit: np.ndarray, plot: np.ndarray, scan: Scan) -> L
     """The tracks after a scan whose plots ``plot (k,)`` the tracks ``hit (k,)`` have taken, with those put right that lay crossed."""
     if live.forest is not None or len(hit) < 2 or np.isnan(scan.z[plot, 0]).any():
         return live
-    a, b = _beside(live, hit)
+    a, b = beside(live, hit)
     if len(a) == 0:
         return live
     i, j = hit[a], hit[b]
@@ -65,7 +65,7 @@ def straightened(live: Live, hit: np.ndarray, plot: np.ndarray, scan: Scan) -> L
     return live
 
 
-def _beside(live: Live, hit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def beside(live: Live, hit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Which two of ``hit`` may lie crossed, as places in it, the older track's first."""
     burns = live.bank.mu[hit][:, [MANOEUVRE, BOOST]].sum(axis=1) >= BURNS
     able = np.flatnonzero(live.firm[hit] & ~burns)

@@ -184,7 +184,7 @@ class Steady:
 
     def remember(self, node: int, live: Live) -> None:
         """Keep what is known of a node's tracks beside each other."""
-        self.states[node] = replace(self.states[node], turns=live.turns, relative=live.relative)
+        self.states[node] = replace(self.states[node], turns=live.turns, relative=live.relative, fans=live.fans)
 
     def run(self, scan: int) -> tuple[int, np.ndarray | None, tuple[np.ndarray, np.ndarray] | None, bool]:
         """Take the scans from number ``scan`` on that are steady: which is the next, what they changed as of `tracking.step`, the rows of

@@ -5,8 +5,8 @@ Each nation tracks with the plots of its own sensors.  A plot that no track clai
 has come for a while, unless it falls freely above the air and is well known (`coasting`), and where others have the plots
 that it should have (`doubted`), where it stands in the way of a row or runs along it (`processions`), or where another one stands
 for the same object (`pairing.doubles`, `turns`).  A young track that alone takes the plots of a doubted one goes on in its place
-(`heirs`).  Of two objects that have just separated, what some radars have taken for the one and others for the other is put right
-(`crossed`).
+(`heirs`).  What has parted in one place is told apart by all its plots together, some seconds later (`fans`).  Of two objects that have
+just separated, what some radars have taken for the one and others for the other is put right (`crossed`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from copfuse import astray, companions, covariances, crossed, echoes, filters, heirs, multiscan, pairing, processions, starting, turns
+from copfuse import astray, companions, covariances, crossed, echoes, fans, filters, heirs, multiscan, pairing, processions, starting, turns
 from copfuse.association import Pairs, gate
 from copfuse.checking import handed, handed_scenario, usable_plots
 from copfuse.coasting import (
@@ -178,11 +178,13 @@ def _changes(steady: Steady, association: str) -> Iterator[Rows]:
 
 
 def _part(steady: Steady, scan: Scan, hit: np.ndarray, detection: np.ndarray) -> None:
-    """Put crossed tracks right, make wider those astray, and drop doubles and tracks that take turns with another, after a scan that was
-    steady and gave the tracks ``hit`` its plots ``detection``."""
+    """Deal plots of what has parted anew, put crossed tracks right, make wider those astray, and drop doubles and tracks that take turns
+    with another, after a scan that was steady and gave the tracks ``hit`` its plots ``detection``."""
     before = steady.seen(scan.node)
-    live = astray.widened(crossed.straightened(before, hit, np.searchsorted(scan.rows, detection), scan), hit)
-    live, drop = turns.joined(live, hit, _doubles(live, hit, scan.time), scan)
+    plot = np.searchsorted(scan.rows, detection)
+    live, drop = fans.spread(before, hit, plot, scan)
+    live = astray.widened(crossed.straightened(live, hit, plot, scan), hit)
+    live, drop = turns.joined(live, hit, _doubles(live, hit, scan.time) | drop, scan)
     drop = processions.passed(live, hit, drop, scan)
     steady.remember(scan.node, live)
     if drop.any() or live.bank is not before.bank:
@@ -242,8 +244,9 @@ def step(live: Live, scan: Scan, association: str = "gnn") -> tuple[Live, Rows |
     mine = taken.share >= OWN
     own = hit[mine]
     live, drop = heirs.succeeded(live, live.doubt >= DOUBTED, near, inside, taken)
+    live, apart = fans.spread(live, own, taken.plot[mine], scan)
     live = astray.widened(crossed.straightened(live, own, taken.plot[mine], scan), own)
-    live, drop = turns.joined(live, own, _doubles(live, own, scan.time) | drop, scan)
+    live, drop = turns.joined(live, own, _doubles(live, own, scan.time) | drop | apart, scan)
     drop = processions.passed(live, own, drop, scan)
     now = *_sorted_out(pairs, limit, taken.claimed), dropped, lost + _gone(live.number, drop)
     return replace(live[~drop] if drop.any() else live, counts=tuple(a + b for a, b in zip(counts, now, strict=True))), out
