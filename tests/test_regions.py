@@ -71,6 +71,14 @@ def test_the_lag_goes_through_the_bodies_that_are_known_and_rises_as_they_get_li
     assert regions.lag_of(-1.0, np.zeros(4)) == 0.0
 
 
+def test_every_body_is_placed_between_or_beyond_two_that_are_known():
+    for u in np.linspace(-4.0, 4.0, 81):
+        k, other, share = regions.straddled(u)
+        assert regions.AT[k] + share * (regions.AT[other] - regions.AT[k]) == pytest.approx(u)
+        assert share >= 0.0 and (share <= 1.0 or abs(u) > np.sqrt(3.0))
+    assert regions.shared(3.0, 2.0, 6.0, 0.9) == 0.25 and regions.shared(2.0, 2.0, 2.0, 0.9) == 0.9
+
+
 def case(sigma, lags, along):
     """What `regions.grown` takes of a belief about impacts on the ground: position and velocity scatter them by ``sigma`` m to the east and
     a half of that to the north, air by ``along`` m for each second of delay beyond the middle one's, to the north; wind by 10 m/s."""
